@@ -1,0 +1,88 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Lookup values_file: read the values of the central store from an ansible-vault file."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: values_file
+short_description: Read a YAML mapping from a file encrypted with ansible-vault
+version_added: 1.0.0
+description:
+  - Returns the mapping in a YAML file, decrypted with the vault passwords of the run.
+  - No error ever quotes the file's content.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  _terms:
+    description: The path of the file, searched for as other lookups search files.
+    required: true
+  allow_plaintext:
+    description: Whether to accept a file that is not encrypted.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Seed the central store
+  platform.cluster_secrets.central_secrets:
+    catalog: "{{ cluster_secrets_catalog }}"
+    values: "{{ lookup('platform.cluster_secrets.values_file', 'secrets.vault.yml') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: The mapping.
+  type: list
+  elements: dict
+"""
+
+import os
+
+import yaml
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.module_utils.common.text.converters import to_bytes
+from ansible.parsing.vault import AnsibleVaultError, is_encrypted
+from ansible.plugins.lookup import LookupBase
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class LookupModule(LookupBase):
+    """Reads, decrypts and parses; see DOCUMENTATION."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """One mapping for each path in ``terms``."""
+        self.set_options(var_options=variables, direct=kwargs)
+        return [self._read(variables, term) for term in terms]
+
+    def _read(self, variables, term):
+        path = term if os.path.isabs(term) else self.find_file_in_search_path(variables, "files", term, ignore_missing=True)
+        if not path or not os.path.exists(path):
+            raise AnsibleLookupError("the values file '%s' does not exist. Create it with: ansible-vault create %s" % (term, term))
+        with open(path, "rb") as handle:
+            content = handle.read()
+        if not is_encrypted(content):
+            if not self.get_option("allow_plaintext"):
+                raise AnsibleLookupError("the values file '%s' is not encrypted. Encrypt it with: ansible-vault encrypt %s" % (path, path))
+            text = content
+        else:
+            text = self._decrypt(content, path)
+        try:
+            # AnsibleLoader would let the file run templates and keep the text for its messages.
+            values = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = " (line %d, column %d)" % (mark.line + 1, mark.column + 1) if mark else ""
+            raise AnsibleLookupError("the values file '%s' is not valid YAML%s. Correct it with: ansible-vault edit %s" % (path, where, path)) from None
+        if not isinstance(values, dict):
+            raise AnsibleLookupError("the values file '%s' must hold a mapping of sources. Correct it with: ansible-vault edit %s" % (path, path))
+        return values
+
+    def _decrypt(self, content, path):
+        vault = getattr(self._loader, "_vault", None)
+        if vault is None or not getattr(vault, "secrets", None):
+            raise AnsibleLookupError("the values file '%s' is encrypted, and no vault password was given. Use --vault-password-file or --ask-vault-pass." % path)
+        try:
+            return vault.decrypt(to_bytes(content))
+        except (AnsibleVaultError, AnsibleError):
+            raise AnsibleLookupError("the values file '%s' can't be decrypted: the vault password is wrong." % path) from None

@@ -1,0 +1,182 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From checked catalog entries to the Kubernetes objects they call for. Pure.
+
+Every function returns plain manifests (dicts), complete enough that what the API server stores
+differs from them only by what it adds.
+"""
+
+from __future__ import annotations
+
+import base64
+
+from .catalog import LABEL_VALUE
+
+#: The field manager, and the value of the label that says what is ours.
+MANAGER = "platform.cluster_secrets"
+
+ESO_GROUP = "external-secrets.io"
+
+#: API versions of ESO's objects that the collection can write, the preferred first.
+ESO_VERSIONS = ("v1", "v1beta1")
+
+OWNER_LABEL = "app.kubernetes.io/managed-by"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+
+#: On every object the collection creates; what carries it may be pruned by the collection.
+OWNED = {OWNER_LABEL: MANAGER, PART_OF_LABEL: "cluster-secrets"}
+
+#: On every target Secret.
+TARGET_LABEL = ("managed-by", "external-secrets")
+
+#: ESO's own label on the Secrets it writes (upstream: LabelManaged).
+ESO_MANAGED_LABEL = "reconcile.external-secrets.io/managed"
+
+#: What ESO puts on a namespace for each ClusterExternalSecret, and leaves there.
+FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
+
+#: The annotation whose change makes ESO refresh an ExternalSecret.
+FORCE_SYNC = "force-sync"
+
+READER = "central-secret-store-reader"
+
+
+def metadata(name, namespace=None, labels=None, annotations=None):
+    """The metadata of an object of ours."""
+    meta = {"name": name, "labels": {**OWNED, **(labels or {})}}
+    if namespace:
+        meta["namespace"] = namespace
+    if annotations:
+        meta["annotations"] = dict(annotations)
+    return meta
+
+
+def namespace_object(name):
+    """A namespace of ours."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(name)}
+
+
+def central_secret(name, namespace, data):
+    """A master Secret of the central store, from ``{key: bytes}``."""
+    encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata(name, namespace), "data": encoded}
+
+
+def store_conditions(entries):
+    """Which namespaces may use the store: those that carry one of the catalog's labels."""
+    labels = sorted({entry.label for entry in entries})
+    return [{"namespaceSelector": {"matchLabels": {label: LABEL_VALUE}}} for label in labels]
+
+
+def cluster_secret_store(name, namespace, server_url, entries, api_version):
+    """The ClusterSecretStore over the central namespace, usable from labelled namespaces only."""
+    provider = {
+        "remoteNamespace": namespace,
+        "server": {
+            "url": server_url,
+            "caProvider": {"type": "ConfigMap", "name": "kube-root-ca.crt", "key": "ca.crt", "namespace": namespace},
+        },
+        "auth": {"serviceAccount": {"name": READER, "namespace": namespace}},
+    }
+    return {
+        "apiVersion": "%s/%s" % (ESO_GROUP, api_version),
+        "kind": "ClusterSecretStore",
+        "metadata": metadata(name),
+        "spec": {"provider": {"kubernetes": provider}, "conditions": store_conditions(entries)},
+    }
+
+
+def store_rbac(namespace, entries):
+    """The ServiceAccount the store reads with, and its rights: ``get`` on the catalog's sources."""
+    rbac = "rbac.authorization.k8s.io"
+    sources = sorted({entry.source for entry in entries})
+    subject = {"kind": "ServiceAccount", "name": READER, "namespace": namespace}
+
+    def binding(kind, name, at, role_kind):
+        return {
+            "apiVersion": rbac + "/v1",
+            "kind": kind,
+            "metadata": metadata(name, at),
+            "roleRef": {"apiGroup": rbac, "kind": role_kind, "name": name},
+            "subjects": [subject],
+        }
+
+    # ESO asks by this review, when it validates the store, whether it may read there.
+    review = {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
+    read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": sources, "verbs": ["get"]}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(READER, namespace)},
+        {"apiVersion": rbac + "/v1", "kind": "Role", "metadata": metadata(READER, namespace), "rules": [read] if sources else []},
+        binding("RoleBinding", READER, namespace, "Role"),
+        {"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": metadata(READER), "rules": [review]},
+        binding("ClusterRoleBinding", READER, None, "ClusterRole"),
+    ]
+
+
+def cluster_external_secret(entry, store, api_version):
+    """The ClusterExternalSecret of one entry."""
+    data = [
+        {
+            "secretKey": key,
+            "remoteRef": {
+                "key": entry.source,
+                "property": key,
+                "conversionStrategy": "Default",
+                "decodingStrategy": "None",
+                "metadataPolicy": "None",
+            },
+        }
+        for key in entry.source_keys()
+    ]
+    template_metadata = {"labels": {TARGET_LABEL[0]: TARGET_LABEL[1], **entry.labels}}
+    if entry.annotations:
+        template_metadata["annotations"] = dict(entry.annotations)
+    target = {
+        "name": entry.target,
+        "creationPolicy": "Owner",
+        "deletionPolicy": "Retain",
+        "template": {
+            "engineVersion": "v2",
+            "mergePolicy": "Replace",
+            "type": entry.type,
+            "metadata": template_metadata,
+            "data": entry.template(),
+        },
+    }
+    return {
+        "apiVersion": "%s/%s" % (ESO_GROUP, api_version),
+        "kind": "ClusterExternalSecret",
+        "metadata": metadata(entry.name),
+        "spec": {
+            "externalSecretName": entry.name,
+            "refreshTime": entry.refresh_interval,
+            "namespaceSelectors": [{"matchLabels": {entry.label: LABEL_VALUE}}],
+            "externalSecretSpec": {
+                "refreshInterval": entry.refresh_interval,
+                "secretStoreRef": {"name": store, "kind": "ClusterSecretStore"},
+                "target": target,
+                "data": data,
+            },
+        },
+    }
+
+
+def wanted_labels(entries, assignments=None):
+    """Which labels which namespaces should carry: ``{namespace: {label: "true"}}``.
+
+    :arg assignments: ``{namespace: [entry names]}`` instead of the catalog's own namespaces.
+    """
+    wanted = {}
+    if assignments is None:
+        pairs = [(namespace, entry) for entry in entries for namespace in entry.namespaces]
+    else:
+        by_name = {entry.name: entry for entry in entries}
+        pairs = [(namespace, by_name[name]) for namespace, names in assignments.items() for name in names]
+    for namespace, entry in pairs:
+        wanted.setdefault(namespace, {})[entry.label] = LABEL_VALUE
+    return wanted
+
+
+def finalizer(entry_name):
+    """The finalizer that ESO puts on the namespaces of a ClusterExternalSecret."""
+    return FINALIZER_PREFIX + entry_name

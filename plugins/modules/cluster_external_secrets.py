@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module cluster_external_secrets: one ClusterExternalSecret for each catalog entry."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_external_secrets
+short_description: Manage the catalog's ClusterExternalSecrets
+version_added: 1.0.0
+description:
+  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with a field manager of its own, so that fields of others stay.
+  - Uses the newest API version of ESO that the cluster serves, C(v1) or C(v1beta1).
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Predicts what a run does and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows what changes.
+    support: full
+options:
+  state:
+    description:
+      - With V(absent), all ClusterExternalSecrets that the collection created are deleted.
+      - ESO then removes the ExternalSecrets, and Kubernetes the Secrets, that came of them.
+    type: str
+    choices: [present, absent]
+    default: present
+  prune:
+    description: Whether to delete ClusterExternalSecrets that the collection created and that are no longer in the catalog, or are disabled there.
+    type: bool
+    default: false
+  force_conflicts:
+    description: Whether to take over fields that another field manager has set to something else.
+    type: bool
+    default: true
+  assume_installed:
+    description: In check mode, predict for an External Secrets Operator that the run would install before.
+    type: bool
+    default: false
+  wait_timeout:
+    description: How many seconds to wait until deleted ClusterExternalSecrets are gone.
+    type: int
+    default: 60
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.catalog
+  - platform.cluster_secrets.connection.store
+"""
+
+EXAMPLES = r"""
+- name: Distribute what the catalog says, and stop distributing what it says no more
+  platform.cluster_secrets.cluster_external_secrets:
+    catalog: "{{ cluster_secrets_catalog }}"
+    prune: true
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: dict
+api_version:
+  description: The API version of ESO that was used.
+  returned: success
+  type: str
+  sample: v1
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+import time
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_OPTION, EsoAbsent, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, cluster_external_secret
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_owned, plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import cluster_external_secrets
+
+
+def work(context):
+    """Plan against the live objects and write the difference."""
+    params, client = context.params, context.client
+    absent = params["state"] == "absent"
+    entries = [] if absent else context.entries
+    try:
+        version = context.eso_version(params["assume_installed"])
+    except EsoAbsent:
+        if absent:
+            return context.result([], api_version=None)
+        raise
+    resource = cluster_external_secrets(version)
+    live, _version = client.list(resource, missing_ok=True)
+    by_name = {item["metadata"]["name"]: item for item in live}
+    planned = [plan_apply(cluster_external_secret(entry, params["store"], version), by_name.get(entry.name)) for entry in entries]
+    deletes = []
+    if absent or params["prune"]:
+        kept = {entry.name for entry in entries}
+        kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
+        deletes = [plan_delete({**kind, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept]
+    actions = Executor(client, context.check_mode, params["force_conflicts"]).run([action for action in planned if action], deletes)
+    if deletes and not context.check_mode:
+        _wait_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
+    return context.result(actions, api_version=version)
+
+
+def _wait_gone(client, resource, names, seconds):
+    deadline = time.monotonic() + seconds
+    while True:
+        live, _version = client.list(resource, partial=True)
+        left = sorted(names.intersection(item["metadata"]["name"] for item in live))
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise KubeError(
+                "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its controller running?"
+                % (seconds, ", ".join(left))
+            )
+        time.sleep(0.2)
+
+
+def main():
+    """Run the module."""
+    options = {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "prune": {"type": "bool", "default": False},
+        "force_conflicts": {"type": "bool", "default": True},
+        "assume_installed": {"type": "bool", "default": False},
+        "wait_timeout": {"type": "int", "default": 60},
+        **CATALOG_OPTION,
+        **STORE_OPTION,
+    }
+    run_module(work, options)
+
+
+if __name__ == "__main__":
+    main()

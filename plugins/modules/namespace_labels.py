@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module namespace_labels: say by labels which namespaces get which Secrets."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: namespace_labels
+short_description: Label the namespaces that get the catalog's Secrets
+version_added: 1.0.0
+description:
+  - Gives any number of namespaces the labels by which ESO distributes the catalog's Secrets, or takes them away.
+  - Reads all namespaces in a few pages and patches, concurrently, only those that differ; a run without differences writes nothing.
+  - Taking a label away also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from ever being deleted.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Predicts what a run does and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows which labels and finalizers change.
+    support: full
+options:
+  state:
+    description: Whether the namespaces should carry the labels.
+    type: str
+    choices: [present, absent]
+    default: present
+  assignments:
+    description:
+      - Which namespaces get which entries, as C({namespace: [entry name, ...]}), instead of the namespaces that the catalog lists.
+      - With O(state=absent) and without this option, every namespace loses all labels of the catalog.
+    type: dict
+  missing:
+    description: What to do about namespaces that do not exist. With V(fail), nothing at all is written.
+    type: str
+    choices: [create, fail, ignore]
+    default: create
+  exclusive:
+    description: Whether to take the catalog's labels from namespaces to which neither the catalog nor O(assignments) gives them.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.catalog
+"""
+
+EXAMPLES = r"""
+- name: Label the namespaces that the catalog lists
+  platform.cluster_secrets.namespace_labels:
+    catalog: "{{ cluster_secrets_catalog }}"
+
+- name: Let one more namespace pull images
+  platform.cluster_secrets.namespace_labels:
+    catalog: "{{ cluster_secrets_catalog }}"
+    assignments:
+      team-a: [application-docker-registry]
+    missing: fail
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: dict
+missing:
+  description: Namespaces that do not exist and were left out.
+  returned: success
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import FINALIZER_PREFIX, finalizer, wanted_labels
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, plan_label, plan_namespace, plan_unlabel
+
+
+def work(context):
+    """Plan against the live namespaces and write the difference."""
+    params, client, entries = context.params, context.client, context.entries
+    assignments = _checked(params["assignments"], entries)
+    wanted = wanted_labels(entries, assignments)
+    items, _version = client.list(NAMESPACES, partial=True)
+    live = {item["metadata"]["name"]: item for item in items}
+    absent = sorted(set(wanted) - set(live))
+    if params["state"] == "absent":
+        taken = wanted if assignments is not None else {name: {entry.label: None for entry in entries} for name in live}
+        everything = assignments is None
+        planned = [_unlabel(live[name], labels, entries, everything) for name, labels in taken.items() if name in live]
+        return context.result(_run(context, [action for action in planned if action]), missing=absent if assignments is not None else [])
+    if absent and params["missing"] == "fail":
+        raise CatalogError(
+            "%d namespace(s) do not exist: %s. Create them, correct the catalog entry that lists them, or set 'missing: create'." % (len(absent), ", ".join(absent))
+        )
+    planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
+    created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
+    if params["exclusive"]:
+        for name, item in live.items():
+            surplus = {entry.label for entry in entries} - set(wanted.get(name, {}))
+            planned.append(_unlabel(item, surplus, entries, False))
+    # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
+    labels = [action for action in planned if action and action.replan is None]
+    unlabels = [action for action in planned if action and action.replan is not None]
+    return context.result(_run(context, created + labels, unlabels), missing=absent if params["missing"] == "ignore" else [])
+
+
+def _run(context, *batches):
+    return Executor(context.client, context.check_mode).run(*batches)
+
+
+def _checked(assignments, entries):
+    if assignments is None:
+        return None
+    known = [entry.name for entry in entries]
+    for namespace, names in assignments.items():
+        if not isinstance(names, list):
+            raise CatalogError("assignments of namespace '%s' must be a list of entry names. Write them as [name, ...]." % namespace)
+        for name in names:
+            if name not in known:
+                raise CatalogError("assignments of namespace '%s': there is no enabled catalog entry '%s'. Known entries are: %s." % (namespace, name, ", ".join(known)))
+    return assignments
+
+
+def _unlabel(item, labels, entries, everything):
+    """Take labels off; ESO's finalizers of the same entries go with them.
+
+    ``everything`` (teardown) takes all finalizers of ESO's, also those of entries long gone.
+    """
+    if everything:
+        finalizers = [name for name in item["metadata"].get("finalizers") or [] if name.startswith(FINALIZER_PREFIX)]
+    else:
+        finalizers = [finalizer(entry.name) for entry in entries if entry.label in labels]
+    return plan_unlabel(item, set(labels), finalizers)
+
+
+def main():
+    """Run the module."""
+    options = {
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "assignments": {"type": "dict"},
+        "missing": {"type": "str", "choices": ["create", "fail", "ignore"], "default": "create"},
+        "exclusive": {"type": "bool", "default": False},
+        **CATALOG_OPTION,
+    }
+    run_module(work, options)
+
+
+if __name__ == "__main__":
+    main()

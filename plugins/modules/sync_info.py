@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module sync_info: the state of every namespace/secret pair."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: sync_info
+short_description: Tell which namespace holds which Secret, and whether it is current
+version_added: 1.0.0
+description:
+  - Returns one row for each pair of a namespace and a Secret that the catalog and the labels call for.
+  - Values are compared, never returned.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+options:
+  read_sources:
+    description: Whether to read the master Secrets, to tell a stale target from a current one. It needs the right to list them.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.catalog
+  - platform.cluster_secrets.connection.store_namespace
+"""
+
+EXAMPLES = r"""
+- name: Look at all pairs
+  platform.cluster_secrets.sync_info:
+    catalog: "{{ cluster_secrets_catalog }}"
+  register: pairs
+
+- name: Show them
+  ansible.builtin.debug:
+    var: pairs.table
+"""
+
+RETURN = r"""
+rows:
+  description: The pairs.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    namespace:
+      description: The namespace.
+      type: str
+    secret:
+      description: The name of the target Secret.
+      type: str
+    entry:
+      description: The catalog entry.
+      type: str
+    source:
+      description: The master Secret.
+      type: str
+    status:
+      description: One of V(synced), V(stale), V(missing), V(failing), V(unlabelled), V(no namespace).
+      type: str
+    synced:
+      description: Whether the status is V(synced).
+      type: bool
+    type:
+      description: The type of the Secret, if it is there.
+      type: str
+    created:
+      description: When the Secret was created.
+      type: str
+    age:
+      description: The age of the Secret in seconds.
+      type: int
+    message:
+      description: What is wrong, if anything.
+      type: str
+counts:
+  description: How many pairs are in each status.
+  returned: success
+  type: dict
+  sample: {"synced": 17}
+table:
+  description: The rows as lines of aligned text.
+  returned: success
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+
+
+def work(context):
+    """Read and judge."""
+    params = context.params
+    version = context.eso_version()
+    snapshot = state.read(context.client, context.entries, version, params["store_namespace"], params["read_sources"])
+    rows = state.judge(context.entries, snapshot)
+    now = state.utcnow()
+    shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
+    return {"changed": False, "rows": shown, "counts": state.count(rows), "table": state.table(rows, now), "api_requests": context.client.requests}
+
+
+def main():
+    """Run the module."""
+    options = {"read_sources": {"type": "bool", "default": True}, **CATALOG_OPTION, **STORE_NAMESPACE_OPTION}
+    run_module(work, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A real Kubernetes control plane on this host, built from pinned Go modules."""

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``python tests/controlplane build|start|stop|status|env|run``: the control plane by hand."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import build  # noqa: E402
+from cluster import ClusterError, ControlPlane  # noqa: E402
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="controlplane", description=__doc__)
+    parser.add_argument("--name", default="default", help="which control plane (default: %(default)s)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("build", help="build what is missing of its programs")
+    commands.add_parser("start", help="start it, unless it runs")
+    commands.add_parser("stop", help="stop it")
+    commands.add_parser("status", help="tell which parts run; exit status 1 unless all do")
+    commands.add_parser("env", help="print the variables that point clients at it, for eval")
+    run = commands.add_parser("run", help="start it, run a command with its variables, stop it")
+    run.add_argument("argv", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    # SIGTERM takes the same way out as Ctrl-C, so that nothing is left running.
+    signal.signal(signal.SIGTERM, _interrupt)
+    plane = ControlPlane(options.name, bound=options.command == "run")
+    try:
+        if options.command == "build":
+            build.ensure()
+        elif options.command == "start":
+            plane.start()
+            print(f"KUBECONFIG={plane.kubeconfig}")
+        elif options.command == "stop":
+            plane.stop()
+        elif options.command == "status":
+            status = plane.status()
+            for component, alive in status.items():
+                print(f"{component:<26}{'running' if alive else 'stopped'}")
+            return 0 if all(status.values()) and plane.ready() else 1
+        elif options.command == "env":
+            if not plane.ready():
+                raise ClusterError(f"control plane '{options.name}' does not run; start it first")
+            for key, value in plane.environment().items():
+                print(f"export {key}={shlex.quote(value)}")
+        else:
+            try:
+                plane.start()
+                return subprocess.run(options.argv, env={**os.environ, **plane.environment()}, check=False).returncode
+            finally:
+                plane.stop()
+    except KeyboardInterrupt:
+        print("interrupted; nothing was left running", file=sys.stderr)
+        return 130
+    except (build.BuildError, ClusterError) as error:
+        print(f"controlplane: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

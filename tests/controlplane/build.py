@@ -1,0 +1,274 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Build the pinned programs of the control plane into a cache outside the checkout.
+
+Every program is built by the Go toolchain from modules whose versions are pinned here or in the
+``go.mod``/``go.sum`` files beside this one. A build is keyed by the digest of what went into it, so
+a second start builds nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Iterator
+
+HERE = Path(__file__).resolve().parent
+GO_SOURCES = HERE / "go"
+
+KUBERNETES = "v1.36.3"
+ESO = "v0.20.4"
+HELM = "v3.22.0"
+KWOK = "v0.8.0"
+
+#: ESO releases whose CRDs the API-version tests install.
+ESO_CRD_VERSIONS = ("v0.14.4", "v0.16.1", "v0.20.4", "v1.3.2")
+ESO_MODULE = "github.com/external-secrets/external-secrets"
+
+#: What the two register packages import here; all other providers are left out of the build.
+ESO_PROVIDERS = ("fake", "kubernetes")
+ESO_GENERATORS = ("fake", "password")
+
+#: Go 1.26 is what Kubernetes 1.36 asks for.
+MINIMUM_GO = (1, 26)
+
+
+class BuildError(RuntimeError):
+    """A program could not be built; the message says which and where its log is."""
+
+
+def cache_root() -> Path:
+    """The folder that holds builds and run state; ``CLUSTER_SECRETS_CACHE`` moves it."""
+    base = os.environ.get("CLUSTER_SECRETS_CACHE")
+    if base:
+        return Path(base).expanduser().resolve()
+    xdg = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(xdg).expanduser().resolve() / "platform-cluster-secrets"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One build: the programs it yields, what it is keyed by and how it is made."""
+
+    name: str
+    outputs: tuple[str, ...]
+    about: str
+    make: Callable[[Path, Path], None]
+    sources: tuple[Path, ...] = ()
+    pins: tuple[str, ...] = field(default=())
+
+    def key(self) -> str:
+        digest = hashlib.sha256()
+        for pin in (self.name, *self.outputs, *self.pins):
+            digest.update(pin.encode() + b"\0")
+        for source in self.sources:
+            for path in sorted(source.rglob("*")):
+                if path.is_file():
+                    digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def _go_env() -> dict[str, str]:
+    # GOFLAGS=-mod=mod or a vendor flag of the caller must not change what is built.
+    return {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+
+
+def _run(argv: list[str], cwd: Path, log: Path, env: dict[str, str] | None = None) -> None:
+    """Run one step; its output goes to ``log``, and a line tells every 30 s that it is alive."""
+    with log.open("ab") as out:
+        out.write(("$ " + " ".join(argv) + "\n").encode())
+        out.flush()
+        process = subprocess.Popen(argv, cwd=cwd, stdout=out, stderr=subprocess.STDOUT, env=env or _go_env())
+        started = time.monotonic()
+        try:
+            while True:
+                try:
+                    code = process.wait(timeout=30)
+                    break
+                except subprocess.TimeoutExpired:
+                    say(f"  ... still building, {time.monotonic() - started:.0f} s")
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if code:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise BuildError(f"'{argv[0]} {argv[1]}' ended with status {code}; see {log}\n{tail}")
+
+
+def say(line: str) -> None:
+    """Tell progress on stderr, so that stdout stays for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _make_kubernetes(work: Path, out: Path) -> None:
+    source = work / "source"
+    shutil.copytree(GO_SOURCES / "kubernetes", source)
+    _major, minor, _patch = KUBERNETES.lstrip("v").split(".")
+    version = "k8s.io/component-base/version"
+    ldflags = f"-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor={minor}"
+    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")]
+    _run(["go", "build", "-mod=readonly", "-trimpath", "-ldflags", ldflags, "-o", f"{out}/", *packages], source, work / "build.log")
+
+
+def _make_main(name: str) -> Callable[[Path, Path], None]:
+    def make(work: Path, out: Path) -> None:
+        source = work / "source"
+        shutil.copytree(GO_SOURCES / name, source)
+        _run(["go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", str(out / name), "."], source, work / "build.log")
+
+    return make
+
+
+def _go_install(package: str, version: str) -> Callable[[Path, Path], None]:
+    def make(work: Path, out: Path) -> None:
+        env = {**_go_env(), "GOBIN": str(out)}
+        _run(["go", "install", "-trimpath", "-ldflags", "-s -w", f"{package}@{version}"], work, work / "build.log", env)
+
+    return make
+
+
+def module_dir(module: str, version: str) -> Path:
+    """Download a Go module (once) and return its read-only folder in the module cache."""
+    result = subprocess.run(
+        ["go", "mod", "download", "-json", f"{module}@{version}"], capture_output=True, text=True, env=_go_env(), check=False, cwd="/"
+    )
+    try:
+        return Path(json.loads(result.stdout)["Dir"])
+    except (ValueError, KeyError):
+        raise BuildError(f"cannot download {module}@{version}: {(result.stdout + result.stderr).strip()}") from None
+
+
+def _register_package(kind: str, names: tuple[str, ...]) -> str:
+    imports = "\n".join(f'\t_ "{ESO_MODULE}/pkg/{kind}/{name}"' for name in names)
+    return f"package register\n\nimport (\n{imports}\n)\n"
+
+
+def _make_eso(work: Path, out: Path) -> None:
+    # The module as published pulls in dependencies of providers that are not needed here and cannot
+    # be verified, so the copy registers only the providers the tests use.
+    source = work / "source"
+    shutil.copytree(module_dir(ESO_MODULE, ESO), source)
+    for path in [source, *source.rglob("*")]:
+        path.chmod(path.stat().st_mode | 0o200)
+    (source / "pkg/provider/register/register.go").write_text(_register_package("provider", ESO_PROVIDERS))
+    (source / "pkg/generator/register/register.go").write_text(_register_package("generator", ESO_GENERATORS))
+    log = work / "build.log"
+    _run(["go", "mod", "edit", "-droprequire", "github.com/previder/vault-cli"], source, log)
+    _run(["go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", str(out / "external-secrets"), "."], source, log)
+
+
+PROGRAMS: dict[str, Program] = {
+    program.name: program
+    for program in (
+        Program("etcd", ("etcd",), "about 1 min", _make_main("etcd"), (GO_SOURCES / "etcd",)),
+        Program(
+            "kubernetes",
+            ("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+            "about 6 min",
+            _make_kubernetes,
+            (GO_SOURCES / "kubernetes",),
+            (KUBERNETES,),
+        ),
+        Program("external-secrets", ("external-secrets",), "about 3 min", _make_eso, (), (ESO, *ESO_PROVIDERS, *ESO_GENERATORS)),
+        Program("helm", ("helm",), "about 2 min", _go_install("helm.sh/helm/v3/cmd/helm", HELM), (), (HELM,)),
+        Program("kwok", ("kwok",), "about 1 min", _go_install("sigs.k8s.io/kwok/cmd/kwok", KWOK), (), (KWOK,)),
+        Program("vault", ("vault",), "about 4 min", _make_main("vault"), (GO_SOURCES / "vault",)),
+    )
+}
+
+#: What a control plane needs; Vault is built only by the tests that use it.
+CONTROL_PLANE = ("etcd", "kubernetes", "external-secrets", "helm", "kwok")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on ``path`` for the block; two builds or starts never overlap."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def require_go() -> None:
+    """Fail with one clear message when the Go toolchain is missing or too old."""
+    if not shutil.which("go"):
+        raise BuildError(f"the Go toolchain ({MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer) is needed to build the control plane, and 'go' is not on PATH")
+    text = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True, env=_go_env(), cwd="/").stdout.strip()
+    numbers = text.removeprefix("go").split(".")
+    if (int(numbers[0]), int(numbers[1])) < MINIMUM_GO:
+        raise BuildError(f"Go {MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer is needed, and this is {text}")
+
+
+def ensure(names: tuple[str, ...] = CONTROL_PLANE) -> dict[str, Path]:
+    """Build what is missing of ``names``.
+
+    Returns each program's name with its absolute path. Raises BuildError.
+    """
+    paths: dict[str, Path] = {}
+    checked = False
+    for position, name in enumerate(names, 1):
+        program = PROGRAMS[name]
+        target = cache_root() / "bin" / f"{name}-{program.key()}"
+        with locked(cache_root() / "bin" / f"{name}.lock"):
+            if not all((target / output).exists() for output in program.outputs):
+                if not checked:
+                    require_go()
+                    checked = True
+                say(f"[{position}/{len(names)}] building {', '.join(program.outputs)} ({program.about} the first time)")
+                started = time.monotonic()
+                work = target.with_suffix(".work")
+                shutil.rmtree(work, ignore_errors=True)
+                staged = work / "out"
+                staged.mkdir(parents=True)
+                program.make(work, staged)
+                shutil.rmtree(target, ignore_errors=True)
+                staged.rename(target)  # complete or absent, never half a build
+                shutil.rmtree(work, ignore_errors=True)
+                say(f"      done in {time.monotonic() - started:.0f} s")
+        for output in program.outputs:
+            paths[output] = target / output
+    return paths
+
+
+def kwok_stages() -> list[Path]:
+    """The stage files by which kwok makes nodes ready and pods run, as its module ships them."""
+    stages = module_dir("sigs.k8s.io/kwok", KWOK) / "kustomize/stage"
+    wanted = [stages / "node/fast", stages / "node/heartbeat", stages / "pod/fast"]
+    return [path for folder in wanted for path in sorted(folder.glob("*.yaml")) if path.name != "kustomization.yaml"]
+
+
+def eso_crds(version: str = ESO) -> Path:
+    """The CRD bundle (multi-document YAML) that ESO ``version`` ships."""
+    return module_dir(ESO_MODULE, version) / "deploy/crds/bundle.yaml"
+
+
+def eso_chart(version: str = ESO) -> Path:
+    """A copy of the chart that ESO ``version`` ships, installable without network access.
+
+    The sub-chart it declares is an option nobody uses here and is not part of the module, and helm
+    refuses a chart whose declared dependencies are absent; the copy drops that declaration.
+    """
+    target = cache_root() / "charts" / f"external-secrets-{version}"
+    with locked(cache_root() / "charts" / "lock"):
+        if not target.exists():
+            staged = target.with_suffix(".work")
+            shutil.rmtree(staged, ignore_errors=True)
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(module_dir(ESO_MODULE, version) / "deploy/charts/external-secrets", staged)
+            for path in [staged, *staged.rglob("*")]:
+                path.chmod(path.stat().st_mode | 0o200)
+            chart = staged / "Chart.yaml"
+            chart.write_text(chart.read_text().split("\ndependencies:", maxsplit=1)[0] + "\n")
+            (staged / "Chart.lock").unlink(missing_ok=True)
+            staged.rename(target)
+    return target

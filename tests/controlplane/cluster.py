@@ -1,0 +1,453 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run the control plane: etcd, kube-apiserver, controller-manager, scheduler, kwok and one kubelet
+stand-in that runs the External Secrets controller as a host process.
+
+Everything listens on free loopback ports, keeps its state in one run folder and can be stopped and
+restarted piece by piece, as the upgrade tests need.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import datetime
+import http.client
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+try:
+    from . import build
+except ImportError:  # run as a script's sibling
+    import build  # type: ignore[no-redef]
+
+#: Who the kubeconfig's client certificate says it is; the audit log is counted by this name.
+ADMIN_USER = "cluster-admin"
+
+START_ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubelet")
+
+_AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    # Metadata only: who, what verb, which object. Bodies would put secret values into the log.
+    "rules": [{"level": "Metadata"}],
+}
+
+
+class ClusterError(RuntimeError):
+    """The control plane could not be started or reached; the message says what to look at."""
+
+
+class Api:
+    """The few requests that the harness itself makes, over one client certificate."""
+
+    def __init__(self, port: int, pki: Path) -> None:
+        self._port = port
+        self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        self._context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+
+    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json", timeout: float = 10) -> tuple[int, Any]:
+        """Send one request; returns the status and the decoded body (text when it is not JSON)."""
+        connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
+        try:
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, {"Content-Type": content_type, "Accept": "application/json", "User-Agent": "test-harness"})
+            response = connection.getresponse()
+            raw = response.read()
+        finally:
+            connection.close()
+        try:
+            return response.status, json.loads(raw)
+        except ValueError:
+            return response.status, raw.decode(errors="replace")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this child when its parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        if Path("/proc/self").exists():
+            return ""
+    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+
+
+class Pki:
+    """The cluster's certificate authority and what it signs, as PEM files in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._ca_key = ec.generate_private_key(ec.SECP256R1())
+        self._ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "embedded-control-plane")])
+        certificate = (
+            self._builder(self._ca_name, self._ca_key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(self._usage(sign_certificates=True), critical=True)
+            .sign(self._ca_key, hashes.SHA256())
+        )
+        self._write("ca", certificate, self._ca_key)
+
+    @staticmethod
+    def _usage(sign_certificates: bool) -> x509.KeyUsage:
+        return x509.KeyUsage(
+            digital_signature=True,
+            key_cert_sign=sign_certificates,
+            crl_sign=sign_certificates,
+            key_encipherment=False,
+            content_commitment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            encipher_only=False,
+            decipher_only=False,
+        )
+
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._ca_name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=365))
+        )
+
+    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+        (self.folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        self.write_key(name, key)
+
+    def write_key(self, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
+        path = self.folder / f"{name}.key"
+        path.touch(mode=0o600)
+        path.write_bytes(
+            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+        )
+
+    def issue(self, name: str, user: str, group: str | None = None, server: bool = False) -> None:
+        """Sign a certificate for ``user`` (CN) in ``group`` (O); a server's also names loopback."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
+        if group:
+            attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if server else [])
+        builder = (
+            self._builder(x509.Name(attributes), key)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(self._usage(sign_certificates=False), critical=True)
+        )
+        if server:
+            names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
+            names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "10.0.0.1")]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        self._write(name, builder.sign(self._ca_key, hashes.SHA256()), key)
+
+
+def write_kubeconfig(path: Path, port: int, pki: Path, *, client: str | None = None, token: str | None = None) -> None:
+    """Write a kubeconfig (JSON is YAML) with a client certificate or a bearer token, mode 0600."""
+
+    def b64(name: str) -> str:
+        return base64.b64encode((pki / name).read_bytes()).decode()
+
+    user: dict[str, str] = {"token": token} if token else {"client-certificate-data": b64(f"{client}.crt"), "client-key-data": b64(f"{client}.key")}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "embedded", "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": b64("ca.crt")}}],
+        "users": [{"name": "user", "user": user}],
+        "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "user"}}],
+        "current-context": "embedded",
+    }
+    staged = path.with_suffix(".tmp")
+    staged.touch(mode=0o600)
+    staged.write_text(json.dumps(document, indent=1))
+    staged.replace(path)
+
+
+class ControlPlane:
+    """One control plane, named by its run folder.
+
+    ``bound`` ties every process to the life of this one (for test sessions); otherwise they go on
+    until ``stop``.
+    """
+
+    def __init__(self, name: str = "default", bound: bool = False) -> None:
+        self.name = name
+        self.bound = bound
+        self.run = build.cache_root() / "run" / name
+        self.pki = self.run / "pki"
+        self.kubeconfig = self.run / "kubeconfig"
+        self.audit_log = self.run / "audit.log"
+        self._state_file = self.run / "state.json"
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._state: dict[str, Any] = {}
+        if self._state_file.exists():
+            self._state = json.loads(self._state_file.read_text())
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        staged = self._state_file.with_suffix(".tmp")
+        staged.write_text(json.dumps(self._state, indent=1))
+        staged.replace(self._state_file)
+
+    @property
+    def port(self) -> int:
+        """The API server's port on 127.0.0.1."""
+        return self._state["ports"]["apiserver"]
+
+    @property
+    def api(self) -> Api:
+        return Api(self.port, self.pki)
+
+    def log(self, component: str) -> Path:
+        return self.run / f"{component}.log"
+
+    def alive(self, component: str) -> bool:
+        """Whether the process recorded for ``component`` runs and is still ours."""
+        child = self._children.get(component)
+        if child is not None and child.poll() is not None:
+            return False
+        pid = self._state.get("pids", {}).get(component)
+        # The run folder is in every command line, so a reused pid is never mistaken for ours.
+        return bool(pid) and str(self.run) in _command_line(pid)
+
+    def status(self) -> dict[str, bool]:
+        """Each component with whether its process runs."""
+        return {component: self.alive(component) for component in START_ORDER}
+
+    def ready(self) -> bool:
+        """Whether the API server answers that it is ready."""
+        try:
+            return self.api.request("GET", "/readyz", timeout=2)[0] == 200
+        except (OSError, KeyError, http.client.HTTPException):
+            return False
+
+    # -- start and stop ------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Build what is missing, start everything, return when the API server is ready.
+
+        On any failure, an interrupt included, what was started is stopped again.
+        """
+        binaries = build.ensure()
+        with build.locked(build.cache_root() / "run" / f"{self.name}.lock"):
+            if all(self.status().values()) and self.ready():
+                return
+            self.stop()
+            shutil.rmtree(self.run, ignore_errors=True)
+            try:
+                self._prepare(binaries)
+                for component in START_ORDER:
+                    self.start_component(component)
+            except BaseException:
+                self.stop()
+                raise
+
+    def _prepare(self, binaries: dict[str, Path]) -> None:
+        self.run.mkdir(parents=True, mode=0o700)
+        pki = Pki(self.pki)
+        pki.issue("apiserver", "kube-apiserver", server=True)
+        pki.issue("admin", ADMIN_USER, "system:masters")
+        pki.issue("kube-controller-manager", "system:kube-controller-manager")
+        pki.issue("kube-scheduler", "system:kube-scheduler")
+        pki.issue("kwok", "kwok", "system:masters")
+        pki.write_key("service-account", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+        (self.run / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
+        names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok")
+        self._state = {"ports": {name: _free_port() for name in names}, "pids": {}, "binaries": {k: str(v) for k, v in binaries.items()}}
+        for name in ("admin", "kube-controller-manager", "kube-scheduler", "kwok"):
+            path = self.kubeconfig if name == "admin" else self.run / f"{name}.kubeconfig"
+            write_kubeconfig(path, self.port, self.pki, client=name)
+        self._save()
+
+    def argv(self, component: str) -> list[str]:
+        """The command line of ``component``."""
+        ports, run, pki = self._state["ports"], self.run, self.pki
+        etcd = f"http://127.0.0.1:{ports['etcd']}"
+        peer = f"http://127.0.0.1:{ports['etcd_peer']}"
+        if component == "kubelet":
+            return [sys.executable, str(Path(__file__).with_name("kubelet.py")), str(run)]
+        flags = {
+            "etcd": [
+                f"--data-dir={run}/etcd",
+                "--unsafe-no-fsync",
+                f"--listen-client-urls={etcd}",
+                f"--advertise-client-urls={etcd}",
+                f"--listen-peer-urls={peer}",
+                f"--initial-advertise-peer-urls={peer}",
+                f"--initial-cluster=default={peer}",
+                "--quota-backend-bytes=4294967296",
+                "--log-level=warn",
+            ],
+            "kube-apiserver": [
+                f"--etcd-servers={etcd}",
+                f"--secure-port={ports['apiserver']}",
+                "--bind-address=127.0.0.1",
+                "--advertise-address=127.0.0.1",
+                f"--cert-dir={run}/apiserver",
+                f"--client-ca-file={pki}/ca.crt",
+                f"--tls-cert-file={pki}/apiserver.crt",
+                f"--tls-private-key-file={pki}/apiserver.key",
+                f"--service-account-key-file={pki}/service-account.key",
+                f"--service-account-signing-key-file={pki}/service-account.key",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                "--authorization-mode=Node,RBAC",
+                "--service-cluster-ip-range=10.0.0.0/16",
+                f"--audit-policy-file={run}/audit-policy.json",
+                f"--audit-log-path={self.audit_log}",
+                # Every event is in the file when the request is answered, so that tests can count.
+                "--audit-log-mode=blocking",
+                "--endpoint-reconciler-type=none",
+            ],
+            "kube-controller-manager": [
+                f"--kubeconfig={run}/kube-controller-manager.kubeconfig",
+                f"--authentication-kubeconfig={run}/kube-controller-manager.kubeconfig",
+                f"--authorization-kubeconfig={run}/kube-controller-manager.kubeconfig",
+                f"--cert-dir={run}/controller-manager",
+                f"--service-account-private-key-file={pki}/service-account.key",
+                f"--root-ca-file={pki}/ca.crt",
+                f"--secure-port={ports['controller_manager']}",
+                "--bind-address=127.0.0.1",
+                "--use-service-account-credentials",
+                "--controllers=*,-nodeipam",
+                "--leader-elect=false",
+            ],
+            "kube-scheduler": [
+                f"--kubeconfig={run}/kube-scheduler.kubeconfig",
+                f"--authentication-kubeconfig={run}/kube-scheduler.kubeconfig",
+                f"--authorization-kubeconfig={run}/kube-scheduler.kubeconfig",
+                f"--cert-dir={run}/scheduler",
+                f"--secure-port={ports['scheduler']}",
+                "--bind-address=127.0.0.1",
+                "--leader-elect=false",
+            ],
+            "kwok": [
+                f"--kubeconfig={run}/kwok.kubeconfig",
+                "--manage-all-nodes=true",
+                f"--server-address=127.0.0.1:{ports['kwok']}",
+                *[f"--config={stage}" for stage in build.kwok_stages()],
+            ],
+        }
+        return [self._state["binaries"][component], *flags[component]]
+
+    def start_component(self, component: str) -> None:
+        """Start one component (again) on its recorded ports and data; waits until it answers."""
+        with self.log(component).open("ab") as log:
+            child = subprocess.Popen(
+                self.argv(component),
+                cwd=self.run,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if self.bound else None,
+            )
+        self._children[component] = child
+        self._state.setdefault("pids", {})[component] = child.pid
+        self._save()
+        if component == "kube-apiserver":
+            self._wait(component, self.ready, 60)
+            self._wait(component, self._bootstrapped, 60)
+        elif component == "kwok":
+            self._create_node()
+            self._wait(component, self._node_ready, 30)
+
+    def _bootstrapped(self) -> bool:
+        return self.api.request("GET", "/api/v1/namespaces/default")[0] == 200
+
+    def _node_ready(self) -> bool:
+        _status, node = self.api.request("GET", "/api/v1/nodes/node-0")
+        conditions = node.get("status", {}).get("conditions", [])
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    def _create_node(self) -> None:
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-0", "labels": {"kubernetes.io/os": "linux"}}}
+        status, body = self.api.request("POST", "/api/v1/nodes", node)
+        if status not in (201, 409):
+            raise ClusterError(f"cannot create the node: {status} {body}")
+
+    def _wait(self, component: str, condition: Any, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if not self.alive(component):
+                tail = "\n".join(self.log(component).read_text(errors="replace").splitlines()[-10:])
+                raise ClusterError(f"{component} ended at start; see {self.log(component)}\n{tail}")
+            if time.monotonic() > deadline:
+                raise ClusterError(f"{component} was not ready after {seconds:.0f} s; see {self.log(component)}")
+            time.sleep(0.1)
+
+    def stop_component(self, component: str, signal_number: int = signal.SIGTERM, seconds: float = 10) -> None:
+        """End one component and wait until it is gone; after ``seconds`` it is killed."""
+        if not self.alive(component):
+            return
+        pid = self._state["pids"][component]
+        os.kill(pid, signal_number)
+        deadline = time.monotonic() + seconds
+        while self.alive(component):
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                deadline += seconds
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop everything, in reverse order. The run folder stays, for its logs, until the next start."""
+        for component in reversed(START_ORDER):
+            # The API server waits for its watchers when asked politely; its data is thrown away.
+            self.stop_component(component, signal.SIGKILL if component in ("kube-apiserver", "etcd") else signal.SIGTERM)
+        if self._state:
+            self._state["pids"] = {}
+            self._save()
+
+    # -- what tests and people need ------------------------------------------------------------
+
+    def environment(self) -> dict[str, str]:
+        """Variables that point kubernetes clients, helm and the playbooks at this control plane."""
+        helm = str(Path(self._state["binaries"]["helm"]).parent)
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "K8S_AUTH_KUBECONFIG": str(self.kubeconfig),
+            "PATH": helm + os.pathsep + os.environ["PATH"],
+            "HELM_CACHE_HOME": str(self.run / "helm/cache"),
+            "HELM_CONFIG_HOME": str(self.run / "helm/config"),
+            "HELM_DATA_HOME": str(self.run / "helm/data"),
+            "CLUSTER_SECRETS_ESO_CHART": str(build.eso_chart()),
+            "CLUSTER_SECRETS_ESO_CRDS": str(build.eso_crds()),
+        }
+
+    def token_kubeconfig(self, namespace: str, service_account: str, path: Path) -> Path:
+        """Write a kubeconfig that acts as a ServiceAccount, by a token from the TokenRequest API."""
+        url = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
+        status, body = self.api.request("POST", url, {"spec": {"expirationSeconds": 86400}})
+        if status != 201:
+            raise ClusterError(f"no token for {namespace}/{service_account}: {status} {body}")
+        write_kubeconfig(path, self.port, self.pki, token=body["status"]["token"])
+        return path

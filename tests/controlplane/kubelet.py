@@ -1,0 +1,105 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run the External Secrets controller for the pod that its chart created.
+
+kwok only marks pods as running. This stand-in for a kubelet watches for the chart's controller pod,
+runs the real controller as a host process with that pod's own arguments and ServiceAccount token,
+starts it again when it dies, and ends it when the pod goes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from cluster import ClusterError, ControlPlane, _die_with_parent, _free_port  # noqa: E402
+
+SELECTOR = "app.kubernetes.io%2Fname%3Dexternal-secrets"
+INTERVAL = 0.5  # seconds between looks at the pods
+CONCURRENT = 8  # reconciles at a time, unless the pod says otherwise
+
+
+class Kubelet:
+    """Keeps one host process in step with the one pod that matters."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self.pod: str | None = None
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _pods(self) -> list[dict[str, Any]]:
+        status, body = self.plane.api.request("GET", f"/api/v1/pods?labelSelector={SELECTOR}")
+        if status != 200:
+            raise ClusterError(f"cannot list pods: {status}")
+        return [
+            pod
+            for pod in body["items"]
+            if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def _start(self, pod: dict[str, Any]) -> None:
+        meta, spec = pod["metadata"], pod["spec"]
+        kubeconfig = self.plane.run / "external-secrets.kubeconfig"
+        self.plane.token_kubeconfig(meta["namespace"], spec["serviceAccountName"], kubeconfig)
+        given = [a for a in spec["containers"][0].get("args", []) if not a.startswith(("--metrics-addr", "--live-addr", "--enable-leader-election"))]
+        if not any(argument.startswith("--concurrent") for argument in given):
+            given.append(f"--concurrent={CONCURRENT}")
+        own = [f"--metrics-addr=127.0.0.1:{_free_port()}", f"--live-addr=127.0.0.1:{_free_port()}"]
+        with self.plane.log("external-secrets").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self.plane._state["binaries"]["external-secrets"], *given, *own],
+                cwd=self.plane.run,
+                env={**os.environ, "KUBECONFIG": str(kubeconfig)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,
+            )
+        (self.plane.run / "external-secrets.pid").write_text(str(self.process.pid))
+        self.pod = meta["uid"]
+
+    def end(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = self.pod = None
+
+    def step(self) -> None:
+        pods = self._pods()
+        if self.pod and self.pod not in [pod["metadata"]["uid"] for pod in pods]:
+            self.end()
+        if self.process and self.process.poll() is not None:
+            self.end()
+        if pods and not self.process:
+            self._start(pods[0])
+
+
+def main() -> None:
+    run = Path(sys.argv[1])
+    kubelet = Kubelet(ControlPlane(run.name))
+    ending: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: ending.append(received))
+    while not ending:
+        try:
+            kubelet.step()
+        except (OSError, http.client.HTTPException, ClusterError, KeyError) as error:
+            print(f"will try again: {error!r}", file=sys.stderr, flush=True)
+        time.sleep(INTERVAL)
+    kubelet.end()
+
+
+if __name__ == "__main__":
+    main()
