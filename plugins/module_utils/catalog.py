@@ -308,9 +308,18 @@ def _parse_entry(position, raw):
         data=data,
         labels={**extra, **labels},
         annotations=dict(annotations),
-        refresh_interval=check.matches(raw.get("refresh_interval", "1h"), _DURATION, "refresh_interval", 20, "Write it like '1h' or '30m'"),
+        refresh_interval=_duration(check.matches(raw.get("refresh_interval", "1h"), _DURATION, "refresh_interval", 20, "Write it like '1h' or '30m'")),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),
     )
+
+
+def _duration(text):
+    """A duration as Go prints it ('1h0m0s'), which is how ESO writes it back."""
+    seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"([0-9]+)(h|m|s)", text))
+    hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
+    if hours:
+        return "%dh%dm%ds" % (hours, minutes, seconds)
+    return "%dm%ds" % (minutes, seconds) if minutes else "%ds" % seconds
 
 
 def _labels(check, labels):

@@ -429,8 +429,24 @@ class ControlPlane:
 
     # -- what tests and people need ------------------------------------------------------------
 
+    @property
+    def variables_file(self) -> Path:
+        return self.run / "vars.json"
+
+    def ansible_variables(self) -> dict[str, Any]:
+        """The roles' variables that differ on this control plane from their defaults."""
+        return {
+            "cluster_secrets_eso_chart": str(build.eso_chart()),
+            "cluster_secrets_eso_crds": str(build.eso_crds()),
+            "cluster_secrets_eso_timeout": "60s",
+            # No kubelet and no service network: nothing could answer the chart's webhook here.
+            "cluster_secrets_eso_values": {"webhook": {"create": False}, "certController": {"create": False}},
+            "cluster_secrets_store_server_url": f"https://127.0.0.1:{self.port}",
+        }
+
     def environment(self) -> dict[str, str]:
         """Variables that point kubernetes clients, helm and the playbooks at this control plane."""
+        self.variables_file.write_text(json.dumps(self.ansible_variables(), indent=1))
         helm = str(Path(self._state["binaries"]["helm"]).parent)
         return {
             "KUBECONFIG": str(self.kubeconfig),
@@ -439,8 +455,7 @@ class ControlPlane:
             "HELM_CACHE_HOME": str(self.run / "helm/cache"),
             "HELM_CONFIG_HOME": str(self.run / "helm/config"),
             "HELM_DATA_HOME": str(self.run / "helm/data"),
-            "CLUSTER_SECRETS_ESO_CHART": str(build.eso_chart()),
-            "CLUSTER_SECRETS_ESO_CRDS": str(build.eso_crds()),
+            "CLUSTER_SECRETS_TEST_VARS": str(self.variables_file),
         }
 
     def token_kubeconfig(self, namespace: str, service_account: str, path: Path) -> Path:

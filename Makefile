@@ -1,0 +1,75 @@
+# Everything is built and installed below one cache folder, outside the checkout.
+CACHE := $(or $(CLUSTER_SECRETS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platform-cluster-secrets)
+PYTHON ?= python3
+
+REQUIREMENTS := tests/requirements.txt
+VENV := $(CACHE)/venv-$(shell cat $(REQUIREMENTS) | cksum | cut -d' ' -f1)
+CHECKOUT := $(CACHE)/checkouts/$(shell pwd | cksum | cut -d' ' -f1)
+COLLECTION := $(CHECKOUT)/ansible_collections/platform/cluster_secrets
+
+export PATH := $(VENV)/bin:$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CHECKOUT)
+export ANSIBLE_LOCALHOST_WARNING := false
+export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
+export ANSIBLE_NOCOWS := true
+
+.PHONY: help venv collection build-controlplane start stop status demo demo-stop test unit integration molecule lint sanity docs bench clean
+
+help: ## Show what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/done: $(REQUIREMENTS)
+	@echo "installing the Python packages of $(REQUIREMENTS)"
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@touch $@
+
+venv: $(VENV)/done
+
+collection: venv ## Build the collection and install what was built for the tests
+	@rm -rf $(CHECKOUT) && mkdir -p $(CHECKOUT)
+	@ansible-galaxy collection build --force --output-path $(CHECKOUT) . >$(CHECKOUT)/build.log || { cat $(CHECKOUT)/build.log; exit 1; }
+	@ansible-galaxy collection install --force --offline --no-deps -p $(CHECKOUT) $(CHECKOUT)/platform-cluster_secrets-*.tar.gz >>$(CHECKOUT)/build.log || { cat $(CHECKOUT)/build.log; exit 1; }
+
+build-controlplane: venv ## Build the embedded control plane's programs
+	@$(VENV)/bin/python tests/controlplane build
+
+start: venv ## Start the embedded control plane
+	@$(VENV)/bin/python tests/controlplane start
+
+stop: venv ## Stop it
+	@$(VENV)/bin/python tests/controlplane stop
+
+status: venv ## Tell which of its parts run
+	@$(VENV)/bin/python tests/controlplane status
+
+demo: collection ## See the whole architecture work, from an empty cluster to 17 Secrets
+	@$(VENV)/bin/python tests/demo/demo.py
+
+demo-stop: venv ## Stop the demo's control plane
+	@$(VENV)/bin/python tests/controlplane --name demo stop
+
+test: collection build-controlplane lint sanity ## Run all tests
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/unit tests/integration
+
+unit: collection
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/unit
+
+integration: collection build-controlplane
+	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/integration
+
+lint: collection ## ansible-lint with the production profile, and yamllint
+	@echo "ansible-lint (profile production)"
+	@cd $(COLLECTION) && ansible-lint --offline --profile production --strict -q
+	@yamllint --strict .
+
+sanity: collection ## The part of ansible-test sanity that runs without containers
+	@tests/sanity/run.sh $(COLLECTION)
+
+bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
+	@$(VENV)/bin/python tests/bench/bench.py $(BENCH_ARGS)
+
+clean: ## Remove the cache folder
+	@$(MAKE) --no-print-directory stop demo-stop 2>/dev/null || true
+	rm -rf $(CACHE)

@@ -1,0 +1,157 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module eso_crds: the External Secrets Operator's CustomResourceDefinitions."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: eso_crds
+short_description: Apply ESO's CustomResourceDefinitions and wait until they are established
+version_added: 1.0.0
+description:
+  - Applies the CustomResourceDefinitions of a file or URL, server-side, and only those that differ from what is there.
+  - Waits until the API server serves the kinds that the collection uses, and fails when they are not defined at all.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Predicts what a run does and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows which CustomResourceDefinitions change.
+    support: full
+options:
+  src:
+    description: The path or URL of a YAML file with the CustomResourceDefinitions. Without it, nothing is applied.
+    type: str
+  assume_installed:
+    description: In check mode, do not fail when the CustomResourceDefinitions are missing, because the run would install them.
+    type: bool
+    default: false
+  wait_timeout:
+    description: How many seconds to wait.
+    type: int
+    default: 60
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+"""
+
+EXAMPLES = r"""
+- name: Apply the CRDs of an ESO release
+  platform.cluster_secrets.eso_crds:
+    src: https://raw.githubusercontent.com/external-secrets/external-secrets/v0.20.4/deploy/crds/bundle.yaml
+
+- name: Only check that ESO's API is there
+  platform.cluster_secrets.eso_crds:
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: dict
+established:
+  description: Whether the kinds that the collection uses are served. Only check mode returns V(false).
+  returned: success
+  type: bool
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+import time
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import EsoAbsent, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, plan_apply
+
+#: What the collection can't do without.
+NEEDED = ("clustersecretstores.external-secrets.io", "clusterexternalsecrets.external-secrets.io", "externalsecrets.external-secrets.io")
+
+
+def work(context):
+    """Apply what differs, then wait."""
+    params, client = context.params, context.client
+    desired = [] if params["src"] is None else _read(params["src"])
+    live = client.each(lambda item: client.get(client.object_path(item)), desired)
+    planned = [plan_apply(item, found) for item, found in zip(desired, live)]
+    actions = Executor(client, context.check_mode).run([action for action in planned if action])
+    established = _established(client)
+    coming = context.check_mode and (params["assume_installed"] or {item["metadata"]["name"] for item in desired}.issuperset(NEEDED))
+    if not established and not coming:
+        established = _wait(client, params["wait_timeout"] if actions or _defined(client) else 0)
+    return context.result(actions, established=established)
+
+
+def _established(client):
+    # The definition's own condition comes a moment before the API serves the kind; both must hold.
+    return all(_condition(client.get(CRDS.path(name))) for name in NEEDED)
+
+
+def _condition(live):
+    conditions = ((live or {}).get("status") or {}).get("conditions") or []
+    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+
+def _defined(client):
+    return all(client.get(CRDS.path(name)) for name in NEEDED)
+
+
+def _wait(client, seconds):
+    deadline = time.monotonic() + seconds
+    while not _established(client):
+        if time.monotonic() >= deadline:
+            if not _defined(client):
+                raise EsoAbsent(
+                    "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
+                    "Install it, or set cluster_secrets_eso_method to 'helm'." % ", ".join(NEEDED)
+                )
+            raise KubeError("ESO's CustomResourceDefinitions were not established after %d s." % seconds)
+        time.sleep(0.1)
+    return True
+
+
+def _read(src):
+    import yaml
+
+    if src.startswith(("http://", "https://")):
+        from ansible.module_utils.urls import open_url
+
+        try:
+            text = open_url(src, timeout=30).read()
+        except Exception as error:  # HTTPError, URLError, ssl and socket errors alike
+            raise KubeError("cannot download the CRDs from '%s': %s." % (src, error)) from None
+    else:
+        try:
+            with open(src, "rb") as handle:
+                text = handle.read()
+        except OSError as error:
+            raise KubeError("cannot read the CRDs from '%s': %s." % (src, error.strerror)) from None
+    try:
+        documents = [document for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
+    except yaml.YAMLError as error:
+        raise KubeError("'%s' is not valid YAML: %s." % (src, error)) from None
+    if not documents or any(not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" for item in documents):
+        raise KubeError("'%s' must hold CustomResourceDefinitions and nothing else." % src)
+    for item in documents:
+        item.pop("status", None)
+        # Some releases carry the null timestamp that their generator wrote.
+        item["metadata"] = {key: value for key, value in item["metadata"].items() if value is not None}
+    return documents
+
+
+def main():
+    """Run the module."""
+    options = {
+        "src": {"type": "str"},
+        "assume_installed": {"type": "bool", "default": False},
+        "wait_timeout": {"type": "int", "default": 60},
+    }
+    run_module(work, options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``make demo``: bootstrap an empty cluster, show what is where, bootstrap again: nothing changes."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "controlplane"))
+
+import build  # noqa: E402
+import values  # noqa: E402
+from cluster import ClusterError, ControlPlane  # noqa: E402
+
+
+class DemoError(RuntimeError):
+    """A step of the demo did not do what it should."""
+
+
+def playbook(plane: ControlPlane, name: str, vault: Path, password: Path) -> str:
+    """Run one of the collection's playbooks, its output shown and returned."""
+    argv = ["ansible-playbook", f"platform.cluster_secrets.{name}", "--vault-password-file", str(password)]
+    argv += ["-e", f"@{plane.variables_file}", "-e", f"cluster_secrets_values_file={vault}"]
+    environment = {**os.environ, **plane.environment(), "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_FORCE_COLOR": "false"}
+    process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
+    lines = []
+    assert process.stdout
+    for line in process.stdout:
+        lines.append(line)
+        if name == "bootstrap":
+            print(line, end="", flush=True)
+    if process.wait():
+        raise DemoError(f"the playbook {name} failed\n{'' if name == 'bootstrap' else ''.join(lines)}")
+    return "".join(lines)
+
+
+def changed(output: str) -> int:
+    """The number of changed tasks in the recap."""
+    found = re.search(r"changed=(\d+)", output)
+    if not found:
+        raise DemoError("the playbook printed no recap")
+    return int(found.group(1))
+
+
+def demo() -> None:
+    """All steps; raises DemoError, ClusterError or BuildError."""
+    plane = ControlPlane("demo")
+    fresh = not plane.ready()
+    plane.start()
+    vault, password = plane.run / "values.vault.yml", plane.run / "vault-password"
+    if not vault.exists():
+        values.write_vault(values.generate(), vault, password)
+    print(f"\n== Bootstrap {'an empty cluster' if fresh else 'the cluster of the last demo'} from an ansible-vault file of generated values\n")
+    first = changed(playbook(plane, "bootstrap", vault, password))
+    if not fresh and first:
+        raise DemoError(f"the cluster was bootstrapped before, and this run changed {first} task(s)")
+    print("\n== Bootstrap it again\n")
+    again = changed(playbook(plane, "bootstrap", vault, password))
+    if again:
+        raise DemoError(f"the second run changed {again} task(s)")
+    print("\n== What is where\n")
+    output = playbook(plane, "status", vault, password)
+    listed = output[output.index("cluster_secrets_status.table") :].split("]", maxsplit=1)[0]
+    print("\n".join(re.findall(r'^\s+"(.*?)",?$', listed, re.MULTILINE)))
+    print(f"\nThe first run changed {first} task(s), the second changed=0.")
+    print(f"\nThe cluster goes on running. Look at it with: export KUBECONFIG={plane.kubeconfig}")
+    print("Stop it with: make demo-stop")
+
+
+def main() -> int:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        demo()
+    except (KeyboardInterrupt, DemoError, ClusterError, build.BuildError) as error:
+        # Nothing is left running by a demo that did not end well.
+        ControlPlane("demo").stop()
+        print(f"\ndemo: {'interrupted' if isinstance(error, KeyboardInterrupt) else error}", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
