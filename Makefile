@@ -51,13 +51,13 @@ demo-stop: venv ## Stop the demo's control plane
 	@$(VENV)/bin/python tests/controlplane --name demo stop
 
 test: collection build-controlplane lint sanity ## Run all tests
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/unit tests/integration
+	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit integration
 
 unit: collection
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/unit
+	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit
 
 integration: collection build-controlplane
-	@$(VENV)/bin/python -m pytest $(PYTEST_ARGS) tests/integration
+	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) integration
 
 lint: collection ## ansible-lint with the production profile, and yamllint
 	@echo "ansible-lint (profile production)"

@@ -258,7 +258,7 @@ def _decoded(text):
     if not text:
         return None
     try:
-        return base64.b64decode(text)
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError:
         raise KubeError("the kubeconfig holds certificate data that is not base64.") from None
 

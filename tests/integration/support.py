@@ -1,0 +1,191 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Integration tests: the real API server, the real ESO controller, the collection as installed.
+
+``CLUSTER_SECRETS_TEST_KUBECONFIG`` runs them against a cluster that is already there instead of
+the embedded one (with ``CLUSTER_SECRETS_TEST_VARS`` naming a file of role variables that fit it);
+tests that need the control plane's audit log or processes are then skipped.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+COLLECTIONS = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]
+sys.path[:0] = [COLLECTIONS, str(ROOT / "tests/controlplane")]
+
+cluster = importlib.import_module("cluster")
+values = importlib.import_module("values")
+kube = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.kube")
+
+CANARY = "CANARYx7Q"
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+#: Reviews are POSTs that store nothing.
+REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews", "tokenreviews")
+
+
+@dataclass
+class Outcome:
+    """What a playbook or module run left: exit status, output, and a module's result."""
+
+    rc: int
+    stdout: str
+    stderr: str
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+    @property
+    def recap(self) -> dict[str, int]:
+        found = re.search(r"^localhost\s+: (.*)$", self.stdout, re.MULTILINE)
+        assert found, self.output
+        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found.group(1))}
+
+
+class Platform:
+    """A cluster under test, and how to run the collection against it."""
+
+    def __init__(self, plane: Any, folder: Path) -> None:
+        self.plane = plane
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            **(plane.environment() if plane else {}),
+            "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
+            "ANSIBLE_NOCOLOR": "1",
+            "PYTHONPATH": COLLECTIONS,
+        }
+        if not plane:
+            kubeconfig = os.environ["CLUSTER_SECRETS_TEST_KUBECONFIG"]
+            self.environment.update(KUBECONFIG=kubeconfig, K8S_AUTH_KUBECONFIG=kubeconfig)
+        self.kubeconfig = Path(self.environment["KUBECONFIG"])
+        self.client = kube.Client(kube.connection({"kubeconfig": str(self.kubeconfig)}))
+        self.values = values.generate(CANARY)
+        self.vault = folder / "values.vault.yml"
+        self.password = folder / "vault-password"
+        values.write_vault(self.values, self.vault, self.password)
+
+    # -- running -------------------------------------------------------------------------------
+
+    def play(self, playbook: str, *arguments: str, variables: dict[str, Any] | None = None, check: bool = True, **environment: str) -> Outcome:
+        """Run a playbook of the collection (by name) or of a file (by path)."""
+        name = playbook if "/" in playbook else f"platform.cluster_secrets.{playbook}"
+        argv = ["ansible-playbook", name, "-e", f"cluster_secrets_values_file={self.vault}"]
+        if "--vault-password-file" not in arguments:
+            argv += ["--vault-password-file", str(self.password)]
+        if self.environment.get("CLUSTER_SECRETS_TEST_VARS"):
+            argv += ["-e", f"@{self.environment['CLUSTER_SECRETS_TEST_VARS']}"]
+        if variables:
+            argv += ["-e", json.dumps(variables)]
+        done = subprocess.run(
+            [*argv, *arguments], capture_output=True, text=True, env={**self.environment, **environment}, cwd=self.folder, check=False, timeout=300
+        )
+        outcome = Outcome(done.returncode, done.stdout, done.stderr)
+        assert not check or done.returncode == 0, outcome.output
+        return outcome
+
+    def module(self, name: str, *, check: bool = True, check_mode: bool = False, diff: bool = False, kubeconfig: Path | None = None, **options: Any) -> Outcome:
+        """Run one module the way Ansible does, with its options on standard input."""
+        path = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets/plugins/modules" / f"{name}.py"
+        arguments = {**options, "_ansible_check_mode": check_mode, "_ansible_diff": diff}
+        environment = {**self.environment, "K8S_AUTH_KUBECONFIG": str(kubeconfig or self.kubeconfig)}
+        done = subprocess.run(
+            [sys.executable, str(path)],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+            timeout=300,
+        )
+        try:
+            result = json.loads(done.stdout)
+        except ValueError:
+            raise AssertionError(done.stdout + done.stderr) from None
+        assert not check or not result.get("failed"), result
+        return Outcome(done.returncode, done.stdout, done.stderr, result)
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def get(self, path: str) -> dict[str, Any] | None:
+        return self.client.get(path)
+
+    def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return self.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+
+    def data(self, namespace: str, name: str) -> dict[str, str]:
+        secret = self.secret(namespace, name)
+        assert secret, f"{namespace}/{name} is not there"
+        return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+    def request(self, method: str, path: str, body: Any = None, content_type: str | None = None) -> dict[str, Any]:
+        return self.client.request(method, path, body=body, content_type=content_type)
+
+    def patch(self, path: str, body: Any) -> dict[str, Any]:
+        return self.request("PATCH", path, body, "application/merge-patch+json")
+
+    def delete(self, path: str) -> None:
+        try:
+            self.request("DELETE", path)
+        except kube.ApiError as error:
+            if error.status != 404:
+                raise
+
+    def eventually(self, condition: Any, seconds: float = 20, what: str = "the condition") -> Any:
+        """Wait until ``condition()`` is true; its value is returned."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = condition()
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+            time.sleep(0.1)
+
+    # -- counting ------------------------------------------------------------------------------
+
+    def mark(self) -> int:
+        """A place in the audit log, for :meth:`requests`."""
+        if not self.plane:
+            pytest.skip("needs the embedded control plane's audit log")
+        return self.plane.audit_log.stat().st_size
+
+    def requests(self, mark: int, user: str | None = None) -> list[dict[str, Any]]:
+        """The audit events of our own identity since ``mark``."""
+        with self.plane.audit_log.open() as log:
+            log.seek(mark)
+            events = [json.loads(line) for line in log]
+        return [event for event in events if event["user"]["username"] == (user or cluster.ADMIN_USER)]
+
+    def writes(self, mark: int) -> list[str]:
+        """The write requests among them, as 'verb path'."""
+        return [
+            f"{event['verb']} {event['requestURI']}"
+            for event in self.requests(mark)
+            if event["verb"] in WRITES and event.get("objectRef", {}).get("resource") not in REVIEWS
+        ]
+
+
+def entry(name: str, namespaces: list[str], **changes: Any) -> dict[str, Any]:
+    """A small catalog entry for tests, with a source and a label of its own."""
+    return {"name": name, "source": f"{name}-source", "label": f"secrets/{name}", "data": {"KEY": "key"}, "namespaces": namespaces, **changes}
+
+
+def leaked(text: str) -> list[str]:
+    """The canary in the text, as it is or in base64 (at any of the three alignments)."""
+    forms = [CANARY] + [base64.b64encode(("x" * shift + CANARY).encode()).decode()[4 if shift else 0 : -4] for shift in range(3)]
+    return [form for form in forms if form in text]

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Bootstrap from nothing: what check mode says, what a run does, what a second run doesn't."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+
+from support import CANARY, entry, leaked, values
+
+
+def task_results(outcome):
+    """{task: 'ok' or 'changed'} of a playbook's output, skipped tasks left out."""
+    return dict(re.findall(r"^TASK \[(.*?)\] \**\n(?:.*\n)*?(ok|changed): \[localhost\]", outcome.stdout, re.MULTILINE))
+
+
+EXPECTED = {
+    ("backstage", "gh-docker-registry-creds"),
+    ("backstage-catalog-api", "gh-docker-registry-creds"),
+    ("code-server", "gh-docker-registry-creds"),
+    ("image-factory-kargo", "gh-docker-registry-creds"),
+    ("ai-dev", "gh-docker-registry-creds"),
+    ("n8n", "gh-docker-registry-creds"),
+    ("n8n-operator-system", "gh-docker-registry-creds"),
+    ("backstage", "gh-oauth"),
+    ("market-making", "gh-oauth"),
+    ("argocd", "git-credentials"),
+    ("backstage-kargo", "git-credentials"),
+    ("image-factory-kargo", "git-credentials"),
+    ("kargo", "kargo-admin-credentials"),
+    ("kargo-cluster-secrets", "kargo-admin-credentials"),
+    ("cert-manager", "cloudflare-api-token"),
+    ("code-server", "code-server-ssh-key"),
+    ("market-making", "metrics-service-credentials"),
+}
+
+
+def test_the_leak_finder_finds():
+    for value in ("a" + CANARY, "ab" + CANARY + "c", "abc" + CANARY + "cd"):
+        assert leaked(base64.b64encode(value.encode()).decode())
+
+
+def test_check_mode_then_run_then_again(platform):
+    """The three runs in one test, because the first two exist only once for a cluster."""
+    mark = platform.mark()
+    predicted = platform.play("bootstrap", "--check", "--diff", "-vvvv")
+    assert platform.writes(mark) == []
+    done = platform.play("bootstrap", "--diff", "-vvvv")
+    assert done.recap["changed"] > 0
+    assert task_results(predicted) == task_results(done)
+    mark = platform.mark()
+    again = platform.play("bootstrap", "--diff", "-vvvv")
+    assert again.recap["changed"] == 0
+    assert platform.writes(mark) == []
+    for outcome in (predicted, done, again):
+        assert "Seed the master Secrets" in outcome.stdout
+        assert leaked(outcome.output) == []
+
+
+def test_no_value_in_any_log_or_file(bootstrapped):
+    for log in bootstrapped.plane.run.glob("*.log"):
+        assert leaked(log.read_text(errors="replace")) == [], log
+
+
+def test_all_pairs_hold_the_right_type_keys_and_values(bootstrapped):
+    v = bootstrapped.values
+    pat, oauth, kargo = v["github-pat"], v["github-oauth"], v["kargo-admin-credentials"]
+    kucoin = v["market-making-kucoin-credentials"]
+    contents = {
+        "gh-oauth": {"GITHUB_CLIENT_ID": oauth["client-id"], "GITHUB_CLIENT_SECRET": oauth["client-secret"], "GITHUB_TOKEN": oauth["token"]},
+        "git-credentials": {
+            "repoURL": r"^https://github\.com/.+$",
+            "repoURLIsRegex": "true",
+            "username": pat["username"],
+            "password": pat["token"],
+        },
+        "kargo-admin-credentials": {
+            "ADMIN_ACCOUNT_PASSWORD_HASH": kargo["password-hash"],
+            "ADMIN_ACCOUNT_TOKEN_SIGNING_KEY": kargo["token-signing-key"],
+        },
+        "cloudflare-api-token": {"api-token": v["cloudflare-api-token"]["api-token"]},
+        "code-server-ssh-key": {"ssh-privatekey": v["code-server-ssh-key"]["ssh-privatekey"]},
+        "metrics-service-credentials": {
+            "KUCOIN_API_KEY": kucoin["api-key"],
+            "KUCOIN_API_SECRET": kucoin["api-secret"],
+            "KUCOIN_API_PASSPHRASE": kucoin["api-passphrase"],
+        },
+    }
+    assert len(EXPECTED) == 17
+    for namespace, name in EXPECTED:
+        secret = bootstrapped.secret(namespace, name)
+        data = bootstrapped.data(namespace, name)
+        assert secret["metadata"]["labels"]["managed-by"] == "external-secrets"
+        if name == "gh-docker-registry-creds":
+            assert secret["type"] == "kubernetes.io/dockerconfigjson"
+            auth = base64.b64encode(f"{pat['username']}:{pat['token']}".encode()).decode()
+            wanted = {"auths": {"ghcr.io": {"username": pat["username"], "password": pat["token"], "auth": auth}}}
+            assert json.loads(data[".dockerconfigjson"]) == wanted
+        else:
+            assert secret["type"] == "Opaque"
+            assert data == contents[name]
+    kargo_label = bootstrapped.secret("argocd", "git-credentials")["metadata"]["labels"]["kargo.akuity.io/cred-type"]
+    assert kargo_label == "git"
+
+
+def test_no_other_namespace_holds_any(bootstrapped):
+    listed = bootstrapped.request("GET", "/api/v1/secrets?labelSelector=managed-by%3Dexternal-secrets")["items"]
+    assert {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed} == EXPECTED
+    names = {name for _namespace, name in EXPECTED}
+    everywhere = bootstrapped.request("GET", "/api/v1/secrets")["items"]
+    places = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in everywhere if item["metadata"]["name"] in names}
+    assert {place for place in places if place[0] != "central-secret-store"} == EXPECTED
+
+
+def test_status_shows_every_pair(bootstrapped):
+    outcome = bootstrapped.play("status")
+    assert "17 targets are synced" in outcome.stdout
+    for namespace, name in EXPECTED:
+        assert re.search(rf"{namespace} +{name} +synced", outcome.stdout)
+    assert leaked(outcome.output) == []
+
+
+def test_a_hand_edit_of_ours_is_taken_back_and_a_foreign_field_kept(bootstrapped):
+    path = "/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token"
+    bootstrapped.patch(path, {"metadata": {"labels": {"team": "edge"}}, "spec": {"externalSecretSpec": {"refreshInterval": "3h0m0s"}}})
+    first = bootstrapped.play("bootstrap")
+    assert first.recap["changed"] == 1
+    live = bootstrapped.get(path)
+    assert live["spec"]["externalSecretSpec"]["refreshInterval"] == "1h0m0s"
+    assert live["metadata"]["labels"]["team"] == "edge"
+    assert bootstrapped.play("bootstrap").recap["changed"] == 0
+
+
+def test_rotation_writes_once_for_the_source_and_once_for_each_entry(bootstrapped):
+    platform = bootstrapped
+    changed = json.loads(json.dumps(platform.values))
+    changed["github-pat"]["token"] = f"ghp_{CANARY}rotated"
+    values.write_vault(changed, platform.vault, platform.password)
+    mark = platform.mark()
+    predicted = platform.play("rotate", "--check")
+    assert platform.writes(mark) == []
+    mark = platform.mark()
+    done = platform.play("rotate", "-vvvv", "--diff")
+    assert leaked(done.output) == []
+    assert sorted(write.split("?")[0] for write in platform.writes(mark)) == [
+        "patch /api/v1/namespaces/central-secret-store/secrets/github-pat",
+        "patch /apis/external-secrets.io/v1/clusterexternalsecrets/application-docker-registry",
+        "patch /apis/external-secrets.io/v1/clusterexternalsecrets/kargo-git-credentials",
+    ]
+    assert predicted.recap["changed"] == done.recap["changed"] == 2
+    for namespace in ("argocd", "backstage-kargo", "image-factory-kargo"):
+        assert platform.data(namespace, "git-credentials")["password"] == changed["github-pat"]["token"]
+    mark = platform.mark()
+    assert platform.play("rotate").recap["changed"] == 0
+    assert platform.writes(mark) == []
+    platform.values = changed
+
+
+def test_onboard_and_offboard_a_namespace(bootstrapped):
+    platform = bootstrapped
+    variables = {"namespace": "team-a", "secrets": ["application-docker-registry", "cloudflare-api-token"]}
+    assert platform.play("onboard", variables=variables).recap["changed"] == 1
+    assert platform.secret("team-a", "gh-docker-registry-creds") and platform.secret("team-a", "cloudflare-api-token")
+    assert platform.play("onboard", variables=variables).recap["changed"] == 0
+    gone = {**variables, "secrets": ["cloudflare-api-token"], "cluster_secrets_namespaces_state": "absent"}
+    platform.play("onboard", variables=gone)
+    platform.eventually(lambda: platform.secret("team-a", "cloudflare-api-token") is None)
+    assert platform.secret("team-a", "gh-docker-registry-creds")
+    held = platform.get("/api/v1/namespaces/team-a")["metadata"]["finalizers"]
+    assert held == ["externalsecrets.external-secrets.io/ces-application-docker-registry"]
+    platform.play("onboard", variables={**gone, "secrets": ["application-docker-registry"]})
+    platform.delete("/api/v1/namespaces/team-a")
+    platform.eventually(lambda: platform.get("/api/v1/namespaces/team-a") is None, what="the deletion of the namespace")
+
+
+def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
+    platform = bootstrapped
+    extra = {"cluster_secrets_catalog_extra": [entry("extra", ["n8n"])]}
+    values.write_vault({**platform.values, "extra-source": {"key": CANARY}}, platform.vault, platform.password)
+    platform.play("bootstrap", variables=extra)
+    assert platform.data("n8n", "extra") == {"KEY": CANARY}
+    # and taking it away again is taking the entry away, with pruning on request
+    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True, "cluster_secrets_namespaces_exclusive": True}
+    values.write_vault(platform.values, platform.vault, platform.password)
+    platform.play("bootstrap", variables=prune)
+    platform.eventually(lambda: platform.secret("n8n", "extra") is None)
+    assert platform.get("/apis/external-secrets.io/v1/clusterexternalsecrets/extra") is None
+    assert platform.secret("central-secret-store", "extra-source") is None
+    assert platform.secret("n8n", "gh-docker-registry-creds")

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plans: when an object differs, what is sent and what a diff shows."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, desired, plan, state
+
+
+def entries(*raw):
+    return catalog.parse_catalog(list(raw))
+
+
+ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
+
+
+def stored(manifest, **fields):
+    """A manifest as the API server would store it after our apply."""
+    live = copy.deepcopy(manifest)
+
+    def owned(value):
+        return {"f:" + key: owned(item) for key, item in value.items()} if isinstance(value, dict) else {}
+
+    body = {key: value for key, value in live.items() if key not in ("apiVersion", "kind")}
+    body["metadata"] = {"labels": live["metadata"]["labels"]}
+    live["metadata"].update(
+        resourceVersion="7", managedFields=[{"manager": desired.MANAGER, "operation": "Apply", "fieldsV1": owned(body)}]
+    )
+    live.update(fields)
+    return live
+
+
+def test_unchanged_objects_need_nothing():
+    want = desired.cluster_external_secret(entries(ONE)[0], "store", "v1")
+    assert plan.plan_apply(want, stored(want)) is None
+
+
+def test_foreign_fields_are_not_a_difference():
+    want = desired.cluster_external_secret(entries(ONE)[0], "store", "v1")
+    live = stored(want)
+    live["spec"]["externalSecretMetadata"] = {"annotations": {"force-sync": "1"}}
+    live["metadata"]["labels"]["someone"] = "else"
+    assert plan.plan_apply(want, live) is None
+
+
+def test_a_changed_and_a_dropped_field_are_differences():
+    want = desired.cluster_external_secret(entries(ONE)[0], "store", "v1")
+    live = stored(want)
+    live["spec"]["refreshTime"] = "2h0m0s"
+    assert plan.plan_apply(want, live).result == plan.UPDATED
+    wider = desired.cluster_external_secret(entries({**ONE, "annotations": {"a": "b"}})[0], "store", "v1")
+    assert plan.plan_apply(want, stored(wider)).result == plan.UPDATED
+
+
+def test_list_items_without_kind_compare_equal():
+    want = desired.central_secret("s", "ns", {"k": b"v"})
+    live = stored(want)
+    del live["kind"], live["apiVersion"]
+    assert plan.plan_apply(want, live, plan.redact_secret) is None
+
+
+def test_a_secrets_diff_shows_keys_and_no_values():
+    want = desired.central_secret("s", "ns", {"same": b"CANARY1", "changed": b"CANARY2"})
+    live = stored(desired.central_secret("s", "ns", {"same": b"CANARY1", "changed": b"CANARY3", "gone": b"CANARY4"}))
+    live["data"]["foreign"] = "Q0FOQVJZ"
+    action = plan.plan_apply(want, live, plan.redact_secret)
+    assert action.before["data"] == dict.fromkeys(["changed", "foreign", "gone", "same"], "<value hidden>")
+    assert action.after["data"] == {"same": "<value hidden>", "changed": "<new value hidden>", "foreign": "<value hidden>"}
+    shown = json.dumps([action.before, action.after])
+    assert "CANARY" not in shown and "Q0FO" not in shown
+
+
+def namespace(name, labels=None, finalizers=None):
+    return {"metadata": {"name": name, "labels": labels or {}, "finalizers": finalizers or [], "resourceVersion": "5"}}
+
+
+def test_labelling_patches_only_what_is_missing():
+    assert plan.plan_label(namespace("a", {"secrets/one": "true"}), {"secrets/one": "true"}) is None
+    action = plan.plan_label(namespace("a", {"secrets/one": "false", "x": "y"}), {"secrets/one": "true", "secrets/two": "true"})
+    assert action.body == {"metadata": {"labels": {"secrets/one": "true", "secrets/two": "true"}}}
+    assert action.before == {"metadata": {"labels": {"secrets/one": "false"}}}
+
+
+def test_unlabelling_takes_the_finalizer_in_the_same_versioned_request():
+    live = namespace("a", {"secrets/one": "true", "x": "y"}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
+    action = plan.plan_unlabel(live, {"secrets/one"}, [desired.finalizer("one")])
+    assert action.body["metadata"] == {
+        "resourceVersion": "5",
+        "labels": {"secrets/one": None},
+        "finalizers": ["kubernetes", desired.finalizer("two")],
+    }
+    assert action.replan(namespace("a")) is None
+    assert plan.plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")]) is None
+
+
+def test_orphaned_finalizers():
+    live = namespace("a", {}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
+    assert plan.orphaned_finalizers(live, {"two"}) == [desired.finalizer("one")]
+
+
+def test_the_store_reads_only_the_catalogs_sources_and_serves_only_its_labels():
+    found = entries(ONE, {**ONE, "name": "two", "label": "secrets/two", "source": "other"})
+    rules = [item["rules"] for item in desired.store_rbac("ns", found) if item["kind"] == "Role"]
+    assert rules == [[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["other", "src"], "verbs": ["get"]}]]
+    store = desired.cluster_secret_store("s", "ns", "https://x", found, "v1")
+    assert store["spec"]["conditions"] == [
+        {"namespaceSelector": {"matchLabels": {"secrets/one": "true"}}},
+        {"namespaceSelector": {"matchLabels": {"secrets/two": "true"}}},
+    ]
+
+
+def snapshot(**over):
+    secret = {
+        "metadata": {"name": "one", "namespace": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "type": "Opaque",
+        "data": {"KEY": "dmFsdWU="},
+    }
+    given = {
+        "namespaces": [namespace("a", {"secrets/one": "true"})],
+        "secrets": [secret],
+        "version": "1",
+        "externals": [],
+        "sources": {"src": {"key": b"value"}},
+    }
+    given.update(over)
+    return state.Snapshot(**given)
+
+
+def test_judgements():
+    def judged(**over):
+        return [(row.namespace, row.status) for row in state.judge(entries(ONE), snapshot(**over))]
+
+    failing = {"metadata": {"name": "one", "namespace": "a"}, "status": {"conditions": [{"type": "Ready", "status": "False", "message": "no"}]}}
+    assert judged() == [("a", state.SYNCED)]
+    assert judged(sources={"src": {"key": b"new"}}) == [("a", state.STALE)]
+    assert judged(sources=None) == [("a", state.SYNCED)]
+    assert judged(sources={}) == [("a", state.FAILING)]
+    assert judged(secrets=[]) == [("a", state.MISSING)]
+    assert judged(secrets=[], externals=[failing]) == [("a", state.FAILING)]
+    assert judged(namespaces=[namespace("a")]) == [("a", state.UNLABELLED)]
+    assert judged(namespaces=[]) == [("a", state.ABSENT_NAMESPACE)]
+    both = [namespace("a", {"secrets/one": "true"}), namespace("b", {"secrets/one": "true"})]
+    assert judged(namespaces=both) == [("a", state.SYNCED), ("b", state.MISSING)]
+
+
+def test_the_table_is_aligned():
+    lines = state.table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
+    assert lines == ["NAMESPACE  SECRET  STATUS  TYPE    AGE", "a          one     synced  Opaque  24h"]
