@@ -1,0 +1,216 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What goes wrong: one clear message, nothing half-written, no value shown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support import CANARY, Platform, cluster, entry, leaked, values
+
+FAILED = "fatal: [localhost]: FAILED!"
+
+
+@pytest.fixture
+def wrote_nothing(bootstrapped):
+    mark = bootstrapped.mark()
+    yield
+    assert bootstrapped.writes(mark) == []
+
+
+def service_account(platform, name, rules):
+    """A kubeconfig of a ServiceAccount with just these cluster-wide rights."""
+    base = {"metadata": {"name": name}}
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    platform.delete(f"{rbac}/clusterroles/{name}")
+    platform.delete(f"{rbac}/clusterrolebindings/{name}")
+    platform.delete(f"/api/v1/namespaces/default/serviceaccounts/{name}")
+    platform.request("POST", "/api/v1/namespaces/default/serviceaccounts", base)
+    platform.request("POST", f"{rbac}/clusterroles", {**base, "rules": rules})
+    binding = {
+        **base,
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
+    }
+    platform.request("POST", f"{rbac}/clusterrolebindings", binding)
+    return platform.plane.token_kubeconfig("default", name, platform.folder / f"{name}.kubeconfig")
+
+
+def test_wrong_vault_password(bootstrapped, wrote_nothing, tmp_path):
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not it\n")
+    outcome = bootstrapped.play("bootstrap", "-vvvv", "--vault-password-file", str(wrong), check=False)
+    assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1
+    assert "can't be decrypted: the vault password is wrong" in outcome.output
+    assert leaked(outcome.output) == []
+
+
+def test_values_file_missing_plain_or_broken(bootstrapped, wrote_nothing, tmp_path):
+    plain = tmp_path / "plain.yml"
+    plain.write_text(f"github-pat: {{token: {CANARY}}}\n")
+    broken = tmp_path / "broken.yml"
+    values.write_vault("x", broken, bootstrapped.password)
+    for path, message in ((tmp_path / "none", "does not exist"), (plain, "is not encrypted"), (broken, "must hold a mapping")):
+        outcome = bootstrapped.play("rotate", "-vvvv", variables={"cluster_secrets_values_file": str(path)}, check=False)
+        assert outcome.rc != 0 and message in outcome.output
+        assert leaked(outcome.output) == []
+
+
+def test_api_unreachable(bootstrapped):
+    kubeconfig = json.loads(bootstrapped.kubeconfig.read_text())
+    kubeconfig["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
+    path = bootstrapped.folder / "unreachable"
+    path.write_text(json.dumps(kubeconfig))
+    outcome = bootstrapped.play("bootstrap", "-vvvv", "--diff", check=False, K8S_AUTH_KUBECONFIG=str(path))
+    assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1
+    assert "cannot reach the Kubernetes API at https://127.0.0.1:1: " in outcome.output
+    assert "Traceback" not in outcome.output
+    assert leaked(outcome.output) == []
+
+
+def test_credentials_refused(bootstrapped):
+    server = json.loads(bootstrapped.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    outcome = bootstrapped.module("sync_info", catalog=[], check=False, kubeconfig=write_token_config(bootstrapped, server, CANARY))
+    assert "does not accept these credentials (401 Unauthorized)" in outcome.result["msg"]
+    assert leaked(outcome.output) == []
+
+
+def write_token_config(platform, server, token):
+    kubeconfig = json.loads(platform.kubeconfig.read_text())
+    kubeconfig["clusters"][0]["cluster"]["server"] = server
+    kubeconfig["users"][0]["user"] = {"token": token}
+    path = platform.folder / "token-config"
+    path.write_text(json.dumps(kubeconfig))
+    return path
+
+
+def test_missing_right_is_named_before_anything_is_written(bootstrapped, catalog):
+    reader = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
+    kubeconfig = service_account(bootstrapped, "reader", [reader])
+    mark = bootstrapped.mark()
+    for check_mode in (True, False):
+        outcome = bootstrapped.module(
+            "namespace_labels", catalog=catalog, assignments={"default": ["cloudflare-api-token"]}, check=False, check_mode=check_mode, kubeconfig=kubeconfig
+        )
+        assert outcome.result["msg"] == (
+            "missing right: 'patch' on namespaces at the cluster scope, needed for Namespace default. Nothing was changed. "
+            "Grant it to the identity that this play uses."
+        )
+    events = bootstrapped.requests(mark, "system:serviceaccount:default:reader")
+    assert events and not [event for event in events if event["verb"] == "patch"]
+    outcome = bootstrapped.module("central_secrets", catalog=catalog, values=bootstrapped.values, check=False, kubeconfig=kubeconfig)
+    assert "missing right: secrets is forbidden: User" in outcome.result["msg"] and "cannot list resource" in outcome.result["msg"]
+    assert leaked(outcome.output) == []
+
+
+def test_a_right_on_the_named_objects_is_enough(bootstrapped, catalog):
+    rules = [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["default"], "verbs": ["patch"]},
+    ]
+    kubeconfig = service_account(bootstrapped, "named", rules)
+    options = {"catalog": catalog, "assignments": {"default": ["cloudflare-api-token"]}, "kubeconfig": kubeconfig}
+    assert bootstrapped.module("namespace_labels", **options).result["changed"]
+    assert bootstrapped.module("namespace_labels", state="absent", **options).result["changed"]
+
+
+def test_namespace_that_does_not_exist(bootstrapped, wrote_nothing):
+    catalog = [entry("one", ["nowhere", "default"])]
+    outcome = bootstrapped.module("namespace_labels", catalog=catalog, missing="fail", check=False)
+    assert outcome.result["msg"].startswith("1 namespace(s) do not exist: nowhere. Create them")
+    ignored = bootstrapped.module("namespace_labels", catalog=[entry("one", ["nowhere"])], missing="ignore")
+    assert ignored.result["missing"] == ["nowhere"] and not ignored.result["changed"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labl": "x"}, "catalog entry 'extra': unknown key 'labl'. Did you mean 'label'?"),
+        ({"namespaces": ["backstage"], "target": "gh-oauth"}, "catalog entry 'extra': it gives the target 'gh-oauth' in namespace 'backstage'"),
+    ],
+)
+def test_malformed_catalog(bootstrapped, wrote_nothing, change, message):
+    extra = {**entry("extra", ["n8n"]), **change}
+    outcome = bootstrapped.play("bootstrap", "-vvvv", "--diff", variables={"cluster_secrets_catalog_extra": [extra]}, check=False)
+    assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1 and message in outcome.output
+    assert leaked(outcome.output) == []
+
+
+def test_values_that_miss_a_key_or_are_no_text(bootstrapped, wrote_nothing, catalog):
+    for value, message in (
+        ({"username": CANARY}, "catalog entry 'application-docker-registry': source 'github-pat' has no key 'token'. Add it to the values."),
+        ({"username": CANARY, "token": 31337001}, "the value of 'token' must be a string, not a number. Put it in quotes."),
+    ):
+        outcome = bootstrapped.module("central_secrets", catalog=catalog, values={**bootstrapped.values, "github-pat": value}, check=False)
+        assert outcome.result["msg"].endswith(message)
+        assert leaked(outcome.output) == [] and "31337001" not in outcome.output
+
+
+def test_values_of_the_wrong_kind_are_not_echoed(bootstrapped, wrote_nothing, catalog):
+    for given in (CANARY, [CANARY], {"github-pat": CANARY}):
+        outcome = bootstrapped.module("central_secrets", catalog=catalog, values=given, check=False)
+        assert outcome.result["failed"]
+        assert leaked(outcome.output) == []
+
+
+def test_a_value_the_api_server_refuses_is_not_shown(bootstrapped, catalog):
+    """A Secret may hold 1 MiB; what the server says of more must not carry the value."""
+    big = CANARY * 200_000
+    given = {**bootstrapped.values, "cloudflare-api-token": {"api-token": big}}
+    outcome = bootstrapped.module("central_secrets", catalog=catalog, values=given, check=False, diff=True)
+    assert "cannot change Secret central-secret-store/cloudflare-api-token" in outcome.result["msg"]
+    assert leaked(outcome.output) == []
+
+
+def test_laggards_are_named_with_what_eso_says(bootstrapped):
+    """A source key that goes missing: ESO fails, and so does the wait, naming the pair and why."""
+    platform = bootstrapped
+    catalog = [entry("lagging", ["lagging"])]
+    seed = {"catalog": catalog, "values": {"lagging-source": {"key": CANARY}}}
+    platform.module("central_secrets", **seed)
+    platform.module("cluster_external_secrets", catalog=catalog)
+    # The store must know the new source and label, too.
+    values.write_vault({**platform.values, **seed["values"]}, platform.vault, platform.password)
+    platform.play("bootstrap", variables={"cluster_secrets_catalog_extra": catalog})
+    values.write_vault(platform.values, platform.vault, platform.password)
+    platform.patch("/api/v1/namespaces/central-secret-store/secrets/lagging-source", {"data": {"key": None, "other": "eA=="}})
+    outcome = platform.module("sync", catalog=catalog, refresh="always", wait_timeout=3, check=False)
+    message = outcome.result["msg"]
+    assert "1 of 1 targets were not synced after 3 s: lagging/lagging is" in message
+    assert "source 'lagging-source' has no key 'key'" in message
+    assert "ESO says: " in message
+    assert outcome.result["laggards"][0]["namespace"] == "lagging"
+    assert leaked(outcome.output) == []
+    platform.module("central_secrets", **seed)
+    assert platform.module("sync", catalog=catalog).result["refreshed"] == ["lagging"]
+    platform.module("namespace_labels", catalog=catalog, state="absent", assignments={"lagging": ["lagging"]})
+    platform.play("bootstrap", variables={"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True})
+
+
+def test_a_foreign_manager_conflicts_only_on_request(bootstrapped, catalog):
+    path = "/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token"
+    bootstrapped.patch(path, {"spec": {"refreshTime": "2h0m0s"}})
+    refused = bootstrapped.module("cluster_external_secrets", catalog=catalog, force_conflicts=False, check=False)
+    assert "conflict" in refused.result["msg"] and ".spec.refreshTime" in refused.result["msg"]
+    assert bootstrapped.module("cluster_external_secrets", catalog=catalog).result["changed"]
+
+
+def test_eso_absent(platform, catalog):
+    """On a second control plane without ESO."""
+    plane = cluster.ControlPlane("bare", bound=True)
+    plane.start()
+    try:
+        folder = platform.folder / "bare"
+        folder.mkdir()
+        bare = Platform(plane, folder)
+        outcome = bare.play("bootstrap", "-vvvv", variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_crd_timeout": 1}, check=False)
+        assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1
+        assert "the External Secrets Operator is not installed" in outcome.output
+        assert leaked(outcome.output) == []
+        assert bare.get("/api/v1/namespaces/central-secret-store") is None
+        for name in ("cluster_external_secrets", "cluster_secret_store", "sync", "sync_info"):
+            refused = bare.module(name, catalog=catalog, check=False)
+            assert "the External Secrets Operator is not installed: the API group external-secrets.io is not served" in refused.result["msg"]
+    finally:
+        plane.stop()

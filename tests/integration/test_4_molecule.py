@@ -1,0 +1,37 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Molecule: one scenario for each role, each with the idempotence step."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from support import COLLECTIONS, ROOT, leaked
+
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
+
+
+def test_every_role_has_a_scenario():
+    scenarios = {path.parent.name for path in (ROOT / "extensions/molecule").glob("*/molecule.yml")}
+    assert scenarios == set(ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_scenario(platform, role):
+    folder = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets/extensions"
+    environment = {**platform.environment, "MOLECULE_VALUES": str(platform.vault), "MOLECULE_PASSWORD": str(platform.password)}
+    done = subprocess.run(
+        ["molecule", "--base-config", str(folder / "molecule/config.yml"), "test", "-s", role],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-6000:]
+    assert "Idempotence completed successfully" in output or "idempotence: Executed: Successful" in output
+    assert leaked(output) == []
