@@ -65,7 +65,7 @@ lint: collection ## ansible-lint with the production profile, and yamllint
 	@yamllint --strict .
 
 sanity: collection ## The part of ansible-test sanity that runs without containers
-	@tests/sanity/run.sh $(COLLECTION)
+	@tests/sanity/run.sh $(COLLECTION) $(CACHE)/sanity
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
 	@$(VENV)/bin/python tests/bench/bench.py $(BENCH_ARGS)

@@ -81,7 +81,8 @@ class LookupModule(LookupBase):
     def _decrypt(self, content, path):
         vault = getattr(self._loader, "_vault", None)
         if vault is None or not getattr(vault, "secrets", None):
-            raise AnsibleLookupError("the values file '%s' is encrypted, and no vault password was given. Use --vault-password-file or --ask-vault-pass." % path)
+            hint = "Use --vault-password-file or --ask-vault-pass."
+            raise AnsibleLookupError("the values file '%s' is encrypted, and no vault password was given. %s" % (path, hint))
         try:
             return vault.decrypt(to_bytes(content))
         except (AnsibleVaultError, AnsibleError):

@@ -79,7 +79,8 @@ class Context:
         if assumed and self.check_mode:
             return ESO_VERSIONS[0]
         if served:
-            raise EsoAbsent("the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS)))
+            shown = (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS))
+            raise EsoAbsent("the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % shown)
         raise EsoAbsent(
             "the External Secrets Operator is not installed: the API group %s is not served. Run the role platform.cluster_secrets.eso first." % ESO_GROUP
         )

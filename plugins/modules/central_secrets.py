@@ -29,7 +29,7 @@ options:
     default: present
   values:
     description:
-      - The values, as C({source: {key: value}}). Values are strings.
+      - The values, a mapping of sources, each a mapping of keys and strings.
       - Sources that no enabled entry of the catalog reads are left out, with a warning.
     type: dict
   create_namespace:

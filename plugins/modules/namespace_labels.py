@@ -29,7 +29,7 @@ options:
     default: present
   assignments:
     description:
-      - Which namespaces get which entries, as C({namespace: [entry name, ...]}), instead of the namespaces that the catalog lists.
+      - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the catalog lists.
       - With O(state=absent) and without this option, every namespace loses all labels of the catalog.
     type: dict
   missing:
@@ -97,9 +97,8 @@ def work(context):
         planned = [_unlabel(live[name], labels, entries, everything) for name, labels in taken.items() if name in live]
         return context.result(_run(context, [action for action in planned if action]), missing=absent if assignments is not None else [])
     if absent and params["missing"] == "fail":
-        raise CatalogError(
-            "%d namespace(s) do not exist: %s. Create them, correct the catalog entry that lists them, or set 'missing: create'." % (len(absent), ", ".join(absent))
-        )
+        fix = "Create them, correct the catalog entry that lists them, or set 'missing: create'."
+        raise CatalogError("%d namespace(s) do not exist: %s. %s" % (len(absent), ", ".join(absent), fix))
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     if params["exclusive"]:
@@ -125,7 +124,8 @@ def _checked(assignments, entries):
             raise CatalogError("assignments of namespace '%s' must be a list of entry names. Write them as [name, ...]." % namespace)
         for name in names:
             if name not in known:
-                raise CatalogError("assignments of namespace '%s': there is no enabled catalog entry '%s'. Known entries are: %s." % (namespace, name, ", ".join(known)))
+                problem = "assignments of namespace '%s': there is no enabled catalog entry '%s'" % (namespace, name)
+                raise CatalogError("%s. Known entries are: %s." % (problem, ", ".join(known)))
     return assignments
 
 

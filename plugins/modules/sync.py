@@ -200,9 +200,10 @@ def _explain(client, version, rows):
     listed, _version = client.list(state.external_secrets(version))
     externals = {state.key_of(item): item for item in listed}
     for row in rows:
-        condition = state.ready_condition(externals.get((row.namespace, row.entry.name)))
+        external = externals.get((row.namespace, row.entry.name))
+        condition = state.ready_condition(external)
         if condition is None:
-            row.message += "; there is no ExternalSecret yet" if (row.namespace, row.entry.name) not in externals else "; its ExternalSecret has no condition yet"
+            row.message += "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
         elif condition.get("status") != "True":
             row.message += "; ESO says: %s" % condition.get("message", "")
     return rows

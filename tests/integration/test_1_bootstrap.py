@@ -160,17 +160,17 @@ def test_rotation_writes_once_for_the_source_and_once_for_each_entry(bootstrappe
 
 def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform = bootstrapped
-    variables = {"namespace": "team-a", "secrets": ["application-docker-registry", "cloudflare-api-token"]}
+    variables = {"onboard_namespace": "team-a", "onboard_secrets": ["application-docker-registry", "cloudflare-api-token"]}
     assert platform.play("onboard", variables=variables).recap["changed"] == 1
     assert platform.secret("team-a", "gh-docker-registry-creds") and platform.secret("team-a", "cloudflare-api-token")
     assert platform.play("onboard", variables=variables).recap["changed"] == 0
-    gone = {**variables, "secrets": ["cloudflare-api-token"], "cluster_secrets_namespaces_state": "absent"}
+    gone = {**variables, "onboard_secrets": ["cloudflare-api-token"], "cluster_secrets_namespaces_state": "absent"}
     platform.play("onboard", variables=gone)
     platform.eventually(lambda: platform.secret("team-a", "cloudflare-api-token") is None)
     assert platform.secret("team-a", "gh-docker-registry-creds")
     held = platform.get("/api/v1/namespaces/team-a")["metadata"]["finalizers"]
     assert held == ["externalsecrets.external-secrets.io/ces-application-docker-registry"]
-    platform.play("onboard", variables={**gone, "secrets": ["application-docker-registry"]})
+    platform.play("onboard", variables={**gone, "onboard_secrets": ["application-docker-registry"]})
     platform.delete("/api/v1/namespaces/team-a")
     platform.eventually(lambda: platform.get("/api/v1/namespaces/team-a") is None, what="the deletion of the namespace")
 

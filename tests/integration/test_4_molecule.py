@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -33,5 +34,7 @@ def test_scenario(platform, role):
     )
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-6000:]
-    assert "Idempotence completed successfully" in output or "idempotence: Executed: Successful" in output
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)
+    assert re.search(r"idempotence: Executed: Successful", plain), plain[-3000:]
+    assert "actions=5  successful=5" in plain, plain[-3000:]
     assert leaked(output) == []
