@@ -39,6 +39,9 @@ except ImportError:  # run as a script's sibling
 #: Who the kubeconfig's client certificate says it is; the audit log is counted by this name.
 ADMIN_USER = "cluster-admin"
 
+#: The user agent of the harness's own requests, which no test counts.
+HARNESS = "test-harness"
+
 START_ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubelet")
 
 _AUDIT_POLICY = {
@@ -67,7 +70,7 @@ class Api:
         connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": content_type, "Accept": "application/json", "User-Agent": "test-harness"})
+            connection.request(method, path, data, {"Content-Type": content_type, "Accept": "application/json", "User-Agent": HARNESS})
             response = connection.getresponse()
             raw = response.read()
         finally:

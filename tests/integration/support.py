@@ -169,7 +169,8 @@ class Platform:
         with self.plane.audit_log.open() as log:
             log.seek(mark)
             events = [json.loads(line) for line in log]
-        return [event for event in events if event["user"]["username"] == (user or cluster.ADMIN_USER)]
+        who = user or cluster.ADMIN_USER
+        return [event for event in events if event["user"]["username"] == who and event["userAgent"] != cluster.HARNESS]
 
     def writes(self, mark: int) -> list[str]:
         """The write requests among them, as 'verb path'."""

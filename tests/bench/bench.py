@@ -1,0 +1,372 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``make bench``: the collection against kubernetes.core.k8s and raw HTTP, side by side in one run.
+
+Four ways: (a) kubernetes.core.k8s with a loop, (b) kubernetes.core.k8s with one multi-document
+template, (c) the collection, (d) raw concurrent HTTP. Four works: labelling namespaces (changed and
+unchanged), seeding master Secrets, and a rotation until every target holds the new value. Times
+include the start of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform as host
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+HERE = Path(__file__).resolve().parent
+COLLECTIONS = os.environ["ANSIBLE_COLLECTIONS_PATH"].split(":")[0]
+sys.path[:0] = [COLLECTIONS, str(HERE.parent / "controlplane")]
+
+import build  # noqa: E402
+import cluster  # noqa: E402
+
+LABEL, ENTRY, SOURCE, STORE = "secrets/bench", "bench", "bench-source", "central-secret-store"
+LOOP, TEMPLATE, OURS, RAW = "k8s loop", "k8s template", "ours", "raw HTTP"
+WAYS = (LOOP, TEMPLATE, OURS, RAW)
+#: The loop takes about a second for each object, so it is measured at this size only.
+LOOP_SIZE = 20
+WORKS = ("label, changed", "label, unchanged", "seed, changed", "seed, unchanged", "rotate")
+
+PLAYS: dict[str, Any] = {
+    "empty": [],
+    "ours label": [{"platform.cluster_secrets.namespace_labels": {"catalog": "{{ catalog }}", "missing": "fail"}}],
+    "ours seed": [
+        {
+            "platform.cluster_secrets.central_secrets": {"catalog": "{{ seeds }}", "values": "{{ values }}"},
+            "vars": {"ansible_pipelining": True},
+        }
+    ],
+    "ours rotate": [
+        {
+            "platform.cluster_secrets.central_secrets": {"catalog": "{{ catalog }}", "values": "{{ rotated }}"},
+            "vars": {"ansible_pipelining": True},
+            "register": "seeded",
+        },
+        {"platform.cluster_secrets.sync": {"catalog": "{{ catalog }}", "changed_sources": "{{ seeded.changed_sources }}", "wait_timeout": 900}},
+    ],
+    "loop label": [
+        {
+            "kubernetes.core.k8s": {"definition": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "{{ item }}", "labels": {LABEL: "true"}}}},
+            "loop": "{{ catalog[0].namespaces }}",
+        }
+    ],
+    "loop seed": [
+        {
+            "kubernetes.core.k8s": {
+                "definition": {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": "{{ item.key }}", "namespace": STORE},
+                    "data": {"key": "{{ item.value.key | b64encode }}"},
+                }
+            },
+            "loop": "{{ values | dict2items }}",
+            "no_log": True,
+        }
+    ],
+    "template label": [{"kubernetes.core.k8s": {"template": "label.yml.j2"}}],
+    "template seed": [{"kubernetes.core.k8s": {"template": "seed.yml.j2"}, "no_log": True}],
+}
+_SOURCE = {
+    "kubernetes.core.k8s": {
+        "definition": {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": SOURCE, "namespace": STORE},
+            "data": {"key": "{{ rotated[source].key | b64encode }}"},
+        }
+    },
+    "no_log": True,
+}
+# What its users do today: touch each ExternalSecret, then look until all Secrets have changed.
+_WAIT = {
+    "kubernetes.core.k8s_info": {"kind": "Secret", "label_selectors": ["reconcile.external-secrets.io/managed=true"]},
+    "register": "found",
+    "until": "found.resources | map(attribute='data.KEY') | select('equalto', rotated[source].key | b64encode) | length == catalog[0].namespaces | length",
+    "retries": 30,
+    "delay": 1,
+    "no_log": True,
+}
+_TOUCH = {
+    "apiVersion": "external-secrets.io/v1",
+    "kind": "ExternalSecret",
+    "metadata": {"name": ENTRY, "namespace": "{{ item }}", "annotations": {"force-sync": "{{ stamp }}"}},
+}
+PLAYS["loop rotate"] = [_SOURCE, {"kubernetes.core.k8s": {"definition": _TOUCH}, "loop": "{{ catalog[0].namespaces }}"}, _WAIT]
+PLAYS["template rotate"] = [_SOURCE, {"kubernetes.core.k8s": {"template": "rotate.yml.j2"}}, _WAIT]
+
+TEMPLATES = {
+    "label.yml.j2": (
+        "{% for name in catalog[0].namespaces %}\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n"
+        "  name: {{ name }}\n  labels: {'" + LABEL + "': 'true'}\n{% endfor %}\n"
+    ),
+    "seed.yml.j2": (
+        "{% for item in values | dict2items %}\n---\napiVersion: v1\nkind: Secret\nmetadata:\n"
+        "  name: {{ item.key }}\n  namespace: " + STORE + "\ndata:\n  key: {{ item.value.key | b64encode }}\n{% endfor %}\n"
+    ),
+    "rotate.yml.j2": (
+        "{% for name in catalog[0].namespaces %}\n---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata:\n"
+        "  name: " + ENTRY + "\n  namespace: {{ name }}\n  annotations: {force-sync: '{{ stamp }}'}\n{% endfor %}\n"
+    ),
+}
+
+
+class Bench:
+    """One control plane and the measuring on it."""
+
+    def __init__(self, plane: cluster.ControlPlane, folder: Path) -> None:
+        from ansible_collections.platform.cluster_secrets.plugins.module_utils import kube
+
+        self.kube = kube
+        self.plane = plane
+        self.folder = folder
+        self.environment = {**os.environ, **plane.environment(), "ANSIBLE_PIPELINING": "true", "ANSIBLE_NOCOLOR": "1"}
+        self.client = kube.Client(kube.connection({"kubeconfig": str(plane.kubeconfig)}))
+        self.rotation = 0
+        self.results: list[dict[str, Any]] = []
+        for name, tasks in PLAYS.items():
+            play = [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+            (folder / f"{name.replace(' ', '-')}.yml").write_text(json.dumps(play))
+        for name, text in TEMPLATES.items():
+            (folder / name).write_text(text)
+
+    # -- setting up, by raw requests -------------------------------------------------------------
+
+    def send(self, method: str, path: str, body: Any = None, kind: str | None = None) -> Any:
+        return self.client.request(method, path, body=body, content_type=kind)
+
+    def ignore_missing(self, method: str, path: str) -> None:
+        try:
+            self.send(method, path)
+        except self.kube.ApiError as error:
+            if error.status != 404:
+                raise
+
+    def job(self, size: int) -> dict[str, Any]:
+        """The variables of one size, for the plays and for raw.py."""
+        names = [f"bench-{number:04d}" for number in range(size)]
+        entry = {"name": ENTRY, "source": SOURCE, "label": LABEL, "data": {"KEY": "key"}, "namespaces": names}
+        seeds = [{**entry, "name": f"seed-{n}", "source": f"seed-{n:04d}", "label": f"secrets/seed-{n}", "target": f"seed-{n}", "namespaces": []} for n in range(size)]
+        return {
+            "catalog": [entry],
+            "namespaces": names,
+            "seeds": seeds,
+            "values": {seed["source"]: {"key": f"value of {seed['source']}"} for seed in seeds},
+            "label": LABEL,
+            "entry": ENTRY,
+            "source": SOURCE,
+            "store_namespace": STORE,
+            "server": f"https://127.0.0.1:{self.plane.port}",
+            "ca": str(self.plane.pki / "ca.crt"),
+            "cert": str(self.plane.pki / "admin.crt"),
+            "key": str(self.plane.pki / "admin.key"),
+        }
+
+    def namespaces(self, names: list[str]) -> None:
+        def create(name: str) -> None:
+            try:
+                self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+            except self.kube.ApiError as error:
+                if error.status != 409:
+                    raise
+
+        self.client.each(create, names)
+
+    def unlabel(self, names: list[str]) -> None:
+        body = {"metadata": {"labels": {LABEL: None}}}
+        self.client.each(lambda name: self.send("PATCH", f"/api/v1/namespaces/{name}", body, "application/merge-patch+json"), names)
+
+    def unseed(self, names: list[str]) -> None:
+        self.client.each(lambda name: self.ignore_missing("DELETE", f"/api/v1/namespaces/{STORE}/secrets/{name}"), names)
+
+    # -- measuring -------------------------------------------------------------------------------
+
+    def command(self, way: str, work: str, job: Path) -> list[str]:
+        verb = work.split(",")[0]
+        if way == RAW:
+            return [sys.executable, str(HERE / "raw.py"), verb, str(job)]
+        kind = {LOOP: "loop", TEMPLATE: "template", OURS: "ours"}[way]
+        return ["ansible-playbook", str(self.folder / f"{kind}-{verb}.yml"), "-e", f"@{job}"]
+
+    def run(self, argv: list[str], may_fail: bool = False) -> dict[str, float]:
+        """Seconds, requests to the API server and the largest process's peak memory, in MiB."""
+        mark = self.plane.audit_log.stat().st_size
+        log = self.folder / "output.log"
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            with log.open("wb") as out:
+                os.dup2(out.fileno(), 1)
+                os.dup2(out.fileno(), 2)
+            os.chdir(self.folder)
+            os.execvpe(argv[0], argv, self.environment)
+        _pid, status, usage = os.wait4(pid, 0)
+        seconds = time.monotonic() - started
+        if status and not may_fail:
+            raise SystemExit(f"bench: {' '.join(argv)} failed\n{log.read_text()[-3000:]}")
+        with self.plane.audit_log.open() as audit:
+            audit.seek(mark)
+            events = [event for event in map(json.loads, audit) if event["user"]["username"] == cluster.ADMIN_USER]
+        mine = [event for event in events if event["userAgent"] != cluster.HARNESS]
+        writes = [event for event in mine if event["verb"] not in ("get", "list", "watch") and event["objectRef"].get("resource") != "selfsubjectaccessreviews"]
+        return {"seconds": seconds, "requests": len(mine), "writes": len(writes), "memory": usage.ru_maxrss / 1024, "failed": bool(status)}
+
+    def measure(self, size: int, work: str, way: str, runs: int, before: Callable[[], None]) -> None:
+        job = self.job(size)
+        path = self.folder / "job.json"
+        samples = []
+        for _number in range(runs):
+            before()
+            if work == "rotate":
+                self.rotation += 1
+                value = f"rotation {self.rotation}"
+                job.update(value=value, rotated={SOURCE: {"key": value}}, stamp=str(self.rotation))
+            spoken = job if way != RAW or work != "rotate" else {**job, "values": job["rotated"]}
+            path.write_text(json.dumps(spoken))
+            # ESO takes a touched annotation off again, so that the usual way may miss some targets.
+            samples.append(self.run(self.command(way, work, path), may_fail=work == "rotate" and way in (LOOP, TEMPLATE)))
+        row: dict[str, Any] = {"size": size, "work": work, "way": way, "runs": runs}
+        for key in ("seconds", "requests", "writes", "memory"):
+            row[key] = statistics.median(sample[key] for sample in samples)
+        row["failed"] = sum(sample["failed"] for sample in samples)
+        row["spread"] = [min(s["seconds"] for s in samples), max(s["seconds"] for s in samples)]
+        self.results.append(row)
+        build.say(f"  {size:>5}  {work:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{f", {row['failed']} of {runs} runs gave up" if row["failed"] else ""}")
+
+    def empty_play(self, runs: int) -> float:
+        """Seconds that a play without a task takes."""
+        samples = [self.run(["ansible-playbook", str(self.folder / "empty.yml")])["seconds"] for _number in range(runs)]
+        return statistics.median(samples)
+
+    def ways(self, size: int) -> list[str]:
+        return [way for way in WAYS if way != LOOP or size <= LOOP_SIZE]
+
+    def labels_and_seeds(self, size: int, runs: int) -> None:
+        job = self.job(size)
+        self.namespaces(job["namespaces"])
+        for way in self.ways(size):
+            self.measure(size, "label, changed", way, runs, lambda: self.unlabel(job["namespaces"]))
+            self.measure(size, "label, unchanged", way, runs, lambda: None)
+        for way in self.ways(size):
+            self.measure(size, "seed, changed", way, runs, lambda: self.unseed(list(job["values"])))
+            # kubernetes.core and ours write different metadata; each is measured on what it wrote itself.
+            self.measure(size, "seed, unchanged", way, runs, lambda: None)
+        self.unseed(list(job["values"]))
+
+    def rotations(self, size: int, runs: int) -> None:
+        job = self.job(size)
+        catalog = {"catalog": job["catalog"], "values": {SOURCE: {"key": "at first"}}}
+        (self.folder / "setup.json").write_text(json.dumps(catalog))
+        tasks = [
+            {"platform.cluster_secrets.central_secrets": {"catalog": "{{ catalog }}", "values": "{{ values }}"}},
+            {"platform.cluster_secrets.cluster_secret_store": {"catalog": "{{ catalog }}", "server_url": job["server"]}},
+            {"platform.cluster_secrets.cluster_external_secrets": {"catalog": "{{ catalog }}"}},
+            {"platform.cluster_secrets.namespace_labels": {"catalog": "{{ catalog }}", "exclusive": True}},
+            {"platform.cluster_secrets.sync": {"catalog": "{{ catalog }}", "wait_timeout": 900}},
+        ]
+        (self.folder / "setup.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+        self.run(["ansible-playbook", str(self.folder / "setup.yml"), "-e", f"@{self.folder / 'setup.json'}"])
+        for way in self.ways(size):
+            self.measure(size, "rotate", way, runs, lambda: None)
+
+
+def install_eso(bench: Bench) -> None:
+    """The real chart, with client limits that don't hide the difference between the ways."""
+    variables = bench.plane.ansible_variables()
+    variables["cluster_secrets_eso_values"]["extraArgs"] = {"client-qps": "1000", "client-burst": "2000"}
+    (bench.folder / "eso.json").write_text(json.dumps(variables))
+    play = [{"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}]
+    (bench.folder / "eso.yml").write_text(json.dumps(play))
+    bench.run(["ansible-playbook", str(bench.folder / "eso.yml"), "-e", f"@{bench.folder / 'eso.json'}"])
+
+
+def table(results: list[dict[str, Any]], empty: float) -> list[str]:
+    """The results as lines: seconds, requests, memory, and ratios to ours."""
+    lines = [f"{'namespaces':>10}  {'work':<17} {'way':<13} {'seconds':>8} {'requests':>9} {'writes':>7} {'MiB':>5} {'to ours':>8} {'to raw*':>8}"]
+    cells = {(row["size"], row["work"], row["way"]): row for row in results}
+    for row in results:
+        ours, raw = cells[row["size"], row["work"], OURS], cells[row["size"], row["work"], RAW]
+        net = "" if row["way"] == RAW else f"{(row['seconds'] - empty) / raw['seconds']:7.1f}x"
+        lines.append(
+            f"{row['size']:>10}  {row['work']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} {row['writes']:>7.0f} "
+            f"{row['memory']:>5.0f} {row['seconds'] / ours['seconds']:7.1f}x {net:>8}"
+            + (f"  {row['failed']} of {row['runs']} runs gave up after 30 s with targets left" if row["failed"] else "")
+        )
+    lines.append(f"* seconds less those of an empty play ({empty:.2f} s), to all of the raw process's seconds, from which nothing is taken")
+    return lines
+
+
+def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
+    """What the project promises, each with what was measured."""
+    cells = {(row["size"], row["work"], row["way"]): row for row in results}
+    sizes = {row["size"] for row in results}
+
+    def seconds(size: int, work: str, way: str) -> float:
+        return cells[size, work, way]["seconds"]
+
+    found = []
+    unchanged, changed = "label, unchanged", "label, changed"
+    if 200 in sizes:
+        found.append(("200 unchanged, template over ours", seconds(200, unchanged, TEMPLATE) / seconds(200, unchanged, OURS), ">=", 2))
+        if LOOP_SIZE in sizes:
+            # Extrapolated: the loop's seconds for one namespace, from its own size.
+            loop = seconds(LOOP_SIZE, unchanged, LOOP) / LOOP_SIZE
+            found.append(("200 unchanged, loop over ours, for a namespace (extrapolated)", loop / (seconds(200, unchanged, OURS) / 200), ">=", 60))
+    if 2000 in sizes:
+        for work in (changed, unchanged):
+            found.append((f"2000 {work}, template over ours", seconds(2000, work, TEMPLATE) / seconds(2000, work, OURS), ">=", 5))
+            found.append((f"2000 {work}, ours (less an empty play) over raw", (seconds(2000, work, OURS) - empty) / seconds(2000, work, RAW), "<=", 2))
+    for size in sorted(sizes):
+        found.append((f"{size} unchanged, requests for a page of 500", cells[size, unchanged, OURS]["requests"] / -(-size // 500), "<=", 2))
+        found.append((f"{size} rotate, writes of ours", cells[size, "rotate", OURS]["writes"], "<=", 2))
+    return [
+        {"goal": text, "measured": measured, "wanted": f"{sign} {bound}", "reached": measured >= bound if sign == ">=" else measured <= bound}
+        for text, measured, sign, bound in found
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", default="20,200,2000", help="numbers of namespaces (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median counts (default: %(default)s)")
+    parser.add_argument("--json", type=Path, default=build.cache_root() / "bench.json", help="where to write the results (default: %(default)s)")
+    options = parser.parse_args()
+    sizes = sorted(int(size) for size in options.sizes.split(","))
+    plane = cluster.ControlPlane("bench", bound=True)
+    plane.start()
+    try:
+        folder = plane.run / "bench"
+        folder.mkdir(mode=0o700)
+        bench = Bench(plane, folder)
+        bench.send("POST", "/api/v1/namespaces", {"metadata": {"name": STORE}})
+        empty = bench.empty_play(max(5, options.runs))
+        build.say(f"an empty play takes {empty:.2f} s")
+        for size in sizes:
+            bench.labels_and_seeds(size, options.runs)
+        # ESO comes only now, so that its work is not in the times above.
+        install_eso(bench)
+        for size in sizes:
+            bench.rotations(size, options.runs)
+    finally:
+        plane.stop()
+    results = sorted(bench.results, key=lambda row: (row["size"], WORKS.index(row["work"]), WAYS.index(row["way"])))
+    print("\n".join(table(results, empty)))
+    reached = goals(results, empty)
+    print()
+    for goal in reached:
+        print(f"{'reached' if goal['reached'] else 'MISSED ':<8} {goal['goal']}: {goal['measured']:.2f} (wanted {goal['wanted']})")
+    machine = {"cores": os.cpu_count(), "python": host.python_version(), "kubernetes": build.KUBERNETES, "eso": build.ESO}
+    options.json.write_text(json.dumps({"machine": machine, "empty_play": empty, "results": results, "goals": reached}, indent=1))
+    print(f"\nwritten to {options.json}")
+    return 0 if all(goal["reached"] for goal in reached) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
