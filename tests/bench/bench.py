@@ -238,7 +238,8 @@ class Bench:
         row["failed"] = sum(sample["failed"] for sample in samples)
         row["spread"] = [min(s["seconds"] for s in samples), max(s["seconds"] for s in samples)]
         self.results.append(row)
-        build.say(f"  {size:>5}  {work:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{f", {row['failed']} of {runs} runs gave up" if row["failed"] else ""}")
+        gave_up = f", {row['failed']} of {runs} runs gave up" if row["failed"] else ""
+        build.say(f"  {size:>5}  {work:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{gave_up}")
 
     def empty_play(self, runs: int) -> float:
         """Seconds that a play without a task takes."""

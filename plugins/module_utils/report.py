@@ -1,0 +1,75 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The audit as one self-contained HTML page: a matrix of namespaces and Secrets, and the findings. Pure."""
+
+from __future__ import annotations
+
+from html import escape
+
+_STYLE = """
+:root{color-scheme:light dark;--line:#8884;--ok:#2e7d32;--bad:#c62828;--warn:#b26a00;--off:#8882}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}.sum span{margin-right:1.5rem}
+.wrap{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
+.matrix th.col{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:500;white-space:nowrap}
+.matrix td{text-align:center}td.none{background:var(--off)}
+.synced{color:var(--ok)}.error,.stale,.missing,.failing,.shadowed{color:var(--bad);font-weight:600}.warning,.unlabelled,.no-namespace{color:var(--warn);font-weight:600}
+"""
+
+_SIGNS = {"synced": "\u2714", "stale": "stale", "missing": "missing", "failing": "failing", "unlabelled": "no label", "no namespace": "no ns"}
+
+
+def page(rows, findings, when):
+    """The page's text.
+
+    :arg rows: state.Row objects; :arg findings: audit.Finding objects; :arg when: a text.
+    """
+    errors = sum(1 for one in findings if one.severity == "error")
+    synced = sum(1 for row in rows if row.status == "synced")
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">',
+            "<title>Cluster secrets: audit</title><style>%s</style></head><body>" % _STYLE,
+            "<h1>Cluster secrets: audit</h1>",
+            '<p class="sum"><span id="synced">%d of %d synced</span><span id="errors">%d errors</span><span id="warnings">%d warnings</span><span>%s</span></p>'
+            % (synced, len(rows), errors, len(findings) - errors, escape(when)),
+            "<h2>Who has what</h2>",
+            _matrix(rows),
+            "<h2>Findings</h2>",
+            _findings(findings),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _matrix(rows):
+    secrets = sorted({row.entry.target for row in rows})
+    cells = {row.key: row for row in rows}
+    namespaces = sorted({row.namespace for row in rows})
+    head = "".join('<th class="col" scope="col">%s</th>' % escape(name) for name in secrets)
+    body = []
+    for namespace in namespaces:
+        line = ['<tr><th scope="row">%s</th>' % escape(namespace)]
+        for secret in secrets:
+            row = cells.get((namespace, secret))
+            if row is None:
+                line.append('<td class="none"></td>')
+            else:
+                title = "%s/%s: %s%s" % (namespace, secret, row.status, ". " + row.message if row.message else "")
+                line.append('<td class="%s" title="%s">%s</td>' % (row.status.replace(" ", "-"), escape(title), _SIGNS[row.status]))
+        body.append("".join(line) + "</tr>")
+    return '<div class="wrap"><table class="matrix"><thead><tr><th scope="col">Namespace</th>%s</tr></thead><tbody>%s</tbody></table></div>' % (head, "\n".join(body))
+
+
+def _findings(findings):
+    if not findings:
+        return '<p id="clean">Nothing to report.</p>'
+    lines = [
+        '<tr><td class="%s">%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>'
+        % (one.severity, one.severity, escape(one.check), escape(one.namespace or ""), escape(one.name or ""), escape(one.message), escape(one.fix))
+        for one in findings
+    ]
+    head = "".join('<th scope="col">%s</th>' % title for title in ("Severity", "Check", "Namespace", "Name", "What", "What to do"))
+    return '<div class="wrap"><table class="findings"><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>' % (head, "\n".join(lines))

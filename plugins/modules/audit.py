@@ -1,0 +1,193 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module audit: find what breaks the rule."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: audit
+short_description: Find hand-made Secrets, drift, leftovers and rights that are too wide
+version_added: 1.0.0
+description:
+  - Looks for hand-made Secrets that shadow a target, stale or failing targets, missing sources, labels without a catalog entry, finalizers that ESO
+    left behind, tenants' objects that reach the central store, rights to read it that are too wide, and API versions that are no longer served.
+  - Changes nothing in the cluster. Of Secrets that are neither masters nor targets, only the metadata is read.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Looks in the same way, and writes no report file.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+options:
+  eso_namespace:
+    description: The namespace of ESO, whose rights are not reported.
+    type: str
+    default: external-secrets
+  html:
+    description: Where to write the report as one self-contained HTML page, on the host that the module runs on.
+    type: path
+  json:
+    description: Where to write the report as JSON.
+    type: path
+  fail_on:
+    description: Fail when there are findings of this severity or above.
+    type: str
+    choices: [error, warning, never]
+    default: never
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.catalog
+  - platform.cluster_secrets.connection.store_namespace
+  - platform.cluster_secrets.connection.store
+"""
+
+EXAMPLES = r"""
+- name: Audit, and fail the pipeline on errors
+  platform.cluster_secrets.audit:
+    catalog: "{{ cluster_secrets_catalog }}"
+    html: /tmp/audit.html
+    fail_on: error
+"""
+
+RETURN = r"""
+findings:
+  description: What was found, errors first.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    severity:
+      description: V(error) or V(warning).
+      type: str
+    check:
+      description: Which check found it.
+      type: str
+    namespace:
+      description: The namespace, if there is one.
+      type: str
+    name:
+      description: The object, label or identity.
+      type: str
+    message:
+      description: What is wrong.
+      type: str
+    fix:
+      description: What to do.
+      type: str
+errors:
+  description: The number of errors.
+  returned: always
+  type: int
+warnings_found:
+  description: The number of warnings.
+  returned: always
+  type: int
+table:
+  description: The findings as lines of aligned text.
+  returned: always
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: always
+  type: int
+"""
+
+import json
+import os
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import audit, report, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, STORE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, NAMESPACES, SECRETS, resource_of
+
+
+def work(context):
+    """Read, judge, report."""
+    params = context.params
+    inventory = _read(context)
+    rows, findings = audit.find(context.entries, inventory, params["store"], params["store_namespace"], params["eso_namespace"])
+    errors = sum(1 for one in findings if one.severity == audit.ERROR)
+    result = {
+        "changed": False,
+        "findings": [one.as_dict() for one in findings],
+        "errors": errors,
+        "warnings_found": len(findings) - errors,
+        "table": audit.table(findings),
+        "api_requests": context.client.requests,
+    }
+    if not context.check_mode:
+        when = state.utcnow().strftime("%Y-%m-%d %H:%M UTC")
+        _write(params["html"], lambda: report.page(rows, findings, when))
+        _write(params["json"], lambda: json.dumps({"when": when, "rows": [row.as_dict() for row in rows], "findings": result["findings"]}, indent=1))
+    if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and findings):
+        result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, len(findings) - errors))
+    return result
+
+
+def _read(context):
+    client, entries = context.client, context.entries
+    version = context.eso_version()
+    api, rbac = "%s/%s" % (ESO_GROUP, version), "rbac.authorization.k8s.io/v1"
+
+    def listed(resource, **options):
+        return lambda: client.list(resource, **options)[0]
+
+    calls = {
+        "snapshot": lambda: state.read(client, entries, version, context.params["store_namespace"]),
+        "secrets": listed(SECRETS, partial=True),
+        "namespaces": listed(NAMESPACES, partial=True),
+        "distributed": listed(state.cluster_external_secrets(version)),
+        "externals": listed(state.external_secrets(version)),
+        "stores": listed(resource_of(api, "ClusterSecretStore")),
+        "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),
+        # Push secrets never left their alpha version.
+        "push_secrets": listed(resource_of(ESO_GROUP + "/v1alpha1", "PushSecret"), missing_ok=True),
+        "roles": listed(resource_of(rbac, "Role"), namespace=context.params["store_namespace"]),
+        "bindings": listed(resource_of(rbac, "RoleBinding"), namespace=context.params["store_namespace"]),
+        "cluster_roles": listed(resource_of(rbac, "ClusterRole")),
+        "cluster_bindings": listed(resource_of(rbac, "ClusterRoleBinding")),
+        "crds": lambda: _crds(client),
+    }
+    return audit.Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))
+
+
+def _crds(client):
+    # Schemas are large and other groups' are many, so the metadata says which to get.
+    found, _version = client.list(CRDS, partial=True)
+    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
+    return [item for item in client.each(lambda name: client.get(CRDS.path(name)), names) if item]
+
+
+def _write(path, text):
+    if not path:
+        return
+    staged = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        with open(staged, "w", encoding="utf-8") as handle:
+            handle.write(text())
+        os.replace(staged, path)
+    except OSError as error:
+        raise KubeError("cannot write the report '%s': %s." % (path, error.strerror)) from None
+
+
+def main():
+    """Run the module."""
+    options = {
+        "eso_namespace": {"type": "str", "default": "external-secrets"},
+        "html": {"type": "path"},
+        "json": {"type": "path"},
+        "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
+        **CATALOG_OPTION,
+        **STORE_NAMESPACE_OPTION,
+        **STORE_OPTION,
+    }
+    run_module(work, options)
+
+
+if __name__ == "__main__":
+    main()

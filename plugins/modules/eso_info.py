@@ -1,0 +1,186 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module eso_info: is ESO there, healthy and ready to be upgraded?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: eso_info
+short_description: Tell whether ESO is healthy, and what stands in the way of its upgrade
+version_added: 1.0.0
+description:
+  - Looks at ESO's controller, at the ClusterSecretStore and at the API versions of ESO's CustomResourceDefinitions.
+  - Can wait until the API server answers and ESO is healthy, as after an upgrade of the nodes.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+options:
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+  deployment:
+    description: The name of the controller's Deployment.
+    type: str
+    default: external-secrets
+  wait:
+    description: Whether to wait until the API server answers and ESO is healthy, and to fail if that does not come about.
+    type: bool
+    default: false
+  wait_timeout:
+    description: How many seconds to wait.
+    type: int
+    default: 300
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.store
+"""
+
+EXAMPLES = r"""
+- name: Wait for ESO after the nodes were upgraded
+  platform.cluster_secrets.eso_info:
+    wait: true
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether there is no problem.
+  returned: success
+  type: bool
+problems:
+  description: Why ESO is not healthy.
+  returned: success
+  type: list
+  elements: str
+image:
+  description: The controller's image.
+  returned: success
+  type: str
+served_versions:
+  description: The API versions of ESO's group that are served.
+  returned: success
+  type: list
+  elements: str
+upgrade_blockers:
+  description: What must be done before an ESO that no longer serves C(v1beta1) may be installed.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import time
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, Resource, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import ready_condition
+
+_OLD = "v1beta1"
+
+
+def work(context):
+    """Look, once or until all is well."""
+    params = context.params
+    deadline = time.monotonic() + params["wait_timeout"]
+    while True:
+        try:
+            found = _look(context)
+            problem = "; ".join(found["problems"])
+        except KubeError as error:
+            if not params["wait"]:
+                raise
+            found, problem = None, str(error)
+        if not params["wait"] or not problem:
+            return found
+        if time.monotonic() > deadline:
+            raise KubeError("ESO was not healthy after %d s: %s" % (params["wait_timeout"], problem))
+        time.sleep(0.5)
+
+
+def _look(context):
+    params, client = context.params, context.client
+    problems, image = [], None
+    path = "/apis/apps/v1/namespaces/%s/deployments/%s" % (params["eso_namespace"], params["deployment"])
+    deployment = client.get(path, "cannot look at ESO's controller")
+    if deployment is None:
+        problems.append("there is no Deployment '%s' in namespace '%s'" % (params["deployment"], params["eso_namespace"]))
+    else:
+        image = deployment["spec"]["template"]["spec"]["containers"][0].get("image")
+        wanted, available = deployment["spec"].get("replicas", 1), (deployment.get("status") or {}).get("availableReplicas", 0)
+        if not wanted or available < wanted:
+            problems.append("%d of %d replicas of ESO's controller are available" % (available, wanted))
+    served = client.served_versions(ESO_GROUP)
+    version = next((one for one in ESO_VERSIONS if one in served), None)
+    if version is None:
+        problems.append("the API group %s is not served" % ESO_GROUP)
+    else:
+        problems.extend(_store_problems(client, version, params["store"]))
+    return {
+        "changed": False,
+        "healthy": not problems,
+        "problems": problems,
+        "image": image,
+        "served_versions": served,
+        "upgrade_blockers": _blockers(client),
+        "api_requests": client.requests,
+    }
+
+
+def _store_problems(client, version, name):
+    live = client.get(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore").path(name))
+    if live is None:
+        return ["there is no ClusterSecretStore '%s'" % name]
+    condition = ready_condition(live)
+    if not condition or condition.get("status") != "True":
+        return ["the ClusterSecretStore '%s' is not ready: %s" % (name, (condition or {}).get("message", "ESO has not looked at it"))]
+    return []
+
+
+def _blockers(client):
+    found, _version = client.list(CRDS, partial=True)
+    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
+    blockers = []
+    for item in client.each(lambda name: client.get(CRDS.path(name)), names):
+        if not item or _OLD not in ((item.get("status") or {}).get("storedVersions") or []):
+            continue
+        name, plural = item["metadata"]["name"], item["spec"]["names"]["plural"]
+        served = [version["name"] for version in item["spec"]["versions"] if version["served"]]
+        newest = next((version for version in ESO_VERSIONS if version in served), None)
+        count = 0
+        if newest:
+            live, _version = client.list(Resource("%s/%s" % (ESO_GROUP, newest), plural), partial=True, missing_ok=True)
+            count = sum(1 for one in live if _written_as_old(one))
+        if item["spec"]["versions"] and "v1" not in served:
+            text = "%s serves no v1 yet: upgrade ESO to 0.16 first, which serves both versions" % name
+        else:
+            text = "%s: %d object(s) were last written as %s; rewrite them, then take %s out of the CRD's status.storedVersions" % (name, count, _OLD, _OLD)
+        blockers.append(text)
+    return blockers
+
+
+def _written_as_old(item):
+    records = [record for record in item["metadata"].get("managedFields") or [] if not record.get("subresource")]
+    return bool(records) and all(record.get("apiVersion") == "%s/%s" % (ESO_GROUP, _OLD) for record in records)
+
+
+def main():
+    """Run the module."""
+    options = {
+        "eso_namespace": {"type": "str", "default": "external-secrets"},
+        "deployment": {"type": "str", "default": "external-secrets"},
+        "wait": {"type": "bool", "default": False},
+        "wait_timeout": {"type": "int", "default": 300},
+        **STORE_OPTION,
+    }
+    run_module(work, options)
+
+
+if __name__ == "__main__":
+    main()
