@@ -13,7 +13,7 @@ export ANSIBLE_LOCALHOST_WARNING := false
 export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 
-.PHONY: help venv collection build-controlplane start stop status demo demo-stop test unit integration molecule lint sanity docs bench clean
+.PHONY: help venv collection build-controlplane browser start stop status demo demo-stop test unit integration molecule lint sanity docs bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,17 @@ demo: collection ## See the whole architecture work, from an empty cluster to 17
 demo-stop: venv ## Stop the demo's control plane
 	@$(VENV)/bin/python tests/controlplane --name demo stop
 
-test: collection build-controlplane lint sanity ## Run all tests
+browser: ## Install the Chromium that one test opens the audit's page in (Debian, as root)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  echo "installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; }
+
+test: collection build-controlplane browser lint sanity ## Run all tests
 	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit integration
 
-unit: collection
+unit: collection ## Run the unit tests
 	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit
 
-integration: collection build-controlplane
+integration: collection build-controlplane browser ## Run the integration tests
 	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) integration
 
 lint: collection ## ansible-lint with the production profile, and yamllint

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Modules as Ansible runs them: module_defaults, pytest-ansible, races."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+import pytest
+from support import entry, kube
+
+
+def test_pytest_ansible_runs_a_module(bootstrapped, catalog, ansible_module, monkeypatch):
+    monkeypatch.setitem(os.environ, "K8S_AUTH_KUBECONFIG", str(bootstrapped.kubeconfig))
+    run = getattr(ansible_module, "platform.cluster_secrets.sync_info")
+    result = run(catalog=catalog)["localhost"]
+    assert result["counts"] == {"synced": 17}
+
+
+def test_module_defaults_set_the_connection_once(bootstrapped, catalog, tmp_path):
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "module_defaults": {"group/platform.cluster_secrets.cluster_secrets": {"kubeconfig": str(bootstrapped.kubeconfig), "catalog": catalog}},
+        "tasks": [{f"platform.cluster_secrets.{name}": {}} for name in ("sync_info", "namespace_labels", "cluster_external_secrets", "audit")],
+    }
+    path = tmp_path / "play.yml"
+    path.write_text(json.dumps([play]))
+    outcome = bootstrapped.play(str(path), KUBECONFIG="/none", K8S_AUTH_KUBECONFIG="")
+    assert outcome.recap["ok"] == 4 and outcome.recap["changed"] == 0
+
+
+def test_requests_do_not_grow_with_the_namespaces(bootstrapped):
+    names = [f"many-{number:03d}" for number in range(60)]
+    catalog = [entry("many", names)]
+    created = bootstrapped.module("namespace_labels", catalog=catalog).result
+    assert len(created["changes"]) == 60
+    mark = bootstrapped.mark()
+    assert not bootstrapped.module("namespace_labels", catalog=catalog).result["changed"]
+    assert len(bootstrapped.requests(mark)) == 1
+    mark = bootstrapped.mark()
+    bootstrapped.module("sync_info", catalog=catalog)
+    assert len(bootstrapped.requests(mark)) == 5
+    for name in names:
+        bootstrapped.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_check_mode_and_a_run_report_the_same_changes(bootstrapped, check_mode):
+    catalog = [entry("same", ["same-a", "default"])]
+    if not check_mode:
+        predicted = bootstrapped.module("namespace_labels", catalog=catalog, check_mode=True, diff=True).result
+        done = bootstrapped.module("namespace_labels", catalog=catalog, diff=True).result
+        assert predicted["changes"] == done["changes"] and predicted["diff"] == done["diff"]
+        bootstrapped.module("namespace_labels", catalog=catalog, state="absent", assignments={"same-a": ["same"], "default": ["same"]})
+    else:
+        assert bootstrapped.module("namespace_labels", catalog=catalog, check_mode=True).result["changed"]
+        assert bootstrapped.get("/api/v1/namespaces/same-a") is None
+
+
+def test_conflicting_writers_both_succeed(bootstrapped):
+    """Unlabelling is bound to the version it read; while others write the namespace, it tries again."""
+    catalog = [entry("race", ["race"])]
+    bootstrapped.module("namespace_labels", catalog=catalog)
+    finalizer = "externalsecrets.external-secrets.io/ces-race"
+    bootstrapped.patch("/api/v1/namespaces/race", {"metadata": {"finalizers": [finalizer]}})
+    stop = threading.Event()
+
+    def meddle():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            bootstrapped.patch("/api/v1/namespaces/race", {"metadata": {"annotations": {"number": str(number)}}})
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    try:
+        done = bootstrapped.module("namespace_labels", catalog=catalog, state="absent", assignments={"race": ["race"]}, check=False)
+    finally:
+        stop.set()
+        thread.join()
+    assert done.result["changed"], done.result
+    live = bootstrapped.get("/api/v1/namespaces/race")["metadata"]
+    assert "secrets/race" not in live["labels"] and finalizer not in live.get("finalizers", [])
+
+
+def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):
+    """Planned as a creation, found existing: only our labels are added."""
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, plan
+
+    bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "quick", "labels": {"theirs": "yes"}}})
+    apply.Executor(bootstrapped.client).run([plan.plan_namespace("quick", {"secrets/x": "true"})])
+    labels = bootstrapped.get("/api/v1/namespaces/quick")["metadata"]["labels"]
+    assert labels["theirs"] == "yes" and labels["secrets/x"] == "true"
+    bootstrapped.delete("/api/v1/namespaces/quick")
+
+
+def test_a_terminating_namespace_is_an_error_of_its_own(bootstrapped):
+    bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "ending", "finalizers": ["example.com/hold"]}})
+    bootstrapped.delete("/api/v1/namespaces/ending")
+    catalog = [entry("ending", [])]
+    with pytest.raises(kube.ApiError) as caught:
+        bootstrapped.request("POST", "/api/v1/namespaces/ending/secrets", {"metadata": {"name": "x"}})
+    assert "missing right" not in str(caught.value) and "being terminated" in str(caught.value)
+    outcome = bootstrapped.module("central_secrets", catalog=catalog, values={"ending-source": {"key": "v"}}, store_namespace="ending", check=False)
+    assert "being terminated" in outcome.result["msg"] and "missing right" not in outcome.result["msg"]
+    bootstrapped.patch("/api/v1/namespaces/ending", {"metadata": {"finalizers": None}})

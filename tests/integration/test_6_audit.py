@@ -1,0 +1,165 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The audit: clean where all is well; each hole is found where it is opened."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from support import leaked
+
+ESO = "/apis/external-secrets.io/v1"
+STORE_REF = {"name": "central-secret-store", "kind": "ClusterSecretStore"}
+
+
+def found(platform, catalog, **options):
+    result = platform.module("audit", catalog=catalog, **options).result
+    return {(one["check"], one["namespace"], one["name"]) for one in result["findings"]}
+
+
+def test_a_bootstrapped_cluster_is_clean(bootstrapped, catalog):
+    bootstrapped.play("bootstrap")
+    result = bootstrapped.module("audit", catalog=catalog).result
+    assert result["findings"] == []
+    assert bootstrapped.play("audit").rc == 0
+
+
+@pytest.fixture(scope="module")
+def opened(bootstrapped):
+    """The cluster with one of each hole."""
+    p = bootstrapped
+    secret = {"metadata": {"name": "cloudflare-api-token"}, "stringData": {"api-token": "x"}}
+    for name in ("shadow", "copycat", "odd", "thief", "orphan"):
+        p.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    p.request("POST", "/api/v1/namespaces/shadow/secrets", secret)
+    p.request("POST", "/api/v1/namespaces/copycat/secrets", secret)
+    p.patch("/api/v1/namespaces/shadow", {"metadata": {"labels": {"secrets/cloudflare-api-token": "true"}}})
+    p.patch("/api/v1/namespaces/odd", {"metadata": {"labels": {"secrets/unknown": "true", "secrets/gh-oauth-credentials": "yes"}}})
+    orphan = "externalsecrets.external-secrets.io/ces-long-gone"
+    p.patch("/api/v1/namespaces/orphan", {"metadata": {"finalizers": [orphan]}})
+    steal = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": "steal"},
+        "spec": {"refreshInterval": "1h", "secretStoreRef": STORE_REF, "target": {"name": "stolen"}, "dataFrom": [{"extract": {"key": "github-pat"}}]},
+    }
+    p.request("POST", f"{ESO}/namespaces/thief/externalsecrets", steal)
+    push = {
+        "apiVersion": "external-secrets.io/v1alpha1",
+        "kind": "PushSecret",
+        "metadata": {"name": "push"},
+        "spec": {"secretStoreRefs": [STORE_REF], "selector": {"secret": {"name": "none"}}, "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}]},
+    }
+    p.request("POST", "/apis/external-secrets.io/v1alpha1/namespaces/thief/pushsecrets", push)
+    own = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "SecretStore",
+        "metadata": {"name": "own"},
+        "spec": {"provider": {"kubernetes": {"remoteNamespace": "central-secret-store", "auth": {"serviceAccount": {"name": "default"}}}}},
+    }
+    p.request("POST", f"{ESO}/namespaces/thief/secretstores", own)
+    role = {"metadata": {"name": "wide"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    p.request("POST", f"{rbac}/namespaces/central-secret-store/roles", role)
+    binding = {
+        "metadata": {"name": "wide"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "wide"},
+        "subjects": [{"kind": "User", "name": "mallory", "apiGroup": "rbac.authorization.k8s.io"}],
+    }
+    p.request("POST", f"{rbac}/namespaces/central-secret-store/rolebindings", binding)
+    p.patch(f"{ESO}/clustersecretstores/central-secret-store", {"spec": {"conditions": None}})
+    p.eventually(lambda: (p.get(f"{ESO}/namespaces/shadow/externalsecrets/cloudflare-api-token") or {}).get("status"), what="ESO's word on the shadow")
+    yield p
+    p.delete("/apis/external-secrets.io/v1alpha1/namespaces/thief/pushsecrets/push")
+    p.delete(f"{rbac}/namespaces/central-secret-store/rolebindings/wide")
+    p.delete(f"{rbac}/namespaces/central-secret-store/roles/wide")
+    for name in ("shadow", "copycat", "odd", "orphan"):
+        p.patch(f"/api/v1/namespaces/{name}", {"metadata": {"finalizers": None, "labels": {"secrets/cloudflare-api-token": None}}})
+    for name in ("shadow", "copycat", "odd", "thief", "orphan"):
+        p.delete(f"/api/v1/namespaces/{name}")
+    p.play("bootstrap")
+
+
+EXPECTED = {
+    ("shadowed-target", "shadow", "cloudflare-api-token"),
+    ("hand-made-copy", "copycat", "cloudflare-api-token"),
+    ("label-without-entry", "odd", "secrets/unknown"),
+    ("label-value", "odd", "secrets/gh-oauth-credentials"),
+    ("orphaned-finalizer", "orphan", "externalsecrets.external-secrets.io/ces-long-gone"),
+    ("tenant-reads-store", "thief", "steal"),
+    ("tenant-writes-store", "thief", "push"),
+    ("tenant-opens-store", "thief", "own"),
+    ("wide-rights", "central-secret-store", "User mallory"),
+    ("store-open", None, "central-secret-store"),
+}
+
+
+def test_each_hole_is_found_and_nothing_else(opened, catalog):
+    assert found(opened, catalog) == EXPECTED
+
+
+def test_missing_source_and_left_over_entry(opened, catalog):
+    unknown = [*catalog, {"name": "new", "source": "nowhere", "label": "secrets/new", "data": {"K": "k"}}]
+    assert {("missing-source", None, "new"), ("not-distributed", None, "new")} <= found(opened, unknown)
+    fewer = [entry for entry in catalog if entry["name"] != "kargo-git-credentials"]
+    assert ("left-over-entry", None, "kargo-git-credentials") in found(opened, fewer)
+
+
+def test_unserved_version(opened, catalog):
+    """A version that was served when objects were stored, and is no longer."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/webhooks.generators.external-secrets.io"
+    assert opened.get(path)
+    crd = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/pushsecrets.external-secrets.io"
+    live = opened.get(crd)
+    stored = live["status"]["storedVersions"]
+    version = {**live["spec"]["versions"][0], "name": "v1alpha9", "served": False, "storage": False}
+    opened.patch(crd, {"spec": {"versions": [*live["spec"]["versions"], version]}})
+    opened.patch(crd + "/status", {"status": {"storedVersions": [*stored, "v1alpha9"]}})
+    assert ("unserved-version", None, "pushsecrets.external-secrets.io") in found(opened, catalog)
+    opened.patch(crd + "/status", {"status": {"storedVersions": stored}})
+    opened.patch(crd, {"spec": {"versions": live["spec"]["versions"]}})
+
+
+def test_exit_status_table_json_and_no_value(opened, tmp_path):
+    report = tmp_path / "audit.json"
+    outcome = opened.play("audit", "-vvvv", variables={"cluster_secrets_audit_json": str(report)}, check=False)
+    assert outcome.rc == 2 and re.search(r"\d+ error\(s\) and \d+ warning\(s\) were found", outcome.stdout)
+    assert re.search(r"error +orphaned-finalizer +orphan ", outcome.stdout)
+    assert opened.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).rc == 0
+    document = json.loads(report.read_text())
+    assert {(one["check"], one["namespace"], one["name"]) for one in document["findings"]} == EXPECTED
+    assert len(document["rows"]) == 18
+    assert leaked(outcome.output) == [] and leaked(report.read_text()) == []
+
+
+def test_the_page_in_a_real_browser(opened, catalog, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    assert browser, "install chromium (make browser)"
+    page = tmp_path / "audit.html"
+    opened.module("audit", catalog=catalog, html=str(page))
+    text = page.read_text()
+    assert leaked(text) == []
+    assert not re.search(r"(src|href)=|@import|url\(", text), "the page must not load anything"
+    arguments = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+    arguments += ["--disable-sync", "--disable-quic", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,1200"]
+    # A script of the test's own reports what was laid out; the page itself has none.
+    probe = tmp_path / "probe.html"
+    script = """<script>
+      const seen = [...document.querySelectorAll('.matrix tbody tr')].map(r => r.getBoundingClientRect().height > 0).filter(Boolean).length;
+      document.title = JSON.stringify({rows: seen, synced: document.getElementById('synced').innerText,
+        shadow: [...document.querySelectorAll('.matrix tbody tr')].find(r => r.cells[0].innerText === 'shadow').innerText,
+        red: getComputedStyle(document.querySelector('.findings .error')).color, wide: document.body.scrollWidth <= innerWidth});
+    </script>"""
+    probe.write_text(text.replace("</body>", script + "</body>"))
+    done = subprocess.run([*arguments, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    seen = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL).group(1).replace("&amp;", "&"))
+    assert seen["rows"] == 14 and seen["synced"] == "17 of 18 synced"
+    assert "failing" in seen["shadow"] or "missing" in seen["shadow"]
+    assert seen["red"] == "rgb(198, 40, 40)" and seen["wide"]
+    picture = tmp_path / "audit.png"
+    subprocess.run([*arguments, f"--screenshot={picture}", page.as_uri()], capture_output=True, timeout=60, check=True)
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000

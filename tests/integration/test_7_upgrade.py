@@ -1,0 +1,179 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Upgrades of the nodes and crashes in the middle: nothing is lost, every difference is named."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from support import CANARY, cluster, leaked, values
+
+ORDER = ("etcd", "kube-apiserver")
+
+
+@pytest.fixture(scope="module")
+def snapshot(bootstrapped):
+    return {"cluster_secrets_snapshot": str(bootstrapped.folder / "snapshot.json")}
+
+
+def restart(plane, signal_number):
+    """End API server and etcd (and so, for a while, all that talks to them), and ESO; start them again."""
+    kill_eso(plane)
+    for component in reversed(ORDER):
+        plane.stop_component(component, signal_number)
+    for component in ORDER:
+        plane.start_component(component)
+
+
+def kill_eso(plane):
+    try:
+        os.kill(int((plane.run / "external-secrets.pid").read_text()), signal.SIGKILL)
+    except (OSError, ValueError):
+        pass
+
+
+def test_before_and_after_a_restart_of_everything(bootstrapped, snapshot):
+    platform = bootstrapped
+    if not platform.plane:
+        pytest.skip("needs the embedded control plane")
+    platform.play("bootstrap")
+    before = platform.play("talos_upgrade_pre", "-vvvv", variables=snapshot)
+    saved = (platform.folder / "snapshot.json").read_text()
+    assert leaked(before.output) == [] and leaked(saved) == []
+    assert (platform.folder / "snapshot.json").stat().st_mode & 0o077 == 0
+    restart(platform.plane, signal.SIGTERM)
+    after = platform.play("talos_upgrade_post", "-vvvv", "--diff", variables=snapshot)
+    assert leaked(after.output) == []
+
+
+def test_every_difference_is_named(bootstrapped, snapshot):
+    platform = bootstrapped
+    platform.play("talos_upgrade_pre", variables=snapshot)
+    changed = {**platform.values, "cloudflare-api-token": {"api-token": CANARY + "other", "extra": CANARY}}
+    values.write_vault(changed, platform.vault, platform.password)
+    platform.play("rotate")
+    outcome = platform.play("talos_upgrade_post", "-vvvv", variables=snapshot, check=False)
+    assert outcome.rc == 2
+    for difference in (
+        "3 Secret(s) differ from the snapshot",
+        "central-secret-store/cloudflare-api-token: changed key api-token",
+        "central-secret-store/cloudflare-api-token: got key extra",
+        "cert-manager/cloudflare-api-token: changed key api-token",
+    ):
+        assert difference in outcome.stdout
+    assert leaked(outcome.output) == []
+    values.write_vault(platform.values, platform.vault, platform.password)
+    platform.play("rotate")
+    platform.play("talos_upgrade_post", variables=snapshot)
+
+
+def test_the_check_before_fails_when_eso_is_not_healthy(bootstrapped, snapshot):
+    platform = bootstrapped
+    path = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
+    platform.patch(path, {"spec": {"replicas": 0}})
+    try:
+        outcome = platform.play("talos_upgrade_pre", variables={**snapshot, "cluster_secrets_upgrade_timeout": 1}, check=False)
+        assert outcome.rc == 2 and "ESO was not healthy after 1 s: 0 of 0 replicas" in outcome.stdout
+    finally:
+        platform.patch(path, {"spec": {"replicas": 1}})
+    platform.play("talos_upgrade_post", variables=snapshot)
+
+
+def test_a_snapshot_that_is_none(bootstrapped, catalog, tmp_path):
+    broken = tmp_path / "broken"
+    broken.write_text("{}")
+    for path, message in ((tmp_path / "none", "Take one first"), (broken, "is not a snapshot")):
+        outcome = bootstrapped.module("sync_snapshot", catalog=catalog, path=str(path), state="compared", check=False)
+        assert message in outcome.result["msg"]
+
+
+@pytest.mark.parametrize("seconds", [1.5, 4.0, 6.5])
+def test_a_crash_in_the_middle_of_a_bootstrap(platform, seconds):
+    """etcd, API server and ESO are killed during a bootstrap; a rerun converges and loses nothing."""
+    if not platform.plane:
+        pytest.skip("needs the embedded control plane")
+    from support import Platform
+
+    name = f"crash{int(seconds * 10)}"
+    plane = cluster.ControlPlane(name, bound=True)
+    plane.start()
+    try:
+        folder = platform.folder / name
+        folder.mkdir()
+        crashing = Platform(plane, folder)
+
+        def crash():
+            time.sleep(seconds)
+            restart(plane, signal.SIGKILL)
+
+        thread = threading.Thread(target=crash)
+        # start_new_session children must be started by the main thread to be bound to it; unbind here.
+        plane.bound = False
+        thread.start()
+        first = crashing.play("bootstrap", "-vvvv", check=False)
+        thread.join()
+        assert leaked(first.output) == [] and "Traceback" not in first.stdout
+        crashing.play("bootstrap")
+        assert "17 targets are synced" in crashing.play("status").stdout
+        assert crashing.play("bootstrap").recap["changed"] == 0
+    finally:
+        plane.stop()
+
+
+def test_eso_upgrade_check_on_a_clean_cluster(bootstrapped):
+    assert "Nothing stands in the way" in bootstrapped.play("eso_upgrade_check").stdout
+
+
+def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, catalog):
+    platform = bootstrapped
+    platform.play("bootstrap")
+    predicted = platform.play("teardown", "--check")
+    done = platform.play("teardown")
+    assert done.recap["changed"] == predicted.recap["changed"] > 0
+    assert platform.play("teardown").recap["changed"] == 0
+    namespaces = platform.request("GET", "/api/v1/namespaces")["items"]
+    for item in namespaces:
+        assert not [name for name in item["metadata"].get("finalizers", []) if "external-secrets" in name], item["metadata"]["name"]
+        assert not [label for label in item["metadata"].get("labels", {}) if label.startswith("secrets/")]
+    assert platform.request("GET", "/apis/external-secrets.io/v1/externalsecrets")["items"] == []
+
+    def targets():
+        listed = platform.request("GET", "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue")["items"]
+        return [item for item in listed if "deletionTimestamp" not in item["metadata"]]
+
+    platform.eventually(lambda: not targets(), what="the end of the targets")
+    names = sorted({namespace for entry in catalog for namespace in entry["namespaces"]} | {"central-secret-store"})
+    for name in names:
+        platform.delete(f"/api/v1/namespaces/{name}")
+    platform.eventually(lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in names), 60, "the deletion of all namespaces")
+    platform.play("bootstrap")
+    assert "17 targets are synced" in platform.play("status").stdout
+
+
+def test_nothing_is_left_running_on_ctrl_c(tmp_path):
+    """The tool itself: interrupted while it runs, it takes everything with it."""
+    from support import ROOT
+
+    process = subprocess.Popen(
+        ["python3", str(ROOT / "tests/controlplane"), "--name", "interrupted", "run", "sleep", "60"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    plane = None
+    for _attempt in range(200):
+        time.sleep(0.1)
+        plane = cluster.ControlPlane("interrupted")
+        if plane._state.get("pids", {}).get("kubelet"):
+            break
+    pids = list(plane._state["pids"].values())
+    assert len(pids) == 6
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    for pid in pids:
+        assert str(plane.run) not in cluster._command_line(pid)

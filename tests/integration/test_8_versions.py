@@ -1,0 +1,103 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The API versions of ESO: the CRDs of four releases, each on a control plane of its own."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+from support import Platform, cluster
+
+build = importlib.import_module("build")
+
+#: ESO release -> what its CRDs serve, and what the collection must choose.
+MATRIX = {"v0.14.4": ({"v1beta1"}, "v1beta1"), "v0.16.1": ({"v1beta1", "v1"}, "v1"), "v0.20.4": ({"v1"}, "v1"), "v1.3.2": ({"v1"}, "v1")}
+
+
+@pytest.fixture(scope="module", params=MATRIX)
+def release(request, platform):
+    """An empty control plane with the CRDs of one release, and no controller."""
+    if not platform.plane:
+        pytest.skip("needs control planes of its own")
+    plane = cluster.ControlPlane("crds", bound=True)
+    plane.start()
+    try:
+        folder = platform.folder / f"crds-{request.param}"
+        folder.mkdir()
+        bare = Platform(plane, folder)
+        src = str(build.eso_crds(request.param))
+        predicted = bare.module("eso_crds", src=src, check_mode=True).result
+        done = bare.module("eso_crds", src=src).result
+        assert done["established"] and done["changes"] == predicted["changes"]
+        again = bare.module("eso_crds", src=src).result
+        assert not again["changed"], [change["name"] for change in again["changes"]]
+        yield request.param, bare
+    finally:
+        plane.stop()
+
+
+def test_the_matrix_is_what_the_harness_pins():
+    assert tuple(MATRIX) == build.ESO_CRD_VERSIONS
+
+
+def test_the_newest_served_version_is_used_and_nothing_changes_twice(release, catalog):
+    name, bare = release
+    served, chosen = MATRIX[name]
+    live = bare.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io")
+    assert {version["name"] for version in live["spec"]["versions"] if version["served"]} == served
+    bare.module("central_secrets", catalog=catalog, values=bare.values)
+    for module, options, count in (
+        ("cluster_secret_store", {"wait": False}, 6),
+        ("cluster_external_secrets", {}, 7),
+    ):
+        predicted = bare.module(module, catalog=catalog, check_mode=True, **options).result
+        done = bare.module(module, catalog=catalog, **options).result
+        assert done["api_version"] == chosen
+        assert len(done["changes"]) == count and done["changes"] == predicted["changes"]
+        mark = bare.mark()
+        assert not bare.module(module, catalog=catalog, **options).result["changed"]
+        assert bare.writes(mark) == []
+    rows = bare.module("sync_info", catalog=catalog).result["counts"]
+    assert rows == {"no namespace": 17}
+
+
+def test_what_stands_in_the_way_of_an_upgrade(release):
+    name, bare = release
+    blockers = bare.module("eso_info").result["upgrade_blockers"]
+    stores = [text for text in blockers if text.startswith("clusterexternalsecrets.external-secrets.io")]
+    if name == "v0.14.4":
+        assert "serves no v1 yet: upgrade ESO to 0.16 first" in stores[0]
+        outcome = bare.play("eso_upgrade_check", check=False)
+        assert outcome.rc == 2 and "serves no v1 yet" in outcome.stdout
+    else:
+        assert stores == []
+
+
+def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catalog):
+    """0.14 writes v1beta1; with 0.16's CRDs both are served, and the check counts what to rewrite."""
+    plane = cluster.ControlPlane("crds", bound=True)
+    plane.start()
+    try:
+        folder = platform.folder / "crds-upgrade"
+        folder.mkdir()
+        bare = Platform(plane, folder)
+        bare.module("eso_crds", src=str(build.eso_crds("v0.14.4")))
+        bare.module("cluster_external_secrets", catalog=catalog)
+        bare.module("eso_crds", src=str(build.eso_crds("v0.16.1")))
+
+        def text():
+            return "\n".join(bare.module("eso_info").result["upgrade_blockers"])
+
+        bare.eventually(lambda: "clusterexternalsecrets.external-secrets.io: 7 object(s) were last written as v1beta1" in text(), what="the new version")
+        # Writing them again, now as v1, is what the check asks for.
+        for entry in catalog:
+            if entry["name"] != "talos-config":
+                bare.patch(f"/apis/external-secrets.io/v1/clusterexternalsecrets/{entry['name']}", {"metadata": {"annotations": {"rewritten": "yes"}}})
+        assert "clusterexternalsecrets.external-secrets.io: 0 object(s)" in text()
+        bare.patch(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io/status", {"status": {"storedVersions": ["v1"]}}
+        )
+        assert "clusterexternalsecrets" not in text()
+    finally:
+        plane.stop()
