@@ -12,6 +12,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CHECKOUT)
 export ANSIBLE_LOCALHOST_WARNING := false
 export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
+export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
 .PHONY: help venv collection build-controlplane browser start stop status demo demo-stop test unit integration molecule lint sanity docs bench clean
 

@@ -16,7 +16,7 @@ from .plan import Action
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 #: What RBAC calls the requests that an action makes.
-_RIGHTS = {"apply": ("patch", "create"), "create": ("create",), "merge": ("patch",), "delete": ("delete",)}
+_RIGHTS = {"apply": ("patch", "create"), "create": ("create",), "merge": ("patch",), "json": ("patch",), "delete": ("delete",)}
 
 
 class Executor:
@@ -81,11 +81,12 @@ class Executor:
                     time.sleep(0.05 * 2**attempt)
                 elif conflict and current.verb == "merge":
                     time.sleep(0.05 * 2**attempt)
-                    if current.replan:
-                        live = self.client.get(path, what)
-                        current = current.replan(live) if live else None
-                        if current is None:
-                            return None
+                elif current.replan and error.status in (409, 422) and attempt < CONFLICT_RETRIES:
+                    # 422: what a JSON patch tests for, or removes, is no longer there.
+                    live = self.client.get(path, what)
+                    current = current.replan(live) if live else None
+                    if current is None:
+                        return None
                 else:
                     raise
         return None
@@ -97,6 +98,8 @@ class Executor:
             return client.request("PATCH", path, query, action.body, "application/apply-patch+yaml", what=what)
         if action.verb == "merge":
             return client.request("PATCH", path, {"fieldManager": MANAGER}, action.body, "application/merge-patch+json", what=what)
+        if action.verb == "json":
+            return client.request("PATCH", path, {"fieldManager": MANAGER}, action.body, "application/json-patch+json", what=what)
         if action.verb == "create":
             collection = action.resource.path(namespace=action.namespace)
             return client.request("POST", collection, {"fieldManager": MANAGER}, action.body, what=what)

@@ -91,7 +91,7 @@ def _sources(entries, snapshot):
 
 
 def _rows(rows, inventory):
-    unmanaged = {state.key_of(item) for item in inventory.secrets} - set(inventory.snapshot.secrets)
+    unowned = {state.key_of(item) for item in inventory.secrets if not _of_eso(item)}
     fixes = {
         state.STALE: "Run platform.cluster_secrets.rotate",
         state.FAILING: "Read what ESO says, then run platform.cluster_secrets.rotate",
@@ -102,12 +102,16 @@ def _rows(rows, inventory):
     for row in rows:
         if row.status == state.SYNCED:
             continue
-        if row.status in (state.MISSING, state.FAILING) and row.key in unmanaged and row.created is None:
+        if row.status in (state.MISSING, state.FAILING, state.STALE) and row.key in unowned:
             message = "a Secret made by hand has the name of a target, so ESO can't write it"
             yield Finding(ERROR, "shadowed-target", row.namespace, row.entry.target, message, "Delete the Secret; ESO then makes it")
             continue
         severity = WARNING if row.status in (state.UNLABELLED, state.ABSENT_NAMESPACE) else ERROR
         yield Finding(severity, row.status.replace(" ", "-"), row.namespace, row.entry.target, row.message, fixes[row.status])
+
+
+def _of_eso(secret):
+    return any(owner.get("kind") == "ExternalSecret" for owner in secret["metadata"].get("ownerReferences") or [])
 
 
 def _hand_made(entries, inventory, store_namespace):

@@ -290,9 +290,11 @@ def _parse_entry(position, raw):
         check.fail("'namespaces' must be a list, not %s" % _kind(namespaces), "Write one namespace a line, each after '- '")
     for namespace in namespaces:
         check.matches(namespace, _DNS_LABEL, "namespace", 63, "Use at most 63 lower case letters, digits and '-', with a letter or digit at both ends")
+    seen = set()
     for namespace in namespaces:
-        if namespaces.count(namespace) > 1:
+        if namespace in seen:
             check.fail("namespace '%s' is listed twice" % namespace, "Remove one of the two")
+        seen.add(namespace)
     extra = _labels(check, raw.get("labels", {}))
     annotations = check.mapping(raw.get("annotations", {}), "annotations")
     for key, value in annotations.items():

@@ -15,9 +15,10 @@ CREATED, UPDATED, DELETED = "created", "updated", "deleted"
 class Action:
     """One write request to come.
 
-    ``verb`` is ``apply`` (server-side apply of ``body``), ``create``, ``merge`` (JSON merge patch)
-    or ``delete``. ``before`` and ``after`` are what diff mode shows. ``replan`` (merge only) makes
-    the body anew from the live object, for when that changed in between; None means nothing to do.
+    ``verb`` is ``apply`` (server-side apply of ``body``), ``create``, ``merge`` (JSON merge patch),
+    ``json`` (JSON patch) or ``delete``. ``before`` and ``after`` are what diff mode shows.
+    ``replan`` makes the action anew from the live object, for when that changed in between; None
+    of it means that there is nothing left to do.
     """
 
     __slots__ = ("after", "before", "body", "kind", "name", "namespace", "replan", "resource", "result", "verb")
@@ -139,8 +140,10 @@ def is_owned(live):
 
 def _holds(live, desired):
     """Whether ``live`` has all that ``desired`` says; more is fine in mappings, not in lists."""
+    if live is None and desired in ({}, []):
+        return True  # the API server stores neither
     if isinstance(desired, dict):
-        return isinstance(live, dict) and all(key in live and _holds(live[key], value) for key, value in desired.items())
+        return isinstance(live, dict) and all(_holds(live.get(key), value) for key, value in desired.items())
     if isinstance(desired, list):
         return isinstance(live, list) and len(live) == len(desired) and all(_holds(a, b) for a, b in zip(live, desired))
     return live == desired
@@ -229,8 +232,8 @@ def plan_namespace(name, labels):
 def plan_unlabel(live, labels, finalizers):
     """The patch that takes ``labels`` (keys) and ESO's ``finalizers`` off a live namespace.
 
-    Both go in one request that is bound to the version read, because a patch of the finalizers
-    replaces the whole list.
+    Both go in one JSON patch. A patch of the finalizers replaces the whole list, so it is bound to
+    the list that was read; other writers of the namespace don't disturb it.
     """
     meta = live["metadata"]
     current = meta.get("labels") or {}
@@ -239,21 +242,21 @@ def plan_unlabel(live, labels, finalizers):
     kept = [name for name in held if name not in finalizers]
     if not present and kept == held:
         return None
-    patch = {"resourceVersion": meta["resourceVersion"]}
-    before, after = {}, {}
+    operations, before, after = [], {}, {}
     if present:
-        patch["labels"] = {key: None for key in present}
+        operations += [{"op": "remove", "path": "/metadata/labels/" + key.replace("~", "~0").replace("/", "~1")} for key in present]
         before["labels"], after["labels"] = {key: current[key] for key in present}, {}
     if kept != held:
-        patch["finalizers"] = kept
+        path = "/metadata/finalizers"
+        operations += [{"op": "test", "path": path, "value": held}, {"op": "replace", "path": path, "value": kept}]
         before["finalizers"], after["finalizers"] = held, kept
     return Action(
-        "merge",
+        "json",
         UPDATED,
         NAMESPACES,
         "Namespace",
         meta["name"],
-        body={"metadata": patch},
+        body=operations,
         before={"metadata": before},
         after={"metadata": after},
         replan=lambda again: plan_unlabel(again, labels, finalizers),

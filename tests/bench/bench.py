@@ -28,14 +28,16 @@ import build  # noqa: E402
 import cluster  # noqa: E402
 
 LABEL, ENTRY, SOURCE, STORE = "secrets/bench", "bench", "bench-source", "central-secret-store"
-LOOP, TEMPLATE, OURS, RAW = "k8s loop", "k8s template", "ours", "raw HTTP"
-WAYS = (LOOP, TEMPLATE, OURS, RAW)
+LOOP, TEMPLATE, OURS, RAW_PLAY, RAW = "k8s loop", "k8s template", "ours", "raw in a play", "raw HTTP"
+WAYS = (LOOP, TEMPLATE, OURS, RAW_PLAY, RAW)
 #: The loop takes about a second for each object, so it is measured at this size only.
 LOOP_SIZE = 20
 WORKS = ("label, changed", "label, unchanged", "seed, changed", "seed, unchanged", "rotate")
 
 PLAYS: dict[str, Any] = {
     "empty": [],
+    # The floor with what every play pays, so that an empty play can be taken from both.
+    "raw": [{"ansible.builtin.command": {"argv": [sys.executable, str(HERE / "raw.py"), "{{ verb }}", "{{ job }}"]}}],
     "ours label": [{"platform.cluster_secrets.namespace_labels": {"catalog": "{{ catalog }}", "missing": "fail"}}],
     "ours seed": [
         {
@@ -192,6 +194,8 @@ class Bench:
         verb = work.split(",")[0]
         if way == RAW:
             return [sys.executable, str(HERE / "raw.py"), verb, str(job)]
+        if way == RAW_PLAY:
+            return ["ansible-playbook", str(self.folder / "raw.yml"), "-e", f"verb={verb} job={job}"]
         kind = {LOOP: "loop", TEMPLATE: "template", OURS: "ours"}[way]
         return ["ansible-playbook", str(self.folder / f"{kind}-{verb}.yml"), "-e", f"@{job}"]
 
@@ -228,7 +232,11 @@ class Bench:
                 self.rotation += 1
                 value = f"rotation {self.rotation}"
                 job.update(value=value, rotated={SOURCE: {"key": value}}, stamp=str(self.rotation))
-            spoken = job if way != RAW or work != "rotate" else {**job, "values": job["rotated"]}
+            # Each work gets its own variables only, or reading the others' would count as its time.
+            left_out = {"label": ("seeds", "values"), "seed": ("namespaces", "catalog"), "rotate": ("seeds", "values")}[work.split(",", maxsplit=1)[0]]
+            spoken = {key: value for key, value in job.items() if key not in left_out}
+            if work == "rotate":
+                spoken["values"] = job["rotated"]
             path.write_text(json.dumps(spoken))
             # ESO takes a touched annotation off again, so that the usual way may miss some targets.
             samples.append(self.run(self.command(way, work, path), may_fail=work == "rotate" and way in (LOOP, TEMPLATE)))
@@ -293,14 +301,14 @@ def table(results: list[dict[str, Any]], empty: float) -> list[str]:
     lines = [f"{'namespaces':>10}  {'work':<17} {'way':<13} {'seconds':>8} {'requests':>9} {'writes':>7} {'MiB':>5} {'to ours':>8} {'to raw*':>8}"]
     cells = {(row["size"], row["work"], row["way"]): row for row in results}
     for row in results:
-        ours, raw = cells[row["size"], row["work"], OURS], cells[row["size"], row["work"], RAW]
-        net = "" if row["way"] == RAW else f"{(row['seconds'] - empty) / raw['seconds']:7.1f}x"
+        ours, raw = cells[row["size"], row["work"], OURS], cells[row["size"], row["work"], RAW_PLAY]
+        net = "" if row["way"] == RAW else f"{(row['seconds'] - empty) / (raw['seconds'] - empty):7.1f}x"
         lines.append(
             f"{row['size']:>10}  {row['work']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} {row['writes']:>7.0f} "
             f"{row['memory']:>5.0f} {row['seconds'] / ours['seconds']:7.1f}x {net:>8}"
             + (f"  {row['failed']} of {row['runs']} runs gave up after 30 s with targets left" if row["failed"] else "")
         )
-    lines.append(f"* seconds less those of an empty play ({empty:.2f} s), to all of the raw process's seconds, from which nothing is taken")
+    lines.append(f"* to the raw process started by a play, the seconds of an empty play ({empty:.2f} s) taken from both")
     return lines
 
 
@@ -321,9 +329,10 @@ def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
             loop = seconds(LOOP_SIZE, unchanged, LOOP) / LOOP_SIZE
             found.append(("200 unchanged, loop over ours, for a namespace (extrapolated)", loop / (seconds(200, unchanged, OURS) / 200), ">=", 60))
     if 2000 in sizes:
+        found.append(("2000 unchanged, template over ours", seconds(2000, unchanged, TEMPLATE) / seconds(2000, unchanged, OURS), ">=", 5))
         for work in (changed, unchanged):
-            found.append((f"2000 {work}, template over ours", seconds(2000, work, TEMPLATE) / seconds(2000, work, OURS), ">=", 5))
-            found.append((f"2000 {work}, ours (less an empty play) over raw", (seconds(2000, work, OURS) - empty) / seconds(2000, work, RAW), "<=", 2))
+            net = [seconds(2000, work, way) - empty for way in (OURS, RAW_PLAY)]
+            found.append((f"2000 {work}, ours over raw, an empty play taken from both", net[0] / net[1], "<=", 2))
     for size in sorted(sizes):
         found.append((f"{size} unchanged, requests for a page of 500", cells[size, unchanged, OURS]["requests"] / -(-size // 500), "<=", 2))
         found.append((f"{size} rotate, writes of ours", cells[size, "rotate", OURS]["writes"], "<=", 2))

@@ -22,10 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]
 sys.path[:0] = [COLLECTIONS, str(ROOT / "tests/controlplane")]
+
+# Modules of collections are then found in this process as well, which pytest-ansible needs.
+init_plugin_loader([COLLECTIONS])
 
 cluster = importlib.import_module("cluster")
 values = importlib.import_module("values")

@@ -12,9 +12,9 @@ import pytest
 from support import entry, kube
 
 
-def test_pytest_ansible_runs_a_module(bootstrapped, catalog, ansible_module, monkeypatch):
+def test_pytest_ansible_runs_a_module(bootstrapped, catalog, ansible_adhoc, monkeypatch):
     monkeypatch.setitem(os.environ, "K8S_AUTH_KUBECONFIG", str(bootstrapped.kubeconfig))
-    run = getattr(ansible_module, "platform.cluster_secrets.sync_info")
+    run = getattr(ansible_adhoc().localhost, "platform.cluster_secrets.sync_info")
     result = run(catalog=catalog)["localhost"]
     assert result["counts"] == {"synced": 17}
 
@@ -45,6 +45,7 @@ def test_requests_do_not_grow_with_the_namespaces(bootstrapped):
     assert len(bootstrapped.requests(mark)) == 5
     for name in names:
         bootstrapped.delete(f"/api/v1/namespaces/{name}")
+    bootstrapped.eventually(lambda: not any(bootstrapped.get(f"/api/v1/namespaces/{name}") for name in names), 60, "their deletion")
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
@@ -61,7 +62,7 @@ def test_check_mode_and_a_run_report_the_same_changes(bootstrapped, check_mode):
 
 
 def test_conflicting_writers_both_succeed(bootstrapped):
-    """Unlabelling is bound to the version it read; while others write the namespace, it tries again."""
+    """Others write the namespace all the time, its finalizers too; unlabelling gets through and loses nothing of theirs."""
     catalog = [entry("race", ["race"])]
     bootstrapped.module("namespace_labels", catalog=catalog)
     finalizer = "externalsecrets.external-secrets.io/ces-race"
@@ -73,6 +74,9 @@ def test_conflicting_writers_both_succeed(bootstrapped):
         while not stop.is_set():
             number += 1
             bootstrapped.patch("/api/v1/namespaces/race", {"metadata": {"annotations": {"number": str(number)}}})
+            if number == 20:
+                add = [{"op": "add", "path": "/metadata/finalizers/-", "value": "example.com/theirs"}]
+                bootstrapped.request("PATCH", "/api/v1/namespaces/race", add, "application/json-patch+json")
 
     thread = threading.Thread(target=meddle)
     thread.start()
@@ -84,6 +88,8 @@ def test_conflicting_writers_both_succeed(bootstrapped):
     assert done.result["changed"], done.result
     live = bootstrapped.get("/api/v1/namespaces/race")["metadata"]
     assert "secrets/race" not in live["labels"] and finalizer not in live.get("finalizers", [])
+    bootstrapped.patch("/api/v1/namespaces/race", {"metadata": {"finalizers": None}})
+    bootstrapped.delete("/api/v1/namespaces/race")
 
 
 def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):

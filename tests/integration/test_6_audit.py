@@ -35,7 +35,15 @@ def opened(bootstrapped):
     secret = {"metadata": {"name": "cloudflare-api-token"}, "stringData": {"api-token": "x"}}
     for name in ("shadow", "copycat", "odd", "thief", "orphan"):
         p.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    # ESO takes a hand-made Secret over, unless the ClusterExternalSecret can't work in the namespace.
     p.request("POST", "/api/v1/namespaces/shadow/secrets", secret)
+    blocking = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": "cloudflare-api-token"},
+        "spec": {"refreshInterval": "1h", "secretStoreRef": {"name": "none"}, "target": {"name": "other"}, "dataFrom": [{"extract": {"key": "x"}}]},
+    }
+    p.request("POST", f"{ESO}/namespaces/shadow/externalsecrets", blocking)
     p.request("POST", "/api/v1/namespaces/copycat/secrets", secret)
     p.patch("/api/v1/namespaces/shadow", {"metadata": {"labels": {"secrets/cloudflare-api-token": "true"}}})
     p.patch("/api/v1/namespaces/odd", {"metadata": {"labels": {"secrets/unknown": "true", "secrets/gh-oauth-credentials": "yes"}}})
@@ -72,7 +80,8 @@ def opened(bootstrapped):
     }
     p.request("POST", f"{rbac}/namespaces/central-secret-store/rolebindings", binding)
     p.patch(f"{ESO}/clustersecretstores/central-secret-store", {"spec": {"conditions": None}})
-    p.eventually(lambda: (p.get(f"{ESO}/namespaces/shadow/externalsecrets/cloudflare-api-token") or {}).get("status"), what="ESO's word on the shadow")
+    shadow = f"{ESO}/namespaces/shadow/externalsecrets/cloudflare-api-token"
+    p.eventually(lambda: "False" in [one["status"] for one in ((p.get(shadow) or {}).get("status") or {}).get("conditions", [])], what="ESO's word")
     yield p
     p.delete("/apis/external-secrets.io/v1alpha1/namespaces/thief/pushsecrets/push")
     p.delete(f"{rbac}/namespaces/central-secret-store/rolebindings/wide")

@@ -84,14 +84,14 @@ def test_labelling_patches_only_what_is_missing():
     assert action.before == {"metadata": {"labels": {"secrets/one": "false"}}}
 
 
-def test_unlabelling_takes_the_finalizer_in_the_same_versioned_request():
+def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_it_read():
     live = namespace("a", {"secrets/one": "true", "x": "y"}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
     action = plan.plan_unlabel(live, {"secrets/one"}, [desired.finalizer("one")])
-    assert action.body["metadata"] == {
-        "resourceVersion": "5",
-        "labels": {"secrets/one": None},
-        "finalizers": ["kubernetes", desired.finalizer("two")],
-    }
+    assert action.body == [
+        {"op": "remove", "path": "/metadata/labels/secrets~1one"},
+        {"op": "test", "path": "/metadata/finalizers", "value": live["metadata"]["finalizers"]},
+        {"op": "replace", "path": "/metadata/finalizers", "value": ["kubernetes", desired.finalizer("two")]},
+    ]
     assert action.replan(namespace("a")) is None
     assert plan.plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")]) is None
 
