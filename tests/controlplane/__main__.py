@@ -26,7 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="controlplane", description=__doc__)
     parser.add_argument("--name", default="default", help="which control plane (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="build what is missing of its programs")
+    commands.add_parser("build", help="build what is missing of its programs, and of Vault for the tests")
     commands.add_parser("start", help="start it, unless it runs")
     commands.add_parser("stop", help="stop it")
     commands.add_parser("status", help="tell which parts run; exit status 1 unless all do")
@@ -39,7 +39,7 @@ def main() -> int:
     plane = ControlPlane(options.name, bound=options.command == "run")
     try:
         if options.command == "build":
-            build.ensure()
+            build.ensure(tuple(build.PROGRAMS))
         elif options.command == "start":
             plane.start()
             print(f"KUBECONFIG={plane.kubeconfig}")

@@ -16,6 +16,7 @@ import http.client
 import ipaddress
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -82,9 +83,19 @@ class Api:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A free port outside the range from which systems take ports for outgoing connections.
+
+    One from inside that range could be taken by a client while the server restarts, even by a
+    client that tries to reach this very server.
+    """
+    for port in random.sample(range(20000, 30000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise ClusterError("no free port was found between 20000 and 29999 on 127.0.0.1")
 
 
 def _die_with_parent() -> None:

@@ -76,7 +76,7 @@ def test_what_stands_in_the_way_of_an_upgrade(release):
 
 def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catalog):
     """0.14 writes v1beta1; with 0.16's CRDs both are served, and the check counts what to rewrite."""
-    plane = cluster.ControlPlane("crds", bound=True)
+    plane = cluster.ControlPlane("crds-upgrade", bound=True)
     plane.start()
     try:
         folder = platform.folder / "crds-upgrade"

@@ -8,7 +8,10 @@ import importlib
 import json
 import re
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import hvac
 import pytest
@@ -128,8 +131,33 @@ def test_any_lookup_is_run_once(bootstrapped, tmp_path):
 
 
 def test_no_file_with_a_value_is_left_behind(bootstrapped, tmp_path):
-    """Even when Ansible is told to keep its files, the values are not in one."""
-    bootstrapped.play("rotate", ANSIBLE_KEEP_REMOTE_FILES="1", ANSIBLE_LOCAL_TEMP=str(tmp_path / "local"), ANSIBLE_REMOTE_TEMP=str(tmp_path / "remote"))
-    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
-    for path in kept:
-        assert leaked(path.read_text(errors="replace")) == [], path
+    """Ansible's option to keep its files would keep the values; the role refuses to run with it."""
+    environment = {"ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"), "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote")}
+    bootstrapped.play("rotate", **environment)
+    outcome = bootstrapped.play("rotate", check=False, ANSIBLE_KEEP_REMOTE_FILES="1", **environment)
+    assert outcome.rc == 2 and "ANSIBLE_KEEP_REMOTE_FILES is set" in outcome.stdout
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or leaked(path.read_text(errors="replace")) == [], path
+
+
+def test_no_value_is_in_any_command_line(bootstrapped):
+    """All processes' arguments are looked at, over and over, while a rotation runs."""
+    seen, stop = [], threading.Event()
+
+    def look():
+        while not stop.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    text = path.read_bytes().decode(errors="replace")
+                except OSError:
+                    continue
+                if "ansible" in text:
+                    seen.append(1)
+                assert leaked(text) == [], text[:80]
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(look)
+        bootstrapped.play("rotate")
+        stop.set()
+        future.result()
+    assert seen

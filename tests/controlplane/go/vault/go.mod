@@ -90,7 +90,6 @@ require (
 	github.com/google/go-querystring v1.1.0 // indirect
 	github.com/google/gofuzz v1.2.0 // indirect
 	github.com/google/s2a-go v0.1.9 // indirect
-	github.com/google/tink/go v1.7.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/googleapis/enterprise-certificate-proxy v0.3.11 // indirect
 	github.com/googleapis/gax-go/v2 v2.17.0 // indirect
@@ -247,5 +246,5 @@ require (
 	sigs.k8s.io/yaml v1.3.0 // indirect
 )
 
-// Vault 1.14.1 is built upstream with the sdk of its own tree; v0.9.2 is the release of that time.
-replace github.com/hashicorp/vault/sdk => github.com/hashicorp/vault/sdk v0.9.2
+// Vault 1.14.1 is built upstream with the sdk of its own tree, which is this commit.
+replace github.com/hashicorp/vault/sdk => github.com/hashicorp/vault/sdk v0.9.2-0.20230530190758-08ee474850e0

@@ -16,10 +16,37 @@ import (
 	"github.com/hashicorp/vault-plugin-secrets-kv"
 	"github.com/hashicorp/vault/builtin/credential/approle"
 	vaulthttp "github.com/hashicorp/vault/http"
+	"github.com/hashicorp/vault/internalshared/configutil"
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/hashicorp/vault/sdk/physical/inmem"
 	"github.com/hashicorp/vault/vault"
 )
+
+// builtins tells Vault's plugin catalog which plugins are part of this program.
+type builtins map[string]consts.PluginType
+
+func (b builtins) Contains(name string, kind consts.PluginType) bool { return b[name] == kind }
+
+func (b builtins) Get(name string, kind consts.PluginType) (func() (interface{}, error), bool) {
+	return func() (interface{}, error) { return nil, nil }, b.Contains(name, kind)
+}
+
+func (b builtins) Keys(kind consts.PluginType) []string {
+	var names []string
+	for name, of := range b {
+		if of == kind {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (b builtins) DeprecationStatus(name string, kind consts.PluginType) (consts.DeprecationStatus, bool) {
+	return consts.Supported, b.Contains(name, kind)
+}
+
+func (b builtins) IsBuiltinEntPlugin(string, consts.PluginType) bool { return false }
 
 func main() {
 	address := flag.String("listen", "127.0.0.1:0", "address to serve plain HTTP on")
@@ -42,6 +69,7 @@ func serve(address, tokenFile string) error {
 		DisableMlock:       true,
 		LogicalBackends:    map[string]logical.Factory{"kv": kv.Factory},
 		CredentialBackends: map[string]logical.Factory{"approle": approle.Factory},
+		BuiltinRegistry:    builtins{"kv": consts.PluginTypeSecrets, "approle": consts.PluginTypeCredential},
 	})
 	if err != nil {
 		return err
@@ -63,5 +91,8 @@ func serve(address, tokenFile string) error {
 		return err
 	}
 	fmt.Println("listening on", listener.Addr())
-	return http.Serve(listener, vaulthttp.Handler.Handler(&vault.HandlerProperties{Core: core}))
+	return http.Serve(listener, vaulthttp.Handler.Handler(&vault.HandlerProperties{
+		Core:           core,
+		ListenerConfig: &configutil.Listener{},
+	}))
 }
