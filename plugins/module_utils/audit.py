@@ -147,7 +147,8 @@ def _finalizers(inventory):
         selecting = {one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)}
         for name in orphaned_finalizers(item, selecting):
             message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX):]
-            yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, "Run platform.cluster_secrets.namespace_labels with state=absent for it")
+            fix = "Run platform.cluster_secrets.namespace_labels with state=absent for it"
+            yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
 
 
 def _selects(distributed, namespace, labels):
@@ -177,10 +178,12 @@ def _distributed(entries, distributed):
     live = {item["metadata"]["name"]: item for item in distributed}
     for entry in entries:
         if entry.name not in live:
-            yield Finding(ERROR, "not-distributed", None, entry.name, "there is no ClusterExternalSecret for the entry", "Run platform.cluster_secrets.bootstrap")
+            message = "there is no ClusterExternalSecret for the entry"
+            yield Finding(ERROR, "not-distributed", None, entry.name, message, "Run platform.cluster_secrets.bootstrap")
     for name, item in live.items():
         if is_owned(item) and name not in known:
-            yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", "Run bootstrap with cluster_secrets_distribution_prune")
+            fix = "Run bootstrap with cluster_secrets_distribution_prune"
+            yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
 
 
 def _store_refs(spec):
@@ -258,7 +261,8 @@ def _rights(entries, inventory, store_namespace, eso_namespace):
         for who, subject in _subjects(binding):
             own = subject["name"] == READER and subject.get("namespace") == store_namespace
             if own and (names is None or names - sources):
-                yield Finding(ERROR, "wide-rights", store_namespace, who, "the store may read more than the catalog's sources", "Run platform.cluster_secrets.bootstrap")
+                message = "the store may read more than the catalog's sources"
+                yield Finding(ERROR, "wide-rights", store_namespace, who, message, "Run platform.cluster_secrets.bootstrap")
             elif not own:
                 yield Finding(ERROR, "wide-rights", store_namespace, who, "reads master Secrets by RoleBinding '%s'" % binding["metadata"]["name"], fix)
     for binding in inventory.cluster_bindings:
@@ -277,7 +281,8 @@ def _versions(crds):
         stored = set((item.get("status") or {}).get("storedVersions") or [])
         for version in sorted(stored - served):
             message = "objects may be stored as %s, which is no longer served" % version
-            yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, "Rewrite the objects, then take the version out of status.storedVersions")
+            fix = "Rewrite the objects, then take the version out of status.storedVersions"
+            yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)
 
 
 def table(findings):

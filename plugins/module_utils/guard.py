@@ -135,7 +135,7 @@ def _labels(identities, self_service_labels):
 def _targets(identities):
     def managed(name):
         labels = {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"}
-        each = ["%s in %s.metadata.labels && %s.metadata.labels[%s] == %s" % (json.dumps(k), name, name, json.dumps(k), json.dumps(v)) for k, v in labels.items()]
+        each = ["{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v)) for k, v in labels.items()]
         return "(%s != null && has(%s.metadata.labels) && %s)" % (name, name, " && ".join(each))
 
     allowed = _is([identities.eso, *_CONTROLLERS])
@@ -153,7 +153,8 @@ def _store_use(identities, store, store_namespace):
     central = "(r.name == %s && has(r.kind) && r.kind == 'ClusterSecretStore')" % name
 
     def refs(path):
-        return "(has(variables.spec.%s) ? variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef) : [])" % (path, path)
+        found = "variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef)" % path
+        return "(has(variables.spec.%s) ? %s : [])" % (path, found)
 
     variables = [
         ("spec", "has(object.spec) ? object.spec : {}"),

@@ -13,7 +13,8 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}.sum span{margin-right:
 .wrap{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
 .matrix th.col{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:500;white-space:nowrap}
 .matrix td{text-align:center}td.none{background:var(--off)}
-.synced{color:var(--ok)}.error,.stale,.missing,.failing,.shadowed{color:var(--bad);font-weight:600}.warning,.unlabelled,.no-namespace{color:var(--warn);font-weight:600}
+.synced{color:var(--ok)}
+.error,.stale,.missing,.failing,.shadowed{color:var(--bad);font-weight:600}.warning,.unlabelled,.no-namespace{color:var(--warn);font-weight:600}
 """
 
 _SIGNS = {"synced": "\u2714", "stale": "stale", "missing": "missing", "failing": "failing", "unlabelled": "no label", "no namespace": "no ns"}
@@ -60,7 +61,8 @@ def _matrix(rows):
                 title = "%s/%s: %s%s" % (namespace, secret, row.status, ". " + row.message if row.message else "")
                 line.append('<td class="%s" title="%s">%s</td>' % (row.status.replace(" ", "-"), escape(title), _SIGNS[row.status]))
         body.append("".join(line) + "</tr>")
-    return '<div class="wrap"><table class="matrix"><thead><tr><th scope="col">Namespace</th>%s</tr></thead><tbody>%s</tbody></table></div>' % (head, "\n".join(body))
+    top = '<thead><tr><th scope="col">Namespace</th>%s</tr></thead>' % head
+    return '<div class="wrap"><table class="matrix">%s<tbody>%s</tbody></table></div>' % (top, "\n".join(body))
 
 
 def _findings(findings):

@@ -155,7 +155,10 @@ class Bench:
         """The variables of one size, for the plays and for raw.py."""
         names = [f"bench-{number:04d}" for number in range(size)]
         entry = {"name": ENTRY, "source": SOURCE, "label": LABEL, "data": {"KEY": "key"}, "namespaces": names}
-        seeds = [{**entry, "name": f"seed-{n}", "source": f"seed-{n:04d}", "label": f"secrets/seed-{n}", "target": f"seed-{n}", "namespaces": []} for n in range(size)]
+        seeds = [
+            {**entry, "name": f"seed-{n}", "source": f"seed-{n:04d}", "label": f"secrets/seed-{n}", "target": f"seed-{n}", "namespaces": []}
+            for n in range(size)
+        ]
         return {
             "catalog": [entry],
             "namespaces": names,
