@@ -14,7 +14,7 @@ export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser start stop status demo demo-stop test unit integration molecule lint sanity docs bench clean
+.PHONY: help venv collection build-controlplane browser start stop status demo demo-stop test unit integration integration-kind lint sanity docs bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,3 +78,11 @@ bench: collection build-controlplane ## Measure against kubernetes.core.k8s and 
 clean: ## Remove the cache folder
 	@$(MAKE) --no-print-directory stop demo-stop 2>/dev/null || true
 	rm -rf $(CACHE)
+
+integration-kind: collection ## The same tests on kind, where docker and kind are installed
+	@command -v kind >/dev/null && docker info >/dev/null 2>&1 || { echo "kind and a running docker are needed"; exit 1; }
+	@echo '{}' >$(CACHE)/kind-vars.json
+	@kind create cluster --name cluster-secrets-test --kubeconfig $(CACHE)/kind.kubeconfig
+	@trap 'kind delete cluster --name cluster-secrets-test' EXIT; cd tests && \
+	  CLUSTER_SECRETS_TEST_KUBECONFIG=$(CACHE)/kind.kubeconfig CLUSTER_SECRETS_TEST_VARS=$(CACHE)/kind-vars.json \
+	  $(VENV)/bin/python -m pytest $(PYTEST_ARGS) integration

@@ -1,6 +1,9 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Molecule: one scenario for each role, each with the idempotence step."""
+"""Molecule: one scenario for each role, each with the idempotence step.
+
+They come last, because each of them takes back at its end what the other tests share.
+"""
 
 from __future__ import annotations
 
