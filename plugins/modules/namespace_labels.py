@@ -38,7 +38,9 @@ options:
     choices: [create, fail, ignore]
     default: create
   exclusive:
-    description: Whether to take the catalog's labels from namespaces to which neither the catalog nor O(assignments) gives them.
+    description:
+      - Whether to take the catalog's labels, and all others that begin with C(secrets/), from namespaces to which neither the catalog nor
+        O(assignments) gives them. So the label of an entry that was taken out of the catalog goes, too.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -77,7 +79,7 @@ api_requests:
 """
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import LABEL_PREFIX, CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import FINALIZER_PREFIX, finalizer, wanted_labels
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, plan_label, plan_namespace, plan_unlabel
@@ -103,7 +105,8 @@ def work(context):
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     if params["exclusive"]:
         for name, item in live.items():
-            surplus = {entry.label for entry in entries} - set(wanted.get(name, {}))
+            distributing = {entry.label for entry in entries}.union(key for key in item["metadata"].get("labels") or {} if key.startswith(LABEL_PREFIX))
+            surplus = distributing - set(wanted.get(name, {}))
             planned.append(_unlabel(item, surplus, entries, False))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]

@@ -189,3 +189,5 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     assert platform.get("/apis/external-secrets.io/v1/clusterexternalsecrets/extra") is None
     assert platform.secret("central-secret-store", "extra-source") is None
     assert platform.secret("n8n", "gh-docker-registry-creds")
+    labels = platform.get("/api/v1/namespaces/n8n")["metadata"]["labels"]
+    assert [key for key in labels if key.startswith("secrets/")] == ["secrets/gh-docker-registry"]
