@@ -12,7 +12,7 @@ import datetime
 
 from .catalog import LABEL_VALUE
 from .desired import ESO_GROUP, ESO_MANAGED_LABEL
-from .plan import NAMESPACES, SECRETS, Resource
+from .plan import CRDS, NAMESPACES, SECRETS, Resource
 
 SYNCED = "synced"
 STALE = "stale"
@@ -33,6 +33,14 @@ def external_secrets(version):
 def cluster_external_secrets(version):
     """The resource of ClusterExternalSecrets in an API version of ESO."""
     return Resource("%s/%s" % (ESO_GROUP, version), "clusterexternalsecrets", namespaced=False)
+
+
+def definitions(client):
+    """ESO's live CustomResourceDefinitions."""
+    # Schemas are large and other groups' are many, so the metadata says which to get.
+    found, _version = client.list(CRDS, partial=True)
+    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
+    return [item for item in client.each(lambda name: client.get(CRDS.path(name)), names) if item]
 
 
 class Snapshot:

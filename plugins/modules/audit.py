@@ -103,7 +103,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import au
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, STORE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, NAMESPACES, SECRETS, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, SECRETS, resource_of
 
 
 def work(context):
@@ -151,16 +151,9 @@ def _read(context):
         "bindings": listed(resource_of(rbac, "RoleBinding"), namespace=context.params["store_namespace"]),
         "cluster_roles": listed(resource_of(rbac, "ClusterRole")),
         "cluster_bindings": listed(resource_of(rbac, "ClusterRoleBinding")),
-        "crds": lambda: _crds(client),
+        "crds": lambda: state.definitions(client),
     }
     return audit.Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))
-
-
-def _crds(client):
-    # Schemas are large and other groups' are many, so the metadata says which to get.
-    found, _version = client.list(CRDS, partial=True)
-    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
-    return [item for item in client.each(lambda name: client.get(CRDS.path(name)), names) if item]
 
 
 def _write(path, text):

@@ -79,8 +79,8 @@ import time
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, Resource, resource_of
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import ready_condition
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Resource, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import definitions, ready_condition
 
 _OLD = "v1beta1"
 
@@ -144,11 +144,9 @@ def _store_problems(client, version, name):
 
 
 def _blockers(client):
-    found, _version = client.list(CRDS, partial=True)
-    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
     blockers = []
-    for item in client.each(lambda name: client.get(CRDS.path(name)), names):
-        if not item or _OLD not in ((item.get("status") or {}).get("storedVersions") or []):
+    for item in definitions(client):
+        if _OLD not in ((item.get("status") or {}).get("storedVersions") or []):
             continue
         name, plural = item["metadata"]["name"], item["spec"]["names"]["plural"]
         served = [version["name"] for version in item["spec"]["versions"] if version["served"]]
