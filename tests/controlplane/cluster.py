@@ -282,6 +282,7 @@ class ControlPlane:
                 self._prepare(binaries)
                 for component in START_ORDER:
                     self.start_component(component)
+                self._wait("kube-controller-manager", self._controllers_run, 60)
             except BaseException:
                 self.stop()
                 raise
@@ -397,6 +398,10 @@ class ControlPlane:
 
     def _bootstrapped(self) -> bool:
         return self.api.request("GET", "/api/v1/namespaces/default")[0] == 200
+
+    def _controllers_run(self) -> bool:
+        """Whether the controllers are past their start, during which the controller-manager dies of an API server's restart."""
+        return self.api.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
 
     def _node_ready(self) -> bool:
         _status, node = self.api.request("GET", "/api/v1/nodes/node-0")

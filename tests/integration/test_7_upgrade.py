@@ -28,6 +28,10 @@ def restart(plane, signal_number):
         plane.stop_component(component, signal_number)
     for component in ORDER:
         plane.start_component(component)
+    # A kubelet would start a static pod that ended meanwhile.
+    for component in cluster.START_ORDER:
+        if not plane.alive(component):
+            plane.start_component(component)
 
 
 def kill_eso(plane):
