@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from .desired import FINALIZER_PREFIX, MANAGER, OWNED, OWNER_LABEL
 
+#: An annotation of definitions, see :func:`plan_touch`.
+TOUCHED = "cluster-secrets/touched"
+
 CREATED, UPDATED, DELETED = "created", "updated", "deleted"
 
 
@@ -124,6 +127,30 @@ def plan_apply(desired, live, redact=None):
         return None
     before, after = redact(live, desired, left_over) if redact else (_project(live, desired), desired)
     return Action("apply", UPDATED, before=before, after=after, **common)
+
+
+def is_established(definition):
+    """Whether the API serves a live CustomResourceDefinition (None: absent)."""
+    return _condition(definition, "Established") == "True"
+
+
+def plan_touch(definition):
+    """The patch that makes the API server look at a CustomResourceDefinition again; None when it needn't.
+
+    A server that ends between accepting a definition's names and establishing it never comes back
+    to it by itself (kube-apiserver 1.36; its informers' resync is minutes away).
+    """
+    if is_established(definition) or _condition(definition, "NamesAccepted") != "True":
+        return None
+    meta = definition["metadata"]
+    # Any new value does, and this one was never there before.
+    body = {"metadata": {"annotations": {TOUCHED: meta["resourceVersion"]}}}
+    return Action("merge", UPDATED, CRDS, "CustomResourceDefinition", meta["name"], body=body, before={}, after=body)
+
+
+def _condition(live, kind):
+    conditions = ((live or {}).get("status") or {}).get("conditions") or []
+    return next((one["status"] for one in conditions if one["type"] == kind), None)
 
 
 def plan_delete(live):

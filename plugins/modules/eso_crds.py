@@ -66,52 +66,55 @@ import time
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import EsoAbsent, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, plan_apply
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, is_established, plan_apply, plan_touch
 
 #: What the collection can't do without.
 NEEDED = ("clustersecretstores.external-secrets.io", "clusterexternalsecrets.external-secrets.io", "externalsecrets.external-secrets.io")
+
+OPTIONS = {
+    "src": {"type": "str"},
+    "assume_installed": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 60},
+}
 
 
 def work(context):
     """Apply what differs, then wait."""
     params, client = context.params, context.client
     desired = [] if params["src"] is None else _read(params["src"])
-    live = client.each(lambda item: client.get(client.object_path(item)), desired)
-    planned = [plan_apply(item, found) for item, found in zip(desired, live)]
+    names = [item["metadata"]["name"] for item in desired]
+    live = _get(client, {*names, *NEEDED})
+    planned = [plan_apply(item, live[name]) or plan_touch(live[name]) for item, name in zip(desired, names)]
+    planned += [plan_touch(live[name]) for name in NEEDED if name not in names]
     actions = Executor(client, context.check_mode).run([action for action in planned if action])
-    established = _established(client)
-    coming = context.check_mode and (params["assume_installed"] or {item["metadata"]["name"] for item in desired}.issuperset(NEEDED))
+    pending = {name for name in NEEDED if not is_established(live[name])}
+    established = not pending
+    coming = context.check_mode and (params["assume_installed"] or pending.issubset([*names, *(action.name for action in actions)]))
     if not established and not coming:
-        established = _wait(client, params["wait_timeout"] if actions or _defined(client) else 0)
+        established = _wait(client, params["wait_timeout"] if actions or all(live[name] for name in NEEDED) else 0)
     return context.result(actions, established=established)
 
 
-def _established(client):
-    # The definition's own condition comes a moment before the API serves the kind; both must hold.
-    return all(_condition(client.get(CRDS.path(name))) for name in NEEDED)
-
-
-def _condition(live):
-    conditions = ((live or {}).get("status") or {}).get("conditions") or []
-    return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
-
-
-def _defined(client):
-    return all(client.get(CRDS.path(name)) for name in NEEDED)
+def _get(client, names):
+    names = sorted(names)
+    return dict(zip(names, client.each(lambda name: client.get(CRDS.path(name)), names)))
 
 
 def _wait(client, seconds):
     deadline = time.monotonic() + seconds
-    while not _established(client):
+    while True:
+        live = _get(client, NEEDED)
+        if all(map(is_established, live.values())):
+            return True
         if time.monotonic() >= deadline:
-            if not _defined(client):
-                raise EsoAbsent(
-                    "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
-                    "Install it, or set cluster_secrets_eso_method to 'helm'." % ", ".join(NEEDED)
-                )
-            raise KubeError("ESO's CustomResourceDefinitions were not established after %d s." % seconds)
+            break
         time.sleep(0.1)
-    return True
+    if all(live.values()):
+        raise KubeError("ESO's CustomResourceDefinitions were not established after %d s. If the API server was restarted meanwhile, run this again." % seconds)
+    raise EsoAbsent(
+        "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
+        "Install it, or set cluster_secrets_eso_method to 'helm'." % ", ".join(NEEDED)
+    )
 
 
 def _read(src):
@@ -145,12 +148,7 @@ def _read(src):
 
 def main():
     """Run the module."""
-    options = {
-        "src": {"type": "str"},
-        "assume_installed": {"type": "bool", "default": False},
-        "wait_timeout": {"type": "int", "default": 60},
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -446,6 +446,29 @@ class ControlPlane:
             self._state["pids"] = {}
             self._save()
 
+    # -- etcd itself, for states that no request can make ----------------------------------------
+
+    def _etcd(self, call: str, body: dict[str, str]) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self._state["ports"]["etcd"], timeout=10)
+        try:
+            connection.request("POST", f"/v3/kv/{call}", json.dumps(body))
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise ClusterError(f"etcd refused {call}: {answer}")
+        return answer
+
+    def etcd_get(self, key: str) -> Any:
+        """What etcd holds under ``key``, a custom resource or its definition: these are stored as JSON."""
+        found = self._etcd("range", {"key": base64.b64encode(key.encode()).decode()})
+        return json.loads(base64.b64decode(found["kvs"][0]["value"]))
+
+    def etcd_put(self, key: str, value: Any) -> None:
+        """Write ``value`` as JSON under ``key``. The API server must not run."""
+        self._etcd("put", {"key": base64.b64encode(key.encode()).decode(), "value": base64.b64encode(json.dumps(value).encode()).decode()})
+
     # -- what tests and people need ------------------------------------------------------------
 
     @property

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import importlib
+import signal
+import time
 
 import pytest
 from support import Platform, cluster
@@ -72,6 +74,35 @@ def test_what_stands_in_the_way_of_an_upgrade(release):
         assert outcome.rc == 2 and "serves no v1 yet" in outcome.stdout
     else:
         assert stores == []
+
+
+def test_a_definition_that_a_crash_left_half_established(release):
+    """What a killed API server was seen to leave; it does not get over it alone."""
+    name, bare = release
+    if name != "v0.20.4":
+        pytest.skip("once is enough")
+    needed = "clustersecretstores.external-secrets.io"
+    path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{needed}"
+    bare.plane.stop_component("kube-apiserver", signal.SIGKILL)
+    # The state is set in etcd itself, since a running server would mend it at once.
+    stored = bare.plane.etcd_get(f"/registry/apiextensions.k8s.io/customresourcedefinitions/{needed}")
+    for condition in stored["status"]["conditions"]:
+        if condition["type"] == "Established":
+            condition.update(status="False", reason="Installing")
+    bare.plane.etcd_put(f"/registry/apiextensions.k8s.io/customresourcedefinitions/{needed}", stored)
+    bare.plane.start_component("kube-apiserver")
+
+    def established():
+        return [one["status"] for one in bare.get(path)["status"]["conditions"] if one["type"] == "Established"] == ["True"]
+
+    time.sleep(2)
+    assert not established()
+    src = str(build.eso_crds(name))
+    predicted = bare.module("eso_crds", src=src, check_mode=True, diff=True).result
+    done = bare.module("eso_crds", src=src, diff=True).result
+    assert done["changes"] == predicted["changes"] == [{"kind": "CustomResourceDefinition", "name": needed, "result": "updated"}]
+    assert done["diff"] == predicted["diff"] and done["established"] and established()
+    assert not bare.module("eso_crds", src=src).result["changed"]
 
 
 def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catalog):
