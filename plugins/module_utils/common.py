@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.basic import AnsibleModule
-
 from .catalog import CatalogError, enabled_entries
 from .desired import ESO_GROUP, ESO_VERSIONS
 from .kube import CONCURRENCY, Client, KubeError, connection
@@ -45,12 +43,16 @@ class EsoAbsent(KubeError):
 
 
 class Context:
-    """What a module's work function gets: the Ansible module, its options and an API client."""
+    """What a module's work function gets: its options, how it runs, and an API client.
 
-    def __init__(self, module):
-        self.module = module
-        self.params = module.params
-        self.check_mode = module.check_mode
+    ``warn`` takes the text of a warning for the user.
+    """
+
+    def __init__(self, params, check_mode, diff_mode, warn):
+        self.params = params
+        self.check_mode = check_mode
+        self.diff_mode = diff_mode
+        self.warn = warn
         self._client = None
         self._entries = None
 
@@ -88,7 +90,7 @@ class Context:
     def result(self, actions, **more):
         """The result of a module that carried out (or, in check mode, would carry out) ``actions``."""
         result = {"changed": bool(actions), "changes": [_summary(action) for action in actions]}
-        if self.module._diff:
+        if self.diff_mode:
             result["diff"] = [_diff(action) for action in actions]
         result["api_requests"] = self.client.requests
         result.update(more)
@@ -107,16 +109,21 @@ def _diff(action):
     return {"before_header": header, "after_header": header, "before": action.before, "after": action.after}
 
 
-def run_module(work, options, supports_check_mode=True, **more):
-    """Create the AnsibleModule, call ``work(context)`` and exit with the result it returns.
-
-    A CatalogError or KubeError ends the module with its text as the only message.
-    """
-    module = AnsibleModule(argument_spec={**AUTH_OPTIONS, **options}, supports_check_mode=supports_check_mode, **more)
+def outcome(work, context):
+    """The result of ``work(context)``; that of a CatalogError or KubeError has its text as the only message."""
     try:
-        result = work(Context(module))
+        return work(context)
     except (CatalogError, KubeError) as error:
-        module.fail_json(msg=str(error))
+        return {"failed": True, "msg": str(error)}
+
+
+def run_module(work, options):
+    """Create the AnsibleModule, call ``work(context)`` and exit with the result it returns."""
+    # The action plugin has no use for this import.
+    from ansible.module_utils.basic import AnsibleModule
+
+    module = AnsibleModule(argument_spec={**AUTH_OPTIONS, **options}, supports_check_mode=True)
+    result = outcome(work, Context(module.params, module.check_mode, module._diff, module.warn))
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

@@ -92,6 +92,18 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "mode": {"type": "str", "choices": ["audit", "enforce"], "default": "audit"},
+    "platform_users": {"type": "list", "elements": "str", "default": []},
+    "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "eso_service_account": {"type": "str", "default": "external-secrets"},
+    "self_service_labels": {"type": "list", "elements": "str", "default": []},
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
 
 def work(context):
     """Plan against the live policies and write the difference."""
@@ -124,18 +136,7 @@ def _refuse_lock_out(client, identities):
 
 def main():
     """Run the module."""
-    options = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "mode": {"type": "str", "choices": ["audit", "enforce"], "default": "audit"},
-        "platform_users": {"type": "list", "elements": "str", "default": []},
-        "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
-        "eso_namespace": {"type": "str", "default": "external-secrets"},
-        "eso_service_account": {"type": "str", "default": "external-secrets"},
-        "self_service_labels": {"type": "list", "elements": "str", "default": []},
-        **STORE_NAMESPACE_OPTION,
-        **STORE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,16 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired i
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, SECRETS, resource_of
 
+OPTIONS = {
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "html": {"type": "path"},
+    "json": {"type": "path"},
+    "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
 
 def work(context):
     """Read, judge, report."""
@@ -170,16 +180,7 @@ def _write(path, text):
 
 def main():
     """Run the module."""
-    options = {
-        "eso_namespace": {"type": "str", "default": "external-secrets"},
-        "html": {"type": "path"},
-        "json": {"type": "path"},
-        "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
-        **CATALOG_OPTION,
-        **STORE_NAMESPACE_OPTION,
-        **STORE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

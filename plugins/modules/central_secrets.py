@@ -87,6 +87,15 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     redact_secret,
 )
 
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "values": {"type": "dict", "no_log": True},
+    "create_namespace": {"type": "bool", "default": True},
+    "prune": {"type": "bool", "default": False},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+}
+
 
 def work(context):
     """Plan against the live Secrets and write the difference."""
@@ -98,7 +107,7 @@ def work(context):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(context.entries, params["values"])
     for name in ignored:
-        context.module.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
+        context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
     first = []
@@ -124,15 +133,7 @@ def _changed_keys(live, desired):
 
 def main():
     """Run the module."""
-    options = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "values": {"type": "dict", "no_log": True},
-        "create_namespace": {"type": "bool", "default": True},
-        "prune": {"type": "bool", "default": False},
-        **CATALOG_OPTION,
-        **STORE_NAMESPACE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

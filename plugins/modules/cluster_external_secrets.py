@@ -83,6 +83,16 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_owned, plan_apply, plan_delete
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import cluster_external_secrets
 
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "prune": {"type": "bool", "default": False},
+    "force_conflicts": {"type": "bool", "default": True},
+    "assume_installed": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 60},
+    **CATALOG_OPTION,
+    **STORE_OPTION,
+}
+
 
 def work(context):
     """Plan against the live objects and write the difference."""
@@ -127,16 +137,7 @@ def _wait_gone(client, resource, names, seconds):
 
 def main():
     """Run the module."""
-    options = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "prune": {"type": "bool", "default": False},
-        "force_conflicts": {"type": "bool", "default": True},
-        "assume_installed": {"type": "bool", "default": False},
-        "wait_timeout": {"type": "int", "default": 60},
-        **CATALOG_OPTION,
-        **STORE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

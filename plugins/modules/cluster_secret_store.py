@@ -96,6 +96,19 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, plan_apply, plan_delete, plan_namespace
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import ready_condition
 
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
+    "create_namespace": {"type": "bool", "default": True},
+    "force_conflicts": {"type": "bool", "default": True},
+    "assume_installed": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 60},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
 
 def work(context):
     """Plan against the live objects and write the difference."""
@@ -144,19 +157,7 @@ def _wait(client, store, seconds):
 
 def main():
     """Run the module."""
-    options = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
-        "create_namespace": {"type": "bool", "default": True},
-        "force_conflicts": {"type": "bool", "default": True},
-        "assume_installed": {"type": "bool", "default": False},
-        "wait": {"type": "bool", "default": True},
-        "wait_timeout": {"type": "int", "default": 60},
-        **CATALOG_OPTION,
-        **STORE_NAMESPACE_OPTION,
-        **STORE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.state imp
 
 _OLD = "v1beta1"
 
+OPTIONS = {
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "deployment": {"type": "str", "default": "external-secrets"},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 300},
+    **STORE_OPTION,
+}
+
 
 def work(context):
     """Look, once or until all is well."""
@@ -170,14 +178,7 @@ def _written_as_old(item):
 
 def main():
     """Run the module."""
-    options = {
-        "eso_namespace": {"type": "str", "default": "external-secrets"},
-        "deployment": {"type": "str", "default": "external-secrets"},
-        "wait": {"type": "bool", "default": False},
-        "wait_timeout": {"type": "int", "default": 300},
-        **STORE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.common im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import FINALIZER_PREFIX, finalizer, wanted_labels
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, plan_label, plan_namespace, plan_unlabel
 
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "assignments": {"type": "dict"},
+    "missing": {"type": "str", "choices": ["create", "fail", "ignore"], "default": "create"},
+    "exclusive": {"type": "bool", "default": False},
+    **CATALOG_OPTION,
+}
+
 
 def work(context):
     """Plan against the live namespaces and write the difference."""
@@ -146,14 +154,7 @@ def _unlabel(item, labels, entries, everything):
 
 def main():
     """Run the module."""
-    options = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "assignments": {"type": "dict"},
-        "missing": {"type": "str", "choices": ["create", "fail", "ignore"], "default": "create"},
-        "exclusive": {"type": "bool", "default": False},
-        **CATALOG_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,16 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 #: Seconds without an event after which a watch is opened anew.
 IDLE = 2.0
 
+OPTIONS = {
+    "refresh": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
+    "changed_sources": {"type": "dict", "default": {}},
+    "names": {"type": "list", "elements": "str"},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 120},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+}
+
 
 def work(context):
     """Refresh what needs it, then wait."""
@@ -218,16 +228,7 @@ def _failure(context, actions, laggards, outcome, seconds):
 
 def main():
     """Run the module."""
-    options = {
-        "refresh": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
-        "changed_sources": {"type": "dict", "default": {}},
-        "names": {"type": "list", "elements": "str"},
-        "wait": {"type": "bool", "default": True},
-        "wait_timeout": {"type": "int", "default": 120},
-        **CATALOG_OPTION,
-        **STORE_NAMESPACE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,8 @@ api_requests:
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
 
+OPTIONS = {"read_sources": {"type": "bool", "default": True}, **CATALOG_OPTION, **STORE_NAMESPACE_OPTION}
+
 
 def work(context):
     """Read and judge."""
@@ -112,8 +114,7 @@ def work(context):
 
 def main():
     """Run the module."""
-    options = {"read_sources": {"type": "bool", "default": True}, **CATALOG_OPTION, **STORE_NAMESPACE_OPTION}
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube impo
 
 _FORMAT = 1
 
+OPTIONS = {
+    "path": {"type": "path", "required": True},
+    "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+}
+
 
 def work(context):
     """Take or compare."""
@@ -161,13 +168,7 @@ def _load(path):
 
 def main():
     """Run the module."""
-    options = {
-        "path": {"type": "path", "required": True},
-        "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
-        **CATALOG_OPTION,
-        **STORE_NAMESPACE_OPTION,
-    }
-    run_module(work, options)
+    run_module(work, OPTIONS)
 
 
 if __name__ == "__main__":

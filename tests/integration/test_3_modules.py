@@ -9,7 +9,7 @@ import os
 import threading
 
 import pytest
-from support import entry, kube
+from support import CANARY, entry, kube, leaked
 
 
 def test_pytest_ansible_runs_a_module(bootstrapped, catalog, ansible_adhoc, monkeypatch):
@@ -30,6 +30,59 @@ def test_module_defaults_set_the_connection_once(bootstrapped, catalog, tmp_path
     path.write_text(json.dumps([play]))
     outcome = bootstrapped.play(str(path), KUBECONFIG="/none", K8S_AUTH_KUBECONFIG="")
     assert outcome.recap["ok"] == 4 and outcome.recap["changed"] == 0
+
+
+@pytest.fixture
+def both_ways(bootstrapped, tmp_path):
+    """Run tasks twice: in Ansible's own process, and as modules; returns both lists of results, and the outputs."""
+
+    def run(tasks, variables, *arguments):
+        # Values stand apart from the tasks, whose text Ansible quotes when one fails, and must not be taken for templates.
+        values = tmp_path / "values.json"
+        values.write_text(json.dumps(variables))
+        looked_up = "{{ lookup('ansible.builtin.file', '%s') | from_json }}" % values
+        lists, outputs = [], []
+        # An environment of a task's own is one of the reasons to run it as a module.
+        for environment in ({}, {"REASON": "to run as a module"}):
+            play = {"hosts": "localhost", "gather_facts": False, "environment": environment, "vars": {"given": looked_up}, "ignore_errors": True}
+            path = tmp_path / "play.yml"
+            path.write_text(json.dumps([{**play, "tasks": tasks}]))
+            outcome = bootstrapped.play(str(path), "-vvvv", *arguments, ANSIBLE_STDOUT_CALLBACK="json", ANSIBLE_LOAD_CALLBACK_PLUGINS="1")
+            outputs.append(outcome.output)
+            results = json.loads(outcome.stdout[outcome.stdout.index("\n{") :])["plays"][0]["tasks"]
+            lists.append([task["hosts"]["localhost"] for task in results])
+        return lists, outputs
+
+    return run
+
+
+def test_a_task_runs_the_same_in_process_and_as_a_module(bootstrapped, catalog, both_ways):
+    other = {source: {key: value + "-other" for key, value in keys.items()} for source, keys in bootstrapped.values.items()}
+    one_more = [*catalog, entry("more", ["more"])]
+    variables = {"other": other, "surplus": {**other, "unread": {"key": CANARY}}, "wrong": {"github-pat": CANARY}}
+    tasks = [
+        {"platform.cluster_secrets.sync_info": {"catalog": catalog}},
+        {"platform.cluster_secrets.central_secrets": {"catalog": catalog, "values": "{{ given.other }}"}},
+        {"platform.cluster_secrets.central_secrets": {"catalog": catalog, "values": "{{ given.surplus }}", "prune": True}},
+        {"platform.cluster_secrets.central_secrets": {"catalog": catalog, "values": "{{ given.wrong }}"}},
+        {"platform.cluster_secrets.cluster_external_secrets": {"catalog": one_more}},
+        {"platform.cluster_secrets.namespace_labels": {"catalog": one_more}},
+        {"platform.cluster_secrets.namespace_labels": {"catalog": one_more, "missing": "perhaps"}},
+        {"platform.cluster_secrets.namespace_labels": {"catalogue": one_more}},
+        {"platform.cluster_secrets.namespace_labels": {"catalog": [{**catalog[0], "surplus": 1}]}},
+        {"platform.cluster_secrets.audit": {"catalog": catalog, "verify_ssl": "yes", "kubeconfig": "/none"}},
+    ]
+    (here, modules), outputs = both_ways(tasks, variables, "--check", "--diff")
+    assert ["in Ansible's own process" in output for output in outputs] == [True, False]
+    assert [leaked(output) for output in outputs] == [[], []]
+    told = ("changed", "failed", "msg", "changes", "diff", "missing", "changed_sources", "api_requests", "warnings", "counts", "api_version", "rows")
+    for index, pair in enumerate(zip(here, modules)):
+        first, second = ({key: result[key] for key in told if key in result} for result in pair)
+        for row in (*first.get("rows", []), *second.get("rows", [])):
+            del row["age"]
+        assert first == second, tasks[index]
+    assert [result.get("failed", False) for result in here] == [False] * 3 + [True] + [False] * 2 + [True] * 4
+    assert [bool(result.get("changed")) for result in here] == [False, True, True, False, True, True] + [False] * 4
 
 
 def test_requests_do_not_grow_with_the_namespaces(bootstrapped):

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Run the collection's modules in Ansible's own process where that makes no difference but time.
+
+Packing a module and starting a Python for it takes Ansible about as long as the collection needs
+for thousands of namespaces. A task that would run on this machine, as this user, by this Python
+and in this environment is therefore run where it is. Every other task is run as any module is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+
+from ansible import constants as C
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.errors import UnsupportedError
+from ansible.plugins.action import ActionBase
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible.utils.display import Display
+
+from ..module_utils.common import AUTH_OPTIONS, Context, outcome
+
+try:
+    # Imported before Ansible forks, so that it is paid for once in a play; the client says what is wrong when it is missing.
+    import urllib3  # noqa: F401  # pylint: disable=unused-import
+except ImportError:
+    pass
+
+_MODULES = "ansible_collections.platform.cluster_secrets.plugins.modules."
+
+display = Display()
+
+
+class InProcessAction(NormalAction):
+    """The action of all modules of the collection."""
+
+    def run(self, tmp=None, task_vars=None):
+        """Run the module here, or as any module when it would see another machine, user, Python or environment."""
+        if not self._same_place(task_vars or {}):
+            return super().run(tmp, task_vars)
+        display.vvv("running %s in Ansible's own process" % self._task.action)
+        result = ActionBase.run(self, tmp, task_vars)
+        module = import_module(_MODULES + self._task.action.rpartition(".")[2])
+        result.update(self._outcome(module.work, {**AUTH_OPTIONS, **module.OPTIONS}))
+        return result
+
+    def _same_place(self, task_vars):
+        task, connection = self._task, self._connection
+        if connection.transport != "local" or connection.become or task.async_val or any(task.environment or []):
+            return False
+        if task.delegate_to:
+            task_vars = task_vars.get("ansible_delegated_vars", {}).get(task.delegate_to, {})
+        configured = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
+        return self._templar.template(configured) == sys.executable
+
+    def _outcome(self, work, options):
+        checked = ArgumentSpecValidator(options).validate(_plain(self._task.args))
+        warnings = []
+        if checked.error_messages:
+            unsupported = isinstance(checked.errors[0], UnsupportedError)
+            result = {"failed": True, "msg": ("Unsupported parameters for (%s) module: " % self._task.action if unsupported else "") + checked.errors.msg}
+        else:
+            result = outcome(work, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append))
+        if warnings:
+            result["warnings"] = warnings
+        # As AnsibleModule does; its search costs seconds for thousands of values, so only what is there is taken out.
+        spoken = "\0".join(_texts(result))
+        found = {value for value in checked._no_log_values if value in spoken}
+        return remove_values(result, found) if found else result
+
+
+def _plain(value):
+    """The value as a module would get it: neither vaulted, nor lazy, nor with Ansible's marks."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return str(value)
+
+
+def _texts(value):
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    else:
+        yield str(value)
