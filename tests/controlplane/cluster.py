@@ -446,6 +446,19 @@ class ControlPlane:
             self._state["pids"] = {}
             self._save()
 
+    # -- the audit log -----------------------------------------------------------------------------
+
+    def audit_mark(self) -> int:
+        """A place in the audit log, for :meth:`audit_events`."""
+        return self.audit_log.stat().st_size
+
+    def audit_events(self, mark: int) -> list[dict[str, Any]]:
+        """The events since ``mark``. A line that was or is still being written at either end is left out."""
+        with self.audit_log.open("rb") as log:
+            log.seek(max(0, mark - 1))
+            _before, *lines, _unfinished = (b"\n" * (mark == 0) + log.read()).split(b"\n")
+        return [json.loads(line) for line in lines]
+
     # -- etcd itself, for states that no request can make ----------------------------------------
 
     def _etcd(self, call: str, body: dict[str, str]) -> Any:
