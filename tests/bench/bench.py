@@ -92,7 +92,7 @@ _WAIT = {
     "kubernetes.core.k8s_info": {"kind": "Secret", "label_selectors": ["reconcile.external-secrets.io/managed=true"]},
     "register": "found",
     "until": "found.resources | map(attribute='data.KEY') | select('equalto', rotated[source].key | b64encode) | length == catalog[0].namespaces | length",
-    "retries": 30,
+    "retries": "{{ [30, catalog[0].namespaces | length // 10] | max }}",
     "delay": 1,
     "no_log": True,
 }
@@ -241,6 +241,9 @@ class Bench:
             path.write_text(json.dumps(spoken))
             # ESO takes a touched annotation off again, so that the usual way may miss some targets.
             samples.append(self.run(self.command(way, work, path), may_fail=work == "rotate" and way in (LOOP, TEMPLATE)))
+            if samples[-1]["failed"]:
+                break  # it took as long as it was let wait, and would again
+        runs = len(samples)
         row: dict[str, Any] = {"size": size, "work": work, "way": way, "runs": runs}
         for key in ("seconds", "requests", "writes", "memory"):
             row[key] = statistics.median(sample[key] for sample in samples)
@@ -258,17 +261,19 @@ class Bench:
     def ways(self, size: int) -> list[str]:
         return [way for way in WAYS if way != LOOP or size <= LOOP_SIZE]
 
-    def labels_and_seeds(self, size: int, runs: int) -> None:
-        job = self.job(size)
-        self.namespaces(job["namespaces"])
+    def labels(self, size: int, runs: int) -> None:
+        names = self.job(size)["namespaces"]
         for way in self.ways(size):
-            self.measure(size, "label, changed", way, runs, lambda: self.unlabel(job["namespaces"]))
+            self.measure(size, "label, changed", way, runs, lambda: self.unlabel(names))
             self.measure(size, "label, unchanged", way, runs, lambda: None)
+
+    def seeds(self, size: int, runs: int) -> None:
+        names = list(self.job(size)["values"])
         for way in self.ways(size):
-            self.measure(size, "seed, changed", way, runs, lambda: self.unseed(list(job["values"])))
+            self.measure(size, "seed, changed", way, runs, lambda: self.unseed(names))
             # kubernetes.core and ours write different metadata; each is measured on what it wrote itself.
             self.measure(size, "seed, unchanged", way, runs, lambda: None)
-        self.unseed(list(job["values"]))
+        self.unseed(names)
 
     def rotations(self, size: int, runs: int) -> None:
         job = self.job(size)
@@ -290,6 +295,7 @@ class Bench:
 def install_eso(bench: Bench) -> None:
     """The real chart, with client limits that don't hide the difference between the ways."""
     variables = bench.plane.ansible_variables()
+    variables["cluster_secrets_eso_values"]["concurrent"] = 8
     variables["cluster_secrets_eso_values"]["extraArgs"] = {"client-qps": "1000", "client-burst": "2000"}
     (bench.folder / "eso.json").write_text(json.dumps(variables))
     play = [{"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}]
@@ -307,7 +313,7 @@ def table(results: list[dict[str, Any]], empty: float) -> list[str]:
         lines.append(
             f"{row['size']:>10}  {row['work']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} {row['writes']:>7.0f} "
             f"{row['memory']:>5.0f} {row['seconds'] / ours['seconds']:7.1f}x {net:>8}"
-            + (f"  {row['failed']} of {row['runs']} runs gave up after 30 s with targets left" if row["failed"] else "")
+            + (f"  {row['failed']} of {row['runs']} runs gave up with targets left" if row["failed"] else "")
         )
     lines.append(f"* to the raw process started by a play, the seconds of an empty play ({empty:.2f} s) taken from both")
     return lines
@@ -323,20 +329,23 @@ def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
 
     found = []
     unchanged, changed = "label, unchanged", "label, changed"
-    if 200 in sizes:
+    labelled = {size for size in sizes if (size, unchanged, OURS) in cells}
+    if 200 in labelled:
         found.append(("200 unchanged, template over ours", seconds(200, unchanged, TEMPLATE) / seconds(200, unchanged, OURS), ">=", 2))
-        if LOOP_SIZE in sizes:
+        if LOOP_SIZE in labelled:
             # Extrapolated: the loop's seconds for one namespace, from its own size.
             loop = seconds(LOOP_SIZE, unchanged, LOOP) / LOOP_SIZE
             found.append(("200 unchanged, loop over ours, for a namespace (extrapolated)", loop / (seconds(200, unchanged, OURS) / 200), ">=", 60))
-    if 2000 in sizes:
+    if 2000 in labelled:
         found.append(("2000 unchanged, template over ours", seconds(2000, unchanged, TEMPLATE) / seconds(2000, unchanged, OURS), ">=", 5))
         for work in (changed, unchanged):
             net = [seconds(2000, work, way) - empty for way in (OURS, RAW_PLAY)]
             found.append((f"2000 {work}, ours over raw, an empty play taken from both", net[0] / net[1], "<=", 2))
     for size in sorted(sizes):
-        found.append((f"{size} unchanged, requests for a page of 500", cells[size, unchanged, OURS]["requests"] / -(-size // 500), "<=", 2))
-        found.append((f"{size} rotate, writes of ours", cells[size, "rotate", OURS]["writes"], "<=", 2))
+        if size in labelled:
+            found.append((f"{size} unchanged, requests for a page of 500", cells[size, unchanged, OURS]["requests"] / -(-size // 500), "<=", 2))
+        if (size, "rotate", OURS) in cells:
+            found.append((f"{size} rotate, writes of ours", cells[size, "rotate", OURS]["writes"], "<=", 2))
     return [
         {"goal": text, "measured": measured, "wanted": f"{sign} {bound}", "reached": measured >= bound if sign == ">=" else measured <= bound}
         for text, measured, sign, bound in found
@@ -347,9 +356,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="20,200,2000", help="numbers of namespaces (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median counts (default: %(default)s)")
+    parser.add_argument("--works", default="label,seed,rotate", help="what to measure (default: %(default)s)")
     parser.add_argument("--json", type=Path, default=build.cache_root() / "bench.json", help="where to write the results (default: %(default)s)")
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.sizes.split(","))
+    works = options.works.split(",")
     plane = cluster.ControlPlane("bench", bound=True)
     plane.start()
     try:
@@ -360,11 +371,16 @@ def main() -> int:
         empty = bench.empty_play(max(5, options.runs))
         build.say(f"an empty play takes {empty:.2f} s")
         for size in sizes:
-            bench.labels_and_seeds(size, options.runs)
-        # ESO comes only now, so that its work is not in the times above.
-        install_eso(bench)
-        for size in sizes:
-            bench.rotations(size, options.runs)
+            bench.namespaces(bench.job(size)["namespaces"])
+            if "label" in works:
+                bench.labels(size, options.runs)
+            if "seed" in works:
+                bench.seeds(size, options.runs)
+        if "rotate" in works:
+            # ESO comes only now, so that its work is not in the times above.
+            install_eso(bench)
+            for size in sizes:
+                bench.rotations(size, options.runs)
     finally:
         plane.stop()
     results = sorted(bench.results, key=lambda row: (row["size"], WORKS.index(row["work"]), WAYS.index(row["way"])))
