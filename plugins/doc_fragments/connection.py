@@ -81,6 +81,9 @@ requirements:
   - urllib3 and PyYAML (both come with the Python package kubernetes)
   - kubernetes, for kubeconfigs with an exec plugin or auth provider
 notes:
+  - A task that would run on the machine, as the user, by the Python and in the environment of Ansible itself is run in Ansible's own process.
+    Any other task (delegated to another host, with C(become), C(environment), C(async) or another interpreter) is run as every module is.
+    The result is the same.
   - All options that say how to reach the API can be set once for a play by C(module_defaults) of C(group/platform.cluster_secrets.cluster_secrets).
 """
 

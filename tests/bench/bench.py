@@ -92,7 +92,7 @@ _WAIT = {
     "kubernetes.core.k8s_info": {"kind": "Secret", "label_selectors": ["reconcile.external-secrets.io/managed=true"]},
     "register": "found",
     "until": "found.resources | map(attribute='data.KEY') | select('equalto', rotated[source].key | b64encode) | length == catalog[0].namespaces | length",
-    "retries": "{{ [30, catalog[0].namespaces | length // 10] | max }}",
+    "retries": "{{ [30, catalog[0].namespaces | length // 40] | max }}",
     "delay": 1,
     "no_log": True,
 }
