@@ -149,3 +149,16 @@ def test_judgements():
 def test_the_table_is_aligned():
     lines = state.table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
     assert lines == ["NAMESPACE  SECRET  STATUS  TYPE    AGE", "a          one     synced  Opaque  24h"]
+
+
+def test_a_half_established_definition_is_touched_with_a_new_value():
+    def definition(established, accepted="True"):
+        conditions = [{"type": "NamesAccepted", "status": accepted}, {"type": "Established", "status": established}]
+        return {"metadata": {"name": "x", "resourceVersion": "12"}, "status": {"conditions": conditions}}
+
+    assert plan.plan_touch(None) is None
+    assert plan.plan_touch({"metadata": {"name": "x"}}) is None
+    assert plan.plan_touch(definition("True")) is None
+    assert plan.plan_touch(definition("False", accepted="False")) is None
+    action = plan.plan_touch(definition("False"))
+    assert (action.verb, action.name, action.body["metadata"]["annotations"]) == ("merge", "x", {plan.TOUCHED: "12"})

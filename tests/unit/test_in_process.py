@@ -1,0 +1,84 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The action plugin: which tasks run where, what a module is given, what stays off the path."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ansible.template import trust_as_template
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import kube
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import in_process
+
+PLUGINS = Path(in_process.__file__).parents[1]
+
+
+def action(transport="local", become=None, delegate_to=None, **task):
+    made = object.__new__(in_process.InProcessAction)
+    made._task = SimpleNamespace(async_val=0, environment=[], delegate_to=delegate_to, action="a.b.c", check_mode=False, diff=False, args={})
+    vars(made._task).update(task)
+    made._connection = SimpleNamespace(transport=transport, become=become)
+    made._templar = SimpleNamespace(template=lambda text: text.replace("{{ ansible_playbook_python }}", sys.executable))
+    return made
+
+
+HERE = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+
+
+@pytest.mark.parametrize(
+    "changes,variables,expected",
+    [
+        ({}, HERE, True),
+        ({}, {"ansible_python_interpreter": sys.executable}, True),
+        ({}, {"ansible_python_interpreter": "/usr/bin/another"}, False),
+        ({}, {"ansible_python_interpreter": "auto"}, False),
+        ({"transport": "ssh"}, HERE, False),
+        ({"become": "sudo"}, HERE, False),
+        ({"async_val": 60}, HERE, False),
+        ({"environment": [{"A": "b"}]}, HERE, False),
+        ({"environment": [{}]}, HERE, True),
+        ({"delegate_to": "localhost"}, {"ansible_delegated_vars": {"localhost": HERE}}, True),
+        ({"delegate_to": "other"}, {**HERE, "ansible_delegated_vars": {"other": {"ansible_python_interpreter": "/usr/bin/another"}}}, False),
+    ],
+)
+def test_only_a_task_that_sees_no_difference_runs_here(changes, variables, expected):
+    assert action(**changes)._same_place(variables) is expected
+
+
+def test_every_module_has_its_action():
+    assert {path.name for path in (PLUGINS / "action").glob("*.py")} == {path.name for path in (PLUGINS / "modules").glob("*.py")}
+
+
+def test_options_come_without_ansibles_marks():
+    plain = in_process._plain({"list": (trust_as_template("{{ x }}"), 1, None, True)})
+    assert plain == {"list": ["{{ x }}", 1, None, True]} and type(plain["list"][0]) is str
+
+
+def test_a_secret_value_is_taken_out_of_what_is_told():
+    def work(context):
+        context.warn("warned of hunter2")
+        raise kube.KubeError("the server said hunter2")
+
+    options = {"values": {"type": "dict", "no_log": True}, "name": {"type": "str"}}
+    result = action(args={"values": {"a": {"b": "hunter2", "c": "unsaid"}}, "name": "n"})._outcome(work, options)
+    assert result["failed"] and "hunter2" not in json.dumps(result) and result["msg"].startswith("the server said ")
+    refused = action(args={"values": {"a": "hunter2"}, "name": {"is": "hunter2"}, "nam": 1})._outcome(work, options)
+    assert refused["msg"].startswith("Unsupported parameters for (a.b.c) module: nam") and "hunter2" not in json.dumps(refused)
+
+
+def test_heavy_imports_stay_off_the_path():
+    """Each of these costs as much as a run over hundreds of namespaces, or is needed on some paths only."""
+    names = [path.stem for path in (PLUGINS / "modules").glob("*.py")]
+    heavy = ["kubernetes", "requests", "yaml", "asyncio", "concurrent.futures.thread", "difflib", "http.server", "ansible.module_utils.basic"]
+    code = (
+        f"import importlib, sys\nsys.path[:0] = {[str(PLUGINS.parents[3])]!r}\n"
+        f"for name in {names!r}: importlib.import_module('ansible_collections.platform.cluster_secrets.plugins.modules.' + name)\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
