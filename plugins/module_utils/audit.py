@@ -32,8 +32,6 @@ class Inventory:
         "cluster_roles",
         "crds",
         "distributed",
-        "externals",
-        "namespaces",
         "push_secrets",
         "roles",
         "secrets",
@@ -71,7 +69,7 @@ def find(entries, inventory, store, store_namespace, eso_namespace):
     found.extend(_sources(entries, inventory.snapshot))
     found.extend(_rows(rows, inventory))
     found.extend(_hand_made(entries, inventory, store_namespace))
-    found.extend(_labels(entries, inventory.namespaces))
+    found.extend(_labels(entries, inventory.snapshot.namespaces))
     found.extend(_finalizers(inventory))
     found.extend(_distributed(entries, inventory.distributed))
     found.extend(_tenants(inventory, store, store_namespace))
@@ -129,7 +127,7 @@ def _hand_made(entries, inventory, store_namespace):
 
 def _labels(entries, namespaces):
     known = {entry.label for entry in entries}
-    for item in namespaces:
+    for item in namespaces.values():
         for label, value in sorted((item["metadata"].get("labels") or {}).items()):
             if not label.startswith(LABEL_PREFIX):
                 continue
@@ -142,7 +140,7 @@ def _labels(entries, namespaces):
 
 
 def _finalizers(inventory):
-    for item in inventory.namespaces:
+    for item in inventory.snapshot.namespaces.values():
         labels = item["metadata"].get("labels") or {}
         selecting = {one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)}
         for name in orphaned_finalizers(item, selecting):
@@ -194,7 +192,7 @@ def _store_refs(spec):
 
 def _tenants(inventory, store, store_namespace):
     fix = "Delete it, enforce the guard, and onboard the namespace if it needs the Secret"
-    for item in inventory.externals:
+    for item in inventory.snapshot.externals.values():
         owners = item["metadata"].get("ownerReferences") or []
         if any(owner.get("kind") == "ClusterExternalSecret" for owner in owners):
             continue

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+
 from .catalog import CatalogError, enabled_entries
 from .desired import ESO_GROUP, ESO_VERSIONS
 from .kube import CONCURRENCY, Client, KubeError, connection
@@ -107,6 +109,22 @@ def _summary(action):
 def _diff(action):
     header = action.label()
     return {"before_header": header, "after_header": header, "before": action.before, "after": action.after}
+
+
+def wait_while(problem, seconds, interval=0.2):
+    """Call ``problem()`` until it returns None.
+
+    :arg problem: returns the KubeError that is raised when it is still returned after ``seconds``.
+    :arg interval: seconds between two calls.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        error = problem()
+        if error is None:
+            return
+        if time.monotonic() >= deadline:
+            raise error
+        time.sleep(interval)
 
 
 def outcome(work, context):

@@ -103,7 +103,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import au
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, STORE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, SECRETS, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import SECRETS, resource_of
 
 OPTIONS = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
@@ -150,9 +150,7 @@ def _read(context):
     calls = {
         "snapshot": lambda: state.read(client, entries, version, context.params["store_namespace"]),
         "secrets": listed(SECRETS, partial=True),
-        "namespaces": listed(NAMESPACES, partial=True),
         "distributed": listed(state.cluster_external_secrets(version)),
-        "externals": listed(state.external_secrets(version)),
         "stores": listed(resource_of(api, "ClusterSecretStore")),
         "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),
         # Push secrets never left their alpha version.

@@ -74,10 +74,8 @@ api_requests:
   type: int
 """
 
-import time
-
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_OPTION, EsoAbsent, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_OPTION, EsoAbsent, run_module, wait_while
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, cluster_external_secret
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_owned, plan_apply, plan_delete
@@ -116,23 +114,19 @@ def work(context):
         deletes = [plan_delete({**kind, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept]
     actions = Executor(client, context.check_mode, params["force_conflicts"]).run([action for action in planned if action], deletes)
     if deletes and not context.check_mode:
-        _wait_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
+        names = {action.name for action in deletes}
+        wait_while(lambda: _still_there(client, resource, names, params["wait_timeout"]), params["wait_timeout"])
     return context.result(actions, api_version=version)
 
 
-def _wait_gone(client, resource, names, seconds):
-    deadline = time.monotonic() + seconds
-    while True:
-        live, _version = client.list(resource, partial=True)
-        left = sorted(names.intersection(item["metadata"]["name"] for item in live))
-        if not left:
-            return
-        if time.monotonic() > deadline:
-            raise KubeError(
-                "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its controller running?"
-                % (seconds, ", ".join(left))
-            )
-        time.sleep(0.2)
+def _still_there(client, resource, names, seconds):
+    live, _version = client.list(resource, partial=True)
+    left = sorted(names.intersection(item["metadata"]["name"] for item in live))
+    if not left:
+        return None
+    return KubeError(
+        "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its controller running?" % (seconds, ", ".join(left))
+    )
 
 
 def main():

@@ -81,8 +81,6 @@ api_requests:
   type: int
 """
 
-import time
-
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
     CATALOG_OPTION,
@@ -90,6 +88,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.common im
     STORE_OPTION,
     EsoAbsent,
     run_module,
+    wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import cluster_secret_store, store_rbac
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
@@ -137,22 +136,16 @@ def work(context):
     # The store comes last: ESO validates it as soon as it sees it.
     actions = executor.run(first, [action for action in planned[:-1] if action], [action for action in planned[-1:] if action])
     if params["wait"] and not context.check_mode:
-        _wait(client, store, params["wait_timeout"])
+        wait_while(lambda: _not_ready(client, store, params["wait_timeout"]), params["wait_timeout"])
     return context.result(actions, api_version=version)
 
 
-def _wait(client, store, seconds):
-    deadline = time.monotonic() + seconds
-    path = client.object_path(store)
-    while True:
-        live = client.get(path)
-        condition = ready_condition(live)
-        if condition and condition.get("status") == "True":
-            return
-        if time.monotonic() > deadline:
-            said = "ESO says: %s" % condition.get("message") if condition else "ESO has said nothing about it; is its controller running?"
-            raise KubeError("the ClusterSecretStore '%s' was not ready after %d s. %s" % (store["metadata"]["name"], seconds, said))
-        time.sleep(0.2)
+def _not_ready(client, store, seconds):
+    condition = ready_condition(client.get(client.object_path(store)))
+    if condition and condition.get("status") == "True":
+        return None
+    said = "ESO says: %s" % condition.get("message") if condition else "ESO has said nothing about it; is its controller running?"
+    return KubeError("the ClusterSecretStore '%s' was not ready after %d s. %s" % (store["metadata"]["name"], seconds, said))
 
 
 def main():

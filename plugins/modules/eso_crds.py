@@ -61,10 +61,8 @@ api_requests:
   type: int
 """
 
-import time
-
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import EsoAbsent, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import EsoAbsent, run_module, wait_while
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, is_established, plan_apply, plan_touch
 
@@ -91,7 +89,9 @@ def work(context):
     established = not pending
     coming = context.check_mode and (params["assume_installed"] or pending.issubset([*names, *(action.name for action in actions)]))
     if not established and not coming:
-        established = _wait(client, params["wait_timeout"] if actions or all(live[name] for name in NEEDED) else 0)
+        seconds = params["wait_timeout"] if actions or all(live[name] for name in NEEDED) else 0
+        wait_while(lambda: _not_established(client, seconds), seconds, interval=0.1)
+        established = True
     return context.result(actions, established=established)
 
 
@@ -100,18 +100,15 @@ def _get(client, names):
     return dict(zip(names, client.each(lambda name: client.get(CRDS.path(name)), names)))
 
 
-def _wait(client, seconds):
-    deadline = time.monotonic() + seconds
-    while True:
-        live = _get(client, NEEDED)
-        if all(map(is_established, live.values())):
-            return True
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(0.1)
+def _not_established(client, seconds):
+    live = _get(client, NEEDED)
+    if all(map(is_established, live.values())):
+        return None
     if all(live.values()):
-        raise KubeError("ESO's CustomResourceDefinitions were not established after %d s. If the API server was restarted meanwhile, run this again." % seconds)
-    raise EsoAbsent(
+        return KubeError(
+            "ESO's CustomResourceDefinitions were not established after %d s. If the API server was restarted meanwhile, run this again." % seconds
+        )
+    return EsoAbsent(
         "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
         "Install it, or set cluster_secrets_eso_method to 'helm'." % ", ".join(NEEDED)
     )

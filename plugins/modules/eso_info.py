@@ -74,9 +74,7 @@ upgrade_blockers:
   elements: str
 """
 
-import time
-
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_OPTION, run_module, wait_while
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Resource, resource_of
@@ -95,21 +93,21 @@ OPTIONS = {
 
 def work(context):
     """Look, once or until all is well."""
-    params = context.params
-    deadline = time.monotonic() + params["wait_timeout"]
-    while True:
+    seconds = context.params["wait_timeout"]
+    if not context.params["wait"]:
+        return _look(context)
+    found = {}
+
+    def unhealthy():
         try:
-            found = _look(context)
+            found.update(_look(context))
             problem = "; ".join(found["problems"])
         except KubeError as error:
-            if not params["wait"]:
-                raise
-            found, problem = None, str(error)
-        if not params["wait"] or not problem:
-            return found
-        if time.monotonic() > deadline:
-            raise KubeError("ESO was not healthy after %d s: %s" % (params["wait_timeout"], problem))
-        time.sleep(0.5)
+            problem = str(error)
+        return KubeError("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
+
+    wait_while(unhealthy, seconds, interval=0.5)
+    return found
 
 
 def _look(context):

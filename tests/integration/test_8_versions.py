@@ -76,11 +76,10 @@ def test_what_stands_in_the_way_of_an_upgrade(release):
         assert stores == []
 
 
+@pytest.mark.parametrize("release", ["v0.20.4"], indirect=True)
 def test_a_definition_that_a_crash_left_half_established(release):
     """What a killed API server was seen to leave; it does not get over it alone."""
     name, bare = release
-    if name != "v0.20.4":
-        pytest.skip("once is enough")
     needed = "clustersecretstores.external-secrets.io"
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{needed}"
     bare.plane.stop_component("kube-apiserver", signal.SIGKILL)
