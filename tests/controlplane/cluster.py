@@ -125,6 +125,7 @@ class Pki:
             self._builder(self._ca_name, self._ca_key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(self._usage(sign_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._ca_key.public_key()), critical=False)
             .sign(self._ca_key, hashes.SHA256())
         )
         self._write("ca", certificate, self._ca_key)
@@ -177,6 +178,8 @@ class Pki:
             self._builder(x509.Name(attributes), key)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(self._usage(sign_certificates=False), critical=True)
+            # Python 3.13 refuses certificates that don't name their issuer's key.
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._ca_key.public_key()), critical=False)
         )
         if server:
             names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 
 import pytest
 import yaml
@@ -90,3 +91,17 @@ def test_broken_yaml_is_not_quoted(tmp_path):
 def test_nothing_configured(tmp_path):
     with pytest.raises(kube.KubeError, match="no Kubernetes API is configured"):
         kube.connection({}, {"KUBECONFIG": str(tmp_path / "none")})
+
+
+def test_an_authority_is_not_refused_for_its_form(monkeypatch):
+    default = ssl.create_default_context
+
+    def as_in_python_3_13(**options):
+        context = default(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(kube.ssl, "create_default_context", as_in_python_3_13)
+    context = kube._ssl_context(kube.Connection())
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
