@@ -15,7 +15,6 @@ from importlib import import_module
 
 from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
@@ -66,10 +65,10 @@ class InProcessAction(NormalAction):
             result = outcome(work, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append))
         if warnings:
             result["warnings"] = warnings
-        # As AnsibleModule does; its search costs seconds for thousands of values, so only what is there is taken out.
+        # AnsibleModule looks for each value in each text, which costs seconds for thousands of them.
         spoken = "\0".join(_texts(result))
-        found = {value for value in checked._no_log_values if value in spoken}
-        return remove_values(result, found) if found else result
+        found = sorted((value for value in checked._no_log_values if value in spoken), key=len, reverse=True)
+        return _masked(result, found) if found else result
 
 
 def _plain(value):
@@ -93,3 +92,16 @@ def _texts(value):
             yield from _texts(item)
     else:
         yield str(value)
+
+
+def _masked(value, secrets):
+    """``value`` with each of ``secrets``, longest first, taken out of all texts but the names of results."""
+    if isinstance(value, Mapping):
+        return {key: _masked(item, secrets) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(item, secrets) for item in value]
+    if not isinstance(value, str):
+        return value
+    for secret in secrets:
+        value = value.replace(secret, "********")
+    return value
