@@ -251,8 +251,9 @@ class ControlPlane:
     def alive(self, component: str) -> bool:
         """Whether the process recorded for ``component`` runs and is still ours."""
         child = self._children.get(component)
-        if child is not None and child.poll() is not None:
-            return False
+        if child is not None:
+            # A dying process loses its command line before it lets go of its ports.
+            return child.poll() is None
         pid = self._state.get("pids", {}).get(component)
         # The run folder is in every command line, so a reused pid is never mistaken for ours.
         return bool(pid) and str(self.run) in _command_line(pid)
