@@ -113,3 +113,35 @@ options:
     type: str
     default: central-secret-store
 """
+
+    WRITES = r"""
+attributes:
+  check_mode:
+    description: Predicts what a run does and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows what changes.
+    support: full
+"""
+
+    READS = r"""
+attributes:
+  check_mode:
+    description: Changes nothing in any mode.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+"""
+
+    ESO_OBJECTS = r"""
+options:
+  force_conflicts:
+    description: Whether to take over fields that another field manager has set to something else.
+    type: bool
+    default: true
+  assume_installed:
+    description: In check mode, predict for an External Secrets Operator that the run would install before.
+    type: bool
+    default: false
+"""

@@ -35,6 +35,8 @@ AUTH_OPTIONS = {
 
 CATALOG_OPTION = {"catalog": {"type": "list", "elements": "dict", "required": True}}
 
+ESO_OBJECT_OPTIONS = {"force_conflicts": {"type": "bool", "default": True}, "assume_installed": {"type": "bool", "default": False}}
+
 STORE_NAMESPACE_OPTION = {"store_namespace": {"type": "str", "default": "central-secret-store"}}
 
 STORE_OPTION = {"store": {"type": "str", "default": "central-secret-store"}}

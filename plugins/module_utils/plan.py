@@ -131,7 +131,7 @@ def plan_apply(desired, live, redact=None):
 
 def is_established(definition):
     """Whether the API serves a live CustomResourceDefinition (None: absent)."""
-    return _condition(definition, "Established") == "True"
+    return _holds_true(definition, "Established")
 
 
 def plan_touch(definition):
@@ -140,7 +140,7 @@ def plan_touch(definition):
     A server that ends between accepting a definition's names and establishing it never comes back
     to it by itself (kube-apiserver 1.36; its informers' resync is minutes away).
     """
-    if is_established(definition) or _condition(definition, "NamesAccepted") != "True":
+    if is_established(definition) or not _holds_true(definition, "NamesAccepted"):
         return None
     meta = definition["metadata"]
     # Any new value does, and this one was never there before.
@@ -148,9 +148,14 @@ def plan_touch(definition):
     return Action("merge", UPDATED, CRDS, "CustomResourceDefinition", meta["name"], body=body, before={}, after=body)
 
 
-def _condition(live, kind):
+def condition_of(live, kind):
+    """The condition of type ``kind`` of a live object (None: absent), or None."""
     conditions = ((live or {}).get("status") or {}).get("conditions") or []
-    return next((one["status"] for one in conditions if one["type"] == kind), None)
+    return next((one for one in conditions if one.get("type") == kind), None)
+
+
+def _holds_true(live, kind):
+    return (condition_of(live, kind) or {}).get("status") == "True"
 
 
 def plan_delete(live):

@@ -12,7 +12,7 @@ import datetime
 
 from .catalog import LABEL_VALUE
 from .desired import ESO_GROUP, ESO_MANAGED_LABEL
-from .plan import CRDS, NAMESPACES, SECRETS, Resource
+from .plan import CRDS, NAMESPACES, SECRETS, Resource, condition_of
 
 SYNCED = "synced"
 STALE = "stale"
@@ -171,10 +171,7 @@ def judge_target(entry, namespace, secret, external, expected, problem):
 
 def ready_condition(item):
     """The Ready condition of a live object of ESO, or None."""
-    for condition in ((item or {}).get("status") or {}).get("conditions") or []:
-        if condition.get("type") == "Ready":
-            return condition
-    return None
+    return condition_of(item, "Ready")
 
 
 def judge(entries, snapshot):

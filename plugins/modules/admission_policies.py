@@ -14,13 +14,6 @@ description:
     and Kubernetes' own controllers write the targets, and no tenant's ExternalSecret, SecretStore or PushSecret reaches the central store.
   - Refuses to lock out the identity that it runs as.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
-attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 options:
   state:
     description: Whether the policies should be there.
@@ -57,6 +50,7 @@ options:
     default: []
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.writes
   - platform.cluster_secrets.connection.store_namespace
   - platform.cluster_secrets.connection.store
 """

@@ -18,9 +18,6 @@ attributes:
   check_mode:
     description: Looks in the same way, and writes no report file.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 options:
   eso_namespace:
     description: The namespace of ESO, whose rights are not reported.
@@ -39,6 +36,7 @@ options:
     default: never
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.reads
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
   - platform.cluster_secrets.connection.store

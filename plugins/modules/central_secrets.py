@@ -15,9 +15,6 @@ description:
   - Keys and Secrets of other owners are left alone.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
   diff_mode:
     description: Shows which keys change, and never a value.
     support: full
@@ -42,6 +39,7 @@ options:
     default: false
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.writes
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
 seealso:

@@ -13,13 +13,6 @@ description:
   - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with a field manager of its own, so that fields of others stay.
   - Uses the newest API version of ESO that the cluster serves, C(v1) or C(v1beta1).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
-attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 options:
   state:
     description:
@@ -32,20 +25,14 @@ options:
     description: Whether to delete ClusterExternalSecrets that the collection created and that are no longer in the catalog, or are disabled there.
     type: bool
     default: false
-  force_conflicts:
-    description: Whether to take over fields that another field manager has set to something else.
-    type: bool
-    default: true
-  assume_installed:
-    description: In check mode, predict for an External Secrets Operator that the run would install before.
-    type: bool
-    default: false
   wait_timeout:
     description: How many seconds to wait until deleted ClusterExternalSecrets are gone.
     type: int
     default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.writes
+  - platform.cluster_secrets.connection.eso_objects
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store
 """
@@ -75,7 +62,14 @@ api_requests:
 """
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_OPTION, EsoAbsent, run_module, wait_while
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+    CATALOG_OPTION,
+    ESO_OBJECT_OPTIONS,
+    STORE_OPTION,
+    EsoAbsent,
+    run_module,
+    wait_while,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, cluster_external_secret
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_owned, plan_apply, plan_delete
@@ -84,10 +78,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.state imp
 OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "prune": {"type": "bool", "default": False},
-    "force_conflicts": {"type": "bool", "default": True},
-    "assume_installed": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
+    **ESO_OBJECT_OPTIONS,
     **STORE_OPTION,
 }
 

@@ -14,13 +14,6 @@ description:
   - The ServiceAccount may C(get) the master Secrets that the catalog names, and nothing else.
   - The store's conditions admit only namespaces that carry one of the catalog's labels.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
-attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
 options:
   state:
     description: Whether the store and its ServiceAccount should be there.
@@ -35,14 +28,6 @@ options:
     description: Whether to create the namespace of the central store when it is missing.
     type: bool
     default: true
-  force_conflicts:
-    description: Whether to take over fields that another field manager has set to something else.
-    type: bool
-    default: true
-  assume_installed:
-    description: In check mode, predict for an External Secrets Operator that the run would install before.
-    type: bool
-    default: false
   wait:
     description: Whether to wait until ESO reports the store as ready.
     type: bool
@@ -53,6 +38,8 @@ options:
     default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.writes
+  - platform.cluster_secrets.connection.eso_objects
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
   - platform.cluster_secrets.connection.store
@@ -84,6 +71,7 @@ api_requests:
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
     CATALOG_OPTION,
+    ESO_OBJECT_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     EsoAbsent,
@@ -99,11 +87,10 @@ OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     "create_namespace": {"type": "bool", "default": True},
-    "force_conflicts": {"type": "bool", "default": True},
-    "assume_installed": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
+    **ESO_OBJECT_OPTIONS,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }

@@ -13,13 +13,6 @@ description:
   - Looks at ESO's controller, at the ClusterSecretStore and at the API versions of ESO's CustomResourceDefinitions.
   - Can wait until the API server answers and ESO is healthy, as after an upgrade of the nodes.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 options:
   eso_namespace:
     description: The namespace of ESO.
@@ -39,6 +32,7 @@ options:
     default: 300
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.reads
   - platform.cluster_secrets.connection.store
 """
 

@@ -15,9 +15,6 @@ description:
   - Taking a label away also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from ever being deleted.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
   diff_mode:
     description: Shows which labels and finalizers change.
     support: full
@@ -45,6 +42,7 @@ options:
     default: false
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.writes
   - platform.cluster_secrets.connection.catalog
 """
 

@@ -13,13 +13,6 @@ description:
   - Returns one row for each pair of a namespace and a Secret that the catalog and the labels call for.
   - Values are compared, never returned.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 options:
   read_sources:
     description: Whether to read the master Secrets, to tell a stale target from a current one. It needs the right to list them.
@@ -27,6 +20,7 @@ options:
     default: true
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.reads
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
 """

@@ -17,9 +17,6 @@ attributes:
   check_mode:
     description: Writes no file.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
 options:
   path:
     description: The snapshot's file, on the host that the module runs on. It is written with mode 0600.
@@ -32,6 +29,7 @@ options:
     required: true
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.reads
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
 """
