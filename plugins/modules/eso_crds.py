@@ -14,9 +14,6 @@ description:
   - Waits until the API server serves the kinds that the collection uses, and fails when they are not defined at all.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
   diff_mode:
     description: Shows which CustomResourceDefinitions change.
     support: full
@@ -34,6 +31,7 @@ options:
     default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.writes
 """
 
 EXAMPLES = r"""
@@ -85,12 +83,13 @@ def work(context):
     planned = [plan_apply(item, live[name]) or plan_touch(live[name]) for item, name in zip(desired, names)]
     planned += [plan_touch(live[name]) for name in NEEDED if name not in names]
     actions = Executor(client, context.check_mode).run([action for action in planned if action])
-    pending = {name for name in NEEDED if not is_established(live[name])}
+    # All are waited for, or a run right after this one could find some that need a touch.
+    pending = {name for name, found in live.items() if not is_established(found)}
     established = not pending
     coming = context.check_mode and (params["assume_installed"] or pending.issubset([*names, *(action.name for action in actions)]))
     if not established and not coming:
         seconds = params["wait_timeout"] if actions or all(live[name] for name in NEEDED) else 0
-        wait_while(lambda: _not_established(client, seconds), seconds, interval=0.1)
+        wait_while(lambda: _not_established(client, pending, seconds), seconds, interval=0.1)
         established = True
     return context.result(actions, established=established)
 
@@ -100,8 +99,8 @@ def _get(client, names):
     return dict(zip(names, client.each(lambda name: client.get(CRDS.path(name)), names)))
 
 
-def _not_established(client, seconds):
-    live = _get(client, NEEDED)
+def _not_established(client, names, seconds):
+    live = _get(client, names)
     if all(map(is_established, live.values())):
         return None
     if all(live.values()):
