@@ -114,6 +114,17 @@ options:
     default: central-secret-store
 """
 
+    ISOLATION = r"""
+options:
+  isolation:
+    description:
+      - V(shared) has one ClusterSecretStore for all entries. Whoever may create an ExternalSecret in a labelled namespace reads every source.
+      - V(entry) gives each entry a store of its own, which reads that entry's source only and admits that entry's label only.
+    type: str
+    choices: [shared, entry]
+    default: shared
+"""
+
     WRITES = r"""
 attributes:
   check_mode:

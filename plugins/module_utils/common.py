@@ -9,6 +9,7 @@ import time
 from .catalog import CatalogError, enabled_entries
 from .desired import ESO_GROUP, ESO_VERSIONS
 from .kube import CONCURRENCY, Client, KubeError, connection
+from .stores import ISOLATIONS, SHARED
 
 #: kubernetes.core's options of the same names; env fallbacks are read in kube.connection().
 AUTH_OPTIONS = {
@@ -38,6 +39,15 @@ CATALOG_OPTION = {"catalog": {"type": "list", "elements": "dict", "required": Tr
 ESO_OBJECT_OPTIONS = {"force_conflicts": {"type": "bool", "default": True}, "assume_installed": {"type": "bool", "default": False}}
 
 STORE_NAMESPACE_OPTION = {"store_namespace": {"type": "str", "default": "central-secret-store"}}
+
+ISOLATION_OPTION = {"isolation": {"type": "str", "choices": list(ISOLATIONS), "default": SHARED}}
+
+ESO_IDENTITY_OPTIONS = {"eso_namespace": {"type": "str", "default": "external-secrets"}, "eso_service_account": {"type": "str", "default": "external-secrets"}}
+
+PLATFORM_OPTIONS = {
+    "platform_users": {"type": "list", "elements": "str", "default": []},
+    "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
+}
 
 STORE_OPTION = {"store": {"type": "str", "default": "central-secret-store"}}
 

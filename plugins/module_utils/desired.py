@@ -38,8 +38,6 @@ FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
 #: The annotation whose change makes ESO refresh an ExternalSecret.
 FORCE_SYNC = "force-sync"
 
-READER = "central-secret-store-reader"
-
 
 def metadata(name, namespace=None, labels=None, annotations=None):
     """The metadata of an object of ours."""
@@ -51,66 +49,10 @@ def metadata(name, namespace=None, labels=None, annotations=None):
     return meta
 
 
-def namespace_object(name):
-    """A namespace of ours."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(name)}
-
-
 def central_secret(name, namespace, data):
     """A master Secret of the central store, from ``{key: bytes}``."""
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata(name, namespace), "data": encoded}
-
-
-def store_conditions(entries):
-    """Which namespaces may use the store: those that carry one of the catalog's labels."""
-    labels = sorted({entry.label for entry in entries})
-    return [{"namespaceSelector": {"matchLabels": {label: LABEL_VALUE}}} for label in labels]
-
-
-def cluster_secret_store(name, namespace, server_url, entries, api_version):
-    """The ClusterSecretStore over the central namespace, usable from labelled namespaces only."""
-    provider = {
-        "remoteNamespace": namespace,
-        "server": {
-            "url": server_url,
-            "caProvider": {"type": "ConfigMap", "name": "kube-root-ca.crt", "key": "ca.crt", "namespace": namespace},
-        },
-        "auth": {"serviceAccount": {"name": READER, "namespace": namespace}},
-    }
-    return {
-        "apiVersion": "%s/%s" % (ESO_GROUP, api_version),
-        "kind": "ClusterSecretStore",
-        "metadata": metadata(name),
-        "spec": {"provider": {"kubernetes": provider}, "conditions": store_conditions(entries)},
-    }
-
-
-def store_rbac(namespace, entries):
-    """The ServiceAccount the store reads with, and its rights: ``get`` on the catalog's sources."""
-    rbac = "rbac.authorization.k8s.io"
-    sources = sorted({entry.source for entry in entries})
-    subject = {"kind": "ServiceAccount", "name": READER, "namespace": namespace}
-
-    def binding(kind, name, at, role_kind):
-        return {
-            "apiVersion": rbac + "/v1",
-            "kind": kind,
-            "metadata": metadata(name, at),
-            "roleRef": {"apiGroup": rbac, "kind": role_kind, "name": name},
-            "subjects": [subject],
-        }
-
-    # ESO asks by this review, when it validates the store, whether it may read there.
-    review = {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
-    read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": sources, "verbs": ["get"]}
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata(READER, namespace)},
-        {"apiVersion": rbac + "/v1", "kind": "Role", "metadata": metadata(READER, namespace), "rules": [read] if sources else []},
-        binding("RoleBinding", READER, namespace, "Role"),
-        {"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": metadata(READER), "rules": [review]},
-        binding("ClusterRoleBinding", READER, None, "ClusterRole"),
-    ]
 
 
 def cluster_external_secret(entry, store, api_version):

@@ -2,26 +2,48 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The admission policies that keep tenants out of the central store. Pure.
 
-Four ValidatingAdmissionPolicies, each with one binding. RBAC says what an identity may do at all;
-these say what even a tenant with wide rights in its own namespaces must not do.
+Each is a ValidatingAdmissionPolicy with one binding. RBAC says what an identity may do at all; these
+say what even a tenant with wide permissions in its own namespaces must not do. All rules cover
+subresources and every version of ESO's API.
 """
 
 from __future__ import annotations
 
 import json
 
+from . import advisories
 from .catalog import LABEL_PREFIX
-from .desired import ESO_GROUP, ESO_MANAGED_LABEL, TARGET_LABEL, metadata
+from .desired import ESO_GROUP, ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, metadata
 
 _API = "admissionregistration.k8s.io/v1"
+_GENERATORS = "generators." + ESO_GROUP
+
 PREFIX = "cluster-secrets-"
+CENTRAL_STORE, LABELS, TARGETS, TARGET_NAMES, DISTRIBUTED, STORE_USE, CLUSTER_OBJECTS = (
+    PREFIX + name for name in ("central-store", "labels", "targets", "target-names", "distributed", "store-use", "cluster-objects")
+)
 
 #: Controllers of Kubernetes that clean up, or fill, any namespace.
 _CONTROLLERS = tuple(
     "system:serviceaccount:kube-system:" + name for name in ("namespace-controller", "generic-garbage-collector", "service-account-controller")
 )
 
+#: All of Kubernetes' own, for what no tenant may do and many of them must.
+_KUBERNETES_USERS = ("system:kube-controller-manager", "system:kube-scheduler", "system:apiserver")
+_KUBERNETES_GROUPS = ("system:nodes", "system:serviceaccounts:kube-system")
+
 ACTIONS = {"audit": ["Audit", "Warn"], "enforce": ["Deny"]}
+
+#: Field managers of GitOps controllers, and the ServiceAccounts that these run as by default.
+_GITOPS = {
+    "argocd-controller": "argocd-application-controller",
+    "argocd-application-controller": "argocd-application-controller",
+    "kustomize-controller": "kustomize-controller",
+    "helm-controller": "helm-controller",
+}
+
+#: Managers that are the collection's, ESO's and Kubernetes' own.
+_KNOWN_MANAGERS = (MANAGER, "external-secrets", "kube-controller-manager", "kube-apiserver")
 
 
 class Identities:
@@ -36,35 +58,87 @@ class Identities:
         """Whether an identity is the platform's."""
         return username in self.users or bool(set(groups).intersection(self.groups))
 
+    def covers_manager(self, manager):
+        """Whether a GitOps controller's field manager is the platform's; others have no known identity and count as covered."""
+        account = _GITOPS.get(manager)
+        if account is None:
+            return True
+        return any(user.endswith(":" + account) for user in self.users) or any(group.startswith("system:serviceaccounts") for group in self.groups)
+
+
+class Names:
+    """What the policies are about: the shared store and its namespace, and the catalog's entries and targets."""
+
+    def __init__(self, store, store_namespace, entries):
+        self.store = store
+        self.store_namespace = store_namespace
+        self.entries = sorted(entry.name for entry in entries)
+        self.targets = sorted({entry.target for entry in entries})
+
 
 def service_account_user(namespace, name):
     """The user name of a ServiceAccount."""
     return "system:serviceaccount:%s:%s" % (namespace, name)
 
 
-def policies(identities, store, store_namespace, self_service_labels, mode):
+def policies(identities, names, self_service_labels, mode, release):
     """The policies and their bindings, as manifests.
 
     :arg self_service_labels: label keys that anyone who may change a namespace may set.
-    :arg mode: ``audit`` (tell, refuse nothing) or ``enforce``.
+    :arg mode: ``audit`` (report, refuse nothing) or ``enforce``.
+    :arg release: the running eso.Release; what its vulnerabilities are used by is refused.
     """
     found = [
-        _central_store(identities, store_namespace),
+        _central_store(identities, names),
         _labels(identities, self_service_labels),
         _targets(identities),
-        _store_use(identities, store, store_namespace),
+        _target_names(identities, names),
+        _distributed(identities),
+        _store_use(identities, names, release),
+        _cluster_objects(identities),
     ]
     return found + [_binding(item["metadata"]["name"], mode) for item in found]
 
 
-def _policy(name, rules, conditions, variables, validations):
+def enforced(bindings):
+    """The names of the policies that live bindings enforce."""
+    return {item["spec"]["policyName"] for item in bindings if "Deny" in (item["spec"].get("validationActions") or [])}
+
+
+def writers(namespaces, objects):
+    """Who else writes what the policies guard: ``{field manager: [what it writes]}``.
+
+    :arg namespaces: live namespaces; :arg objects: live cluster-wide objects of ESO, each with its kind.
+    """
+    found = {}
+
+    def add(manager, what):
+        if manager not in _KNOWN_MANAGERS and what not in found.setdefault(manager, []):
+            found[manager].append(what)
+
+    for item in namespaces:
+        for record in item["metadata"].get("managedFields") or []:
+            labels = ((record.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:labels") or {}
+            if not record.get("subresource") and any(key.startswith("f:" + LABEL_PREFIX) for key in labels):
+                add(record.get("manager", ""), "labels of Namespace %s" % item["metadata"]["name"])
+    for item in objects:
+        for record in item["metadata"].get("managedFields") or []:
+            if not record.get("subresource"):
+                add(record.get("manager", ""), "%s %s" % (item["kind"], item["metadata"]["name"]))
+    return {manager: found[manager] for manager in sorted(found) if found[manager]}
+
+
+def _policy(name, rules, conditions, variables, validations, namespace=None):
+    constraints = {"matchPolicy": "Equivalent", "resourceRules": rules}
+    if namespace:
+        constraints["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     return {
         "apiVersion": _API,
         "kind": "ValidatingAdmissionPolicy",
-        "metadata": metadata(PREFIX + name),
+        "metadata": metadata(name),
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": {"matchPolicy": "Equivalent", "resourceRules": rules},
+            "matchConstraints": constraints,
             "matchConditions": [{"name": key, "expression": text} for key, text in conditions],
             "variables": [{"name": key, "expression": text} for key, text in variables],
             "validations": [{"expression": text, "message": message, "reason": "Forbidden"} for text, message in validations],
@@ -81,8 +155,9 @@ def _binding(policy, mode):
     }
 
 
-def _rule(group, resources, operations):
-    return {"apiGroups": [group], "apiVersions": ["*"], "resources": resources, "operations": operations, "scope": "*"}
+def _rule(group, resources, operations, scope="*"):
+    resources = [each for one in resources for each in (one, one + "/*")]
+    return {"apiGroups": [group], "apiVersions": ["*"], "resources": resources, "operations": operations, "scope": scope}
 
 
 def _is(users, groups=()):
@@ -97,19 +172,16 @@ def _platform(identities):
     return _is(identities.users, identities.groups)
 
 
-def _central_store(identities, store_namespace):
-    allowed = "%s || %s" % (_platform(identities), _is(_CONTROLLERS))
-    rules = [
-        _rule("", ["secrets", "serviceaccounts"], ["CREATE", "UPDATE", "DELETE"]),
-        _rule("rbac.authorization.k8s.io", ["roles", "rolebindings"], ["CREATE", "UPDATE", "DELETE"]),
-    ]
-    return _policy(
-        "central-store",
-        rules,
-        [("central-namespace", "request.namespace == %s" % json.dumps(store_namespace))],
-        [],
-        [(allowed, "only the platform writes the central store; change the values and run platform.cluster_secrets.rotate")],
-    )
+def _platform_or(identities, *users):
+    return "(%s || %s)" % (_platform(identities), _is(users))
+
+
+def _central_store(identities, names):
+    everything = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["CREATE", "UPDATE", "DELETE", "CONNECT"], "scope": "Namespaced"}
+    token = "(request.resource.resource == 'serviceaccounts' && request.subResource == 'token' && %s)" % _is([identities.eso])
+    allowed = "%s || %s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS), token)
+    message = "only the platform writes in the namespace of the central store; change the values and run platform.cluster_secrets.rotate"
+    return _policy(CENTRAL_STORE, [everything], [], [], [(allowed, message)], namespace=names.store_namespace)
 
 
 def _labels(identities, self_service_labels):
@@ -124,7 +196,7 @@ def _labels(identities, self_service_labels):
     ]
     message = "only the platform sets labels that begin with '%s'; ask for platform.cluster_secrets.onboard" % LABEL_PREFIX
     return _policy(
-        "labels",
+        LABELS,
         [_rule("", ["namespaces"], ["CREATE", "UPDATE"])],
         [("not-platform", "!%s" % _platform(identities))],
         variables,
@@ -132,56 +204,188 @@ def _labels(identities, self_service_labels):
     )
 
 
-def _targets(identities):
-    def managed(name):
-        labels = {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"}
-        each = ["{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v)) for k, v in labels.items()]
-        return "(%s != null && has(%s.metadata.labels) && %s)" % (name, name, " && ".join(each))
+def _managed(name):
+    """CEL: whether a Secret is marked as a target."""
+    labels = {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"}
+    each = ["{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v)) for k, v in labels.items()]
+    return "(%s != null && has(%s.metadata.labels) && %s)" % (name, name, " && ".join(each))
 
-    allowed = _is([identities.eso, *_CONTROLLERS])
+
+def _targets(identities):
     return _policy(
-        "targets",
+        TARGETS,
         [_rule("", ["secrets"], ["CREATE", "UPDATE", "DELETE"])],
-        [("managed-target", "%s || %s" % (managed("object"), managed("oldObject")))],
+        [("managed-target", "%s || %s" % (_managed("object"), _managed("oldObject")))],
         [],
-        [(allowed, "this Secret is a copy that ESO writes; change the master Secret with platform.cluster_secrets.rotate")],
+        [(_is([identities.eso, *_CONTROLLERS]), "this Secret is a copy that ESO writes; change the master Secret with platform.cluster_secrets.rotate")],
     )
 
 
-def _store_use(identities, store, store_namespace):
-    name = json.dumps(store)
-    central = "(r.name == %s && has(r.kind) && r.kind == 'ClusterSecretStore')" % name
+def _target_names(identities, names):
+    """Nobody takes the name of a target: ESO could not fill it."""
+    immutable = "(has({0}.immutable) && {0}.immutable)"
+    return _policy(
+        TARGET_NAMES,
+        [_rule("", ["secrets"], ["CREATE", "UPDATE"])],
+        [
+            # A created object's name may be generated, and then the request doesn't say it.
+            ("name-of-a-target", "object.metadata.name in %s && request.namespace != %s" % (json.dumps(names.targets), json.dumps(names.store_namespace))),
+            ("not-platform-nor-eso", "!%s" % _platform_or(identities, identities.eso, *_CONTROLLERS)),
+        ],
+        [],
+        [
+            ("request.operation != 'CREATE'", "this is the name of a Secret that ESO distributes; ask for platform.cluster_secrets.onboard"),
+            (
+                "request.operation == 'CREATE' || !%s || %s" % (immutable.format("object"), immutable.format("oldObject")),
+                "this is the name of a Secret that ESO distributes, and ESO can't write an immutable one",
+            ),
+        ],
+    )
+
+
+def _distributed(identities):
+    """The ExternalSecrets that ESO makes of ClusterExternalSecrets are ESO's; their annotations are anyone's, to ask for a refresh."""
+
+    def owned(name):
+        owners = "%s.metadata.ownerReferences" % name
+        return "(%s != null && has(%s) && %s.exists(o, o.kind == 'ClusterExternalSecret'))" % (name, owners, owners)
+
+    def same(*path):
+        now, was = (".".join((name, *path)) for name in ("object", "oldObject"))
+        return "(has({0}) == has({1}) && (!has({0}) || {0} == {1}))".format(now, was)
+
+    kept = [("spec",), ("status",), ("metadata", "labels"), ("metadata", "ownerReferences"), ("metadata", "finalizers")]
+    return _policy(
+        DISTRIBUTED,
+        [_rule(ESO_GROUP, ["externalsecrets"], ["CREATE", "UPDATE", "DELETE"])],
+        [
+            ("owned", "%s || %s" % (owned("object"), owned("oldObject"))),
+            ("not-platform-nor-eso", "!%s" % _platform_or(identities, identities.eso, *_CONTROLLERS)),
+        ],
+        [],
+        [
+            (
+                "request.operation == 'UPDATE' && %s" % " && ".join(same(*path) for path in kept),
+                "ESO made this ExternalSecret of a ClusterExternalSecret; ask for platform.cluster_secrets.onboard",
+            )
+        ],
+    )
+
+
+def _cluster_objects(identities):
+    """ESO's cluster-wide objects act in every namespace, and their credentials may come from any, so only the platform writes them."""
+    resources = ["clusterexternalsecrets", "clustersecretstores", "clusterpushsecrets"]
+    return _policy(
+        CLUSTER_OBJECTS,
+        [_rule(ESO_GROUP, resources, ["CREATE", "UPDATE", "DELETE"]), _rule(_GENERATORS, ["clustergenerators"], ["CREATE", "UPDATE", "DELETE"])],
+        [],
+        [],
+        [(_platform_or(identities, identities.eso, *_CONTROLLERS), "only the platform writes ESO's cluster-wide objects")],
+    )
+
+
+def _store_use(identities, names, release):
+    store, central = json.dumps(names.store), json.dumps(names.store_namespace)
+    # An entry's own store is named after the shared one.
+    of_ours = "(r.name == %s || r.name.startsWith(%s))" % (store, json.dumps(names.store + "-"))
+    reads = "(has(r.name) && %s && has(r.kind) && r.kind == 'ClusterSecretStore')" % of_ours
 
     def refs(path):
         found = "variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef)" % path
         return "(has(variables.spec.%s) ? %s : [])" % (path, found)
 
+    def aimed(path):
+        # The metadata of a push is free JSON.
+        said = "type(d.metadata) == map && has(d.metadata.spec) && type(d.metadata.spec) == map"
+        said += " && has(d.metadata.spec.remoteNamespace) && d.metadata.spec.remoteNamespace == %s" % central
+        return "(has(variables.spec.%s) && variables.spec.%s.exists(d, has(d.metadata) && %s))" % (path, path, said)
+
+    def names_central(path):
+        parts = path.split(".")
+        has = " && ".join("has(p.%s)" % ".".join(parts[: length + 1]) for length in range(len(parts)))
+        return "(%s && p.%s == %s)" % (has, path, central)
+
+    external, push = "request.resource.resource == 'externalsecrets'", "request.resource.resource == 'pushsecrets'"
+    provider = "has(variables.spec.provider) ? variables.spec.provider : {}"
     variables = [
         ("spec", "has(object.spec) ? object.spec : {}"),
         ("unchanged", "oldObject != null && has(oldObject.spec) && oldObject.spec == variables.spec"),
         ("direct", "has(variables.spec.secretStoreRef) ? [variables.spec.secretStoreRef] : []"),
-        ("reads", "(variables.direct + %s + %s).exists(r, has(r.name) && %s)" % (refs("data"), refs("dataFrom"), central)),
+        ("reads", "%s && (variables.direct + %s + %s).exists(r, %s)" % (external, refs("data"), refs("dataFrom"), reads)),
         (
             "pushes",
-            "has(variables.spec.secretStoreRefs) && variables.spec.secretStoreRefs.exists(r, "
-            "has(r.kind) && r.kind == 'ClusterSecretStore' && (has(r.labelSelector) || (has(r.name) && r.name == %s)))" % name,
+            "%s && ((has(variables.spec.secretStoreRefs) && variables.spec.secretStoreRefs.exists(r, "
+            "has(r.kind) && r.kind == 'ClusterSecretStore' && (has(r.labelSelector) || (has(r.name) && %s)))) || %s || %s)"
+            % (push, of_ours, aimed("data"), aimed("dataTo")),
         ),
+        ("provider", provider),
         (
             "opens",
-            "has(variables.spec.provider) && has(variables.spec.provider.kubernetes) && has(variables.spec.provider.kubernetes.remoteNamespace)"
-            " && variables.spec.provider.kubernetes.remoteNamespace == %s" % json.dumps(store_namespace),
+            "request.resource.resource == 'secretstores' && has(variables.provider.kubernetes) && [variables.provider.kubernetes].exists(p, %s)"
+            % " || ".join(names_central(path) for path in ("remoteNamespace", "server.caProvider.namespace", "auth.serviceAccount.namespace")),
         ),
+        ("writes", "!(%s) ? '' : (has(variables.spec.target) && has(variables.spec.target.name) ? variables.spec.target.name : object.metadata.name)" % external),
+        ("takes", "%s && (variables.writes in %s || object.metadata.name in %s)" % (external, json.dumps(names.targets), json.dumps(names.entries))),
     ]
-    allowed = "%s || %s" % (_platform(identities), _is([identities.eso]))
     hint = "the central store is read by the platform's ClusterExternalSecrets only; ask for platform.cluster_secrets.onboard"
-    return _policy(
-        "store-use",
-        [_rule(ESO_GROUP, ["externalsecrets", "secretstores", "pushsecrets"], ["CREATE", "UPDATE"])],
-        [("not-platform-nor-eso", "!(%s)" % allowed)],
-        variables,
-        [
-            ("variables.unchanged || !variables.reads", hint),
-            ("variables.unchanged || !variables.pushes", "no PushSecret may write the central store"),
-            ("variables.unchanged || !variables.opens", "no SecretStore may open the central store's namespace"),
-        ],
-    )
+    validations = [
+        ("variables.unchanged || !variables.reads", hint),
+        ("variables.unchanged || !variables.pushes", "no PushSecret may write the central store"),
+        ("variables.unchanged || !variables.opens", "no SecretStore may open the central store's namespace"),
+        ("variables.unchanged || !variables.takes", "this is the name of an ExternalSecret or Secret that ESO distributes"),
+    ]
+    more_variables, more_validations = _stopgap(release)
+    allowed = _platform_or(identities, identities.eso)
+    rules = [
+        _rule(ESO_GROUP, ["externalsecrets", "secretstores", "pushsecrets"], ["CREATE", "UPDATE"]),
+        _rule(_GENERATORS, ["webhooks"], ["CREATE", "UPDATE"]),
+    ]
+    return _policy(STORE_USE, rules, [("not-platform-nor-eso", "!%s" % allowed)], variables + more_variables, validations + more_validations)
+
+
+def _stopgap(release):
+    """What a vulnerable ESO must not be given: (variables, validations).
+
+    Only a stopgap: an object that is there already stays, and so do the ConfigMaps and Secrets that it takes templates from.
+    """
+    functions = sorted({name for one in advisories.ADVISORIES if release.may_be_open_to(one) for name in one.functions})
+    open_to = {one.id for one in advisories.ADVISORIES if release.may_be_open_to(one)}
+    variables, validations = [], []
+
+    def bad(text):
+        return "(%s)" % " || ".join("%s.contains(%s)" % (text, json.dumps(name)) for name in functions)
+
+    def values(path):
+        parts = path.split(".")
+        has = " && ".join("has(%s)" % ".".join(parts[: length + 1]) for length in range(2, len(parts)))
+        return "(%s && %s.exists(k, %s))" % (has, path, bad("%s[k]" % path))
+
+    def rewrites(path):
+        inner = "has(w.transform) && has(w.transform.template) && %s" % bad("w.transform.template")
+        return "(has({0}) && {0}.exists(d, has(d.rewrite) && d.rewrite.exists(w, {1})))".format("variables.spec." + path, inner)
+
+    def whole(path):
+        return "(has({0}) && {1})".format(path, bad(path))
+
+    if functions or {"CVE-2026-42876", "#6735"} & open_to:
+        template = "has(variables.spec.target) && has(variables.spec.target.template) ? variables.spec.target.template : "
+        template += "(has(variables.spec.template) ? variables.spec.template : {})"
+        variables += [("template", template), ("froms", "has(variables.template.templateFrom) ? variables.template.templateFrom : []")]
+    if functions:
+        web = "has(variables.provider.webhook) ? variables.provider.webhook : (request.resource.resource == 'webhooks' ? variables.spec : {})"
+        texts = [values("variables.template." + part) for part in ("data", "metadata.labels", "metadata.annotations")]
+        texts.append("variables.froms.exists(f, has(f.literal) && %s)" % bad("f.literal"))
+        texts += [rewrites("dataFrom"), rewrites("dataTo")]
+        texts += [whole("variables.web.url"), whole("variables.web.body"), values("variables.web.headers")]
+        variables += [("web", web), ("calls", " || ".join(texts)), ("borrows", "variables.froms.exists(f, has(f.configMap) || has(f.secret))")]
+        validations += [
+            ("variables.unchanged || !variables.calls", "the running ESO is vulnerable, so templates may not call %s" % " or ".join(functions)),
+            ("variables.unchanged || !variables.borrows", "the running ESO is vulnerable, so templates may not come from a ConfigMap or Secret"),
+        ]
+    if "CVE-2026-42876" in open_to:
+        token = "has(variables.template.type) && variables.template.type == 'kubernetes.io/service-account-token'"
+        validations.append(("variables.unchanged || !(%s)" % token, "the running ESO is vulnerable, so no template may make a ServiceAccount token"))
+    if "#6735" in open_to:
+        target = "variables.froms.exists(f, has(f.target) && !(f.target in ['Data', 'Annotations', 'Labels']))"
+        validations.append(("variables.unchanged || !%s" % target, "the running ESO is vulnerable, so templateFrom may only fill data, labels and annotations"))
+    return variables, validations

@@ -67,10 +67,14 @@ class Resource:
         return "/".join(parts)
 
 
-_RBAC = "rbac.authorization.k8s.io/v1"
-_ADMISSION = "admissionregistration.k8s.io/v1"
+#: The API version of Roles and their bindings.
+RBAC = "rbac.authorization.k8s.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1"
+POLICIES = Resource(ADMISSION, "validatingadmissionpolicies", namespaced=False)
+POLICY_BINDINGS = Resource(ADMISSION, "validatingadmissionpolicybindings", namespaced=False)
 NAMESPACES = Resource("v1", "namespaces", namespaced=False)
 SECRETS = Resource("v1", "secrets")
+DEPLOYMENTS = Resource("apps/v1", "deployments")
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
 
 _PLURALS = {
@@ -78,12 +82,12 @@ _PLURALS = {
     ("v1", "Secret"): SECRETS,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CRDS,
     ("v1", "ServiceAccount"): Resource("v1", "serviceaccounts"),
-    (_RBAC, "Role"): Resource(_RBAC, "roles"),
-    (_RBAC, "RoleBinding"): Resource(_RBAC, "rolebindings"),
-    (_RBAC, "ClusterRole"): Resource(_RBAC, "clusterroles", namespaced=False),
-    (_RBAC, "ClusterRoleBinding"): Resource(_RBAC, "clusterrolebindings", namespaced=False),
-    (_ADMISSION, "ValidatingAdmissionPolicy"): Resource(_ADMISSION, "validatingadmissionpolicies", namespaced=False),
-    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): Resource(_ADMISSION, "validatingadmissionpolicybindings", namespaced=False),
+    (RBAC, "Role"): Resource(RBAC, "roles"),
+    (RBAC, "RoleBinding"): Resource(RBAC, "rolebindings"),
+    (RBAC, "ClusterRole"): Resource(RBAC, "clusterroles", namespaced=False),
+    (RBAC, "ClusterRoleBinding"): Resource(RBAC, "clusterrolebindings", namespaced=False),
+    (ADMISSION, "ValidatingAdmissionPolicy"): POLICIES,
+    (ADMISSION, "ValidatingAdmissionPolicyBinding"): POLICY_BINDINGS,
 }
 
 _ESO_PLURALS = {
@@ -93,6 +97,7 @@ _ESO_PLURALS = {
     "SecretStore": ("secretstores", True),
     "ExternalSecret": ("externalsecrets", True),
     "PushSecret": ("pushsecrets", True),
+    "ClusterGenerator": ("clustergenerators", False),
 }
 
 
@@ -127,6 +132,13 @@ def plan_apply(desired, live, redact=None):
         return None
     before, after = redact(live, desired, left_over) if redact else (_project(live, desired), desired)
     return Action("apply", UPDATED, before=before, after=after, **common)
+
+
+def assumed(live, applied):
+    """What ``live`` (None: absent) looks like once the manifest ``applied`` was applied to it."""
+    if not isinstance(live, dict) or not isinstance(applied, dict):
+        return applied
+    return {**live, **{key: assumed(live.get(key), value) for key, value in applied.items()}}
 
 
 def is_established(definition):

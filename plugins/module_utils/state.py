@@ -174,6 +174,17 @@ def ready_condition(item):
     return condition_of(item, "Ready")
 
 
+def not_ready(live_stores, names):
+    """The stores of ``names`` that are not ready, as (name, what ESO says, or None), sorted; an absent one says nothing either."""
+    by_name = {item["metadata"]["name"]: item for item in live_stores}
+    found = []
+    for name in sorted(names):
+        condition = ready_condition(by_name.get(name))
+        if not condition or condition.get("status") != "True":
+            found.append((name, (condition or {}).get("message")))
+    return found
+
+
 def judge(entries, snapshot):
     """One :class:`Row` for every labelled namespace and every namespace that the catalog lists."""
     rows = []

@@ -10,9 +10,11 @@ module: admission_policies
 short_description: Manage the admission policies that keep tenants out of the central store
 version_added: 1.0.0
 description:
-  - Manages ValidatingAdmissionPolicies, so that only the platform writes the central store and sets labels that begin with C(secrets/), only ESO
-    and Kubernetes' own controllers write the targets, and no tenant's ExternalSecret, SecretStore or PushSecret reaches the central store.
-  - Refuses to lock out the identity that it runs as.
+  - Manages ValidatingAdmissionPolicies, so that only the platform writes in the central namespace, sets labels that begin with C(secrets/) and
+    writes ESO's cluster-wide objects, and only ESO and Kubernetes' own controllers write the targets and the ExternalSecrets behind them. No
+    tenant's ExternalSecret, SecretStore or PushSecret reaches the central store, and no tenant's Secret takes the name of a target.
+  - Refuses to lock out the identity that it runs as, or a GitOps controller that writes what the policies guard.
+  - On a cluster without ValidatingAdmissionPolicies (before Kubernetes 1.30) it warns and changes nothing.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   state:
@@ -21,12 +23,12 @@ options:
     choices: [present, absent]
     default: present
   mode:
-    description: V(audit) only tells, in the audit log and as warnings, what V(enforce) would refuse. Begin with it.
+    description: V(audit) only reports, in the API server's audit log and as warnings, what V(enforce) would refuse. Begin with it.
     type: str
     choices: [audit, enforce]
     default: audit
   platform_users:
-    description: User names that are the platform, such as C(system:serviceaccount:ci:deployer).
+    description: User names that are the platform, such as C(system:serviceaccount:argocd:argocd-application-controller).
     type: list
     elements: str
     default: []
@@ -51,6 +53,7 @@ options:
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.connection.writes
+  - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
   - platform.cluster_secrets.connection.store
 """
@@ -58,10 +61,12 @@ extends_documentation_fragment:
 EXAMPLES = r"""
 - name: See first what would be refused
   platform.cluster_secrets.admission_policies:
+    catalog: "{{ cluster_secrets_catalog }}"
     mode: audit
 
 - name: Refuse it
   platform.cluster_secrets.admission_policies:
+    catalog: "{{ cluster_secrets_catalog }}"
     mode: enforce
     platform_users: [system:serviceaccount:ci:deployer]
 """
@@ -72,28 +77,59 @@ changes:
   returned: success
   type: list
   elements: dict
+supported:
+  description: Whether the cluster has ValidatingAdmissionPolicies.
+  returned: success
+  type: bool
+writers:
+  description:
+    - What field managers other than the collection's and ESO's wrote last of what the policies guard. V(enforce) refuses them to write it
+      again, unless they act as the platform.
+  returned: when O(state=present)
+  type: dict
+  sample: {kubectl: [ClusterExternalSecret team-special]}
+summary:
+  description: The same in sentences, with what to do next.
+  returned: when O(state=present)
+  type: list
+  elements: str
 api_requests:
   description: How many requests were sent to the API server.
   returned: success
   type: int
 """
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import eso, guard
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_NAMESPACE_OPTION, STORE_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.guard import Identities, policies, service_account_user
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+    CATALOG_OPTION,
+    ESO_IDENTITY_OPTIONS,
+    PLATFORM_OPTIONS,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    run_module,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    ADMISSION,
+    NAMESPACES,
+    POLICIES,
+    POLICY_BINDINGS,
+    plan_apply,
+    plan_delete,
+    resource_of,
+)
 
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
 OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "mode": {"type": "str", "choices": ["audit", "enforce"], "default": "audit"},
-    "platform_users": {"type": "list", "elements": "str", "default": []},
-    "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
-    "eso_service_account": {"type": "str", "default": "external-secrets"},
     "self_service_labels": {"type": "list", "elements": "str", "default": []},
+    **CATALOG_OPTION,
+    **ESO_IDENTITY_OPTIONS,
+    **PLATFORM_OPTIONS,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
@@ -102,23 +138,55 @@ OPTIONS = {
 def work(context):
     """Plan against the live policies and write the difference."""
     params, client = context.params, context.client
-    eso = service_account_user(params["eso_namespace"], params["eso_service_account"])
-    identities = Identities(params["platform_users"], params["platform_groups"], eso)
-    desired = policies(identities, params["store"], params["store_namespace"], params["self_service_labels"], params["mode"])
-    live = client.each(lambda item: client.get(client.object_path(item)), desired)
+    absent = params["state"] == "absent"
+    if not _supported(client):
+        if not absent:
+            context.warn(
+                "this cluster has no ValidatingAdmissionPolicies (they come with Kubernetes 1.30), so the guard is not applied; "
+                "'isolation: entry' and tight permissions have to do"
+            )
+        return context.result([], supported=False, **({} if absent else {"writers": {}, "summary": []}))
+    identities = guard.Identities(
+        params["platform_users"], params["platform_groups"], guard.service_account_user(params["eso_namespace"], params["eso_service_account"])
+    )
+    names = guard.Names(params["store"], params["store_namespace"], context.entries)
+    release = eso.Release(None) if absent else eso.running_or_unknown(client, params["eso_namespace"])
+    desired = guard.policies(identities, names, params["self_service_labels"], params["mode"], release)
+    listed = client.each(lambda resource: client.list(resource)[0], (POLICIES, POLICY_BINDINGS))
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    live = {(kind, item["metadata"]["name"]): {"apiVersion": ADMISSION, "kind": kind, **item} for kind, found in zip(kinds, listed) for item in found}
+    pairs = [(item, live.get((item["kind"], item["metadata"]["name"]))) for item in desired]
     executor = Executor(client, context.check_mode)
-    if params["state"] == "absent":
-        found = [plan_delete(item) for item in live if item]
+    if absent:
+        found = [plan_delete(item) for _desired, item in pairs if item]
         # Bindings first: a binding without its policy is an error that the API server reports.
         bindings = [action for action in found if action.kind.endswith("Binding")]
-        return context.result(executor.run(bindings, [action for action in found if action not in bindings]))
-    _refuse_lock_out(client, identities)
-    planned = [action for action in (plan_apply(item, found) for item, found in zip(desired, live)) if action]
+        return context.result(executor.run(bindings, [action for action in found if action not in bindings]), supported=True)
+    writers = _writers(client)
+    _refuse_lock_out(client, identities, writers if params["mode"] == "enforce" else {})
+    planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
     bindings = [action for action in planned if action.kind.endswith("Binding")]
-    return context.result(executor.run([action for action in planned if action not in bindings], bindings))
+    actions = executor.run([action for action in planned if action not in bindings], bindings)
+    return context.result(actions, supported=True, writers=writers, summary=_summary(params["mode"], writers))
 
 
-def _refuse_lock_out(client, identities):
+def _supported(client):
+    served = client.get("/apis/" + ADMISSION, "cannot look up the API group of admission policies") or {}
+    return POLICIES.plural in {item["name"] for item in served.get("resources") or []}
+
+
+def _writers(client):
+    served = client.served_versions(ESO_GROUP)
+    version = next((one for one in ESO_VERSIONS if one in served), ESO_VERSIONS[0])
+    api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
+    kinds = [(api, "ClusterExternalSecret"), (api, "ClusterSecretStore"), (alpha, "ClusterPushSecret"), ("generators." + alpha, "ClusterGenerator")]
+    calls = [lambda: client.list(NAMESPACES, partial=True)[0]]
+    calls += [lambda one=one: client.list(resource_of(*one), partial=True, missing_ok=True)[0] for one in kinds]
+    namespaces, *lists = client.each(lambda call: call(), calls)
+    return guard.writers(namespaces, [{**item, "kind": kind} for (_api, kind), found in zip(kinds, lists) for item in found])
+
+
+def _refuse_lock_out(client, identities, writers):
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     user = client.request("POST", _REVIEW, body=body, what="cannot ask who this play is")["status"]["userInfo"]
     if not identities.covers(user["username"], user.get("groups") or []):
@@ -126,6 +194,25 @@ def _refuse_lock_out(client, identities):
             "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users', or one of its groups (%s) to 'platform_groups'."
             % (user["username"], ", ".join(user.get("groups") or []))
         )
+    for manager, written in writers.items():
+        if not identities.covers_manager(manager):
+            raise KubeError(
+                "these policies would lock out the GitOps controller with the field manager '%s', which writes %s. "
+                "Add the user name of its ServiceAccount to 'platform_users'." % (manager, _some(written))
+            )
+
+
+def _some(written):
+    return ", ".join(written[:3]) + (" and %d more" % (len(written) - 3) if len(written) > 3 else "")
+
+
+def _summary(mode, writers):
+    if mode == "enforce":
+        return ["The guard is enforced."]
+    lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
+    lines += ["Enforced, it would refuse '%s', unless that acts as the platform, to write again: %s." % (name, _some(what)) for name, what in writers.items()]
+    hint = "Name those that should go on in cluster_secrets_platform_users, then set" if writers else "Nothing in the cluster speaks against it; set"
+    return lines + ["%s cluster_secrets_guard_mode to 'enforce'." % hint]
 
 
 def main():

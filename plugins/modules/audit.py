@@ -1,17 +1,19 @@
 #!/usr/bin/python
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module audit: find what breaks the rule."""
+"""Module audit: find what breaks the rule, and who could."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: audit
-short_description: Find hand-made Secrets, drift, leftovers and rights that are too wide
+short_description: Find hand-made Secrets, drift, leftovers, open doors and a vulnerable ESO
 version_added: 1.0.0
 description:
   - Looks for hand-made Secrets that shadow a target, stale or failing targets, missing sources, labels without a catalog entry, finalizers that ESO
-    left behind, tenants' objects that reach the central store, rights to read it that are too wide, and API versions that are no longer served.
+    left behind, objects that reach the central store beside the collection's, API versions that are no longer served, and known vulnerabilities of
+    the running ESO.
+  - Names every subject whose permissions, unless the guard is enforced, lead to master Secrets that its labels don't give it.
   - Changes nothing in the cluster. Of Secrets that are neither masters nor targets, only the metadata is read.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -20,9 +22,19 @@ attributes:
     support: full
 options:
   eso_namespace:
-    description: The namespace of ESO, whose rights are not reported.
+    description: The namespace of ESO, whose permissions are not reported.
     type: str
     default: external-secrets
+  platform_users:
+    description: User names that are the platform, whose permissions are not reported.
+    type: list
+    elements: str
+    default: []
+  platform_groups:
+    description: Groups that are the platform.
+    type: list
+    elements: str
+    default: [system:masters]
   html:
     description: Where to write the report as one self-contained HTML page, on the host that the module runs on.
     type: path
@@ -40,6 +52,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
   - platform.cluster_secrets.connection.store
+  - platform.cluster_secrets.connection.isolation
 """
 
 EXAMPLES = r"""
@@ -97,11 +110,18 @@ api_requests:
 import json
 import os
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import audit, report, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, STORE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import eso, findings, permissions, report, state, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+    CATALOG_OPTION,
+    ISOLATION_OPTION,
+    PLATFORM_OPTIONS,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import SECRETS, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import POLICY_BINDINGS, RBAC, SECRETS, resource_of
 
 OPTIONS = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
@@ -109,6 +129,8 @@ OPTIONS = {
     "json": {"type": "path"},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
     **CATALOG_OPTION,
+    **ISOLATION_OPTION,
+    **PLATFORM_OPTIONS,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
@@ -118,29 +140,31 @@ def work(context):
     """Read, judge, report."""
     params = context.params
     inventory = _read(context)
-    rows, findings = audit.find(context.entries, inventory, params["store"], params["store_namespace"], params["eso_namespace"])
-    errors = sum(1 for one in findings if one.severity == audit.ERROR)
+    layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
+    trusted = permissions.Trusted(params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"]))
+    rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
+    errors = sum(1 for one in found if one.severity == findings.ERROR)
     result = {
         "changed": False,
-        "findings": [one.as_dict() for one in findings],
+        "findings": [one.as_dict() for one in found],
         "errors": errors,
-        "warnings_found": len(findings) - errors,
-        "table": audit.table(findings),
+        "warnings_found": len(found) - errors,
+        "table": findings.table(found),
         "api_requests": context.client.requests,
     }
     if not context.check_mode:
         when = state.utcnow().strftime("%Y-%m-%d %H:%M UTC")
-        _write(params["html"], lambda: report.page(rows, findings, when))
+        _write(params["html"], lambda: report.page(rows, found, when))
         _write(params["json"], lambda: json.dumps({"when": when, "rows": [row.as_dict() for row in rows], "findings": result["findings"]}, indent=1))
-    if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and findings):
-        result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, len(findings) - errors))
+    if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and found):
+        result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, len(found) - errors))
     return result
 
 
 def _read(context):
     client, entries = context.client, context.entries
     version = context.eso_version()
-    api, rbac = "%s/%s" % (ESO_GROUP, version), "rbac.authorization.k8s.io/v1"
+    api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
 
     def listed(resource, **options):
         return lambda: client.list(resource, **options)[0]
@@ -152,14 +176,17 @@ def _read(context):
         "stores": listed(resource_of(api, "ClusterSecretStore")),
         "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),
         # Push secrets never left their alpha version.
-        "push_secrets": listed(resource_of(ESO_GROUP + "/v1alpha1", "PushSecret"), missing_ok=True),
-        "roles": listed(resource_of(rbac, "Role"), namespace=context.params["store_namespace"]),
-        "bindings": listed(resource_of(rbac, "RoleBinding"), namespace=context.params["store_namespace"]),
-        "cluster_roles": listed(resource_of(rbac, "ClusterRole")),
-        "cluster_bindings": listed(resource_of(rbac, "ClusterRoleBinding")),
+        "push_secrets": listed(resource_of(alpha, "PushSecret"), missing_ok=True),
+        "cluster_push_secrets": listed(resource_of(alpha, "ClusterPushSecret"), missing_ok=True),
+        "roles": listed(resource_of(RBAC, "Role")),
+        "bindings": listed(resource_of(RBAC, "RoleBinding")),
+        "cluster_roles": listed(resource_of(RBAC, "ClusterRole")),
+        "cluster_bindings": listed(resource_of(RBAC, "ClusterRoleBinding")),
+        "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
+        "release": lambda: eso.running_or_unknown(client, context.params["eso_namespace"]),
         "crds": lambda: state.definitions(client),
     }
-    return audit.Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))
+    return findings.Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))
 
 
 def _write(path, text):

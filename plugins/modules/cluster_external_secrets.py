@@ -35,6 +35,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection.eso_objects
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store
+  - platform.cluster_secrets.connection.isolation
 """
 
 EXAMPLES = r"""
@@ -61,10 +62,12 @@ api_requests:
   type: int
 """
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
     CATALOG_OPTION,
     ESO_OBJECT_OPTIONS,
+    ISOLATION_OPTION,
     STORE_OPTION,
     EsoAbsent,
     run_module,
@@ -81,6 +84,7 @@ OPTIONS = {
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
     **ESO_OBJECT_OPTIONS,
+    **ISOLATION_OPTION,
     **STORE_OPTION,
 }
 
@@ -99,7 +103,8 @@ def work(context):
     resource = cluster_external_secrets(version)
     live, _version = client.list(resource, missing_ok=True)
     by_name = {item["metadata"]["name"]: item for item in live}
-    planned = [plan_apply(cluster_external_secret(entry, params["store"], version), by_name.get(entry.name)) for entry in entries]
+    layout = stores.Layout(params["isolation"], params["store"], None)
+    planned = [plan_apply(cluster_external_secret(entry, layout.store_of(entry.name), version), by_name.get(entry.name)) for entry in entries]
     deletes = []
     if absent or params["prune"]:
         kept = {entry.name for entry in entries}

@@ -1,35 +1,58 @@
 #!/usr/bin/python
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Module cluster_secret_store: the store that ESO reads the master Secrets through."""
+"""Module cluster_secret_store: the stores that ESO reads the master Secrets through."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_secret_store
-short_description: Manage the ClusterSecretStore over the central namespace
+short_description: Manage the ClusterSecretStores over the central namespace
 version_added: 1.0.0
 description:
-  - Manages the ClusterSecretStore, and the ServiceAccount it reads with.
-  - The ServiceAccount may C(get) the master Secrets that the catalog names, and nothing else.
-  - The store's conditions admit only namespaces that carry one of the catalog's labels.
+  - Manages the ClusterSecretStores, and the ServiceAccounts that they read with.
+  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and nothing else. ESO may ask for tokens of these
+    ServiceAccounts in the central namespace, and of no other.
+  - A store's conditions admit only namespaces that carry the label of one of its entries.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   state:
-    description: Whether the store and its ServiceAccount should be there.
+    description: Whether the stores and their ServiceAccounts should be there.
     type: str
     choices: [present, absent]
     default: present
+  stage:
+    description:
+      - V(permissions) only applies what the stores read with. It needs no ESO and comes before an upgrade of it.
+      - V(stores) only applies the stores.
+      - V(all) applies both.
+      - V(settle) follows a change of O(isolation), after the ClusterExternalSecrets were applied. It waits until every ExternalSecret reads
+        through the store that it should, and removes what served them until then.
+    type: str
+    choices: [all, permissions, stores, settle]
+    default: all
+  prune:
+    description: With O(stage=settle), whether to remove the stores of entries that are no longer in the catalog, or are disabled there.
+    type: bool
+    default: false
   server_url:
     description: The URL at which ESO reaches the Kubernetes API.
     type: str
     default: https://kubernetes.default.svc
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+  eso_service_account:
+    description: The ServiceAccount of ESO's controller.
+    type: str
+    default: external-secrets
   create_namespace:
     description: Whether to create the namespace of the central store when it is missing.
     type: bool
     default: true
   wait:
-    description: Whether to wait until ESO reports the store as ready.
+    description: Whether to wait until ESO reports the stores as ready.
     type: bool
     default: true
   wait_timeout:
@@ -43,12 +66,18 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection.catalog
   - platform.cluster_secrets.connection.store_namespace
   - platform.cluster_secrets.connection.store
+  - platform.cluster_secrets.connection.isolation
 """
 
 EXAMPLES = r"""
 - name: Set up the store
   platform.cluster_secrets.cluster_secret_store:
     catalog: "{{ cluster_secrets_catalog }}"
+
+- name: Give each entry a store of its own
+  platform.cluster_secrets.cluster_secret_store:
+    catalog: "{{ cluster_secrets_catalog }}"
+    isolation: entry
 """
 
 RETURN = r"""
@@ -57,6 +86,10 @@ changes:
   returned: success
   type: list
   elements: dict
+pending:
+  description: Whether stores or permissions stay only until the ExternalSecrets have moved, so that O(stage=settle) has something to do.
+  returned: when O(state=present)
+  type: bool
 api_version:
   description: The API version of ESO that was used.
   returned: success
@@ -68,29 +101,44 @@ api_requests:
   type: int
 """
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
     CATALOG_OPTION,
+    ESO_IDENTITY_OPTIONS,
     ESO_OBJECT_OPTIONS,
+    ISOLATION_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     EsoAbsent,
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import cluster_secret_store, store_rbac
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, plan_apply, plan_delete, plan_namespace
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import ready_condition
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    NAMESPACES,
+    RBAC,
+    assumed,
+    plan_apply,
+    plan_delete,
+    plan_namespace,
+    resource_of,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import external_secrets, not_ready
 
 OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "stage": {"type": "str", "choices": ["all", "permissions", "stores", "settle"], "default": "all"},
+    "prune": {"type": "bool", "default": False},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     "create_namespace": {"type": "bool", "default": True},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
+    **ESO_IDENTITY_OPTIONS,
     **ESO_OBJECT_OPTIONS,
+    **ISOLATION_OPTION,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
@@ -99,40 +147,117 @@ OPTIONS = {
 def work(context):
     """Plan against the live objects and write the difference."""
     params, client = context.params, context.client
-    absent = params["state"] == "absent"
+    absent, stage = params["state"] == "absent", params["stage"]
     try:
         version = context.eso_version(params["assume_installed"])
     except EsoAbsent:
-        if not absent:
+        if not absent and stage != "permissions":
             raise
         version = None
-    store = cluster_secret_store(params["store"], params["store_namespace"], params["server_url"], context.entries, version)
-    rbac = store_rbac(params["store_namespace"], context.entries)
-    desired = rbac + ([store] if version else [])
-    live = client.each(lambda item: client.get(client.object_path(item)), desired)
+    layout = stores.Layout(
+        params["isolation"],
+        params["store"],
+        params["store_namespace"],
+        params["server_url"],
+        (params["eso_namespace"], params["eso_service_account"]),
+        version or ESO_VERSIONS[0],
+    )
+    live = _read(client, layout, installed=version is not None)
     executor = Executor(client, context.check_mode, params["force_conflicts"])
+    own = {stores.entry_of(item, layout) for item in live.values()} - {None}
     if absent:
-        found = [plan_delete(item) for item in live if item]
-        return context.result(executor.run(found), api_version=version)
-    first = []
-    if client.get(NAMESPACES.path(params["store_namespace"])) is None:
-        if not params["create_namespace"]:
-            raise KubeError("the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % params["store_namespace"])
-        first = [plan_namespace(params["store_namespace"], {})]
-    planned = [plan_apply(item, found) for item, found in zip(desired, live)]
-    # The store comes last: ESO validates it as soon as it sees it.
-    actions = executor.run(first, [action for action in planned[:-1] if action], [action for action in planned[-1:] if action])
-    if params["wait"] and not context.check_mode:
-        wait_while(lambda: _not_ready(client, store, params["wait_timeout"]), params["wait_timeout"])
-    return context.result(actions, api_version=version)
+        names = {_key(item) for item in stores.desired(layout, [])}
+        gone = [plan_delete(item) for key, item in live.items() if key in names or stores.entry_of(item, layout)]
+        return context.result(executor.run(gone), api_version=version)
+    shared_store = live.get(("ClusterSecretStore", layout.store))
+    prepared = stores.prepared(layout, context.entries, own, shared_store)
+    final = {_key(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
+    retired = stores.retired(layout, context.entries, own, params["prune"])
+    if stage == "settle":
+        return _settle(context, layout, executor, live, prepared, final, retired, version)
+    changes = [item for item in prepared if stage == "all" or stores.is_store(item) == (stage == "stores")]
+    planned = [(item, plan_apply(item, live.get(_key(item)))) for item in changes]
+    first = [] if stage == "stores" else _namespace(client, params)
+    # The stores come last: ESO validates them as soon as it sees them.
+    batches = [[action for item, action in planned if action and stores.is_store(item) == last] for last in (False, True)]
+    actions = executor.run(first, *batches)
+    if stage != "permissions" and params["wait"] and not context.check_mode:
+        names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
+        wait_while(lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])
+    pending = bool(retired) or any(final[_key(item)] != item for item in prepared)
+    return context.result(actions, api_version=version, pending=pending)
 
 
-def _not_ready(client, store, seconds):
-    condition = ready_condition(client.get(client.object_path(store)))
-    if condition and condition.get("status") == "True":
+def _key(item):
+    return item["kind"], item["metadata"]["name"]
+
+
+def _read(client, layout, installed):
+    """The live objects that are or may be the stores', by (kind, name); their number doesn't make more requests."""
+    namespace = layout.namespace
+    lists = [("v1", "ServiceAccount", namespace), (RBAC, "Role", namespace), (RBAC, "RoleBinding", namespace)]
+    if installed:
+        lists.append(("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore", None))
+
+    def listed(api, kind, namespace):
+        # All that a plan of a ServiceAccount needs is its metadata.
+        found, _version = client.list(resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True)
+        return [{**item, "apiVersion": api, "kind": kind} for item in found]
+
+    def got(kind):
+        found = client.get(resource_of(RBAC, kind).path(stores.READER))
+        return [found] if found else []
+
+    calls = [lambda one=one: listed(*one) for one in lists] + [lambda kind=kind: got(kind) for kind in ("ClusterRole", "ClusterRoleBinding")]
+    return {_key(item): item for found in client.each(lambda call: call(), calls) for item in found}
+
+
+def _namespace(client, params):
+    name = params["store_namespace"]
+    if client.get(NAMESPACES.path(name)) is not None:
+        return []
+    if not params["create_namespace"]:
+        raise KubeError("the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name)
+    return [plan_namespace(name, {})]
+
+
+def _settle(context, layout, executor, live, prepared, final, retired, version):
+    """Take back what only ExternalSecrets needed that have moved to another store since."""
+    params, client = context.params, context.client
+    shrinking = []
+    for item in prepared:
+        key = _key(item)
+        if key in final and final[key] != item:
+            # In check mode the earlier stages have written nothing, and this one must foresee what they would have.
+            shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
+    deletes = [plan_delete(item) for item in live.values() if stores.entry_of(item, layout) in retired]
+    if (shrinking or deletes) and not context.check_mode:
+        wait_while(lambda: _unmoved(client, layout, context.entries, version, params["wait_timeout"]), params["wait_timeout"])
+    stops = [action for action in deletes if action.kind == "ClusterSecretStore"]
+    actions = executor.run([action for action in shrinking if action], stops, [action for action in deletes if action not in stops])
+    return context.result(actions, api_version=version, pending=False)
+
+
+def _unmoved(client, layout, entries, version, seconds):
+    found = stores.unmoved(layout, entries, client.list(external_secrets(version))[0])
+    if not found:
         return None
-    said = "ESO says: %s" % condition.get("message") if condition else "ESO has said nothing about it; is its controller running?"
-    return KubeError("the ClusterSecretStore '%s' was not ready after %d s. %s" % (store["metadata"]["name"], seconds, said))
+    return KubeError(
+        "after %d s, %d ExternalSecret(s) still read through another store than 'isolation: %s' gives them, such as %s. "
+        "Apply the ClusterExternalSecrets first; ESO then moves them. Is its controller running? Nothing was removed."
+        % (seconds, len(found), layout.isolation, "/".join(found[0]))
+    )
+
+
+def _not_ready(client, layout, names, seconds):
+    listed, _version = client.list(resource_of("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore"))
+    problems = not_ready(listed, names)
+    if not problems:
+        return None
+    name, said = problems[0]
+    more = " %d more are not ready either." % (len(problems) - 1) if len(problems) > 1 else ""
+    said = "ESO says: %s" % said if said else "ESO has said nothing about it; is its controller running?"
+    return KubeError("the ClusterSecretStore '%s' was not ready after %d s. %s%s" % (name, seconds, said, more))
 
 
 def main():

@@ -19,9 +19,8 @@ options:
     type: str
     default: external-secrets
   deployment:
-    description: The name of the controller's Deployment.
+    description: The name of the controller's Deployment. Without it, the one is taken that is labelled as ESO's chart does it.
     type: str
-    default: external-secrets
   wait:
     description: Whether to wait until the API server answers and ESO is healthy, and to fail if that does not come about.
     type: bool
@@ -56,6 +55,20 @@ image:
   description: The controller's image.
   returned: success
   type: str
+version:
+  description: The controller's release, or nothing when its image does not tell it.
+  returned: success
+  type: str
+  sample: 2.9.0
+version_problem:
+  description: Why the release is unknown.
+  returned: success
+  type: str
+advisories:
+  description: The known vulnerabilities of the release, as the module M(platform.cluster_secrets.eso_release) returns them.
+  returned: success
+  type: list
+  elements: dict
 served_versions:
   description: The API versions of ESO's group that are served.
   returned: success
@@ -68,17 +81,18 @@ upgrade_blockers:
   elements: str
 """
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_OPTION, run_module, wait_while
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Resource, resource_of
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import definitions, ready_condition
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Resource, is_owned, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import definitions, not_ready
 
 _OLD = "v1beta1"
 
 OPTIONS = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
-    "deployment": {"type": "str", "default": "external-secrets"},
+    "deployment": {"type": "str"},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 300},
     **STORE_OPTION,
@@ -106,13 +120,13 @@ def work(context):
 
 def _look(context):
     params, client = context.params, context.client
-    problems, image = [], None
-    path = "/apis/apps/v1/namespaces/%s/deployments/%s" % (params["eso_namespace"], params["deployment"])
-    deployment = client.get(path, "cannot look at ESO's controller")
+    problems = []
+    deployment = eso.controller(client, params["eso_namespace"], params["deployment"])
+    release = eso.running(deployment)
     if deployment is None:
-        problems.append("there is no Deployment '%s' in namespace '%s'" % (params["deployment"], params["eso_namespace"]))
+        named = " '%s'" % params["deployment"] if params["deployment"] else " of ESO's controller"
+        problems.append("there is no Deployment%s in namespace '%s'" % (named, params["eso_namespace"]))
     else:
-        image = deployment["spec"]["template"]["spec"]["containers"][0].get("image")
         wanted, available = deployment["spec"].get("replicas", 1), (deployment.get("status") or {}).get("availableReplicas", 0)
         if not wanted or available < wanted:
             problems.append("%d of %d replicas of ESO's controller are available" % (available, wanted))
@@ -126,7 +140,10 @@ def _look(context):
         "changed": False,
         "healthy": not problems,
         "problems": problems,
-        "image": image,
+        "image": release.image,
+        "version": release.text,
+        "version_problem": release.problem,
+        "advisories": [one.as_dict() for one in release.advisories],
         "served_versions": served,
         "upgrade_blockers": _blockers(client),
         "api_requests": client.requests,
@@ -134,13 +151,11 @@ def _look(context):
 
 
 def _store_problems(client, version, name):
-    live = client.get(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore").path(name))
-    if live is None:
+    live, _version = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"), missing_ok=True)
+    names = {item["metadata"]["name"] for item in live if is_owned(item)}
+    if name not in {item["metadata"]["name"] for item in live}:
         return ["there is no ClusterSecretStore '%s'" % name]
-    condition = ready_condition(live)
-    if not condition or condition.get("status") != "True":
-        return ["the ClusterSecretStore '%s' is not ready: %s" % (name, (condition or {}).get("message", "ESO has not looked at it"))]
-    return []
+    return ["the ClusterSecretStore '%s' is not ready: %s" % (one, said or "ESO has not looked at it") for one, said in not_ready(live, names | {name})]
 
 
 def _blockers(client):

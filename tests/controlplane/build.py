@@ -38,6 +38,12 @@ ESO_MODULE = "github.com/external-secrets/external-secrets"
 ESO_PROVIDERS = ("fake", "kubernetes")
 ESO_GENERATORS = ("fake", "password")
 
+#: Environment variables that put another release of ESO in the place of the built one: a ready
+#: controller binary, the folder of its chart, a file with its CRDs. Each goes with the other two.
+ESO_BINARY_VARIABLE = "CLUSTER_SECRETS_ESO_BINARY"
+ESO_CHART_VARIABLE = "CLUSTER_SECRETS_ESO_CHART"
+ESO_CRDS_VARIABLE = "CLUSTER_SECRETS_ESO_CRDS"
+
 #: Go 1.26 is what Kubernetes 1.36 asks for.
 MINIMUM_GO = (1, 26)
 
@@ -209,6 +215,19 @@ def require_go() -> None:
         raise BuildError(f"Go {MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer is needed, and this is {text}")
 
 
+def given_eso() -> dict[str, Path]:
+    """The release of ESO that the environment gives, by variable; empty when it gives none. Raises BuildError."""
+    variables = (ESO_BINARY_VARIABLE, ESO_CHART_VARIABLE, ESO_CRDS_VARIABLE)
+    given = {name: Path(os.environ[name]).resolve() for name in variables if os.environ.get(name)}
+    if given and len(given) != len(variables):
+        missing = ", ".join(name for name in variables if name not in given)
+        raise BuildError(f"another release of ESO takes all of {', '.join(variables)}; set also {missing}")
+    for name, path in given.items():
+        if not path.exists():
+            raise BuildError(f"{name} names '{path}', which does not exist")
+    return given
+
+
 def ensure(names: tuple[str, ...] = CONTROL_PLANE) -> dict[str, Path]:
     """Build what is missing of ``names``.
 
@@ -216,8 +235,12 @@ def ensure(names: tuple[str, ...] = CONTROL_PLANE) -> dict[str, Path]:
     """
     paths: dict[str, Path] = {}
     checked = False
+    given = given_eso()
     for position, name in enumerate(names, 1):
         program = PROGRAMS[name]
+        if name == "external-secrets" and given:
+            paths[name] = given[ESO_BINARY_VARIABLE]
+            continue
         target = cache_root() / "bin" / f"{name}-{program.key()}"
         with locked(cache_root() / "bin" / f"{name}.lock"):
             if not all((target / output).exists() for output in program.outputs):
@@ -247,24 +270,30 @@ def kwok_stages() -> list[Path]:
     return [path for folder in wanted for path in sorted(folder.glob("*.yaml")) if path.name != "kustomization.yaml"]
 
 
-def eso_crds(version: str = ESO) -> Path:
-    """The CRD bundle (multi-document YAML) that ESO ``version`` ships."""
+def eso_crds(version: str | None = None) -> Path:
+    """The CRD bundle (multi-document YAML) that ESO ``version`` ships; that of the release under test, unless given."""
+    given = given_eso()
+    if version is None and given:
+        return given[ESO_CRDS_VARIABLE]
+    version = version or ESO
     return module_dir(ESO_MODULE, version) / "deploy/crds/bundle.yaml"
 
 
-def eso_chart(version: str = ESO) -> Path:
-    """A copy of the chart that ESO ``version`` ships, installable without network access.
+def eso_chart() -> Path:
+    """A copy of the chart of the release under test, installable without network access.
 
     The sub-chart it declares is an option nobody uses here and is not part of the module, and helm
     refuses a chart whose declared dependencies are absent; the copy drops that declaration.
     """
-    target = cache_root() / "charts" / f"external-secrets-{version}"
+    given = given_eso()
+    source = given[ESO_CHART_VARIABLE] if given else module_dir(ESO_MODULE, ESO) / "deploy/charts/external-secrets"
+    target = cache_root() / "charts" / f"external-secrets-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
     with locked(cache_root() / "charts" / "lock"):
         if not target.exists():
             staged = target.with_suffix(".work")
             shutil.rmtree(staged, ignore_errors=True)
             staged.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(module_dir(ESO_MODULE, version) / "deploy/charts/external-secrets", staged)
+            shutil.copytree(source, staged)
             for path in [staged, *staged.rglob("*")]:
                 path.chmod(path.stat().st_mode | 0o200)
             chart = staged / "Chart.yaml"

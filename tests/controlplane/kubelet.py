@@ -24,7 +24,6 @@ from cluster import ClusterError, ControlPlane, _die_with_parent, _free_port  # 
 
 SELECTOR = "app.kubernetes.io%2Fname%3Dexternal-secrets"
 INTERVAL = 0.5  # seconds between looks at the pods
-CONCURRENT = 8  # reconciles at a time, unless the pod says otherwise
 
 
 class Kubelet:
@@ -34,6 +33,13 @@ class Kubelet:
         self.plane = plane
         self.pod: str | None = None
         self.process: subprocess.Popen[bytes] | None = None
+        known = subprocess.run([self._program, "--help"], capture_output=True, text=True, check=False)
+        # Releases before 0.20 have no --live-addr.
+        self._listening = [flag for flag in ("--metrics-addr", "--live-addr") if flag in known.stdout + known.stderr]
+
+    @property
+    def _program(self) -> str:
+        return str(self.plane._state["binaries"]["external-secrets"])
 
     def _pods(self) -> list[dict[str, Any]]:
         status, body = self.plane.api.request("GET", f"/api/v1/pods?labelSelector={SELECTOR}")
@@ -50,12 +56,10 @@ class Kubelet:
         kubeconfig = self.plane.run / "external-secrets.kubeconfig"
         self.plane.token_kubeconfig(meta["namespace"], spec["serviceAccountName"], kubeconfig)
         given = [a for a in spec["containers"][0].get("args", []) if not a.startswith(("--metrics-addr", "--live-addr", "--enable-leader-election"))]
-        if not any(argument.startswith("--concurrent") for argument in given):
-            given.append(f"--concurrent={CONCURRENT}")
-        own = [f"--metrics-addr=127.0.0.1:{_free_port()}", f"--live-addr=127.0.0.1:{_free_port()}"]
+        own = [f"{flag}=127.0.0.1:{_free_port()}" for flag in self._listening]
         with self.plane.log("external-secrets").open("ab") as log:
             self.process = subprocess.Popen(
-                [self.plane._state["binaries"]["external-secrets"], *given, *own],
+                [self._program, *given, *own],
                 cwd=self.plane.run,
                 env={**os.environ, "KUBECONFIG": str(kubeconfig)},
                 stdin=subprocess.DEVNULL,

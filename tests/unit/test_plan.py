@@ -101,17 +101,6 @@ def test_orphaned_finalizers():
     assert plan.orphaned_finalizers(live, {"two"}) == [desired.finalizer("one")]
 
 
-def test_the_store_reads_only_the_catalogs_sources_and_serves_only_its_labels():
-    found = entries(ONE, {**ONE, "name": "two", "label": "secrets/two", "source": "other"})
-    rules = [item["rules"] for item in desired.store_rbac("ns", found) if item["kind"] == "Role"]
-    assert rules == [[{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["other", "src"], "verbs": ["get"]}]]
-    store = desired.cluster_secret_store("s", "ns", "https://x", found, "v1")
-    assert store["spec"]["conditions"] == [
-        {"namespaceSelector": {"matchLabels": {"secrets/one": "true"}}},
-        {"namespaceSelector": {"matchLabels": {"secrets/two": "true"}}},
-    ]
-
-
 def snapshot(**over):
     secret = {
         "metadata": {"name": "one", "namespace": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},

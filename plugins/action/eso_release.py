@@ -1,0 +1,7 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How Ansible runs the module eso_release."""
+
+from __future__ import annotations
+
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.in_process import InProcessAction as ActionModule  # noqa: F401

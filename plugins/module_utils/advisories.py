@@ -1,0 +1,108 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which releases of the External Secrets Operator have which known vulnerability. Pure.
+
+Listed is what reaches a cluster that distributes Secrets through the Kubernetes provider. Errors of
+other providers (AWS, 1Password, BeyondTrust and others) are left out, as are those of dependencies.
+"""
+
+from __future__ import annotations
+
+import re
+
+_GHSA = "https://github.com/external-secrets/external-secrets/security/advisories/"
+_PULL = "https://github.com/external-secrets/external-secrets/pull/"
+
+#: 'v' is upstream's, the suffixes are those of its images on other bases.
+_RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(-ubi|-boringssl|-ubi-boringssl)?\Z")
+
+
+class Advisory:
+    """One vulnerability.
+
+    ``since`` is the first release that has it and ``fixed`` the first that doesn't, as (major, minor,
+    patch). ``functions`` are the template functions by which it is used. ``source`` is a URL.
+    """
+
+    __slots__ = ("fixed", "functions", "id", "since", "source", "what")
+
+    def __init__(self, name, what, since, fixed, source, functions=()):
+        self.id = name
+        self.what = what
+        self.since = since
+        self.fixed = fixed
+        self.source = source
+        self.functions = functions
+
+    def as_dict(self):
+        """The advisory as a module returns it."""
+        return {"id": self.id, "what": self.what, "since": text(self.since), "fixed_in": text(self.fixed), "source": self.source}
+
+
+ADVISORIES = (
+    Advisory(
+        "CVE-2024-45041", "the cert-controller's token reads every Secret and changes any webhook", (0, 0, 0), (0, 10, 2), _GHSA + "GHSA-qwgc-rr35-h4x9"
+    ),
+    Advisory(
+        "CVE-2025-55196", "a PushSecret's selector reads Secrets and stores of other namespaces", (0, 15, 0), (0, 19, 2), _GHSA + "GHSA-fcxq-v2r3-cc8h"
+    ),
+    Advisory(
+        "CVE-2026-22822",
+        "the template function getSecretKey reads any Secret of the cluster",
+        (0, 20, 2),
+        (1, 2, 0),
+        _GHSA + "GHSA-77v3-r3jw-j2v2",
+        ("getSecretKey",),
+    ),
+    Advisory("CVE-2026-26287", "a Webhook generator sends out Secrets that are not marked for it", (0, 10, 0), (1, 3, 2), _GHSA + "GHSA-q7hv-xx6h-q2x8"),
+    Advisory("#5884", "errors in status and events quote parts of a Secret's value", (0, 0, 0), (1, 3, 2), _PULL + "5884"),
+    Advisory(
+        "CVE-2026-34984",
+        "the template function getHostByName sends values out in DNS queries",
+        (0, 0, 0),
+        (2, 3, 0),
+        _GHSA + "GHSA-r2pg-r6h7-crf3",
+        ("getHostByName",),
+    ),
+    Advisory("CVE-2026-42875", "a SecretStore's caProvider uses a ConfigMap of another namespace", (0, 0, 0), (2, 4, 0), _GHSA + "GHSA-wv26-88m5-6h59"),
+    Advisory("CVE-2026-42876", "an ExternalSecret's template makes a ServiceAccount token", (0, 0, 0), (2, 4, 1), _GHSA + "GHSA-fq7h-9x26-6j22"),
+    Advisory("#6735", "templateFrom.target writes privileged fields of a Secret (also #6730)", (1, 0, 0), (2, 9, 0), _PULL + "6735"),
+)
+
+#: All template functions by which an advisory is used.
+FUNCTIONS = tuple(sorted({function for advisory in ADVISORIES for function in advisory.functions}))
+
+
+def parse(release):
+    """A release such as 'v0.20.4' as (major, minor, patch); None for anything that upstream doesn't publish."""
+    found = _RELEASE.match(release or "")
+    return tuple(int(number) for number in found.groups()[:3]) if found else None
+
+
+def text(release):
+    """(major, minor, patch) as text."""
+    return ".".join(str(number) for number in release)
+
+
+def known(release):
+    """The advisories that a release (major, minor, patch) is open to."""
+    return [advisory for advisory in ADVISORIES if advisory.since <= release < advisory.fixed]
+
+
+def safe(release):
+    """The lowest release without any of the advisories that ``release`` is open to, as text."""
+    return text(max(advisory.fixed for advisory in known(release)))
+
+
+def release_of_image(image):
+    """(release, None) of a container image by its tag, or (None, why it is unknown)."""
+    if not image:
+        return None, "no image of ESO's controller is known"
+    name, _at, digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    release = parse(tag)
+    if release:
+        return release, None
+    if tag:
+        return None, "the tag '%s' of the image '%s' is not a release of upstream" % (tag, image)
+    return None, "the image '%s' is named by %s, which says no release" % (image, "a digest" if digest else "no tag")

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The External Secrets Operator itself: which release runs, which one a chart installs, what hardening it breaks.
+
+Reading takes a client; all else is pure.
+"""
+
+from __future__ import annotations
+
+import os
+
+from . import advisories
+from .desired import ESO_GROUP
+from .kube import ApiError, KubeError
+from .plan import DEPLOYMENTS, RBAC, is_owned, resource_of
+
+#: The chart that first has rbac.serviceAccountTokenCreate.
+LIMITED_TOKENS_SINCE = (2, 5, 0)
+
+#: The label by which ESO's chart marks its controller.
+_CONTROLLER = "app.kubernetes.io/name=external-secrets"
+
+
+class Release:
+    """A release of ESO. ``number`` is (major, minor, patch), or None with ``problem`` saying why it isn't known."""
+
+    __slots__ = ("image", "number", "problem")
+
+    def __init__(self, number, problem=None, image=None):
+        self.number = number
+        self.problem = problem
+        self.image = image
+
+    @property
+    def text(self):
+        """'2.9.0', or None."""
+        return advisories.text(self.number) if self.number else None
+
+    @property
+    def advisories(self):
+        """The :class:`Advisory` objects that apply; none when the release is unknown."""
+        return advisories.known(self.number) if self.number else []
+
+    def may_be_open_to(self, advisory):
+        """Whether an advisory applies, or can't be ruled out."""
+        return self.number is None or advisory in self.advisories
+
+
+def controller(client, namespace, name=None):
+    """The live Deployment of ESO's controller, or None.
+
+    :arg name: the Deployment's name; without it, it is found by the chart's label.
+    """
+    if name:
+        return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")
+    found, _version = client.list(DEPLOYMENTS, namespace=namespace, selector=_CONTROLLER, what="cannot look at ESO's controller")
+    return found[0] if found else None
+
+
+def running(deployment):
+    """The :class:`Release` of a live Deployment of the controller (None: absent)."""
+    if deployment is None:
+        return Release(None, "no controller of ESO was found")
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    image = next((one for one in containers if one["name"] == "external-secrets"), containers[0]).get("image")
+    number, problem = advisories.release_of_image(image)
+    return Release(number, problem, image)
+
+
+def running_or_unknown(client, namespace):
+    """The running :class:`Release`; unknown where the Deployment may not be read."""
+    try:
+        return running(controller(client, namespace))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return Release(None, "the permission to list deployments.apps in namespace '%s' is missing" % namespace)
+
+
+def of_chart(chart, version, values):
+    """The :class:`Release` that a chart installs.
+
+    :arg chart: what helm takes: a name, a URL, the path of a folder or archive.
+    :arg version: the chart's version; upstream gives chart and controller the same.
+    :arg values: the chart's values; a tag among them counts.
+    :raises KubeError: when the chart is a path that can't be read.
+    """
+    image = values.get("image") if isinstance(values.get("image"), dict) else {}
+    given = str(image.get("tag") or "")
+    if not given:
+        given = _app_version(chart) if chart.startswith((".", "/")) else str(version or "")
+        if not given:
+            return Release(None, "no version of the chart '%s' is given" % chart)
+    number, problem = advisories.release_of_image("%s:%s" % (image.get("repository") or "external-secrets", given))
+    return Release(number, problem)
+
+
+def _app_version(path):
+    import tarfile
+
+    import yaml
+
+    try:
+        if os.path.isdir(path):
+            with open(os.path.join(path, "Chart.yaml"), "rb") as handle:
+                text = handle.read()
+        else:
+            with tarfile.open(path) as archive:
+                found = archive.extractfile("external-secrets/Chart.yaml")
+                text = found.read() if found else b""
+        chart = yaml.safe_load(text)
+    except OSError as error:
+        raise KubeError("cannot read the chart '%s': %s." % (path, error.strerror or error)) from None
+    except (KeyError, EOFError, tarfile.TarError, yaml.YAMLError):
+        chart = None
+    if not isinstance(chart, dict):
+        raise KubeError("'%s' is not a chart of the External Secrets Operator: it has no readable Chart.yaml." % path)
+    return str(chart.get("appVersion") or "")
+
+
+def pushes(deployment):
+    """Whether the live controller processes PushSecrets."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    return not any("--enable-push-secret-reconciler=false" in (one.get("args") or []) for one in containers)
+
+
+def may_create_any_token(client, deployment):
+    """Whether the chart lets the live controller ask for the token of any ServiceAccount."""
+    role = client.get(resource_of(RBAC, "ClusterRole").path(deployment["metadata"]["name"] + "-controller"))
+    return any("serviceaccounts/token" in (rule.get("resources") or []) for rule in (role or {}).get("rules") or [])
+
+
+def dependents(client, version):
+    """The live objects that ESO serves less, or not at all, once it is hardened.
+
+    :arg version: the API version of ESO's stores.
+    :returns: (push secrets, stores of others that need a ServiceAccount's token), each as texts, sorted.
+    """
+    api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
+    kinds = [(alpha, "PushSecret"), (alpha, "ClusterPushSecret"), (api, "SecretStore"), (api, "ClusterSecretStore")]
+    lists = client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds)
+    pushing = [_label(kind, item) for (_api, kind), found in zip(kinds[:2], lists) for item in found]
+    stores = [_label(kind, item) for (_api, kind), found in zip(kinds[2:], lists[2:]) for item in found if not is_owned(item) and _needs_token(item["spec"])]
+    return sorted(pushing), sorted(stores)
+
+
+def _label(kind, item):
+    meta = item["metadata"]
+    return "%s %s" % (kind, "/".join(filter(None, (meta.get("namespace"), meta["name"]))))
+
+
+def _needs_token(value):
+    if isinstance(value, dict):
+        return any((key in ("serviceAccountRef", "serviceAccount") and isinstance(item, dict)) or _needs_token(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_needs_token, value))

@@ -1,0 +1,374 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Find what the rule 'nobody creates a Secret by hand' is broken by. Pure.
+
+:func:`find` judges what :class:`Inventory` holds; reading it is the module's work.
+"""
+
+from __future__ import annotations
+
+from . import advisories, guard, permissions, state, stores
+from .catalog import LABEL_PREFIX, LABEL_VALUE
+from .desired import ESO_GROUP, FINALIZER_PREFIX
+from .plan import is_owned, orphaned_finalizers
+
+ERROR, WARNING = "error", "warning"
+
+_READ = ("get", "list", "watch")
+_WRITE = ("create", "update", "patch")
+
+#: How namespaces are written, each by a permission of its own.
+_NAMESPACES = ("namespaces", "namespaces/status", "namespaces/finalize")
+
+
+class Inventory:
+    """All live objects that an audit looks at, each attribute a list, ``snapshot`` as in state.
+
+    ``secrets`` are the metadata of all Secrets, ``names`` those of the catalog's targets among them;
+    ``release`` is the running eso.Release.
+    """
+
+    __slots__ = (
+        "bindings",
+        "cluster_bindings",
+        "cluster_push_secrets",
+        "cluster_roles",
+        "crds",
+        "distributed",
+        "policy_bindings",
+        "push_secrets",
+        "release",
+        "roles",
+        "secrets",
+        "snapshot",
+        "stores",
+        "tenant_stores",
+    )
+
+    def __init__(self, **lists):
+        for name in self.__slots__:
+            setattr(self, name, lists[name])
+
+
+class Scope:
+    """What the audit is about.
+
+    :arg layout: the stores.Layout of the central store; :arg trusted: the permissions.Trusted.
+    """
+
+    def __init__(self, entries, layout, eso_namespace, trusted):
+        self.entries = entries
+        self.layout = layout
+        self.eso_namespace = eso_namespace
+        self.trusted = trusted
+
+
+class Finding:
+    """One thing that is not as it should be, and what to do."""
+
+    __slots__ = ("check", "fix", "message", "name", "namespace", "severity")
+
+    def __init__(self, severity, check, namespace, name, message, fix):
+        self.severity = severity
+        self.check = check
+        self.namespace = namespace
+        self.name = name
+        self.message = message
+        self.fix = fix
+
+    def as_dict(self):
+        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+
+
+def find(scope, inventory):
+    """All rows, and all findings: errors first, then by check, namespace and name."""
+    entries, namespace = scope.entries, scope.layout.namespace
+    rows = state.judge(entries, inventory.snapshot)
+    enforced = guard.enforced(inventory.policy_bindings)
+    found = []
+    found.extend(_sources(entries, inventory.snapshot))
+    found.extend(_rows(rows, inventory))
+    found.extend(_hand_made(entries, inventory, namespace))
+    found.extend(_labels(entries, inventory.snapshot.namespaces))
+    found.extend(_finalizers(inventory))
+    found.extend(_distributed(scope, inventory))
+    found.extend(_tenants(inventory, scope.layout))
+    found.extend(_stores(scope, inventory.stores))
+    found.extend(_permissions(scope, inventory, enforced))
+    found.extend(_versions(inventory.crds))
+    found.extend(_vulnerabilities(scope, inventory.release))
+    return rows, sorted(found, key=lambda one: (one.severity != ERROR, one.check, one.namespace or "", one.name or ""))
+
+
+def _sources(entries, snapshot):
+    seen = set()
+    for entry in entries:
+        _data, problem = state.expected_data(entry, snapshot.sources)
+        if problem and problem not in seen:
+            seen.add(problem)
+            yield Finding(ERROR, "missing-source", None, entry.name, problem, "Add it to the values and run platform.cluster_secrets.rotate")
+
+
+def _rows(rows, inventory):
+    unowned = {state.key_of(item) for item in inventory.secrets if not _of_eso(item)}
+    fixes = {
+        state.STALE: "Run platform.cluster_secrets.rotate",
+        state.FAILING: "Read what ESO says, then run platform.cluster_secrets.rotate",
+        state.MISSING: "Look at ESO's log",
+        state.UNLABELLED: "Run platform.cluster_secrets.bootstrap, or take the namespace out of the catalog",
+        state.ABSENT_NAMESPACE: "Create the namespace, or take it out of the catalog",
+    }
+    for row in rows:
+        if row.status == state.SYNCED:
+            continue
+        if row.status in (state.MISSING, state.FAILING, state.STALE) and row.key in unowned:
+            message = "a Secret made by hand has the name of a target, so ESO can't write it"
+            yield Finding(ERROR, "shadowed-target", row.namespace, row.entry.target, message, "Delete the Secret; ESO then makes it")
+            continue
+        severity = WARNING if row.status in (state.UNLABELLED, state.ABSENT_NAMESPACE) else ERROR
+        yield Finding(severity, row.status.replace(" ", "-"), row.namespace, row.entry.target, row.message, fixes[row.status])
+
+
+def _of_eso(secret):
+    return any(owner.get("kind") == "ExternalSecret" for owner in secret["metadata"].get("ownerReferences") or [])
+
+
+def _hand_made(entries, inventory, store_namespace):
+    called_for = {(namespace, entry.target) for entry in entries for namespace in state.labelled(inventory.snapshot.namespaces, entry)}
+    names = {entry.target: entry for entry in entries}
+    for item in inventory.secrets:
+        namespace, name = state.key_of(item)
+        if name not in names or namespace == store_namespace or (namespace, name) in called_for:
+            continue
+        if (namespace, name) in inventory.snapshot.secrets:
+            continue
+        message = "a Secret with the name of a target, in a namespace without the label %s" % names[name].label
+        yield Finding(WARNING, "hand-made-copy", namespace, name, message, "Delete it, and onboard the namespace if it needs the Secret")
+
+
+def _labels(entries, namespaces):
+    known = {entry.label for entry in entries}
+    for item in namespaces.values():
+        for label, value in sorted((item["metadata"].get("labels") or {}).items()):
+            if not label.startswith(LABEL_PREFIX):
+                continue
+            name = item["metadata"]["name"]
+            if label not in known:
+                yield Finding(WARNING, "label-without-entry", name, label, "no enabled catalog entry has this label", "Remove the label, or add the entry")
+            elif value != LABEL_VALUE:
+                message = "the label's value is '%s', so nothing is distributed" % value
+                yield Finding(WARNING, "label-value", name, label, message, "Set it to '%s'" % LABEL_VALUE)
+
+
+def _finalizers(inventory):
+    for item in inventory.snapshot.namespaces.values():
+        labels = item["metadata"].get("labels") or {}
+        selecting = {one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)}
+        for name in orphaned_finalizers(item, selecting):
+            message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX):]
+            fix = "Run platform.cluster_secrets.namespace_labels with state=absent for it"
+            yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
+
+
+def _selects(distributed, namespace, labels):
+    spec = distributed.get("spec") or {}
+    selectors = [one for one in [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])] if one]
+    return namespace in (spec.get("namespaces") or []) or any(_matches(selector, labels) for selector in selectors)
+
+
+def _matches(selector, labels):
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    for one in selector.get("matchExpressions") or []:
+        key, values = one["key"], one.get("values") or []
+        holds = {
+            "In": key in labels and labels[key] in values,
+            "NotIn": key not in labels or labels[key] not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }
+        if not holds[one["operator"]]:
+            return False
+    return True
+
+
+def _distributed(scope, inventory):
+    known = {entry.name for entry in scope.entries}
+    live = {item["metadata"]["name"]: item for item in inventory.distributed}
+    central = _central_stores(inventory.stores, scope.layout)
+    for entry in scope.entries:
+        if entry.name not in live:
+            message = "there is no ClusterExternalSecret for the entry"
+            yield Finding(ERROR, "not-distributed", None, entry.name, message, "Run platform.cluster_secrets.bootstrap")
+    for name, item in live.items():
+        if is_owned(item) and name not in known:
+            fix = "Run bootstrap with cluster_secrets_distribution_prune"
+            yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
+        elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):
+            fix = "Add it to the catalog, or delete it"
+            yield Finding(ERROR, "foreign-entry", None, name, "a ClusterExternalSecret that is not the catalog's reads the central store", fix)
+
+
+def _store_refs(spec):
+    direct = [spec["secretStoreRef"]] if spec.get("secretStoreRef") else []
+    nested = [one.get("sourceRef", {}).get("storeRef") for one in (spec.get("data") or []) + (spec.get("dataFrom") or []) if one.get("sourceRef")]
+    return direct + [one for one in nested if one]
+
+
+def _mentions(value, name):
+    """Whether a live object's field, however deep, holds ``name``."""
+    if isinstance(value, dict):
+        return any(_mentions(item, name) for item in value.values())
+    if isinstance(value, list):
+        return any(_mentions(item, name) for item in value)
+    return value == name
+
+
+def _central_stores(live, layout):
+    """The names of all ClusterSecretStores that may open the central namespace."""
+    return {layout.store} | {item["metadata"]["name"] for item in live if _mentions(item.get("spec"), layout.namespace)}
+
+
+def _reads(spec, central):
+    return any(ref.get("name") in central and ref.get("kind") == "ClusterSecretStore" for ref in _store_refs(spec))
+
+
+def _tenants(inventory, layout):
+    fix = "Delete it, enforce the guard, and onboard the namespace if it needs the Secret"
+    central = _central_stores(inventory.stores, layout)
+
+    def writes(spec):
+        refs = spec.get("secretStoreRefs") or []
+        aimed = any(ref.get("kind") == "ClusterSecretStore" and (ref.get("name") in central or ref.get("labelSelector")) for ref in refs)
+        # A push may name the namespace itself, whatever the store's own is.
+        return aimed or any(_mentions(one.get("metadata"), layout.namespace) for one in (spec.get("data") or []) + (spec.get("dataTo") or []))
+
+    for item in inventory.snapshot.externals.values():
+        owners = item["metadata"].get("ownerReferences") or []
+        if not any(owner.get("kind") == "ClusterExternalSecret" for owner in owners) and _reads(item.get("spec") or {}, central):
+            namespace, name = state.key_of(item)
+            yield Finding(ERROR, "tenant-reads-store", namespace, name, "an ExternalSecret of its own reads the central store", fix)
+    for item in inventory.push_secrets:
+        if writes(item.get("spec") or {}):
+            namespace, name = state.key_of(item)
+            yield Finding(ERROR, "tenant-writes-store", namespace, name, "a PushSecret may write the central store", fix)
+    for item in inventory.cluster_push_secrets:
+        if writes((item.get("spec") or {}).get("pushSecretSpec") or {}):
+            yield Finding(ERROR, "tenant-writes-store", None, item["metadata"]["name"], "a ClusterPushSecret may write the central store", fix)
+    for item in inventory.tenant_stores:
+        if _mentions(item.get("spec"), layout.namespace):
+            namespace, name = state.key_of(item)
+            yield Finding(ERROR, "tenant-opens-store", namespace, name, "a SecretStore of its own opens the central namespace", fix)
+
+
+def _stores(scope, live):
+    layout = scope.layout
+    by_name = {item["metadata"]["name"]: item for item in live}
+    wanted = {layout.store} | {layout.store_of(entry.name) for entry in scope.entries}
+    bootstrap = "Run platform.cluster_secrets.bootstrap"
+    for name in sorted(wanted):
+        if name not in by_name:
+            yield Finding(ERROR, "store-missing", None, name, "there is no ClusterSecretStore", bootstrap)
+        elif not (by_name[name].get("spec") or {}).get("conditions"):
+            yield Finding(ERROR, "store-open", None, name, "every namespace may read it, labelled or not", bootstrap)
+    for name, said in state.not_ready(live, wanted.intersection(by_name)):
+        yield Finding(ERROR, "store-not-ready", None, name, said or "ESO has not looked at it", "Look at ESO's log")
+    for name, item in sorted(by_name.items()):
+        if name in wanted or not _mentions(item.get("spec"), layout.namespace):
+            continue
+        if stores.entry_of(item, layout):
+            yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", bootstrap + " with cluster_secrets_distribution_prune")
+        else:
+            yield Finding(ERROR, "second-store", None, name, "a ClusterSecretStore that is not the collection's opens the central namespace", "Delete it")
+
+
+def _permissions(scope, inventory, enforced):
+    layout = scope.layout
+    everything = permissions.grants(inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles)
+    yield from _readers(scope, everything)
+    fix = "Remove the permission, or bind it to what the subject needs"
+    untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
+    for one in untrusted:
+        central = one.namespace == layout.namespace
+        if one.allows("", "secrets", _READ)[0]:
+            if central:
+                yield Finding(ERROR, "wide-permission", one.namespace, one.who, "reads master Secrets by %s" % one.binding, fix)
+            elif one.namespace is None:
+                yield Finding(WARNING, "wide-permission", None, one.who, "reads all Secrets by %s" % one.binding, fix)
+        if (central or one.namespace is None) and one.allows("", "serviceaccounts/token", ("create",))[0]:
+            message = "may act as the ServiceAccounts that read the central store, by %s" % one.binding
+            yield Finding(ERROR if central else WARNING, "may-request-token", one.namespace, one.who, message, fix)
+    yield from _ways_around(scope, inventory, untrusted, enforced)
+
+
+def _is_reader(grant, layout):
+    subject = grant.subject
+    own = subject["name"] == stores.READER or subject["name"].startswith(stores.READER + "-")
+    return subject["kind"] == "ServiceAccount" and subject.get("namespace") == layout.namespace and own
+
+
+def _readers(scope, everything):
+    """The stores' own ServiceAccounts, each of which may read its entries' sources only."""
+    layout = scope.layout
+    sources = {stores.reader_name(): {entry.source for entry in scope.entries}}
+    sources.update({stores.reader_name(entry.name): {entry.source} for entry in scope.entries})
+    for one in everything:
+        if not _is_reader(one, layout):
+            continue
+        reads, names = one.allows("", "secrets", _READ)
+        expected = sources.get(one.subject["name"], set()) | {stores.NO_SECRET}
+        if reads and (one.namespace != layout.namespace or names is None or names - expected):
+            message = "the store may read more than its entries' sources, by %s" % one.binding
+            yield Finding(ERROR, "wide-permission", one.namespace, one.who, message, "Run platform.cluster_secrets.bootstrap")
+
+
+def _ways_around(scope, inventory, untrusted, enforced):
+    """What permissions allow to those whom only the guard would stop."""
+    labels = {entry.label for entry in scope.entries}
+    carrying = {name for name, item in inventory.snapshot.namespaces.items() if labels.intersection(item["metadata"].get("labels") or {})}
+    enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'"
+    isolate = enforce + ", or cluster_secrets_isolation to 'entry'"
+    for one in untrusted:
+        everywhere = one.namespace is None
+        if guard.CLUSTER_OBJECTS not in enforced and everywhere:
+            kinds = [kind for kind in ("clusterexternalsecrets", "clustersecretstores") if one.allows(ESO_GROUP, kind, _WRITE)[0]]
+            if kinds:
+                message = "may read every source, because it may write %s by %s" % (" and ".join(kinds), one.binding)
+                yield Finding(ERROR, "reads-every-source", None, one.who, message, enforce)
+                continue
+        shared = scope.layout.isolation == stores.SHARED and guard.STORE_USE not in enforced
+        if shared and carrying and (everywhere or one.namespace in carrying) and one.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]:
+            place = "in labelled namespaces" if everywhere else "in this labelled namespace"
+            message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, one.binding)
+            yield Finding(ERROR, "reads-every-source", one.namespace, one.who, message, isolate)
+        if guard.LABELS not in enforced and any(one.allows("", kind, ("update", "patch"))[0] for kind in _NAMESPACES):
+            message = "may give %s any label, and so any target, by %s" % ("every namespace" if everywhere else "the namespace", one.binding)
+            yield Finding(ERROR, "may-label", one.namespace, one.who, message, enforce)
+
+
+def _vulnerabilities(scope, release):
+    if release.number is None:
+        message = "the release of ESO is unknown (%s), so its vulnerabilities are too" % release.problem
+        yield Finding(WARNING, "eso-release-unknown", scope.eso_namespace, "external-secrets", message, "Use an image with a release of upstream as its tag")
+    for advisory in release.advisories:
+        message = "ESO %s: %s (%s)" % (release.text, advisory.what, advisory.source)
+        fix = "Upgrade to %s or newer" % advisories.text(advisory.fixed)
+        yield Finding(ERROR, "vulnerable-eso", scope.eso_namespace, advisory.id, message, fix)
+
+
+def _versions(crds):
+    for item in crds:
+        served = {version["name"] for version in item["spec"]["versions"] if version["served"]}
+        stored = set((item.get("status") or {}).get("storedVersions") or [])
+        for version in sorted(stored - served):
+            message = "objects may be stored as %s, which is no longer served" % version
+            fix = "Rewrite the objects, then take the version out of status.storedVersions"
+            yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)
+
+
+def table(findings):
+    """The findings as lines of aligned text."""
+    lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
+    lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]

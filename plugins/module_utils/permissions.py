@@ -1,0 +1,95 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who may do what, from the live Roles and their bindings. Pure.
+
+Aggregated ClusterRoles need no care of their own: Kubernetes writes what they add up to into their rules.
+"""
+
+from __future__ import annotations
+
+#: Kubernetes' own users and groups, which are never reported.
+_SYSTEM = (
+    "system:masters",
+    "system:kube-controller-manager",
+    "system:kube-scheduler",
+    "system:apiserver",
+    "system:nodes",
+    "system:serviceaccounts:kube-system",
+    "kubeadm:cluster-admins",
+)
+
+
+class Grant:
+    """The rules that a binding gives to one subject.
+
+    ``namespace`` is where they hold, None for everywhere; ``binding`` is the binding's kind and name.
+    """
+
+    __slots__ = ("binding", "namespace", "rules", "subject")
+
+    def __init__(self, subject, namespace, binding, rules):
+        self.subject = subject
+        self.namespace = namespace
+        self.binding = binding
+        self.rules = rules
+
+    @property
+    def who(self):
+        """The subject as text, such as 'ServiceAccount team/deployer'."""
+        if self.subject["kind"] == "ServiceAccount":
+            return "ServiceAccount %s/%s" % (self.subject.get("namespace"), self.subject["name"])
+        return "%s %s" % (self.subject["kind"], self.subject["name"])
+
+    def allows(self, group, resource, verbs):
+        """Whether the rules allow one of ``verbs``, and for which names (None: all)."""
+        names = set()
+        for rule in self.rules:
+            if not (_covers(rule.get("apiGroups"), (group,)) and _covers(rule.get("verbs"), verbs)):
+                continue
+            wanted = (resource, "*/" + resource.partition("/")[2]) if "/" in resource else (resource,)
+            if not _covers(rule.get("resources"), wanted):
+                continue
+            if not rule.get("resourceNames"):
+                return True, None
+            names.update(rule["resourceNames"])
+        return bool(names), names
+
+
+class Trusted:
+    """Whose permissions are expected: Kubernetes' own, ESO's and the platform's.
+
+    :arg users: user names; a ServiceAccount's is 'system:serviceaccount:NAMESPACE:NAME'.
+    :arg namespaces: those whose ServiceAccounts are all trusted.
+    """
+
+    def __init__(self, users, groups, namespaces):
+        self._users = set(users)
+        self._groups = set(groups)
+        self._namespaces = set(namespaces)
+
+    def covers(self, subject):
+        """Whether a binding's subject is trusted."""
+        if subject["kind"] == "ServiceAccount":
+            user = "system:serviceaccount:%s:%s" % (subject.get("namespace"), subject["name"])
+            return user in self._users or subject.get("namespace") in self._namespaces
+        return subject["name"] in _SYSTEM or subject["name"] in (self._groups if subject["kind"] == "Group" else self._users)
+
+
+def _covers(listed, wanted):
+    return any(one == "*" or one in wanted for one in listed or [])
+
+
+def grants(bindings, cluster_bindings, roles, cluster_roles):
+    """All :class:`Grant` objects of live RoleBindings and ClusterRoleBindings; a binding of an absent role gives nothing."""
+    wide = {item["metadata"]["name"]: item.get("rules") for item in cluster_roles}
+    narrow = {(item["metadata"]["namespace"], item["metadata"]["name"]): item.get("rules") for item in roles}
+    found = []
+    for kind, listed in (("RoleBinding", bindings), ("ClusterRoleBinding", cluster_bindings)):
+        for binding in listed:
+            namespace = binding["metadata"].get("namespace")
+            ref = binding["roleRef"]
+            rules = narrow.get((namespace, ref["name"])) if ref["kind"] == "Role" else wide.get(ref["name"])
+            for subject in binding.get("subjects") or []:
+                whole = {"namespace": namespace, **subject} if subject["kind"] == "ServiceAccount" else subject
+                found.append(Grant(whole, namespace, "%s '%s'" % (kind, binding["metadata"]["name"]), rules or []))
+    return found

@@ -1,0 +1,197 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ClusterSecretStores over the central namespace, and who may read what through them. Pure.
+
+With the isolation ``shared`` one store serves all entries: whoever may create an ExternalSecret in a
+namespace that the store admits reads every source. With ``entry`` each entry has a store of its own,
+whose ServiceAccount may get that entry's source only and which admits that entry's label only.
+
+A running cluster goes from one isolation to the other in two steps: :func:`prepared` has what both
+need, and once ESO has moved every ExternalSecret, :func:`final` has what is left.
+"""
+
+from __future__ import annotations
+
+from .catalog import LABEL_VALUE
+from .desired import ESO_GROUP, metadata
+from .plan import RBAC, is_owned
+
+SHARED, ENTRY = "shared", "entry"
+ISOLATIONS = (SHARED, ENTRY)
+
+#: The ServiceAccount, Role and RoleBinding by which the shared store reads.
+READER = "central-secret-store-reader"
+
+#: The Role and RoleBinding by which ESO may ask for the readers' tokens.
+TOKEN_ROLE = "central-secret-store-token-request"
+
+#: On all objects of an entry's own store: the entry's name. A label's value would be too short for it.
+ENTRY_ANNOTATION = "cluster-secrets/entry"
+
+#: No Secret can have this name. ESO calls a store ready only when its reader may get some Secret.
+NO_SECRET = "-"
+
+#: No namespace matches: each carries this label.
+_NOWHERE = {"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}}
+
+
+class Layout:
+    """Where the stores are and how they reach the API: what all functions here need.
+
+    :arg eso: (namespace, name) of ESO's ServiceAccount.
+    """
+
+    def __init__(self, isolation, store, namespace, server_url=None, eso=(None, None), api_version=None):
+        self.isolation = isolation
+        self.store = store
+        self.namespace = namespace
+        self.server_url = server_url
+        self.eso = eso
+        self.api_version = api_version
+
+    def store_of(self, entry_name):
+        """The name of the store that an entry's ClusterExternalSecret reads through."""
+        return self.store if self.isolation == SHARED else self.own_store(entry_name)
+
+    def own_store(self, entry_name):
+        """The name of an entry's own store."""
+        return "%s-%s" % (self.store, entry_name)
+
+
+def reader_name(entry_name=None):
+    """The name of the ServiceAccount of the shared store, or of an entry's own."""
+    return READER if entry_name is None else "%s-%s" % (READER, entry_name)
+
+
+def conditions(labels):
+    """A store's conditions that admit namespaces with one of ``labels``; without any, none is admitted.
+
+    ESO takes an empty list of conditions for 'any namespace'.
+    """
+    return [{"namespaceSelector": {"matchLabels": {label: LABEL_VALUE}}} for label in sorted(set(labels))] or [_NOWHERE]
+
+
+def desired(layout, entries, kept=(), also=()):
+    """The objects for ``entries``, as manifests: what may be read first, then the stores.
+
+    :arg kept: with isolation by entry, the names of the entries that the shared store still serves.
+    :arg also: the names of more entries whose own stores are still there and need their permissions.
+    """
+    shared = entries if layout.isolation == SHARED else [entry for entry in entries if entry.name in kept]
+    own = entries if layout.isolation == ENTRY else []
+    readers = [reader_name()] + [reader_name(name) for name in sorted({entry.name for entry in own}.union(also))]
+    permissions, stores = _reader(layout, None, shared), [_store(layout, None, shared)]
+    for entry in own:
+        permissions += _reader(layout, entry.name, [entry])
+        stores.append(_store(layout, entry.name, [entry]))
+    # ESO asks by this review, when it validates a store, whether it may read there.
+    review = {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
+    token = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": readers, "verbs": ["create"]}
+    subjects = [_service_account(name, layout.namespace) for name in readers]
+    permissions += [
+        {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": metadata(READER), "rules": [review]},
+        _binding("ClusterRoleBinding", metadata(READER), "ClusterRole", subjects),
+        {"apiVersion": RBAC, "kind": "Role", "metadata": metadata(TOKEN_ROLE, layout.namespace), "rules": [token]},
+        _binding("RoleBinding", metadata(TOKEN_ROLE, layout.namespace), "Role", [_service_account(layout.eso[1], layout.eso[0])]),
+    ]
+    return permissions + stores
+
+
+def _metadata(entry_name, name, namespace=None):
+    return metadata(name, namespace, annotations=None if entry_name is None else {ENTRY_ANNOTATION: entry_name})
+
+
+def _service_account(name, namespace):
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def _binding(kind, meta, role_kind, subjects):
+    ref = {"apiGroup": RBAC.partition("/")[0], "kind": role_kind, "name": meta["name"]}
+    return {"apiVersion": RBAC, "kind": kind, "metadata": meta, "roleRef": ref, "subjects": subjects}
+
+
+def _reader(layout, entry_name, entries):
+    name, namespace = reader_name(entry_name), layout.namespace
+    sources = sorted({entry.source for entry in entries}) or [NO_SECRET]
+    read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": sources, "verbs": ["get"]}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(entry_name, name, namespace)},
+        {"apiVersion": RBAC, "kind": "Role", "metadata": _metadata(entry_name, name, namespace), "rules": [read]},
+        _binding("RoleBinding", _metadata(entry_name, name, namespace), "Role", [_service_account(name, namespace)]),
+    ]
+
+
+def _store(layout, entry_name, entries):
+    namespace = layout.namespace
+    provider = {
+        "remoteNamespace": namespace,
+        "server": {
+            "url": layout.server_url,
+            "caProvider": {"type": "ConfigMap", "name": "kube-root-ca.crt", "key": "ca.crt", "namespace": namespace},
+        },
+        "auth": {"serviceAccount": {"name": reader_name(entry_name), "namespace": namespace}},
+    }
+    return {
+        "apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version),
+        "kind": "ClusterSecretStore",
+        "metadata": _metadata(entry_name, layout.store if entry_name is None else layout.own_store(entry_name)),
+        "spec": {"provider": {"kubernetes": provider}, "conditions": conditions(entry.label for entry in entries)},
+    }
+
+
+def is_store(manifest):
+    """Whether a manifest is a store, not a permission."""
+    return manifest["kind"] == "ClusterSecretStore"
+
+
+def entry_of(live, layout):
+    """The name of the entry whose own store a live object of ours belongs to, or None."""
+    meta = live["metadata"]
+    name = (meta.get("annotations") or {}).get(ENTRY_ANNOTATION)
+    if name is None or not is_owned(live) or meta["name"] not in (reader_name(name), layout.own_store(name)):
+        return None
+    return name
+
+
+def served(live, entries):
+    """The names of the entries that the live shared store (None: absent) admits now."""
+    if live is None:
+        return set()
+    selectors = [one.get("namespaceSelector") or {} for one in (live.get("spec") or {}).get("conditions") or []]
+    labels = [one.get("matchLabels") for one in selectors if not one.get("matchExpressions")]
+    return {entry.name for entry in entries if not selectors or {entry.label: LABEL_VALUE} in labels}
+
+
+def retired(layout, entries, own, prune):
+    """The names of the entries whose own stores are no longer called for.
+
+    :arg own: the names of the entries that have one.
+    :arg prune: whether those of entries that left the catalog count too.
+    """
+    enabled = {entry.name for entry in entries}
+    return {name for name in own if (layout.isolation == SHARED if name in enabled else prune)}
+
+
+def prepared(layout, entries, own, shared_store):
+    """:func:`desired`, and all that serves the ExternalSecrets which ESO has yet to move.
+
+    :arg own: the names of the entries that have a store of their own; :arg shared_store: live, or None.
+    """
+    return desired(layout, entries, served(shared_store, entries), own)
+
+
+def final(layout, entries, own, prune):
+    """:func:`desired`, and what entries need that left the catalog and are not pruned."""
+    return desired(layout, entries, (), set(own) - retired(layout, entries, own, prune))
+
+
+def unmoved(layout, entries, externals):
+    """(namespace, name) of the live ExternalSecrets of ``entries`` that read through another store than they should."""
+    stores = {entry.name: layout.store_of(entry.name) for entry in entries}
+    found = []
+    for item in externals:
+        owners = [owner["name"] for owner in item["metadata"].get("ownerReferences") or [] if owner.get("kind") == "ClusterExternalSecret"]
+        wanted = stores.get(owners[0]) if owners else None
+        if wanted and (item["spec"].get("secretStoreRef") or {}).get("name") != wanted:
+            found.append((item["metadata"]["namespace"], item["metadata"]["name"]))
+    return found

@@ -1,0 +1,159 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Module eso_release: refuse a release of ESO with a known vulnerability."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: eso_release
+short_description: Check a release of ESO for known vulnerabilities before it is used
+version_added: 1.0.0
+description:
+  - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known vulnerability.
+  - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
+  - A release that can't be told (an image named by its digest, or a tag that upstream doesn't publish) is warned about.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  chart:
+    description: The chart to be installed, as helm takes it. Without it, the running controller is checked.
+    type: str
+  chart_version:
+    description: The version of a chart that is not a path.
+    type: str
+  values:
+    description: The chart's values.
+    type: dict
+    default: {}
+  accept_vulnerable:
+    description: Whether to go on with a vulnerable release, with a warning.
+    type: bool
+    default: false
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.connection.reads
+"""
+
+EXAMPLES = r"""
+- name: Refuse a chart with a known vulnerability
+  platform.cluster_secrets.eso_release:
+    chart: external-secrets
+    chart_version: 2.9.0
+
+- name: Refuse to use a vulnerable ESO that is there already
+  platform.cluster_secrets.eso_release:
+"""
+
+RETURN = r"""
+version:
+  description: The release, or nothing when it is unknown.
+  returned: always
+  type: str
+  sample: 2.9.0
+advisories:
+  description: The known vulnerabilities of the release.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The number of the CVE, or of upstream's pull request when there is none.
+      type: str
+    what:
+      description: What it allows.
+      type: str
+    since:
+      description: The first release that has it.
+      type: str
+    fixed_in:
+      description: The first release that does not.
+      type: str
+    source:
+      description: Where it is described.
+      type: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: always
+  type: int
+"""
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
+
+OPTIONS = {
+    "chart": {"type": "str"},
+    "chart_version": {"type": "str"},
+    "values": {"type": "dict", "default": {}},
+    "accept_vulnerable": {"type": "bool", "default": False},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+}
+
+
+def work(context):
+    """Judge the release, and what its values would stop."""
+    params, client = context.params, context.client
+    chart, values = params["chart"], params["values"]
+    release = eso.of_chart(chart, params["chart_version"], values) if chart else eso.running_or_unknown(client, params["eso_namespace"])
+    result = {"changed": False, "version": release.text, "advisories": [one.as_dict() for one in release.advisories]}
+    problem = None
+    if release.number is None:
+        context.warn("the release of the External Secrets Operator is unknown (%s), so its vulnerabilities are too" % release.problem)
+    elif release.advisories:
+        problem = _vulnerable(release, "this chart installs" if chart else "the cluster runs")
+        if params["accept_vulnerable"]:
+            context.warn(problem)
+            problem = None
+    if chart and not problem:
+        problem = _stopped(client, params["eso_namespace"], release, values)
+    if problem:
+        result.update(failed=True, msg=problem)
+    return {**result, "api_requests": client.requests}
+
+
+def _vulnerable(release, where):
+    shown = "; ".join("%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories)
+    return (
+        "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer ('cluster_secrets_eso_chart_version'), "
+        "or set 'cluster_secrets_eso_accept_vulnerable: true'." % (where, release.text, shown, advisories.safe(release.number))
+    )
+
+
+def _stopped(client, namespace, release, values):
+    """What works now and would not after the chart's installation with ``values``, or None."""
+    deployment = eso.controller(client, namespace)
+    served = client.served_versions(ESO_GROUP)
+    version = next((one for one in ESO_VERSIONS if one in served), None)
+    if deployment is None or version is None:
+        return None
+    # What is switched off already stops nothing more, however much of it tenants make.
+    rbac = values.get("rbac") if isinstance(values.get("rbac"), dict) else {}
+    no_pushes = values.get("processPushSecret") is False and eso.pushes(deployment)
+    known = release.number is None or release.number >= eso.LIMITED_TOKENS_SINCE
+    no_tokens = known and rbac.get("serviceAccountTokenCreate") is False and eso.may_create_any_token(client, deployment)
+    if not no_pushes and not no_tokens:
+        return None
+    pushing, stores = eso.dependents(client, version)
+    if no_pushes and pushing:
+        return _stop("PushSecrets would no longer be processed", pushing, "cluster_secrets_eso_push_secrets")
+    if no_tokens and stores:
+        return _stop("ESO could no longer ask for the ServiceAccount tokens of these stores", stores, "cluster_secrets_eso_any_service_account")
+    return None
+
+
+def _stop(what, objects, variable):
+    more = " and %d more" % (len(objects) - 5) if len(objects) > 5 else ""
+    return "%s: %s%s. Set '%s: true', or delete what is not needed. Nothing was changed." % (what, ", ".join(objects[:5]), more, variable)
+
+
+def main():
+    """Run the module."""
+    run_module(work, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()
