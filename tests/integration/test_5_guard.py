@@ -1,273 +1,372 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The guard against a real tenant: each attack fails, each legitimate path still works."""
+"""Real tenants against the walls: each attack of the table on each setting, and what must still work."""
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 
 import pytest
-from support import CANARY, kube
+from attacks import ATTACKS, CENTRAL, ENTRY, ESO, ESO_API, GUARD, LABEL, LOOT, NONE, OPEN, OWNER, RBAC, RBAC_API, READER, STORE, TARGET, TENANTS
+from attacks import external, patch, post, steal, table
+from support import CANARY, ROOT, kube
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-ESO = "/apis/external-secrets.io/v1"
-STORE_REF = {"name": "central-secret-store", "kind": "ClusterSecretStore"}
-#: A tenant with more rights than most have: all Secrets and ESO objects, and its own namespaces' metadata.
-TENANT_RULES = [
-    {"apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["*"]},
-    {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "create", "update", "patch", "delete"]},
-    {"apiGroups": ["external-secrets.io"], "resources": ["*"], "verbs": ["*"]},
-    {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]},
-]
+POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+FAILURE = "validation.policy.admission.k8s.io/validation_failure"
+COUNT = 7  # policies
 
 
-def external_secret(name, **spec):
-    return {
-        "apiVersion": "external-secrets.io/v1",
-        "kind": "ExternalSecret",
-        "metadata": {"name": name},
-        "spec": {"refreshInterval": "1h", "target": {"name": name}, **spec},
-    }
+class Attacker:
+    """A tenant's client, its namespace and what it leaves there."""
 
+    def __init__(self, platform, tenant):
+        self.platform, self.tenant = platform, tenant
+        path = platform.plane.token_kubeconfig(tenant.name, tenant.name, platform.folder / f"{tenant.name}.kubeconfig")
+        self.client = kube.Client(kube.connection({"kubeconfig": str(path)}))
 
-def steal(name, ref=None):
-    """An ExternalSecret that copies github-pat out of the central store."""
-    return external_secret(name, secretStoreRef=ref or STORE_REF, data=[{"secretKey": "x", "remoteRef": {"key": "github-pat", "property": "token"}}])
+    def send(self, request, dry_run):
+        """One request as the tenant; the refusal's text, or None."""
+        method, path, body, kind = json.loads(
+            json.dumps(request).replace("{ns}", self.tenant.name).replace("{server}", f"https://127.0.0.1:{self.platform.plane.port}")
+        )
+        path, _mark, query = path.partition("?")
+        query = dict(pair.split("=", 1) for pair in query.replace("%3D", "=").split("&") if pair)
+        if dry_run:
+            query["dryRun"] = "All"
+        try:
+            self.client.request(method, path, query, body, kind)
+        except kube.ApiError as error:
+            return error.detail
+        return None
+
+    def refusal(self, requests, dry_run=True):
+        """What refuses the first of the requests that is refused, RBAC or the guard; None when all are taken."""
+        for request in requests:
+            text = self.send(request, dry_run)
+            if text is None:
+                continue
+            if "ValidatingAdmissionPolicy 'cluster-secrets-" in text:
+                return GUARD
+            assert "is forbidden: User" in text and " cannot " in text, text
+            return RBAC
+        return None
+
+    def loot(self):
+        """What becomes of the ExternalSecret: OPEN when it brings a source's value, else what stops it."""
+        namespace = self.tenant.name
+
+        def outcome():
+            secret = self.platform.secret(namespace, LOOT)
+            if secret and any(CANARY in base64.b64decode(value).decode(errors="replace") for value in (secret.get("data") or {}).values()):
+                return OPEN
+            events = self.platform.request("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
+            messages = " ".join(event.get("message") or "" for event in events if event["involvedObject"]["name"] == LOOT)
+            if "denied by spec.condition" in messages:
+                return STORE
+            if "forbidden" in messages or "cannot get resource" in messages or "not allowed to get" in messages or "is not ready" in messages:
+                return READER
+            return ESO if "not defined" in messages else None
+
+        return self.platform.eventually(outcome, 15, "an outcome")
+
+    def clean(self):
+        """Remove what attacks left, as the platform."""
+        name = self.tenant.name
+        for path in (f"{ESO_API}/clusterexternalsecrets/evil", f"{ESO_API}/clustersecretstores/evil"):
+            self.platform.delete(path)
+        for path in (f"{ESO_API}/namespaces/{name}/externalsecrets/{LOOT}", f"{ESO_API}/namespaces/{name}/secretstores/own"):
+            self.platform.delete(path)
+        self.platform.delete(f"/apis/generators.external-secrets.io/v1alpha1/namespaces/{name}/fakes/fake")
+        self.platform.delete(f"/api/v1/namespaces/{name}/configmaps/template")
+        self.platform.eventually(lambda: not self.platform.get(f"{ESO_API}/namespaces/{name}/externalsecrets/{LOOT}"), what="the end of the loot")
+        self.platform.delete(f"/api/v1/namespaces/{name}/secrets/{LOOT}")
+        self.platform.request("DELETE", f"/api/v1/namespaces/{name}/events")
 
 
 @pytest.fixture(scope="module")
-def tenant(bootstrapped):
-    """A client that acts as the tenant's ServiceAccount, with namespaces 'tenant' and 'n8n' to play in."""
+def attackers(bootstrapped):
+    """The tenants, each in its namespace, on a cluster without the guard."""
     platform = bootstrapped
-    base = {"metadata": {"name": "tenant"}}
-    platform.request("POST", "/api/v1/namespaces", base)
-    platform.request("POST", "/api/v1/namespaces/tenant/serviceaccounts", base)
-    platform.request("POST", f"{RBAC}/clusterroles", {**base, "rules": TENANT_RULES})
-    binding = {
-        **base,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tenant"},
-        "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": "tenant"}],
-    }
-    platform.request("POST", f"{RBAC}/clusterrolebindings", binding)
-    path = platform.plane.token_kubeconfig("tenant", "tenant", platform.folder / "tenant.kubeconfig")
-    yield kube.Client(kube.connection({"kubeconfig": str(path)}))
-    platform.module("admission_policies", state="absent")
-    platform.delete(f"{RBAC}/clusterrolebindings/tenant")
-    platform.delete(f"{RBAC}/clusterroles/tenant")
-    platform.delete("/api/v1/namespaces/tenant")
+    if not platform.plane:
+        pytest.skip("needs the embedded control plane")
+    platform.module("admission_policies", catalog=[], state="absent")
+    for tenant in TENANTS.values():
+        meta, name = {"metadata": {"name": tenant.name}}, tenant.name
+        labels = {"labels": {LABEL: "true"}} if tenant.labelled else {}
+        platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, **labels}})
+        platform.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", meta)
+        subject = {"kind": "ServiceAccount", "name": name, "namespace": name}
+        api = "rbac.authorization.k8s.io"
+        if tenant.rules:
+            platform.request("POST", f"{RBAC_API}/namespaces/{name}/roles", {**meta, "rules": tenant.rules})
+        if tenant.role or tenant.rules:
+            ref = {"apiGroup": api, "kind": "ClusterRole" if tenant.role else "Role", "name": tenant.role or name}
+            platform.request("POST", f"{RBAC_API}/namespaces/{name}/rolebindings", {**meta, "roleRef": ref, "subjects": [subject]})
+        if tenant.wide:
+            platform.request("POST", f"{RBAC_API}/clusterroles", {**meta, "rules": tenant.wide})
+            ref = {"apiGroup": api, "kind": "ClusterRole", "name": name}
+            platform.request("POST", f"{RBAC_API}/clusterrolebindings", {**meta, "roleRef": ref, "subjects": [subject]})
+    for tenant in TENANTS.values():
+        if tenant.labelled:
+            platform.eventually(lambda tenant=tenant: platform.secret(tenant.name, TARGET), what="the tenants' own target")
+    yield {name: Attacker(platform, tenant) for name, tenant in TENANTS.items()}
+    platform.module("admission_policies", catalog=[], state="absent")
+    for name in TENANTS:
+        platform.delete(f"{RBAC_API}/clusterrolebindings/{name}")
+        platform.delete(f"{RBAC_API}/clusterroles/{name}")
+    variables = {"cluster_secrets_namespaces_state": "absent", "onboard_secrets": [ENTRY]}
+    for name, tenant in TENANTS.items():
+        if tenant.labelled:
+            platform.play("onboard", variables={**variables, "onboard_namespace": name})
+        platform.delete(f"/api/v1/namespaces/{name}")
+    platform.eventually(lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in TENANTS), 60, "the end of the tenants")
+    platform.play("bootstrap")
 
 
-ATTACKS = {
-    "writes a master Secret": ("POST", "/api/v1/namespaces/central-secret-store/secrets", {"metadata": {"name": "evil"}, "stringData": {"a": "b"}}),
-    "changes a master Secret": ("PATCH", "/api/v1/namespaces/central-secret-store/secrets/github-pat", {"stringData": {"username": "evil"}}),
-    "deletes a master Secret": ("DELETE", "/api/v1/namespaces/central-secret-store/secrets/github-pat", None),
-    "grants itself the central store": (
-        "POST",
-        f"{RBAC}/namespaces/central-secret-store/rolebindings",
-        {
-            "metadata": {"name": "evil"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "tenant"},
-            "subjects": [{"kind": "ServiceAccount", "name": "tenant", "namespace": "tenant"}],
-        },
-    ),
-    "labels its namespace": ("PATCH", "/api/v1/namespaces/tenant", {"metadata": {"labels": {"secrets/gh-oauth-credentials": "true"}}}),
-    "labels it with a label to come": ("PATCH", "/api/v1/namespaces/tenant", {"metadata": {"labels": {"secrets/not-yet": "true"}}}),
-    "creates a labelled namespace": (
-        "POST",
-        "/api/v1/namespaces",
-        {"metadata": {"name": "evil", "labels": {"secrets/gh-docker-registry": "true"}}},
-    ),
-    "takes a label away": ("PATCH", "/api/v1/namespaces/n8n", {"metadata": {"labels": {"secrets/gh-docker-registry": None}}}),
-    "edits a target": ("PATCH", "/api/v1/namespaces/n8n/secrets/gh-docker-registry-creds", {"metadata": {"annotations": {"evil": "x"}}}),
-    "unmarks a target": (
-        "PATCH",
-        "/api/v1/namespaces/n8n/secrets/gh-docker-registry-creds",
-        {"metadata": {"labels": {"managed-by": None, "reconcile.external-secrets.io/managed": None}}},
-    ),
-    "deletes a target": ("DELETE", "/api/v1/namespaces/n8n/secrets/gh-docker-registry-creds", None),
-    "fakes a target": (
-        "POST",
-        "/api/v1/namespaces/tenant/secrets",
-        {"metadata": {"name": "gh-oauth", "labels": {"managed-by": "external-secrets", "reconcile.external-secrets.io/managed": "true"}}},
-    ),
-    "reads the store": ("POST", f"{ESO}/namespaces/tenant/externalsecrets", steal("evil")),
-    "reads the store by a source reference": (
-        "POST",
-        f"{ESO}/namespaces/tenant/externalsecrets",
-        external_secret(
-            "evil",
-            secretStoreRef={"name": "own", "kind": "SecretStore"},
-            data=[{"secretKey": "x", "remoteRef": {"key": "github-pat"}, "sourceRef": {"storeRef": STORE_REF}}],
-        ),
-    ),
-    "reads the store by dataFrom": (
-        "POST",
-        f"{ESO}/namespaces/tenant/externalsecrets",
-        external_secret("evil", dataFrom=[{"extract": {"key": "github-pat"}, "sourceRef": {"storeRef": STORE_REF}}]),
-    ),
-    "bends a distributed ExternalSecret": (
-        "PATCH",
-        f"{ESO}/namespaces/n8n/externalsecrets/application-docker-registry",
-        {"spec": {"data": [{"secretKey": "x", "remoteRef": {"key": "github-oauth", "property": "token"}}]}},
-    ),
-    "opens the namespace by its own store": (
-        "POST",
-        f"{ESO}/namespaces/tenant/secretstores",
-        {
-            "apiVersion": "external-secrets.io/v1",
-            "kind": "SecretStore",
-            "metadata": {"name": "evil"},
-            "spec": {"provider": {"kubernetes": {"remoteNamespace": "central-secret-store", "auth": {"serviceAccount": {"name": "default"}}}}},
-        },
-    ),
-    "pushes into the store": (
-        "POST",
-        "/apis/external-secrets.io/v1alpha1/namespaces/tenant/pushsecrets",
-        {
-            "apiVersion": "external-secrets.io/v1alpha1",
-            "kind": "PushSecret",
-            "metadata": {"name": "evil"},
-            "spec": {"secretStoreRefs": [STORE_REF], "selector": {"secret": {"name": "x"}}, "data": [{"match": {"remoteRef": {"remoteKey": "github-pat"}}}]},
-        },
-    ),
-    "pushes into any store": (
-        "POST",
-        "/apis/external-secrets.io/v1alpha1/namespaces/tenant/pushsecrets",
-        {
-            "apiVersion": "external-secrets.io/v1alpha1",
-            "kind": "PushSecret",
-            "metadata": {"name": "evil"},
-            "spec": {
-                "secretStoreRefs": [{"kind": "ClusterSecretStore", "labelSelector": {"matchLabels": {"app.kubernetes.io/part-of": "cluster-secrets"}}}],
-                "selector": {"secret": {"name": "x"}},
-                "data": [{"match": {"remoteRef": {"remoteKey": "github-pat"}}}],
-            },
-        },
-    ),
-}
+@pytest.fixture(scope="module")
+def vulnerable(attackers, bootstrapped):
+    """Whether the running ESO has a vulnerability, by its id."""
+    found = {one["id"] for one in bootstrapped.module("eso_info").result["advisories"]}
+    return found.__contains__
 
 
-def attempt(client, method, path, body):
-    """None if the request is carried out (as a dry run), or the refusal's text."""
-    kind = {"PATCH": "application/merge-patch+json"}.get(method)
+CELLS = [(name, tenant) for name, attack in ATTACKS.items() for tenant in TENANTS if attack.expected(tenant) != NONE]
+
+
+@pytest.mark.parametrize(("name", "tenant"), CELLS)
+def test_with_no_guard(attackers, vulnerable, name, tenant):
+    """What the permissions, the store and ESO stop, and what they let through."""
+    attack, attacker = ATTACKS[name], attackers[tenant]
+    expected = attack.expected(tenant, vulnerable)
+    if not attack.loot or expected == RBAC:
+        refused = attacker.refusal(attack.requests)
+        if expected == ESO:
+            assert refused is None
+            assert "--enable-push-secret-reconciler=false" in str(attacker.platform.get("/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"))
+        else:
+            assert refused == (None if expected == OPEN else expected)
+        return
     try:
-        client.request(method, path, {"dryRun": "All"}, body, kind)
-    except kube.ApiError as error:
-        return error.detail
-    return None
+        assert attacker.refusal(attack.requests, dry_run=False) is None
+        assert attacker.loot() == expected
+    finally:
+        attacker.clean()
 
 
-def refusing(text):
-    return text is not None and "ValidatingAdmissionPolicy 'cluster-secrets-" in text
+def test_the_table_of_the_documentation():
+    assert table() in (ROOT / "docs/security.md").read_text()
 
 
-def test_without_the_guard_the_attacks_get_through(tenant):
-    """What makes the tests below worth something: RBAC alone lets all of these pass."""
-    stopped = {name: attempt(tenant, *attack) for name, attack in ATTACKS.items()}
-    assert {name: text for name, text in stopped.items() if text is not None} == {}
+# -- isolation by entry ------------------------------------------------------------------------------
 
 
-def test_the_store_serves_only_labelled_namespaces_even_without_the_guard(bootstrapped, tenant):
-    tenant.request("POST", f"{ESO}/namespaces/tenant/externalsecrets", body=steal("unlabelled"))
-    path = f"{ESO}/namespaces/tenant/externalsecrets/unlabelled"
-    condition = bootstrapped.eventually(lambda: ((tenant.get(path) or {}).get("status") or {}).get("conditions"), what="ESO's word")
-    assert condition[0]["status"] == "False"
-    assert bootstrapped.secret("tenant", "unlabelled") is None
-    tenant.request("DELETE", path)
+@pytest.fixture(scope="module")
+def isolated(attackers, bootstrapped):
+    """The same cluster with a store for each entry; the owner's label gives it cloudflare-api-token only."""
+    bootstrapped.play("bootstrap", variables={"cluster_secrets_isolation": "entry", "cluster_secrets_guard_mode": "off"})
+    return attackers[OWNER]
 
 
-def test_audit_mode_refuses_nothing_and_tells(bootstrapped, tenant):
+READS = [name for name, attack in ATTACKS.items() if attack.loot and attack.expected(OWNER) == OPEN]
+
+
+@pytest.mark.parametrize("name", READS)
+def test_an_owner_reads_no_source_of_others_with_isolation_by_entry(isolated, vulnerable, name):
+    attack = ATTACKS[name]
+    try:
+        assert isolated.refusal(attack.requests, dry_run=False) is None
+        # Only the hole of ESO itself is left, and only where ESO has it.
+        assert isolated.loot() == (attack.expected(OWNER, vulnerable) if attack.advisory else STORE)
+    finally:
+        isolated.clean()
+
+
+@pytest.mark.parametrize(("entry", "outcome"), [(ENTRY, READER), ("application-docker-registry", STORE)])
+def test_nor_through_an_entrys_own_store(isolated, entry, outcome):
+    ref = {"name": f"{CENTRAL}-{entry}", "kind": "ClusterSecretStore"}
+    try:
+        assert isolated.refusal([external(**steal(ref))], dry_run=False) is None
+        assert isolated.loot() == outcome
+    finally:
+        isolated.clean()
+
+
+def test_and_goes_back_to_the_shared_store(bootstrapped, isolated):
+    bootstrapped.play("bootstrap", variables={"cluster_secrets_guard_mode": "off"})
+    stores = bootstrapped.request("GET", f"{ESO_API}/clustersecretstores")["items"]
+    assert [item["metadata"]["name"] for item in stores] == [CENTRAL]
+
+
+# -- audit -------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_applies_the_guard_in_audit_mode_and_says_how_to_enforce_it(attackers, bootstrapped):
     platform = bootstrapped
-    predicted = platform.module("admission_policies", check_mode=True)
-    assert platform.get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/cluster-secrets-labels") is None
-    done = platform.module("admission_policies")
-    assert done.result["changes"] == predicted.result["changes"] and len(done.result["changes"]) == 8
-    assert not platform.module("admission_policies").result["changed"]
-    attack = ATTACKS["labels its namespace"]
-
-    def told():
-        mark = platform.mark()
-        assert attempt(tenant, *attack) is None
-        events = platform.requests(mark, "system:serviceaccount:tenant:tenant")
-        return [event for event in events if "validation.policy.admission.k8s.io/validation_failure" in event.get("annotations", {})]
-
-    assert platform.eventually(told, what="an audit annotation")
+    predicted = platform.play("bootstrap", "--check")
+    done = platform.play("bootstrap")
+    assert done.recap["changed"] == predicted.recap["changed"] == 1
+    assert "The guard only audits" in done.stdout and "cluster_secrets_guard_mode to 'enforce'" in done.stdout
+    listed = platform.request("GET", POLICIES)["items"]
+    assert len(listed) == COUNT
+    assert platform.play("bootstrap").recap["changed"] == 0
 
 
 def test_policies_are_type_checked_by_the_api_server(bootstrapped):
     """The controller-manager checks the CEL of built-in kinds; no warning may remain."""
-    listed = bootstrapped.request("GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies")["items"]
-    assert len(listed) == 4
-    for item in listed:
-        status = bootstrapped.eventually(
-            lambda item=item: bootstrapped.get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/" + item["metadata"]["name"]).get("status"),
-            what="the type check",
-        )
-        assert status.get("typeChecking", {}).get("expressionWarnings", []) == [], item["metadata"]["name"]
+    for item in bootstrapped.request("GET", POLICIES)["items"]:
+        name = item["metadata"]["name"]
+        status = bootstrapped.eventually(lambda name=name: bootstrapped.get(f"{POLICIES}/{name}").get("status"), what="the type check")
+        assert status.get("typeChecking", {}).get("expressionWarnings", []) == [], name
+
+
+def told(attacker, requests):
+    """Whether the API server's audit log names a policy for one of the requests, all of which it takes."""
+    mark = attacker.platform.mark()
+    assert [attacker.send(request, True) for request in requests] == [None] * len(requests)
+    events = attacker.platform.requests(mark, attacker.tenant.user)
+    return any("cluster-secrets-" in event.get("annotations", {}).get(FAILURE, "") for event in events)
+
+
+@pytest.mark.parametrize(("name", "tenant"), CELLS)
+def test_with_the_guard_in_audit_mode(attackers, name, tenant):
+    """Nothing more is refused than with no guard, and whatever the guard would refuse is reported."""
+    attack, attacker = ATTACKS[name], attackers[tenant]
+    assert attacker.refusal(attack.requests) == (RBAC if attack.expected(tenant) == RBAC else None)
+    if attack.expected(tenant) != RBAC and _guarded(attack, attacker):
+        attacker.platform.eventually(lambda: told(attacker, attack.requests), what="a report")
+
+
+def _guarded(attack, attacker):
+    """A release without the vulnerability is not guarded against it."""
+    return not attack.advisory or attack.advisory in str(attacker.platform.module("eso_info").result["advisories"])
+
+
+# -- enforce -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def enforced(bootstrapped, tenant):
-    bootstrapped.module("admission_policies", mode="enforce")
-    bootstrapped.eventually(lambda: refusing(attempt(tenant, *ATTACKS["labels its namespace"])), what="enforcement")
-    time.sleep(1)  # all four come into force together, within a moment
-    return tenant
+def enforced(bootstrapped, attackers):
+    bootstrapped.play("bootstrap", variables={"cluster_secrets_guard_mode": "enforce"})
+    bootstrapped.eventually(lambda: attackers[OWNER].refusal(ATTACKS["labels its namespace"].requests) == GUARD, what="enforcement")
+    time.sleep(1)  # all policies come into force together, within a moment
+    return attackers
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_attack_is_refused(enforced, name):
-    assert refusing(attempt(enforced, *ATTACKS[name])), name
+@pytest.mark.parametrize(("name", "tenant"), CELLS)
+def test_with_the_guard_enforced(enforced, name, tenant):
+    attack, attacker = ATTACKS[name], enforced[tenant]
+    if attack.expected(tenant) == RBAC:
+        assert attacker.refusal(attack.requests) == RBAC
+    elif _guarded(attack, attacker):
+        assert attacker.refusal(attack.requests) == GUARD
+    else:
+        assert attacker.refusal(attack.requests) is None  # ESO itself refuses it: test_with_no_guard
 
 
+OWN = {
+    "apiVersion": "external-secrets.io/v1",
+    "kind": "SecretStore",
+    "metadata": {"name": "mine"},
+    "spec": {"provider": {"fake": {"data": [{"key": "k", "value": "v"}]}}},
+}
+TEMPLATE = {"name": "mine", "template": {"data": {"x": "{{ .x | upper }}"}, "metadata": {"labels": {"a": "b"}}}}
 LEGITIMATE = {
-    "its own Secret": ("POST", "/api/v1/namespaces/tenant/secrets", {"metadata": {"name": "mine"}, "stringData": {"a": "b"}}),
-    "its own label": ("PATCH", "/api/v1/namespaces/tenant", {"metadata": {"labels": {"team": "x"}}}),
-    "its own namespace": ("POST", "/api/v1/namespaces", {"metadata": {"name": "tenant-two"}}),
-    "an ExternalSecret on its own store": ("POST", f"{ESO}/namespaces/tenant/externalsecrets", steal("mine", {"name": "own", "kind": "SecretStore"})),
-    "an ExternalSecret on another cluster store": (
-        "POST",
-        f"{ESO}/namespaces/tenant/externalsecrets",
-        steal("mine", {"name": "other", "kind": "ClusterSecretStore"}),
-    ),
-    "a label on a labelled namespace": ("PATCH", "/api/v1/namespaces/n8n", {"metadata": {"labels": {"team": "x"}}}),
-    "a refresh of a distributed ExternalSecret": (
-        "PATCH",
-        f"{ESO}/namespaces/n8n/externalsecrets/application-docker-registry",
-        {"metadata": {"annotations": {"force-sync": "1"}}},
+    "its own Secret": post("/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "mine"}, "stringData": {"a": "b"}, "immutable": True}),
+    "its own label": patch("/api/v1/namespaces/{ns}", {"metadata": {"labels": {"team": "x"}}}),
+    "its own store": post(ESO_API + "/namespaces/{ns}/secretstores", OWN),
+    "an ExternalSecret on its own store": external("mine", **steal({"name": "mine", "kind": "SecretStore"}), target=TEMPLATE),
+    "an ExternalSecret on another cluster store": external("mine", **steal({"name": "other", "kind": "ClusterSecretStore"}), target={"name": "mine"}),
+    "a refresh of a distributed ExternalSecret": patch(
+        ESO_API + "/namespaces/{ns}/externalsecrets/" + ENTRY, {"metadata": {"annotations": {"force-sync": "1"}}}
     ),
 }
 
 
 @pytest.mark.parametrize("name", LEGITIMATE)
 def test_legitimate_path_still_works(enforced, name):
-    assert attempt(enforced, *LEGITIMATE[name]) is None
+    assert enforced[OWNER].refusal([LEGITIMATE[name]]) is None
 
 
-def test_the_platform_and_eso_still_work(bootstrapped, enforced):
+def test_a_hand_made_secret_with_the_name_of_a_target_can_still_be_edited_and_deleted(bootstrapped, enforced):
+    """It was there before the guard, and whoever uses it goes on."""
+    path = "/api/v1/namespaces/t-owner/secrets"
+    bootstrapped.request("POST", path, {"metadata": {"name": "gh-oauth"}, "stringData": {"a": "b"}})
+    owner = enforced[OWNER]
+    assert owner.refusal([patch(path + "/gh-oauth", {"stringData": {"a": "c"}})]) is None
+    assert owner.refusal([patch(path + "/gh-oauth", {"immutable": True})]) == GUARD
+    assert owner.refusal([("DELETE", path + "/gh-oauth", None, None)], dry_run=False) is None
+
+
+def test_the_platform_eso_and_kubernetes_still_work(bootstrapped, enforced):
     platform = bootstrapped
-    platform.play("bootstrap")
-    variables = {"onboard_namespace": "tenant", "onboard_secrets": ["cloudflare-api-token"]}
+    enforcing = {"cluster_secrets_guard_mode": "enforce"}
+    assert platform.play("bootstrap", variables=enforcing).recap["changed"] == 0
+    variables = {"onboard_namespace": "t-outside", "onboard_secrets": [ENTRY]}
     platform.play("onboard", variables=variables)
-    assert CANARY in platform.data("tenant", "cloudflare-api-token")["api-token"]
+    assert CANARY in platform.data("t-outside", TARGET)["api-token"]
+    platform.play("rotate", variables={"cluster_secrets_verify_refresh": "always"})
     platform.play("onboard", variables={**variables, "cluster_secrets_namespaces_state": "absent"})
-    platform.eventually(lambda: platform.secret("tenant", "cloudflare-api-token") is None, what="the garbage collector's work")
+    platform.eventually(lambda: platform.secret("t-outside", TARGET) is None, what="the garbage collector's work")
+    # Kubernetes' own controllers in the central namespace: the root CA's publisher, for one.
+    platform.delete(f"/api/v1/namespaces/{CENTRAL}/configmaps/kube-root-ca.crt")
+    platform.eventually(lambda: platform.get(f"/api/v1/namespaces/{CENTRAL}/configmaps/kube-root-ca.crt"), what="the root CA")
 
 
-def test_self_service_labels_are_an_option(bootstrapped, enforced):
-    label = "secrets/cloudflare-api-token"
-    bootstrapped.module("admission_policies", mode="enforce", self_service_labels=[label])
-    attack = ("PATCH", "/api/v1/namespaces/tenant", {"metadata": {"labels": {label: "true"}}})
-    bootstrapped.eventually(lambda: attempt(enforced, *attack) is None, what="self-service")
-    assert refusing(attempt(enforced, *ATTACKS["labels its namespace"]))
-    bootstrapped.module("admission_policies", mode="enforce")
+def test_a_whole_life_under_the_enforced_guard(bootstrapped, enforced):
+    """Isolation changes, teardown and a namespace's end, with every policy in force."""
+    platform = bootstrapped
+    enforcing = {"cluster_secrets_guard_mode": "enforce"}
+    platform.play("bootstrap", variables={**enforcing, "cluster_secrets_isolation": "entry"})
+    platform.play("bootstrap", variables=enforcing)
+    platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": "short-lived", "labels": {LABEL: "true"}}})
+    platform.eventually(lambda: platform.secret("short-lived", TARGET), what="the target")
+    platform.delete("/api/v1/namespaces/short-lived")
+    platform.module("namespace_labels", catalog=_catalog_of(platform), state="absent", assignments={"short-lived": [ENTRY]}, check=False)
+    platform.patch("/api/v1/namespaces/short-lived", {"metadata": {"finalizers": None}})
+    platform.eventually(lambda: platform.get("/api/v1/namespaces/short-lived") is None, 30, "the namespace's end")
 
 
-def test_it_does_not_lock_itself_out(bootstrapped):
-    outcome = bootstrapped.module("admission_policies", platform_groups=["nobody"], check=False)
+def _catalog_of(platform):
+    return [{"name": ENTRY, "source": ENTRY, "label": LABEL, "data": {"api-token": "api-token"}}]
+
+
+def test_self_service_labels_are_an_option(bootstrapped, enforced, catalog):
+    bootstrapped.module("admission_policies", catalog=catalog, mode="enforce", self_service_labels=[LABEL])
+    attacker = enforced["t-outside"], enforced["t-wide"]
+    wanted = [patch("/api/v1/namespaces/{ns}", {"metadata": {"labels": {LABEL: "true"}}})]
+    bootstrapped.eventually(lambda: attacker[1].refusal(wanted) is None, what="self-service")
+    assert attacker[1].refusal(ATTACKS["labels its namespace"].requests) == GUARD
+    bootstrapped.module("admission_policies", catalog=catalog, mode="enforce")
+
+
+def test_it_does_not_lock_itself_out(bootstrapped, catalog):
+    outcome = bootstrapped.module("admission_policies", catalog=catalog, platform_groups=["nobody"], check=False)
     assert "would lock out this play's own identity, 'cluster-admin'" in outcome.result["msg"]
 
 
-def test_taking_the_guard_away(bootstrapped, enforced):
-    assert len(bootstrapped.module("admission_policies", state="absent").result["changes"]) == 8
-    assert not bootstrapped.module("admission_policies", state="absent").result["changed"]
-    bootstrapped.eventually(lambda: attempt(enforced, *ATTACKS["labels its namespace"]) is None, what="freedom")
+def test_nor_a_gitops_controller(bootstrapped, catalog):
+    """Argo CD is known by its field manager; who else writes is named."""
+    platform = bootstrapped
+    path = f"/apis/external-secrets.io/v1/clusterexternalsecrets/{ENTRY}"
+    patched = {"metadata": {"annotations": {"team": "edge"}}}
+    platform.client.request("PATCH", path, {"fieldManager": "argocd-controller"}, patched, "application/merge-patch+json")
+    try:
+        audited = platform.module("admission_policies", catalog=catalog, check_mode=True).result
+        assert audited["writers"]["argocd-controller"] == [f"ClusterExternalSecret {ENTRY}"]
+        assert any("'argocd-controller'" in line for line in audited["summary"])
+        refused = platform.module("admission_policies", catalog=catalog, mode="enforce", check=False).result
+        assert "would lock out the GitOps controller with the field manager 'argocd-controller'" in refused["msg"]
+        users = ["system:serviceaccount:argocd:argocd-application-controller"]
+        platform.module("admission_policies", catalog=catalog, mode="enforce", platform_users=users, check_mode=True)
+    finally:
+        platform.patch(path, {"metadata": {"annotations": {"team": None}}})
+
+
+def test_switching_the_guard_off(bootstrapped, enforced):
+    off = {"cluster_secrets_guard_mode": False}  # what YAML makes of a bare 'off'
+    assert bootstrapped.play("bootstrap", variables=off).recap["changed"] == 1
+    assert bootstrapped.play("bootstrap", variables=off).recap["changed"] == 0
+    assert bootstrapped.request("GET", POLICIES)["items"] == []
+    bootstrapped.eventually(lambda: enforced[OWNER].refusal(ATTACKS["labels its namespace"].requests) is None, what="freedom")

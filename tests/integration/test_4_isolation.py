@@ -1,0 +1,226 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A store for each entry: what each may read, and the way there and back on a cluster in use."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from support import COLLECTIONS, ROOT, Platform, cluster, entry, values
+
+ESO = "/apis/external-secrets.io/v1"
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/central-secret-store"
+MANAGED = "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue"
+ENTRY = {"cluster_secrets_isolation": "entry"}
+
+
+def targets(platform):
+    """(uid, resourceVersion) of each target: the same as long as nobody writes it."""
+    listed = platform.request("GET", MANAGED)["items"]
+    return {(item["metadata"]["namespace"], item["metadata"]["name"]): (item["metadata"]["uid"], item["metadata"]["resourceVersion"]) for item in listed}
+
+
+def stores(platform):
+    return sorted(item["metadata"]["name"] for item in platform.request("GET", f"{ESO}/clustersecretstores")["items"])
+
+
+class Poller(threading.Thread):
+    """Looks at all targets and ExternalSecrets 20 times a second, and keeps what it should never see."""
+
+    def __init__(self, platform):
+        super().__init__(daemon=True)
+        self.platform, self.before, self.seen, self.looks = platform, targets(platform), [], 0
+        self.ending = threading.Event()
+
+    def run(self):
+        while not self.ending.wait(0.05):
+            self.looks += 1
+            now = targets(self.platform)
+            self.seen += [f"{key} was {self.before[key]}, is {now.get(key)}" for key in self.before if now.get(key) != self.before[key]]
+            for item in self.platform.request("GET", f"{ESO}/externalsecrets")["items"]:
+                ready = [one for one in (item.get("status") or {}).get("conditions", []) if one["type"] == "Ready"]
+                if ready and ready[0]["status"] != "True":
+                    self.seen.append(f"{item['metadata']['namespace']}/{item['metadata']['name']}: {ready[0]['message']}")
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_details):
+        self.ending.set()
+        self.join()
+
+
+def test_there_and_back_on_a_cluster_in_use(bootstrapped, catalog):
+    """No target is deleted, rewritten or unsynced for a moment, and check mode foresees each step."""
+    platform = bootstrapped
+    platform.play("bootstrap")
+    names = [f"central-secret-store-{one['name']}" for one in catalog if one["name"] != "talos-config"]
+    with Poller(platform) as poller:
+        predicted = platform.play("bootstrap", "--check", variables=ENTRY)
+        done = platform.play("bootstrap", variables=ENTRY)
+        assert done.recap["changed"] == predicted.recap["changed"] > 3
+        assert stores(platform) == sorted(["central-secret-store", *names])
+        shared = platform.get(f"{ESO}/clustersecretstores/central-secret-store")
+        assert [one["status"] for one in shared["status"]["conditions"]] == ["True"]
+        assert platform.get(f"{RBAC}/roles/central-secret-store-reader")["rules"][0]["resourceNames"] == ["-"]
+        mark = platform.mark()
+        assert platform.play("bootstrap", variables=ENTRY).recap["changed"] == 0
+        assert platform.writes(mark) == []
+        # Every ExternalSecret goes on being refreshed, through its own store.
+        platform.play("rotate", variables={**ENTRY, "cluster_secrets_verify_refresh": "always"})
+        predicted = platform.play("bootstrap", "--check")
+        done = platform.play("bootstrap")
+        assert done.recap["changed"] == predicted.recap["changed"] > 2
+        assert stores(platform) == ["central-secret-store"]
+        assert platform.play("bootstrap").recap["changed"] == 0
+    assert poller.looks > 50 and poller.seen == []
+    left = [item["metadata"]["name"] for item in platform.request("GET", f"{RBAC}/roles")["items"]]
+    assert left == ["central-secret-store-reader", "central-secret-store-token-request"]
+
+
+def test_what_is_applied_is_what_was_foreseen(bootstrapped, catalog):
+    """Stage by stage, the changes of check mode and of a run are the same, to the object and in the diff."""
+    platform = bootstrapped
+    catalog = [one for one in catalog if one["name"] != "talos-config"]
+    common = {"catalog": catalog, "server_url": f"https://127.0.0.1:{platform.plane.port}" if platform.plane else None, "diff": True}
+    for isolation in ("entry", "shared"):
+        stages = [("cluster_secret_store", {"stage": stage}) for stage in ("permissions", "stores")]
+        stages += [("cluster_external_secrets", {}), ("cluster_secret_store", {"stage": "settle"})]
+        options = [(name, {"isolation": isolation, **{k: v for k, v in common.items() if k != "server_url" or name == "cluster_secret_store"}, **more}) for name, more in stages]
+        foreseen = [platform.module(name, check_mode=True, **more).result for name, more in options]
+        done = [platform.module(name, **more).result for name, more in options]
+        assert [one["changes"] for one in foreseen] == [one["changes"] for one in done]
+        assert [one["diff"] for one in foreseen] == [one["diff"] for one in done]
+        assert done[1]["pending"] and done[3]["changed"]
+        again = [platform.module(name, **more).result for name, more in options]
+        assert not any(one["changed"] for one in again) and not again[1]["pending"]
+
+
+def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
+    platform = bootstrapped
+    extra = {**ENTRY, "cluster_secrets_catalog_extra": [entry("extra", ["n8n"])]}
+    values.write_vault({**platform.values, "extra-source": {"key": "value"}}, platform.vault, platform.password)
+    platform.play("bootstrap", variables=extra)
+    assert platform.data("n8n", "extra") == {"KEY": "value"}
+    values.write_vault(platform.values, platform.vault, platform.password)
+    # Without pruning the distribution goes on, and so does its store.
+    platform.play("bootstrap", variables=ENTRY)
+    assert "central-secret-store-extra" in stores(platform)
+    findings = {(one["check"], one["name"]) for one in _audit(platform, **ENTRY)}
+    assert {("left-over-entry", "extra"), ("left-over-store", "central-secret-store-extra")} <= findings
+    prune = {**ENTRY, "cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True, "cluster_secrets_namespaces_exclusive": True}
+    predicted = platform.play("bootstrap", "--check", variables=prune)
+    done = platform.play("bootstrap", variables=prune)
+    assert done.recap["changed"] == predicted.recap["changed"]
+    assert "central-secret-store-extra" not in stores(platform)
+    assert platform.get(f"{RBAC}/roles/central-secret-store-reader-extra") is None
+    assert platform.play("bootstrap", variables=prune).recap["changed"] == 0
+
+
+def _audit(platform, **variables):
+    report = platform.folder / "isolation.json"
+    platform.play("audit", variables={"cluster_secrets_audit_json": str(report), "cluster_secrets_audit_fail_on": "never", **variables})
+    import json
+
+    return json.loads(report.read_text())["findings"]
+
+
+def test_settling_waits_for_eso_and_removes_nothing_until_then(bootstrapped, catalog):
+    """ESO is down while the isolation changes: the old way stays open until it has moved everything."""
+    platform = bootstrapped
+    if not platform.plane:
+        pytest.skip("needs the embedded control plane")
+    platform.play("bootstrap", variables=ENTRY)
+    before = targets(platform)
+    deployment = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
+    platform.patch(deployment, {"spec": {"replicas": 0}})
+    platform.eventually(lambda: not (platform.get(deployment).get("status") or {}).get("availableReplicas"), what="the end of ESO")
+    time.sleep(1)
+    try:
+        catalog = [one for one in catalog if one["name"] != "talos-config"]
+        url = f"https://127.0.0.1:{platform.plane.port}"
+        platform.module("cluster_secret_store", catalog=catalog, server_url=url)
+        platform.module("cluster_external_secrets", catalog=catalog)
+        outcome = platform.module("cluster_secret_store", catalog=catalog, server_url=url, stage="settle", wait_timeout=1, check=False)
+        assert "17 ExternalSecret(s) still read through another store" in outcome.result["msg"] and "Nothing was removed" in outcome.result["msg"]
+        assert len(stores(platform)) == 8
+    finally:
+        platform.patch(deployment, {"spec": {"replicas": 1}})
+    platform.play("bootstrap")
+    assert stores(platform) == ["central-secret-store"] and targets(platform) == before
+
+
+def test_two_hundred_entries_send_requests_by_pages(bootstrapped):
+    platform = bootstrapped
+    catalog = [entry(f"many-{number:03d}", []) for number in range(200)]
+    options = {"catalog": catalog, "isolation": "entry", "store": "many", "wait": False}
+    first = platform.module("cluster_secret_store", **options).result
+    assert len([change for change in first["changes"] if change["kind"] == "ClusterSecretStore"]) == 201
+    mark = platform.mark()
+    again = platform.module("cluster_secret_store", **options).result
+    assert not again["changed"] and again["api_requests"] <= 10 and platform.writes(mark) == []
+    platform.module("cluster_secret_store", catalog=catalog, store="many", isolation="entry", state="absent")
+    assert not [name for name in stores(platform) if name.startswith("many")]
+    platform.play("bootstrap")
+
+
+@pytest.mark.parametrize("seconds", [1.5, 3.0])
+def test_a_crash_in_the_middle_of_the_change(bootstrapped, seconds):
+    """ansible is killed on the way; a rerun finishes, and no target is touched."""
+    platform = bootstrapped
+    if not platform.plane:
+        pytest.skip("needs the embedded control plane")
+    platform.play("bootstrap")
+    before = targets(platform)
+    argv = ["ansible-playbook", "platform.cluster_secrets.bootstrap", "-e", f"cluster_secrets_values_file={platform.vault}"]
+    argv += ["--vault-password-file", str(platform.password), "-e", f"@{platform.environment['CLUSTER_SECRETS_TEST_VARS']}", "-e", "cluster_secrets_isolation=entry"]
+    process = subprocess.Popen(argv, env=platform.environment, cwd=platform.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    platform.play("bootstrap", variables=ENTRY)
+    assert platform.play("bootstrap", variables=ENTRY).recap["changed"] == 0
+    assert len(stores(platform)) == 8
+    platform.play("bootstrap")
+    assert stores(platform) == ["central-secret-store"] and targets(platform) == before
+
+
+def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
+    """A cluster bootstrapped by the collection as of 7675966, which had neither isolation nor a hardened ESO."""
+    if not platform.plane:
+        pytest.skip("needs a control plane of its own")
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", "7675966"], capture_output=True, check=False)
+    if archive.returncode:
+        pytest.skip("needs the history of the repository")
+    old = tmp_path / "source"
+    old.mkdir()
+    subprocess.run(["tar", "-x", "-C", str(old)], input=archive.stdout, check=True)
+    collections = tmp_path / "collections"
+    quiet = {"check": True, "capture_output": True}
+    subprocess.run(["ansible-galaxy", "collection", "build", "--output-path", str(tmp_path), str(old)], **quiet)
+    tarball = next(tmp_path.glob("platform-cluster_secrets-*.tar.gz"))
+    subprocess.run(["ansible-galaxy", "collection", "install", "--force", "--offline", "--no-deps", "-p", str(collections), str(tarball)], **quiet)
+    shutil.rmtree(old)
+    plane = cluster.ControlPlane("upgraded", bound=True)
+    plane.start()
+    try:
+        folder = platform.folder / "upgraded"
+        folder.mkdir()
+        upgraded = Platform(plane, folder)
+        upgraded.play("bootstrap", ANSIBLE_COLLECTIONS_PATH=str(collections))
+        assert len(targets(upgraded)) == 17
+        with Poller(upgraded) as poller:
+            predicted = upgraded.play("bootstrap", "--check", ANSIBLE_COLLECTIONS_PATH=COLLECTIONS)
+            done = upgraded.play("bootstrap", ANSIBLE_COLLECTIONS_PATH=COLLECTIONS)
+        assert done.recap["changed"] == predicted.recap["changed"] > 0
+        assert poller.looks > 20 and poller.seen == []
+        assert upgraded.play("bootstrap").recap["changed"] == 0
+    finally:
+        plane.stop()
