@@ -330,14 +330,12 @@ def _ways_around(scope, inventory, untrusted, enforced):
     isolate = enforce + ", or cluster_secrets_isolation to 'entry'"
     for one in untrusted:
         everywhere = one.namespace is None
-        if guard.CLUSTER_OBJECTS not in enforced and everywhere:
-            kinds = [kind for kind in ("clusterexternalsecrets", "clustersecretstores") if one.allows(ESO_GROUP, kind, _WRITE)[0]]
-            if kinds:
-                message = "may read every source, because it may write %s by %s" % (" and ".join(kinds), one.binding)
-                yield Finding(ERROR, "reads-every-source", None, one.who, message, enforce)
-                continue
+        kinds = [kind for kind in ("clusterexternalsecrets", "clustersecretstores") if one.allows(ESO_GROUP, kind, _WRITE)[0]]
         shared = scope.layout.isolation == stores.SHARED and guard.STORE_USE not in enforced
-        if shared and carrying and (everywhere or one.namespace in carrying) and one.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]:
+        if kinds and everywhere and guard.CLUSTER_OBJECTS not in enforced:
+            message = "may read every source, because it may write %s by %s" % (" and ".join(kinds), one.binding)
+            yield Finding(ERROR, "reads-every-source", None, one.who, message, enforce)
+        elif shared and carrying and (everywhere or one.namespace in carrying) and one.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]:
             place = "in labelled namespaces" if everywhere else "in this labelled namespace"
             message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, one.binding)
             yield Finding(ERROR, "reads-every-source", one.namespace, one.who, message, isolate)

@@ -14,7 +14,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import ROOT, Platform, cluster  # noqa: E402
+from support import ROOT, Platform, advisories, cluster  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +48,18 @@ def catalog():
         if not isinstance(value, list) or not value:
             text = text.replace(json.dumps("{{ %s }}" % key), json.dumps(value))
     return json.loads(text)
+
+
+#: What is wrong with 0.20.3, the image of the chart in the module v0.20.4.
+VULNERABLE = ("CVE-2026-22822", "CVE-2026-26287", "#5884", "CVE-2026-34984", "CVE-2026-42875", "CVE-2026-42876")
+
+
+@pytest.fixture(scope="module")
+def vulnerable(bootstrapped):
+    """The findings that the release under test brings with it."""
+    image = bootstrapped.module("eso_info").result["image"]
+    if "CLUSTER_SECRETS_ESO_CHART" not in os.environ:
+        assert image.endswith(":v0.20.3")
+        return {("vulnerable-eso", "external-secrets", name) for name in VULNERABLE}
+    release, _problem = advisories.release_of_image(image)
+    return {("vulnerable-eso", "external-secrets", one.id) for one in advisories.known(release)}

@@ -33,6 +33,7 @@ init_plugin_loader([COLLECTIONS])
 
 cluster = importlib.import_module("cluster")
 values = importlib.import_module("values")
+advisories = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories")
 kube = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.kube")
 
 CANARY = "CANARYx7Q"
@@ -185,6 +186,12 @@ class Platform:
 def entry(name: str, namespaces: list[str], **changes: Any) -> dict[str, Any]:
     """A small catalog entry for tests, with a source and a label of its own."""
     return {"name": name, "source": f"{name}-source", "label": f"secrets/{name}", "data": {"KEY": "key"}, "namespaces": namespaces, **changes}
+
+
+def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> set[tuple[str, str | None, str]]:
+    """What the audit finds, as (check, namespace, name)."""
+    result = platform.module("audit", catalog=catalog, **options).result
+    return {(one["check"], one["namespace"], one["name"]) for one in result["findings"]}
 
 
 def leaked(text: str) -> list[str]:

@@ -10,22 +10,18 @@ import shutil
 import subprocess
 
 import pytest
-from support import leaked
+from support import found, leaked
 
 ESO = "/apis/external-secrets.io/v1"
 STORE_REF = {"name": "central-secret-store", "kind": "ClusterSecretStore"}
 
 
-def found(platform, catalog, **options):
-    result = platform.module("audit", catalog=catalog, **options).result
-    return {(one["check"], one["namespace"], one["name"]) for one in result["findings"]}
-
-
-def test_a_bootstrapped_cluster_is_clean(bootstrapped, catalog):
+def test_a_bootstrapped_cluster_is_clean_but_for_a_vulnerable_eso(bootstrapped, catalog, vulnerable):
     bootstrapped.play("bootstrap")
-    result = bootstrapped.module("audit", catalog=catalog).result
-    assert result["findings"] == []
-    assert bootstrapped.play("audit").rc == 0
+    assert found(bootstrapped, catalog) == vulnerable
+    outcome = bootstrapped.play("audit", check=False)
+    assert outcome.rc == (2 if vulnerable else 0)
+    assert not vulnerable or "the template function getSecretKey reads any Secret of the cluster" in outcome.stdout
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +98,13 @@ EXPECTED = {
     ("tenant-reads-store", "thief", "steal"),
     ("tenant-writes-store", "thief", "push"),
     ("tenant-opens-store", "thief", "own"),
-    ("wide-rights", "central-secret-store", "User mallory"),
+    ("wide-permission", "central-secret-store", "User mallory"),
     ("store-open", None, "central-secret-store"),
 }
 
 
-def test_each_hole_is_found_and_nothing_else(opened, catalog):
-    assert found(opened, catalog) == EXPECTED
+def test_each_hole_is_found_and_nothing_else(opened, catalog, vulnerable):
+    assert found(opened, catalog) == EXPECTED | vulnerable
 
 
 def test_missing_source_and_left_over_entry(opened, catalog):
@@ -133,14 +129,14 @@ def test_unserved_version(opened, catalog):
     opened.patch(crd, {"spec": {"versions": live["spec"]["versions"]}})
 
 
-def test_exit_status_table_json_and_no_value(opened, tmp_path):
+def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
     report = tmp_path / "audit.json"
     outcome = opened.play("audit", "-vvvv", variables={"cluster_secrets_audit_json": str(report)}, check=False)
     assert outcome.rc == 2 and re.search(r"\d+ error\(s\) and \d+ warning\(s\) were found", outcome.stdout)
     assert re.search(r"error +orphaned-finalizer +orphan ", outcome.stdout)
     assert opened.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).rc == 0
     document = json.loads(report.read_text())
-    assert {(one["check"], one["namespace"], one["name"]) for one in document["findings"]} == EXPECTED
+    assert {(one["check"], one["namespace"], one["name"]) for one in document["findings"]} == EXPECTED | vulnerable
     assert len(document["rows"]) == 18
     assert leaked(outcome.output) == [] and leaked(report.read_text()) == []
 
