@@ -213,12 +213,13 @@ class ControlPlane:
     """One control plane, named by its run folder.
 
     ``bound`` ties every process to the life of this one (for test sessions); otherwise they go on
-    until ``stop``.
+    until ``stop``. ``apiserver_flags`` are added to the API server's own.
     """
 
-    def __init__(self, name: str = "default", bound: bool = False) -> None:
+    def __init__(self, name: str = "default", bound: bool = False, apiserver_flags: tuple[str, ...] = ()) -> None:
         self.name = name
         self.bound = bound
+        self._apiserver_flags = apiserver_flags
         self.run = build.cache_root() / "run" / name
         self.pki = self.run / "pki"
         self.kubeconfig = self.run / "kubeconfig"
@@ -348,6 +349,7 @@ class ControlPlane:
                 # Every event is in the file when the request is answered, so that tests can count.
                 "--audit-log-mode=blocking",
                 "--endpoint-reconciler-type=none",
+                *self._apiserver_flags,
             ],
             "kube-controller-manager": [
                 f"--kubeconfig={run}/kube-controller-manager.kubeconfig",
