@@ -1,0 +1,69 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Write what the documentation takes from the code: ``python tests/docs/generate.py``.
+
+A unit test fails when a file is not what this writes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/integration"))
+
+import attacks  # noqa: E402
+
+#: Where the table of attacks stands in docs/security.md.
+BEGIN, END = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"
+
+
+def role_readme(role: str) -> str:
+    """A role's README, from its argument specification: all its entry points' variables, each once."""
+    specs: dict[str, Any] = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())["argument_specs"]
+    options = {name: option for spec in specs.values() for name, option in spec.get("options", {}).items()}
+    lines = [f"# platform.cluster_secrets.{role}", "", specs["main"]["short_description"] + ".", "", *specs["main"]["description"], ""]
+    if options:
+        lines += ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
+        for name, option in options.items():
+            default = "see `defaults/main.yml`" if "default" not in option else f"`{_shown(option['default'])}`"
+            lines.append(f"| `{name}` | {default} | {option['description']} |")
+        lines.append("")
+    others = [name for name in specs if name != "main"]
+    if others:
+        parts = ", ".join(f"`{name}` ({_lower(specs[name]['short_description'])})" for name in others)
+        lines += [f"Parts of it, for `tasks_from`: {parts}.", ""]
+    lines += ["```yaml", "- hosts: localhost", "  roles:", f"    - role: platform.cluster_secrets.{role}", "```", ""]
+    lines.append(f"`ansible-doc -t role platform.cluster_secrets.{role}` says the same; the collection's README says how the roles work together.")
+    return "\n".join(lines) + "\n"
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:]
+
+
+def _shown(value: Any) -> str:
+    return value or "''" if isinstance(value, str) else json.dumps(value)
+
+
+def security() -> str:
+    """docs/security.md with the table of attacks as it is tested."""
+    text = (ROOT / "docs/security.md").read_text()
+    head, rest = text.split(BEGIN)
+    return head + BEGIN + "\n" + attacks.table() + "\n" + END + rest.split(END)[1]
+
+
+def files() -> dict[Path, str]:
+    """All files that are written, wholly or in part, with what they should hold."""
+    found = {path.parent.parent / "README.md": role_readme(path.parent.parent.name) for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))}
+    return {**found, ROOT / "docs/security.md": security()}
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        path.write_text(text)
