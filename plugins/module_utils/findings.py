@@ -277,7 +277,8 @@ def _stores(scope, live):
         if name in wanted or not _mentions(item.get("spec"), layout.namespace):
             continue
         if stores.entry_of(item, layout):
-            yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", bootstrap + " with cluster_secrets_distribution_prune")
+            fix = bootstrap + " with cluster_secrets_distribution_prune"
+            yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", fix)
         else:
             yield Finding(ERROR, "second-store", None, name, "a ClusterSecretStore that is not the collection's opens the central namespace", "Delete it")
 

@@ -177,7 +177,8 @@ def _platform_or(identities, *users):
 
 
 def _central_store(identities, names):
-    everything = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": ["CREATE", "UPDATE", "DELETE", "CONNECT"], "scope": "Namespaced"}
+    operations = ["CREATE", "UPDATE", "DELETE", "CONNECT"]
+    everything = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": operations, "scope": "Namespaced"}
     token = "(request.resource.resource == 'serviceaccounts' && request.subResource == 'token' && %s)" % _is([identities.eso])
     allowed = "%s || %s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS), token)
     message = "only the platform writes in the namespace of the central store; change the values and run platform.cluster_secrets.rotate"
@@ -324,8 +325,8 @@ def _store_use(identities, names, release):
             "request.resource.resource == 'secretstores' && has(variables.provider.kubernetes) && [variables.provider.kubernetes].exists(p, %s)"
             % " || ".join(names_central(path) for path in ("remoteNamespace", "server.caProvider.namespace", "auth.serviceAccount.namespace")),
         ),
-        ("writes", "!(%s) ? '' : (has(variables.spec.target) && has(variables.spec.target.name) ? variables.spec.target.name : object.metadata.name)" % external),
-        ("takes", "%s && (variables.writes in %s || object.metadata.name in %s)" % (external, json.dumps(names.targets), json.dumps(names.entries))),
+        ("target", "has(variables.spec.target) && has(variables.spec.target.name) ? variables.spec.target.name : object.metadata.name"),
+        ("takes", "%s && (variables.target in %s || object.metadata.name in %s)" % (external, json.dumps(names.targets), json.dumps(names.entries))),
     ]
     hint = "the central store is read by the platform's ClusterExternalSecrets only; ask for platform.cluster_secrets.onboard"
     validations = [

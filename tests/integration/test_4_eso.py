@@ -12,7 +12,13 @@ DEPLOYMENTS = "/apis/apps/v1/namespaces/external-secrets/deployments"
 DEPLOYMENT = f"{DEPLOYMENTS}/external-secrets"
 CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
 BUDGETS = "/apis/policy/v1/namespaces/external-secrets/poddisruptionbudgets"
-HARDENED = ("--enable-push-secret-reconciler=false", "--enable-cluster-push-secret-reconciler=false", "--concurrent=8", "--client-qps=200", "--client-burst=400")
+HARDENED = (
+    "--enable-push-secret-reconciler=false",
+    "--enable-cluster-push-secret-reconciler=false",
+    "--concurrent=8",
+    "--client-qps=200",
+    "--client-burst=400",
+)
 
 
 @pytest.fixture(scope="module")

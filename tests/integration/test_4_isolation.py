@@ -89,11 +89,12 @@ def test_what_is_applied_is_what_was_foreseen(bootstrapped, catalog):
     """Stage by stage, the changes of check mode and of a run are the same, to the object and in the diff."""
     platform = bootstrapped
     catalog = [one for one in catalog if one["name"] != "talos-config"]
-    common = {"catalog": catalog, "server_url": f"https://127.0.0.1:{platform.plane.port}" if platform.plane else None, "diff": True}
+    url = {"server_url": f"https://127.0.0.1:{platform.plane.port}"} if platform.plane else {}
     for isolation in ("entry", "shared"):
         stages = [("cluster_secret_store", {"stage": stage}) for stage in ("permissions", "stores")]
         stages += [("cluster_external_secrets", {}), ("cluster_secret_store", {"stage": "settle"})]
-        options = [(name, {"isolation": isolation, **{k: v for k, v in common.items() if k != "server_url" or name == "cluster_secret_store"}, **more}) for name, more in stages]
+        common = {"catalog": catalog, "isolation": isolation, "diff": True}
+        options = [(name, {**common, **more, **(url if "stage" in more else {})}) for name, more in stages]
         foreseen = [platform.module(name, check_mode=True, **more).result for name, more in options]
         done = [platform.module(name, **more).result for name, more in options]
         assert [one["changes"] for one in foreseen] == [one["changes"] for one in done]
@@ -180,8 +181,10 @@ def test_a_crash_in_the_middle_of_the_change(bootstrapped, seconds):
     platform.play("bootstrap")
     before = targets(platform)
     argv = ["ansible-playbook", "platform.cluster_secrets.bootstrap", "-e", f"cluster_secrets_values_file={platform.vault}"]
-    argv += ["--vault-password-file", str(platform.password), "-e", f"@{platform.environment['CLUSTER_SECRETS_TEST_VARS']}", "-e", "cluster_secrets_isolation=entry"]
-    process = subprocess.Popen(argv, env=platform.environment, cwd=platform.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    argv += ["--vault-password-file", str(platform.password), "-e", "cluster_secrets_isolation=entry"]
+    argv += ["-e", f"@{platform.environment['CLUSTER_SECRETS_TEST_VARS']}"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(argv, env=platform.environment, cwd=platform.folder, start_new_session=True, **quiet)
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

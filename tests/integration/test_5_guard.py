@@ -143,8 +143,8 @@ def test_with_no_guard(attackers, vulnerable, name, tenant):
     if not attack.loot or expected == RBAC:
         refused = attacker.refusal(attack.requests)
         if expected == ESO:
-            assert refused is None
-            assert "--enable-push-secret-reconciler=false" in str(attacker.platform.get("/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"))
+            deployment = attacker.platform.get("/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets")
+            assert refused is None and "--enable-push-secret-reconciler=false" in str(deployment)
         else:
             assert refused == (None if expected == OPEN else expected)
         return
