@@ -33,8 +33,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import CatalogError, enabled_entries, required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import enabled_entries, required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 
 
 def sources(catalog):

@@ -9,12 +9,17 @@ other providers (AWS, 1Password, BeyondTrust and others) are left out, as are th
 from __future__ import annotations
 
 import re
+from typing import Any, Tuple
 
 _GHSA = "https://github.com/external-secrets/external-secrets/security/advisories/"
 _PULL = "https://github.com/external-secrets/external-secrets/pull/"
 
 #: 'v' is upstream's, the suffixes are those of its images on other bases.
 _RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(-ubi|-boringssl|-ubi-boringssl)?\Z")
+
+
+#: A release: (major, minor, patch).
+Number = Tuple[int, int, int]
 
 
 class Advisory:
@@ -26,7 +31,7 @@ class Advisory:
 
     __slots__ = ("fixed", "functions", "id", "since", "source", "what")
 
-    def __init__(self, name, what, since, fixed, source, functions=()):
+    def __init__(self, name: str, what: str, since: Number, fixed: Number, source: str, functions: tuple[str, ...] = ()) -> None:
         self.id = name
         self.what = what
         self.since = since
@@ -34,7 +39,7 @@ class Advisory:
         self.source = source
         self.functions = functions
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """The advisory as a module returns it."""
         return {"id": self.id, "what": self.what, "since": text(self.since), "fixed_in": text(self.fixed), "source": self.source}
 
@@ -69,32 +74,29 @@ ADVISORIES = (
     Advisory("#6735", "templateFrom.target writes privileged fields of a Secret (also #6730)", (1, 0, 0), (2, 9, 0), _PULL + "6735"),
 )
 
-#: All template functions by which an advisory is used.
-FUNCTIONS = tuple(sorted({function for advisory in ADVISORIES for function in advisory.functions}))
 
-
-def parse(release):
+def parse(release: str | None) -> Number | None:
     """A release such as 'v0.20.4' as (major, minor, patch); None for anything that upstream doesn't publish."""
     found = _RELEASE.match(release or "")
-    return tuple(int(number) for number in found.groups()[:3]) if found else None
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def text(release):
+def text(release: Number) -> str:
     """(major, minor, patch) as text."""
     return ".".join(str(number) for number in release)
 
 
-def known(release):
+def known(release: Number) -> list[Advisory]:
     """The advisories that a release (major, minor, patch) is open to."""
     return [advisory for advisory in ADVISORIES if advisory.since <= release < advisory.fixed]
 
 
-def safe(release):
+def safe(release: Number) -> str:
     """The lowest release without any of the advisories that ``release`` is open to, as text."""
     return text(max(advisory.fixed for advisory in known(release)))
 
 
-def release_of_image(image):
+def release_of_image(image: str | None) -> tuple[Number | None, str | None]:
     """(release, None) of a container image by its tag, or (None, why it is unknown)."""
     if not image:
         return None, "no image of ESO's controller is known"

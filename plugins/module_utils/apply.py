@@ -1,22 +1,33 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Send a plan to the API server: checked for rights first, then concurrently, with retries.
+"""Send a plan to the API server: checked for permissions first, then concurrently, with retries.
 
 The only code of the collection that writes.
 """
 
 from __future__ import annotations
 
+import functools
 import time
+from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
-from .desired import MANAGER
-from .kube import CONFLICT_RETRIES, ApiError, KubeError
+from .desired.distribution import MANAGER
+from .errors import ApiError, ClusterSecretsError, MissingPermission, WriteError
 from .plan import Action
+
+if TYPE_CHECKING:
+    from .api.client import Client
+
+#: How often one write is tried again when the object changed in between.
+CONFLICT_RETRIES = 8
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
-#: What RBAC calls the requests that an action makes.
-_RIGHTS = {"apply": ("patch", "create"), "create": ("create",), "merge": ("patch",), "json": ("patch",), "delete": ("delete",)}
+#: A permission as RBAC has it: verb, API group, resource, namespace (None: the whole cluster).
+_Permission = Tuple[str, str, str, Union[str, None]]
+
+#: The verbs that RBAC has for the requests that an action makes.
+_VERBS = {"apply": ("patch", "create"), "create": ("create",), "merge": ("patch",), "json": ("patch",), "delete": ("delete",)}
 
 
 class Executor:
@@ -26,34 +37,35 @@ class Executor:
     of that name does in kubernetes.core.
     """
 
-    def __init__(self, client, check_mode=False, force_conflicts=True):
+    def __init__(self, client: Client, check_mode: bool = False, force_conflicts: bool = True) -> None:
         self.client = client
         self.check_mode = check_mode
         self.force_conflicts = force_conflicts
 
-    def run(self, *batches):
+    def run(self, *batches: list[Action]) -> list[Action]:
         """Carry out lists of actions, one list after the other, each list concurrently.
 
-        The rights for all of them are asked about before the first write, in check mode as well, so
-        that a missing right stops a run before it has changed anything.
+        The permissions for all of them are asked about before the first write, in check mode as well,
+        so that a missing one stops a run before it has changed anything.
 
         :returns: all actions, in order.
-        :raises KubeError: when a right is missing, or for what failed, after all of the batch ended.
+        :raises MissingPermission: before the first write; :raises WriteError: for what failed, after
+            all of the batch ended.
         """
         actions = [action for batch in batches for action in batch]
         if not actions:
             return actions
-        self.check_rights(actions)
+        self._check_permissions(actions)
         if not self.check_mode:
             for batch in batches:
                 self._run_batch(batch)
         return actions
 
-    def _run_batch(self, batch):
-        def attempt(action):
+    def _run_batch(self, batch: list[Action]) -> None:
+        def attempt(action: Action) -> ClusterSecretsError | None:
             try:
                 self._write(action)
-            except KubeError as error:
+            except ClusterSecretsError as error:
                 return error
             return None
 
@@ -61,13 +73,15 @@ class Executor:
         if errors:
             done = len(batch) - len(errors)
             more = " (and %d more like it; %d of %d writes were done, a rerun does the rest)" % (len(errors) - 1, done, len(batch)) if len(errors) > 1 else ""
-            raise KubeError(str(errors[0]) + more)
+            raise WriteError(str(errors[0]) + more)
 
-    def _write(self, action):
+    def _write(self, action: Action) -> Any:
         path = action.resource.path(action.name, action.namespace)
         what = "cannot %s %s" % ({"delete": "delete", "create": "create"}.get(action.verb, "change"), action.label())
-        current = action
+        current: Action | None = action
         for attempt in range(CONFLICT_RETRIES + 1):
+            if current is None:
+                return None
             try:
                 return self._send(current, path, what)
             except ApiError as error:
@@ -85,13 +99,11 @@ class Executor:
                     # 422: what a JSON patch tests for, or removes, is no longer there.
                     live = self.client.get(path, what)
                     current = current.replan(live) if live else None
-                    if current is None:
-                        return None
                 else:
                     raise
         return None
 
-    def _send(self, action, path, what):
+    def _send(self, action: Action, path: str, what: str) -> Any:
         client = self.client
         if action.verb == "apply":
             query = {"fieldManager": MANAGER, "force": "true" if self.force_conflicts else "false"}
@@ -105,39 +117,39 @@ class Executor:
             return client.request("POST", collection, {"fieldManager": MANAGER}, action.body, what=what)
         return client.request("DELETE", path, what=what)
 
-    # -- rights --------------------------------------------------------------------------------
+    # -- permissions ---------------------------------------------------------------------------
 
-    def check_rights(self, actions):
-        """Raise KubeError naming the first right that is missing for ``actions``."""
-        wanted = {}
+    def _check_permissions(self, actions: list[Action]) -> None:
+        """Raise MissingPermission naming the first permission that is missing for ``actions``."""
+        wanted: dict[_Permission, List[Action]] = {}
         for action in actions:
-            for verb in _RIGHTS[action.verb]:
+            for verb in _VERBS[action.verb]:
                 if verb == "create" and action.verb == "apply" and action.result != "created":
                     continue
                 resource = action.resource
                 wanted.setdefault((verb, resource.group, resource.plural, action.namespace), []).append(action)
-        denied = [right for right, allowed in zip(wanted, self.client.each(self._allowed, list(wanted))) if not allowed]
-        for right in denied:
+        denied = [one for one, allowed in zip(wanted, self.client.each(self._allowed, list(wanted))) if not allowed]
+        for permission in denied:
             # A rule may name the very objects; only then is it worth asking about each.
-            verb, group, plural, namespace = right
-            names = [] if verb == "create" else [action.name for action in wanted[right]]
-            if not names or not all(self.client.each(lambda name, right=right: self._allowed(right, name), names)):
+            verb, group, plural, namespace = permission
+            names = [] if verb == "create" else [action.name for action in wanted[permission]]
+            if not names or not all(self.client.each(functools.partial(self._allowed, permission), names)):
                 place = "in namespace '%s'" % namespace if namespace else "at the cluster scope"
-                first = wanted[right][0]
-                raise KubeError(
-                    "missing right: '%s' on %s%s %s, needed for %s%s. Nothing was changed. Grant it to the identity that this play uses."
+                first = wanted[permission][0]
+                raise MissingPermission(
+                    "missing permission: '%s' on %s%s %s, needed for %s%s. Nothing was changed. Grant it to the identity that this play uses."
                     % (
                         verb,
                         plural,
                         ".%s" % group if group else "",
                         place,
                         first.label(),
-                        " and %d more" % (len(wanted[right]) - 1) if len(wanted[right]) > 1 else "",
+                        " and %d more" % (len(wanted[permission]) - 1) if len(wanted[permission]) > 1 else "",
                     )
                 )
 
-    def _allowed(self, right, name=None):
-        verb, group, plural, namespace = right
+    def _allowed(self, permission: _Permission, name: str | None = None) -> bool:
+        verb, group, plural, namespace = permission
         attributes = {"verb": verb, "group": group, "resource": plural}
         if namespace:
             attributes["namespace"] = namespace
@@ -145,7 +157,7 @@ class Executor:
             attributes["name"] = name
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
         try:
-            answer = self.client.request("POST", _REVIEWS, body=body, what="cannot ask which rights there are")
+            answer = self.client.request("POST", _REVIEWS, body=body, what="cannot ask which permissions there are")
         except ApiError as error:
             if error.status in (403, 404):
                 return True  # it can't be asked; the write itself will tell
@@ -153,7 +165,7 @@ class Executor:
         return bool(answer.get("status", {}).get("allowed"))
 
 
-def _patch_instead(action):
+def _patch_instead(action: Action) -> Action:
     """The patch that stands in for a creation when the object has come into being meanwhile."""
     labels = action.body["metadata"]["labels"]
     return Action("merge", action.result, action.resource, action.kind, action.name, action.namespace, body={"metadata": {"labels": labels}})

@@ -12,6 +12,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+from typing import Any, Iterable, List, NoReturn, Pattern, Sequence, Tuple, Union
+
+from .errors import CatalogError
 
 #: The value every distribution label has.
 LABEL_VALUE = "true"
@@ -48,10 +51,6 @@ _TYPE_KEYS = {
 _TYPES = (OPAQUE, "kubernetes.io/basic-auth", *_TYPE_KEYS)
 
 
-class CatalogError(ValueError):
-    """The catalog, or a value given for it, is not usable. The text names the entry and the fix."""
-
-
 class Entry:
     """One checked catalog entry.
 
@@ -61,22 +60,34 @@ class Entry:
 
     __slots__ = ("annotations", "data", "enabled", "label", "labels", "name", "namespaces", "refresh_interval", "source", "target", "type")
 
-    def __init__(self, **attributes):
+    name: str
+    source: str
+    target: str
+    type: str
+    label: str
+    namespaces: tuple[str, ...]
+    data: dict[str, Text]
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    refresh_interval: str
+    enabled: bool
+
+    def __init__(self, **attributes: Any) -> None:
         for name in self.__slots__:
             setattr(self, name, attributes[name])
 
-    def source_keys(self):
+    def source_keys(self) -> list[str]:
         """The keys of the source Secret that this entry reads, sorted."""
         return sorted({key for text in self.data.values() for key in text.keys()})
 
-    def render(self, source):
+    def render(self, source: dict[str, bytes]) -> dict[str, bytes]:
         """The data of a target Secret, ``{key: bytes}``, for the source's data, ``{key: bytes}``.
 
         Raises KeyError, whose argument is the source key that is missing.
         """
         return {key: text.render(source) for key, text in self.data.items()}
 
-    def template(self):
+    def template(self) -> dict[str, str]:
         """The same as :meth:`render`, as ESO's (Go) templates: ``{key: str}``."""
         return {key: text.template() for key, text in self.data.items()}
 
@@ -85,22 +96,24 @@ class Text:
     """A target key's value: literal pieces and references to source keys, joined.
 
     Both renderings come from the one list of pieces, so that what is expected of a target and what
-    ESO is told to write can't drift apart. ``wrap`` is applied to the joined text: ``json`` makes
-    the text of a JSON string, ``base64`` encodes it.
+    ESO is told to write can't drift apart.
     """
 
     __slots__ = ("_pieces",)
 
-    def __init__(self, *pieces):
+    def __init__(self, *pieces: Piece) -> None:
         self._pieces = pieces
 
-    def keys(self):
+    def keys(self) -> list[str]:
+        """The source keys that are read, as often as they are."""
         return [key for piece in self._pieces for key in piece.keys()]
 
-    def render(self, source):
+    def render(self, source: dict[str, bytes]) -> bytes:
+        """The value for a source's data. Raises KeyError for a key that the source lacks."""
         return b"".join(piece.render(source) for piece in self._pieces)
 
-    def template(self):
+    def template(self) -> str:
+        """The value as ESO's (Go) template."""
         return "".join("{{ %s }}" % piece.expression() for piece in self._pieces)
 
 
@@ -109,39 +122,45 @@ class Literal:
 
     __slots__ = ("_text",)
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self._text = text
 
-    def keys(self):
+    def keys(self) -> list[str]:
+        """None: no source key is read."""
         return []
 
-    def render(self, source):
+    def render(self, source: dict[str, bytes]) -> bytes:
+        """The text."""
         return self._text.encode("utf-8")
 
-    def expression(self):
+    def expression(self) -> str:
+        """The text as an expression of a Go template."""
         # A JSON string is a Go string literal, and inside quotes no brace opens an action.
         return json.dumps(self._text)
 
 
 class Ref:
-    """The value of a source key."""
+    """The value of a source key; ``quoted`` makes a JSON string of it."""
 
     __slots__ = ("_key", "_quoted")
 
-    def __init__(self, key, quoted=False):
+    def __init__(self, key: str, quoted: bool = False) -> None:
         self._key = key
         self._quoted = quoted
 
-    def keys(self):
+    def keys(self) -> list[str]:
+        """The one source key."""
         return [self._key]
 
-    def render(self, source):
+    def render(self, source: dict[str, bytes]) -> bytes:
+        """The value, or the JSON string of it."""
         value = source[self._key]
         if not self._quoted:
             return value
         return go_json_string(value.decode("utf-8")).encode("utf-8")
 
-    def expression(self):
+    def expression(self) -> str:
+        """The look-up as an expression of a Go template."""
         lookup = "index . %s" % json.dumps(self._key)
         return "%s | toJson" % lookup if self._quoted else lookup
 
@@ -151,21 +170,28 @@ class BasicAuth:
 
     __slots__ = ("_password", "_username")
 
-    def __init__(self, username, password):
+    def __init__(self, username: str, password: str) -> None:
         self._username = username
         self._password = password
 
-    def keys(self):
+    def keys(self) -> list[str]:
+        """The two source keys."""
         return [self._username, self._password]
 
-    def render(self, source):
+    def render(self, source: dict[str, bytes]) -> bytes:
+        """The encoded pair."""
         return base64.b64encode(source[self._username] + b":" + source[self._password])
 
-    def expression(self):
+    def expression(self) -> str:
+        """The encoded pair as an expression of a Go template."""
         return 'printf "%%s:%%s" (index . %s) (index . %s) | b64enc' % (json.dumps(self._username), json.dumps(self._password))
 
 
-def go_json_string(text):
+#: What a :class:`Text` is made of.
+Piece = Union[Literal, Ref, BasicAuth]
+
+
+def go_json_string(text: str) -> str:
     """``text`` as the JSON string that Go's encoder writes (which also escapes ``<``, ``>``, ``&``)."""
     quoted = json.dumps(text, ensure_ascii=False)
     for character in ("<", ">", "&", "\u2028", "\u2029"):
@@ -174,16 +200,18 @@ def go_json_string(text):
 
 
 class _Checker:
-    """Collects nothing: the first problem of one entry is raised with the entry's name in front."""
+    """Checks one entry: the first problem is raised, with the entry's name in front."""
 
-    def __init__(self, position, raw):
+    def __init__(self, position: int, raw: Any) -> None:
         name = raw.get("name") if isinstance(raw, dict) else None
         self.where = "catalog entry '%s'" % name if isinstance(name, str) and name else "catalog entry number %d" % position
 
-    def fail(self, problem, fix):
+    def fail(self, problem: str, fix: str) -> NoReturn:
+        """Raise the CatalogError."""
         raise CatalogError("%s: %s. %s." % (self.where, problem, fix))
 
-    def keys(self, mapping, known, what="", required=()):
+    def keys(self, mapping: dict[str, Any], known: Sequence[str], what: str = "", required: Sequence[str] = ()) -> None:
+        """Fail for an unknown key, and for a required one that is missing."""
         at = " of '%s'" % what if what else ""
         for key in mapping:
             if key not in known:
@@ -196,23 +224,27 @@ class _Checker:
             if key not in mapping:
                 self.fail("key '%s'%s is missing" % (key, at), "Add '%s'" % key)
 
-    def mapping(self, value, what):
+    def mapping(self, value: Any, what: str) -> dict[str, Any]:
+        """Fail unless it is a mapping."""
         if not isinstance(value, dict):
             self.fail("'%s' must be a mapping, not %s" % (what, _kind(value)), "Write it as 'key: value' lines")
         return value
 
-    def text(self, value, what):
+    def text(self, value: Any, what: str) -> str:
+        """Fail unless it is a string."""
         if not isinstance(value, str):
             self.fail("'%s' must be a string, not %s" % (what, _kind(value)), "Put it in quotes")
         return value
 
-    def matches(self, value, pattern, what, limit, rule):
+    def matches(self, value: Any, pattern: Pattern[str], what: str, limit: int, rule: str) -> str:
+        """Fail unless it is a string of at most ``limit`` characters that the pattern matches."""
         self.text(value, what)
         if len(value) > limit or not pattern.match(value):
             self.fail("'%s' is not a valid %s" % (value, what), rule)
         return value
 
-    def boolean(self, value, what):
+    def boolean(self, value: Any, what: str) -> bool:
+        """Fail unless it is true or false."""
         # A templated flag arrives as a string; Ansible's own words for yes and no are accepted.
         if isinstance(value, str) and value.lower() in ("true", "yes", "on", "false", "no", "off"):
             return value.lower() in ("true", "yes", "on")
@@ -220,11 +252,13 @@ class _Checker:
             self.fail("'%s' must be true or false, not %s" % (what, _kind(value)), "Write true or false")
         return value
 
-    def subdomain(self, value, what, limit=253):
+    def subdomain(self, value: Any, what: str, limit: int = 253) -> str:
+        """Fail unless it is a DNS name, as most names of Kubernetes are."""
         rule = "Use at most %d lower case letters, digits, '-' and '.', with a letter or digit at both ends" % limit
         return self.matches(value, _DNS_SUBDOMAIN, what, limit, rule)
 
-    def label_key(self, value, what):
+    def label_key(self, value: Any, what: str) -> str:
+        """Fail unless it can be the key of a label."""
         self.text(value, what)
         prefix, slash, name = value.rpartition("/")
         good = _LABEL_NAME.match(name) and (not slash or (len(prefix) <= 253 and _DNS_SUBDOMAIN.match(prefix)))
@@ -235,11 +269,12 @@ class _Checker:
             )
         return value
 
-    def secret_key(self, value, what):
+    def secret_key(self, value: Any, what: str) -> str:
+        """Fail unless it can be a key of a Secret."""
         return self.matches(value, _SECRET_KEY, what, 253, "Use letters, digits, '-', '_' and '.' only")
 
 
-def _kind(value):
+def _kind(value: Any) -> str:
     names = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "empty"}
     for kind in (bool, dict, list, str, int, float, type(None)):
         if isinstance(value, kind):
@@ -247,7 +282,7 @@ def _kind(value):
     return type(value).__name__
 
 
-def parse_catalog(raw):
+def parse_catalog(raw: Any) -> list[Entry]:
     """Check a catalog and fill in its defaults.
 
     :arg raw: the list of entries as read from YAML.
@@ -261,12 +296,16 @@ def parse_catalog(raw):
     return entries
 
 
-def enabled_entries(raw):
+def enabled_entries(raw: Any) -> list[Entry]:
     """:func:`parse_catalog`, without the entries that are not enabled."""
     return [entry for entry in parse_catalog(raw) if entry.enabled]
 
 
-def _parse_entry(position, raw):
+#: What a shape gives: the target's data, its type and its labels.
+_Shape = Tuple[dict, str, dict]
+
+
+def _parse_entry(position: int, raw: Any) -> Entry:
     check = _Checker(position, raw)
     check.mapping(raw, "entry")
     check.keys(raw, _ENTRY_KEYS, required=("name", "source", "label"))
@@ -290,7 +329,7 @@ def _parse_entry(position, raw):
         check.fail("'namespaces' must be a list, not %s" % _kind(namespaces), "Write one namespace a line, each after '- '")
     for namespace in namespaces:
         check.matches(namespace, _DNS_LABEL, "namespace", 63, "Use at most 63 lower case letters, digits and '-', with a letter or digit at both ends")
-    seen = set()
+    seen: set[str] = set()
     for namespace in namespaces:
         if namespace in seen:
             check.fail("namespace '%s' is listed twice" % namespace, "Remove one of the two")
@@ -315,7 +354,7 @@ def _parse_entry(position, raw):
     )
 
 
-def _duration(text):
+def _duration(text: str) -> str:
     """A duration as Go prints it ('1h0m0s'), which is how ESO writes it back."""
     seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"([0-9]+)(h|m|s)", text))
     hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
@@ -324,7 +363,7 @@ def _duration(text):
     return "%dm%ds" % (minutes, seconds) if minutes else "%ds" % seconds
 
 
-def _labels(check, labels):
+def _labels(check: _Checker, labels: Any) -> dict[str, str]:
     check.mapping(labels, "labels")
     for key, value in labels.items():
         check.label_key(key, "label key")
@@ -334,10 +373,10 @@ def _labels(check, labels):
     return labels
 
 
-def _data(check, raw):
+def _data(check: _Checker, raw: dict[str, Any]) -> _Shape:
     if not raw:
         check.fail("'data' is empty", "Give at least one 'TARGET_KEY: source-key'")
-    data = {}
+    data: dict[str, Text] = {}
     for key, value in raw.items():
         check.secret_key(key, "key of 'data'")
         if isinstance(value, dict):
@@ -348,11 +387,11 @@ def _data(check, raw):
     return data, OPAQUE, {}
 
 
-def _credentials(check, raw, shape):
+def _credentials(check: _Checker, raw: dict[str, Any], shape: str) -> list[str]:
     return [check.secret_key(raw.get(key, key), "source key of '%s.%s'" % (shape, key)) for key in ("username", "password")]
 
 
-def _registry(check, raw):
+def _registry(check: _Checker, raw: dict[str, Any]) -> _Shape:
     check.keys(raw, _REGISTRY_KEYS, "registry", required=("server",))
     server = check.text(raw["server"], "registry.server")
     if not server or re.search(r"[\s\"\\{}]", server):
@@ -370,7 +409,7 @@ def _registry(check, raw):
     return {DOCKER_CONFIG_KEY: config}, DOCKER_CONFIG, {}
 
 
-def _git(check, raw):
+def _git(check: _Checker, raw: dict[str, Any]) -> _Shape:
     # Source of the shape: Kargo's documentation, "Managing Credentials" (label and keys).
     check.keys(raw, _GIT_KEYS, "git", required=("repo_url",))
     url = check.text(raw["repo_url"], "git.repo_url")
@@ -389,9 +428,9 @@ def _git(check, raw):
     return data, OPAQUE, {"kargo.akuity.io/cred-type": "git"}
 
 
-def _check_together(entries):
-    names = set()
-    owners = {}
+def _check_together(entries: list[Entry]) -> None:
+    names: set[str] = set()
+    owners: dict[tuple[str, str], str] = {}
     for entry in entries:
         where = "catalog entry '%s'" % entry.name
         if entry.name in names:
@@ -410,9 +449,9 @@ def _check_together(entries):
                 )
 
 
-def required_sources(entries):
+def required_sources(entries: Iterable[Entry]) -> dict[str, dict[str, list[str]]]:
     """What the central store must hold for ``entries``: ``{source: {key: [entry names]}}``."""
-    sources = {}
+    sources: dict[str, dict[str, List[str]]] = {}
     for entry in entries:
         keys = sources.setdefault(entry.source, {})
         for key in entry.source_keys():
@@ -420,7 +459,7 @@ def required_sources(entries):
     return sources
 
 
-def check_values(entries, values):
+def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str, bytes]], list[str]]:
     """Check the values for the central store against the catalog, and encode them.
 
     :arg values: ``{source: {key: str}}``; sources the catalog doesn't name are left out.
@@ -430,7 +469,7 @@ def check_values(entries, values):
     if not isinstance(values, dict):
         raise CatalogError("the values must be a mapping of sources, not %s. Write 'source:' and below it 'key: value' lines." % _kind(values))
     needed = required_sources(entries)
-    checked = {}
+    checked: dict[str, dict[str, bytes]] = {}
     for source, keys in needed.items():
         first = sorted(name for names in keys.values() for name in names)[0] if keys else "?"
         where = "catalog entry '%s': source '%s'" % (first, source)

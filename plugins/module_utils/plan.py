@@ -7,7 +7,11 @@ Check mode and a real run use the very same plan: check mode just doesn't send i
 
 from __future__ import annotations
 
-from .desired import FINALIZER_PREFIX, MANAGER, OWNED, OWNER_LABEL
+import time
+from typing import Any, Callable, Iterator
+
+from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, OWNED
+from .resources import CRDS, NAMESPACES, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
 TOUCHED = "cluster-secrets/touched"
@@ -26,7 +30,19 @@ class Action:
 
     __slots__ = ("after", "before", "body", "kind", "name", "namespace", "replan", "resource", "result", "verb")
 
-    def __init__(self, verb, result, resource, kind, name, namespace=None, body=None, before=None, after=None, replan=None):
+    def __init__(
+        self,
+        verb: str,
+        result: str,
+        resource: Resource,
+        kind: str,
+        name: str,
+        namespace: str | None = None,
+        body: Any = None,
+        before: Object | None = None,
+        after: Object | None = None,
+        replan: Callable[[Object], Action | None] | None = None,
+    ) -> None:
         self.verb = verb
         self.result = result
         self.resource = resource
@@ -38,79 +54,20 @@ class Action:
         self.after = after
         self.replan = replan
 
-    def label(self):
+    def label(self) -> str:
+        """Kind and place, such as 'Secret team/token'."""
         place = "%s/%s" % (self.namespace, self.name) if self.namespace else self.name
         return "%s %s" % (self.kind, place)
 
 
-class Resource:
-    """Where a kind lives in the API: the group-version's path and the plural name."""
+#: Where a field is: the keys that lead to it.
+Path = tuple
 
-    __slots__ = ("group", "namespaced", "plural", "version")
-
-    def __init__(self, api_version, plural, namespaced=True):
-        self.group, _slash, self.version = api_version.rpartition("/")
-        self.plural = plural
-        self.namespaced = namespaced
-
-    @property
-    def prefix(self):
-        return "/apis/%s/%s" % (self.group, self.version) if self.group else "/api/%s" % self.version
-
-    def path(self, name=None, namespace=None):
-        parts = [self.prefix]
-        if self.namespaced and namespace:
-            parts.append("namespaces/" + namespace)
-        parts.append(self.plural)
-        if name:
-            parts.append(name)
-        return "/".join(parts)
+#: Makes the diff's (before, after) from (live or None, desired, the paths that will go).
+Redact = Callable[[Any, Any, Any], Any]
 
 
-#: The API version of Roles and their bindings.
-RBAC = "rbac.authorization.k8s.io/v1"
-ADMISSION = "admissionregistration.k8s.io/v1"
-POLICIES = Resource(ADMISSION, "validatingadmissionpolicies", namespaced=False)
-POLICY_BINDINGS = Resource(ADMISSION, "validatingadmissionpolicybindings", namespaced=False)
-NAMESPACES = Resource("v1", "namespaces", namespaced=False)
-SECRETS = Resource("v1", "secrets")
-DEPLOYMENTS = Resource("apps/v1", "deployments")
-CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
-
-_PLURALS = {
-    ("v1", "Namespace"): NAMESPACES,
-    ("v1", "Secret"): SECRETS,
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CRDS,
-    ("v1", "ServiceAccount"): Resource("v1", "serviceaccounts"),
-    (RBAC, "Role"): Resource(RBAC, "roles"),
-    (RBAC, "RoleBinding"): Resource(RBAC, "rolebindings"),
-    (RBAC, "ClusterRole"): Resource(RBAC, "clusterroles", namespaced=False),
-    (RBAC, "ClusterRoleBinding"): Resource(RBAC, "clusterrolebindings", namespaced=False),
-    (ADMISSION, "ValidatingAdmissionPolicy"): POLICIES,
-    (ADMISSION, "ValidatingAdmissionPolicyBinding"): POLICY_BINDINGS,
-}
-
-_ESO_PLURALS = {
-    "ClusterSecretStore": ("clustersecretstores", False),
-    "ClusterExternalSecret": ("clusterexternalsecrets", False),
-    "ClusterPushSecret": ("clusterpushsecrets", False),
-    "SecretStore": ("secretstores", True),
-    "ExternalSecret": ("externalsecrets", True),
-    "PushSecret": ("pushsecrets", True),
-    "ClusterGenerator": ("clustergenerators", False),
-}
-
-
-def resource_of(api_version, kind):
-    """The :class:`Resource` of a kind the collection knows."""
-    known = _PLURALS.get((api_version, kind))
-    if known:
-        return known
-    plural, namespaced = _ESO_PLURALS[kind]
-    return Resource(api_version, plural, namespaced)
-
-
-def plan_apply(desired, live, redact=None):
+def plan_apply(desired: Object, live: Object | None, redact: Redact | None = None) -> Action | None:
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
 
     Fields of other managers are not looked at. A field that our manager owns and that is no longer
@@ -121,7 +78,7 @@ def plan_apply(desired, live, redact=None):
     """
     meta = desired["metadata"]
     resource = resource_of(desired["apiVersion"], desired["kind"])
-    common = dict(resource=resource, kind=desired["kind"], name=meta["name"], namespace=meta.get("namespace"), body=desired)
+    common: dict[str, Any] = {"resource": resource, "kind": desired["kind"], "name": meta["name"], "namespace": meta.get("namespace"), "body": desired}
     if live is None:
         before, after = redact(None, desired, []) if redact else ({}, desired)
         return Action("apply", CREATED, before=before, after=after, **common)
@@ -134,25 +91,25 @@ def plan_apply(desired, live, redact=None):
     return Action("apply", UPDATED, before=before, after=after, **common)
 
 
-def assumed(live, applied):
+def assumed(live: Any, applied: Any) -> Any:
     """What ``live`` (None: absent) looks like once the manifest ``applied`` was applied to it."""
     if not isinstance(live, dict) or not isinstance(applied, dict):
         return applied
     return {**live, **{key: assumed(live.get(key), value) for key, value in applied.items()}}
 
 
-def is_established(definition):
+def is_established(definition: Object | None) -> bool:
     """Whether the API serves a live CustomResourceDefinition (None: absent)."""
-    return _holds_true(definition, "Established")
+    return holds_true(definition, "Established")
 
 
-def plan_touch(definition):
+def plan_touch(definition: Object | None) -> Action | None:
     """The patch that makes the API server look at a CustomResourceDefinition again; None when it needn't.
 
     A server that ends between accepting a definition's names and establishing it never comes back
     to it by itself (kube-apiserver 1.36; its informers' resync is minutes away).
     """
-    if is_established(definition) or not _holds_true(definition, "NamesAccepted"):
+    if definition is None or is_established(definition) or not holds_true(definition, "NamesAccepted"):
         return None
     meta = definition["metadata"]
     # Any new value does, and this one was never there before.
@@ -160,29 +117,14 @@ def plan_touch(definition):
     return Action("merge", UPDATED, CRDS, "CustomResourceDefinition", meta["name"], body=body, before={}, after=body)
 
 
-def condition_of(live, kind):
-    """The condition of type ``kind`` of a live object (None: absent), or None."""
-    conditions = ((live or {}).get("status") or {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == kind), None)
-
-
-def _holds_true(live, kind):
-    return (condition_of(live, kind) or {}).get("status") == "True"
-
-
-def plan_delete(live):
+def plan_delete(live: Object) -> Action:
     """The deletion of a live object."""
     meta = live["metadata"]
     resource = resource_of(live["apiVersion"], live["kind"])
     return Action("delete", DELETED, resource, live["kind"], meta["name"], meta.get("namespace"), before={"metadata": {"name": meta["name"]}}, after={})
 
 
-def is_owned(live):
-    """Whether the collection created the object, so that it may prune it."""
-    return (live["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNED[OWNER_LABEL]
-
-
-def _holds(live, desired):
+def _holds(live: Any, desired: Any) -> bool:
     """Whether ``live`` has all that ``desired`` says; more is fine in mappings, not in lists."""
     if live is None and desired in ({}, []):
         return True  # the API server stores neither
@@ -193,52 +135,51 @@ def _holds(live, desired):
     return live == desired
 
 
-def _project(live, desired):
+def _project(live: Any, desired: Any) -> Any:
     """The part of ``live`` that ``desired`` speaks about, for the diff."""
     if isinstance(desired, dict) and isinstance(live, dict):
         return {key: _project(live[key], value) for key, value in desired.items() if key in live}
     return live
 
 
-def _left_over(live, desired):
+def _left_over(live: Object, desired: Object) -> list[Path]:
     """The paths that our manager owns in ``live`` and ``desired`` doesn't have any more."""
     wanted = set(_leaves(desired))
-    owned = set()
+    owned: set[Path] = set()
     for record in live["metadata"].get("managedFields") or []:
         if record.get("manager") == MANAGER and record.get("operation") == "Apply" and not record.get("subresource"):
             owned.update(_owned_leaves(record.get("fieldsV1") or {}))
     return [path for path in owned if not any(_related(path, other) for other in wanted)]
 
 
-def _related(one, other):
+def _related(one: Path, other: Path) -> bool:
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 
 
-def _leaves(value, path=()):
+def _leaves(value: Any, path: Path = ()) -> Iterator[Path]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            for leaf in _leaves(item, path + (key,)):
-                yield leaf
+            yield from _leaves(item, path + (key,))
     else:
         yield path
 
 
-def _owned_leaves(fields, path=()):
+def _owned_leaves(fields: Object, path: Path = ()) -> Iterator[Path]:
     # 'f:name' is a field; 'k:' and 'v:' are list items, where the list itself is the leaf here.
     children = [(key[2:], value) for key, value in fields.items() if key.startswith("f:")]
     if not children:
         yield path
     for key, value in children:
-        for leaf in _owned_leaves(value, path + (key,)):
-            yield leaf
+        yield from _owned_leaves(value, path + (key,))
 
 
-def redact_secret(live, desired, left_over):
+def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -> tuple[Object, Object]:
     """(before, after) of a Secret for the diff: its keys, each with whether it changes."""
     old = (live or {}).get("data") or {}
     going = {path[1] for path in left_over if path[0] == "data" and len(path) > 1}
-    before, after = {}, {}
+    before: Object = {}
+    after: Object = {}
     for key in sorted(set(old) | set(desired["data"])):
         if key in old:
             before[key] = "<value hidden>"
@@ -251,10 +192,19 @@ def redact_secret(live, desired, left_over):
     return before_object, {**shown, "data": after}
 
 
+def plan_refresh(resource: Resource, name: str) -> Action:
+    """The patch that makes ESO refresh all ExternalSecrets of a ClusterExternalSecret."""
+    # Any new value does; ESO copies the annotation to each ExternalSecret and so reconciles it.
+    annotations = {FORCE_SYNC: str(time.time_ns())}
+    body = {"spec": {"externalSecretMetadata": {"annotations": annotations}}}
+    shown = {"spec": {"externalSecretMetadata": {"annotations": {FORCE_SYNC: "<the time of the refresh>"}}}}
+    return Action("merge", UPDATED, resource, "ClusterExternalSecret", name, body=body, before={}, after=shown)
+
+
 # -- namespace labels ------------------------------------------------------------------------------
 
 
-def plan_label(live, labels):
+def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
     """The patch that gives a live namespace ``labels`` ({key: value}); None if it has them."""
     current = live["metadata"].get("labels") or {}
     missing = {key: value for key, value in labels.items() if current.get(key) != value}
@@ -267,13 +217,13 @@ def plan_label(live, labels):
     )
 
 
-def plan_namespace(name, labels):
+def plan_namespace(name: str, labels: dict[str, str]) -> Action:
     """The creation of a namespace that carries ``labels``."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {**OWNED, **labels}}}
     return Action("create", CREATED, NAMESPACES, "Namespace", name, body=body, before={}, after=body)
 
 
-def plan_unlabel(live, labels, finalizers):
+def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Action | None:
     """The patch that takes ``labels`` (keys) and ESO's ``finalizers`` off a live namespace.
 
     Both go in one JSON patch. A patch of the finalizers replaces the whole list, so it is bound to
@@ -286,7 +236,9 @@ def plan_unlabel(live, labels, finalizers):
     kept = [name for name in held if name not in finalizers]
     if not present and kept == held:
         return None
-    operations, before, after = [], {}, {}
+    operations: list[Object] = []
+    before: Object = {}
+    after: Object = {}
     if present:
         operations += [{"op": "remove", "path": "/metadata/labels/" + key.replace("~", "~0").replace("/", "~1")} for key in present]
         before["labels"], after["labels"] = {key: current[key] for key in present}, {}
@@ -307,7 +259,7 @@ def plan_unlabel(live, labels, finalizers):
     )
 
 
-def orphaned_finalizers(live, selecting):
+def orphaned_finalizers(live: Object, selecting: set[str]) -> list[str]:
     """ESO's finalizers on a namespace that no ClusterExternalSecret accounts for any more.
 
     :arg selecting: the names of the ClusterExternalSecrets that select the namespace.

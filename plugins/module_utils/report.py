@@ -1,10 +1,17 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The audit as one self-contained HTML page: a matrix of namespaces and Secrets, and the findings. Pure."""
+"""What people read: tables of aligned text, and the audit as one self-contained HTML page. Pure."""
 
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING, Sequence
+
+if TYPE_CHECKING:
+    import datetime
+
+    from .audit.findings import Finding
+    from .live.state import Row
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--ok:#2e7d32;--bad:#c62828;--warn:#b26a00;--off:#8882}
@@ -20,10 +27,40 @@ h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}.sum span{margin-right:
 _SIGNS = {"synced": "\u2714", "stale": "stale", "missing": "missing", "failing": "failing", "unlabelled": "no label", "no namespace": "no ns"}
 
 
-def page(rows, findings, when):
+def status_table(rows: list[Row], now: datetime.datetime | None = None) -> list[str]:
+    """The rows as lines of aligned text: namespace, secret, status, type, age, message."""
+    lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", "")]
+    for row in sorted(rows, key=lambda row: row.key):
+        lines.append((row.namespace, row.entry.target, row.status, row.type or "-", age_text(row.as_dict(now)["age"]), row.message))
+    return _aligned(lines)
+
+
+def findings_table(findings: list[Finding]) -> list[str]:
+    """The findings as lines of aligned text: severity, check, namespace, name, what is wrong."""
+    lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
+    lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
+    return _aligned(lines)
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]
+
+
+def age_text(seconds: int | None) -> str:
+    """An age as kubectl writes it, roughly: the largest unit only."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return "%d%s" % (seconds // size, unit)
+    return "%ds" % seconds
+
+
+def page(rows: list[Row], findings: list[Finding], when: str) -> str:
     """The page's text.
 
-    :arg rows: state.Row objects; :arg findings: audit.Finding objects; :arg when: a text.
+    :arg when: the time of the audit, as text.
     """
     errors = sum(1 for one in findings if one.severity == "error")
     synced = sum(1 for row in rows if row.status == "synced")
@@ -45,7 +82,7 @@ def page(rows, findings, when):
     )
 
 
-def _matrix(rows):
+def _matrix(rows: list[Row]) -> str:
     secrets = sorted({row.entry.target for row in rows})
     cells = {row.key: row for row in rows}
     namespaces = sorted({row.namespace for row in rows})
@@ -65,7 +102,7 @@ def _matrix(rows):
     return '<div class="wrap"><table class="matrix">%s<tbody>%s</tbody></table></div>' % (top, "\n".join(body))
 
 
-def _findings(findings):
+def _findings(findings: list[Finding]) -> str:
     if not findings:
         return '<p id="clean">Nothing to report.</p>'
     lines = [

@@ -99,9 +99,13 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import eso, guard
+from typing import TYPE_CHECKING, Any
+
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import guard
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import LockOut
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
     PLATFORM_OPTIONS,
@@ -109,21 +113,24 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.common im
     STORE_OPTION,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ADMISSION,
+    ESO_GROUP,
+    ESO_VERSIONS,
     NAMESPACES,
     POLICIES,
     POLICY_BINDINGS,
-    plan_apply,
-    plan_delete,
     resource_of,
 )
 
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "mode": {"type": "str", "choices": ["audit", "enforce"], "default": "audit"},
     "self_service_labels": {"type": "list", "elements": "str", "default": []},
@@ -135,7 +142,7 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Plan against the live policies and write the difference."""
     params, client = context.params, context.client
     absent = params["state"] == "absent"
@@ -170,43 +177,41 @@ def work(context):
     return context.result(actions, supported=True, writers=writers, summary=_summary(params["mode"], writers))
 
 
-def _supported(client):
+def _supported(client: Client) -> bool:
     served = client.get("/apis/" + ADMISSION, "cannot look up the API group of admission policies") or {}
     return POLICIES.plural in {item["name"] for item in served.get("resources") or []}
 
 
-def _writers(client):
-    served = client.served_versions(ESO_GROUP)
-    version = next((one for one in ESO_VERSIONS if one in served), ESO_VERSIONS[0])
-    api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
+def _writers(client: Client) -> dict[str, list[str]]:
+    version, _served = eso.served(client)
+    api, alpha = "%s/%s" % (ESO_GROUP, version or ESO_VERSIONS[0]), ESO_GROUP + "/v1alpha1"
     kinds = [(api, "ClusterExternalSecret"), (api, "ClusterSecretStore"), (alpha, "ClusterPushSecret"), ("generators." + alpha, "ClusterGenerator")]
-    calls = [lambda: client.list(NAMESPACES, partial=True)[0]]
-    calls += [lambda one=one: client.list(resource_of(*one), partial=True, missing_ok=True)[0] for one in kinds]
-    namespaces, *lists = client.each(lambda call: call(), calls)
+    resources = [NAMESPACES, *(resource_of(*one) for one in kinds)]
+    namespaces, *lists = client.each(lambda resource: client.list(resource, partial=True, missing_ok=True)[0], resources)
     return guard.writers(namespaces, [{**item, "kind": kind} for (_api, kind), found in zip(kinds, lists) for item in found])
 
 
-def _refuse_lock_out(client, identities, writers):
+def _refuse_lock_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> None:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     user = client.request("POST", _REVIEW, body=body, what="cannot ask who this play is")["status"]["userInfo"]
     if not identities.covers(user["username"], user.get("groups") or []):
-        raise KubeError(
+        raise LockOut(
             "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users', or one of its groups (%s) to 'platform_groups'."
             % (user["username"], ", ".join(user.get("groups") or []))
         )
     for manager, written in writers.items():
         if not identities.covers_manager(manager):
-            raise KubeError(
+            raise LockOut(
                 "these policies would lock out the GitOps controller with the field manager '%s', which writes %s. "
                 "Add the user name of its ServiceAccount to 'platform_users'." % (manager, _some(written))
             )
 
 
-def _some(written):
+def _some(written: list[str]) -> str:
     return ", ".join(written[:3]) + (" and %d more" % (len(written) - 3) if len(written) > 3 else "")
 
 
-def _summary(mode, writers):
+def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
     if mode == "enforce":
         return ["The guard is enforced."]
     lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
@@ -215,9 +220,9 @@ def _summary(mode, writers):
     return lines + ["%s cluster_secrets_guard_mode to 'enforce'." % hint]
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -108,10 +108,13 @@ api_requests:
 """
 
 import json
-import os
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import eso, findings, permissions, report, state, stores
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, permissions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ISOLATION_OPTION,
     PLATFORM_OPTIONS,
@@ -119,11 +122,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.common im
     STORE_OPTION,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import POLICY_BINDINGS, RBAC, SECRETS, resource_of
 
-OPTIONS = {
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
     "html": {"type": "path"},
     "json": {"type": "path"},
@@ -136,74 +139,39 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Read, judge, report."""
     params = context.params
-    inventory = _read(context)
+    inventory = snapshot.read_inventory(
+        context.client, context.entries, context.eso_version(), params["store_namespace"], params["eso_namespace"]
+    )
     layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
     trusted = permissions.Trusted(params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"]))
     rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
     errors = sum(1 for one in found if one.severity == findings.ERROR)
-    result = {
+    result: dict[str, Any] = {
         "changed": False,
         "findings": [one.as_dict() for one in found],
         "errors": errors,
         "warnings_found": len(found) - errors,
-        "table": findings.table(found),
+        "table": report.findings_table(found),
         "api_requests": context.client.requests,
     }
     if not context.check_mode:
         when = state.utcnow().strftime("%Y-%m-%d %H:%M UTC")
-        _write(params["html"], lambda: report.page(rows, found, when))
-        _write(params["json"], lambda: json.dumps({"when": when, "rows": [row.as_dict() for row in rows], "findings": result["findings"]}, indent=1))
+        if params["html"]:
+            files.write(params["html"], report.page(rows, found, when), "report")
+        if params["json"]:
+            document = {"when": when, "rows": [row.as_dict() for row in rows], "findings": result["findings"]}
+            files.write(params["json"], json.dumps(document, indent=1), "report")
     if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and found):
         result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, len(found) - errors))
     return result
 
 
-def _read(context):
-    client, entries = context.client, context.entries
-    version = context.eso_version()
-    api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
-
-    def listed(resource, **options):
-        return lambda: client.list(resource, **options)[0]
-
-    calls = {
-        "snapshot": lambda: state.read(client, entries, version, context.params["store_namespace"]),
-        "secrets": listed(SECRETS, partial=True),
-        "distributed": listed(state.cluster_external_secrets(version)),
-        "stores": listed(resource_of(api, "ClusterSecretStore")),
-        "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),
-        # Push secrets never left their alpha version.
-        "push_secrets": listed(resource_of(alpha, "PushSecret"), missing_ok=True),
-        "cluster_push_secrets": listed(resource_of(alpha, "ClusterPushSecret"), missing_ok=True),
-        "roles": listed(resource_of(RBAC, "Role")),
-        "bindings": listed(resource_of(RBAC, "RoleBinding")),
-        "cluster_roles": listed(resource_of(RBAC, "ClusterRole")),
-        "cluster_bindings": listed(resource_of(RBAC, "ClusterRoleBinding")),
-        "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
-        "release": lambda: eso.running_or_unknown(client, context.params["eso_namespace"]),
-        "crds": lambda: state.definitions(client),
-    }
-    return findings.Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))
-
-
-def _write(path, text):
-    if not path:
-        return
-    staged = "%s.%d.tmp" % (path, os.getpid())
-    try:
-        with open(staged, "w", encoding="utf-8") as handle:
-            handle.write(text())
-        os.replace(staged, path)
-    except OSError as error:
-        raise KubeError("cannot write the report '%s': %s." % (path, error.strerror)) from None
-
-
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -71,21 +71,22 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import CatalogError, check_values, required_sources
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import central_secret
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
-    NAMESPACES,
-    SECRETS,
-    is_owned,
-    plan_apply,
-    plan_delete,
-    plan_namespace,
-    redact_secret,
-)
+from typing import TYPE_CHECKING, Any
 
-OPTIONS = {
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import check_values, required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import central_secret, is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete, redact_secret
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "values": {"type": "dict", "no_log": True},
     "create_namespace": {"type": "bool", "default": True},
@@ -95,11 +96,12 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Plan against the live Secrets and write the difference."""
     params, client = context.params, context.client
     namespace = params["store_namespace"]
-    values, ignored = {}, []
+    values: dict[str, dict[str, bytes]] = {}
+    ignored: list[str] = []
     if params["state"] == "present":
         if params["values"] is None:
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
@@ -108,12 +110,10 @@ def work(context):
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
-    first = []
+    first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
-    if not live and values and client.get(NAMESPACES.path(namespace)) is None:
-        if not params["create_namespace"]:
-            raise CatalogError("the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % namespace)
-        first = [plan_namespace(namespace, {})]
+    if not live and values:
+        first = context.missing_namespace(namespace, params["create_namespace"])
     planned = [plan_apply(central_secret(name, namespace, data), by_name.get(name), redact_secret) for name, data in values.items()]
     writes = [action for action in planned if action]
     deletes = []
@@ -124,14 +124,14 @@ def work(context):
     return context.result(actions, changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes})
 
 
-def _changed_keys(live, desired):
+def _changed_keys(live: Object | None, desired: Object) -> list[str]:
     old = (live or {}).get("data") or {}
     return [key for key, value in desired["data"].items() if old.get(key) != value]
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

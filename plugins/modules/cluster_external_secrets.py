@@ -62,23 +62,29 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import stores
+from typing import TYPE_CHECKING, Any
+
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import cluster_external_secret, is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_OBJECT_OPTIONS,
     ISOLATION_OPTION,
     STORE_OPTION,
-    EsoAbsent,
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, cluster_external_secret
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_owned, plan_apply, plan_delete
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import cluster_external_secrets
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_GROUP, cluster_external_secrets
 
-OPTIONS = {
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
+
+OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "prune": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 60},
@@ -89,21 +95,21 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Plan against the live objects and write the difference."""
     params, client = context.params, context.client
     absent = params["state"] == "absent"
     entries = [] if absent else context.entries
     try:
         version = context.eso_version(params["assume_installed"])
-    except EsoAbsent:
+    except EsoError:
         if absent:
             return context.result([], api_version=None)
         raise
     resource = cluster_external_secrets(version)
     live, _version = client.list(resource, missing_ok=True)
     by_name = {item["metadata"]["name"]: item for item in live}
-    layout = stores.Layout(params["isolation"], params["store"], None)
+    layout = stores.Layout(params["isolation"], params["store"], "")
     planned = [plan_apply(cluster_external_secret(entry, layout.store_of(entry.name), version), by_name.get(entry.name)) for entry in entries]
     deletes = []
     if absent or params["prune"]:
@@ -117,19 +123,19 @@ def work(context):
     return context.result(actions, api_version=version)
 
 
-def _still_there(client, resource, names, seconds):
+def _still_there(client: Client, resource: Resource, names: set[str], seconds: int) -> NotReady | None:
     live, _version = client.list(resource, partial=True)
     left = sorted(names.intersection(item["metadata"]["name"] for item in live))
     if not left:
         return None
-    return KubeError(
+    return NotReady(
         "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its controller running?" % (seconds, ", ".join(left))
     )
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

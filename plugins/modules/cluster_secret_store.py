@@ -101,33 +101,33 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import stores
+import functools
+from typing import TYPE_CHECKING, Any
+
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
     ESO_OBJECT_OPTIONS,
     ISOLATION_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
-    EsoAbsent,
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
-    NAMESPACES,
-    RBAC,
-    assumed,
-    plan_apply,
-    plan_delete,
-    plan_namespace,
-    resource_of,
-)
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import external_secrets, not_ready
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import assumed, plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_GROUP, ESO_VERSIONS, RBAC, external_secrets, resource_of
 
-OPTIONS = {
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "stage": {"type": "str", "choices": ["all", "permissions", "stores", "settle"], "default": "all"},
     "prune": {"type": "bool", "default": False},
@@ -144,13 +144,13 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Plan against the live objects and write the difference."""
     params, client = context.params, context.client
     absent, stage = params["state"] == "absent", params["stage"]
     try:
         version = context.eso_version(params["assume_installed"])
-    except EsoAbsent:
+    except EsoError:
         if not absent and stage != "permissions":
             raise
         version = None
@@ -164,20 +164,20 @@ def work(context):
     )
     live = _read(client, layout, installed=version is not None)
     executor = Executor(client, context.check_mode, params["force_conflicts"])
-    own = {stores.entry_of(item, layout) for item in live.values()} - {None}
+    own = {name for name in (stores.entry_of(item, layout) for item in live.values()) if name is not None}
     if absent:
-        names = {_key(item) for item in stores.desired(layout, [])}
-        gone = [plan_delete(item) for key, item in live.items() if key in names or stores.entry_of(item, layout)]
+        shared = {_key(item) for item in stores.desired(layout, [])}
+        gone = [plan_delete(item) for key, item in live.items() if key in shared or stores.entry_of(item, layout)]
         return context.result(executor.run(gone), api_version=version)
     shared_store = live.get(("ClusterSecretStore", layout.store))
     prepared = stores.prepared(layout, context.entries, own, shared_store)
     final = {_key(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
     retired = stores.retired(layout, context.entries, own, params["prune"])
     if stage == "settle":
-        return _settle(context, layout, executor, live, prepared, final, retired, version)
+        return _settle(context, layout, executor, live, prepared, final, retired)
     changes = [item for item in prepared if stage == "all" or stores.is_store(item) == (stage == "stores")]
     planned = [(item, plan_apply(item, live.get(_key(item)))) for item in changes]
-    first = [] if stage == "stores" else _namespace(client, params)
+    first = [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
     # The stores come last: ESO validates them as soon as it sees them.
     batches = [[action for item, action in planned if action and stores.is_store(item) == last] for last in (False, True)]
     actions = executor.run(first, *batches)
@@ -188,40 +188,39 @@ def work(context):
     return context.result(actions, api_version=version, pending=pending)
 
 
-def _key(item):
+def _key(item: Object) -> tuple[str, str]:
     return item["kind"], item["metadata"]["name"]
 
 
-def _read(client, layout, installed):
+def _read(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:
     """The live objects that are or may be the stores', by (kind, name); their number doesn't make more requests."""
     namespace = layout.namespace
-    lists = [("v1", "ServiceAccount", namespace), (RBAC, "Role", namespace), (RBAC, "RoleBinding", namespace)]
+    lists: list[tuple[str, str, str | None]] = [("v1", "ServiceAccount", namespace), (RBAC, "Role", namespace), (RBAC, "RoleBinding", namespace)]
     if installed:
         lists.append(("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore", None))
 
-    def listed(api, kind, namespace):
+    def listed(api: str, kind: str, namespace: str | None) -> list[Object]:
         # All that a plan of a ServiceAccount needs is its metadata.
         found, _version = client.list(resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True)
         return [{**item, "apiVersion": api, "kind": kind} for item in found]
 
-    def got(kind):
+    def got(kind: str) -> list[Object]:
         found = client.get(resource_of(RBAC, kind).path(stores.READER))
         return [found] if found else []
 
-    calls = [lambda one=one: listed(*one) for one in lists] + [lambda kind=kind: got(kind) for kind in ("ClusterRole", "ClusterRoleBinding")]
+    calls = [functools.partial(listed, *one) for one in lists] + [functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")]
     return {_key(item): item for found in client.each(lambda call: call(), calls) for item in found}
 
 
-def _namespace(client, params):
-    name = params["store_namespace"]
-    if client.get(NAMESPACES.path(name)) is not None:
-        return []
-    if not params["create_namespace"]:
-        raise KubeError("the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name)
-    return [plan_namespace(name, {})]
-
-
-def _settle(context, layout, executor, live, prepared, final, retired, version):
+def _settle(
+    context: Context,
+    layout: stores.Layout,
+    executor: Executor,
+    live: dict[tuple[str, str], Object],
+    prepared: list[Object],
+    final: dict[tuple[str, str], Object],
+    retired: set[str],
+) -> dict[str, Any]:
     """Take back what only ExternalSecrets needed that have moved to another store since."""
     params, client = context.params, context.client
     shrinking = []
@@ -232,37 +231,37 @@ def _settle(context, layout, executor, live, prepared, final, retired, version):
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
     deletes = [plan_delete(item) for item in live.values() if stores.entry_of(item, layout) in retired]
     if (shrinking or deletes) and not context.check_mode:
-        wait_while(lambda: _unmoved(client, layout, context.entries, version, params["wait_timeout"]), params["wait_timeout"])
+        wait_while(lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"])
     stops = [action for action in deletes if action.kind == "ClusterSecretStore"]
     actions = executor.run([action for action in shrinking if action], stops, [action for action in deletes if action not in stops])
-    return context.result(actions, api_version=version, pending=False)
+    return context.result(actions, api_version=layout.api_version, pending=False)
 
 
-def _unmoved(client, layout, entries, version, seconds):
-    found = stores.unmoved(layout, entries, client.list(external_secrets(version))[0])
+def _unmoved(client: Client, layout: stores.Layout, entries: list[Entry], seconds: int) -> NotReady | None:
+    found = stores.unmoved(layout, entries, client.list(external_secrets(layout.api_version))[0])
     if not found:
         return None
-    return KubeError(
+    return NotReady(
         "after %d s, %d ExternalSecret(s) still read through another store than 'isolation: %s' gives them, such as %s. "
         "Apply the ClusterExternalSecrets first; ESO then moves them. Is its controller running? Nothing was removed."
         % (seconds, len(found), layout.isolation, "/".join(found[0]))
     )
 
 
-def _not_ready(client, layout, names, seconds):
+def _not_ready(client: Client, layout: stores.Layout, names: set[str], seconds: int) -> NotReady | None:
     listed, _version = client.list(resource_of("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore"))
-    problems = not_ready(listed, names)
+    problems = state.not_ready(listed, names)
     if not problems:
         return None
     name, said = problems[0]
     more = " %d more are not ready either." % (len(problems) - 1) if len(problems) > 1 else ""
     said = "ESO says: %s" % said if said else "ESO has said nothing about it; is its controller running?"
-    return KubeError("the ClusterSecretStore '%s' was not ready after %d s. %s%s" % (name, seconds, said, more))
+    return NotReady("the ClusterSecretStore '%s' was not ready after %d s. %s%s" % (name, seconds, said, more))
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

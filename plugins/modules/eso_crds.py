@@ -59,22 +59,32 @@ api_requests:
   type: int
 """
 
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import EsoAbsent, run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import CRDS, is_established, plan_apply, plan_touch
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_established, plan_apply, plan_touch
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 #: What the collection can't do without.
 NEEDED = ("clustersecretstores.external-secrets.io", "clusterexternalsecrets.external-secrets.io", "externalsecrets.external-secrets.io")
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "src": {"type": "str"},
     "assume_installed": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 60},
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Apply what differs, then wait."""
     params, client = context.params, context.client
     desired = [] if params["src"] is None else _read(params["src"])
@@ -94,26 +104,26 @@ def work(context):
     return context.result(actions, established=established)
 
 
-def _get(client, names):
-    names = sorted(names)
+def _get(client: Client, wanted: set[str]) -> dict[str, Object | None]:
+    names = sorted(wanted)
     return dict(zip(names, client.each(lambda name: client.get(CRDS.path(name)), names)))
 
 
-def _not_established(client, names, seconds):
+def _not_established(client: Client, names: set[str], seconds: float) -> ClusterSecretsError | None:
     live = _get(client, names)
     if all(map(is_established, live.values())):
         return None
     if all(live.values()):
-        return KubeError(
+        return NotReady(
             "ESO's CustomResourceDefinitions were not established after %d s. If the API server was restarted meanwhile, run this again." % seconds
         )
-    return EsoAbsent(
+    return EsoError(
         "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
         "Install it, or set cluster_secrets_eso_method to 'helm'." % ", ".join(NEEDED)
     )
 
 
-def _read(src):
+def _read(src: str) -> list[Object]:
     import yaml
 
     if src.startswith(("http://", "https://")):
@@ -122,19 +132,15 @@ def _read(src):
         try:
             text = open_url(src, timeout=30).read()
         except Exception as error:  # HTTPError, URLError, ssl and socket errors alike
-            raise KubeError("cannot download the CRDs from '%s': %s." % (src, error)) from None
+            raise FileError("cannot download the CRDs from '%s': %s." % (src, error)) from None
     else:
-        try:
-            with open(src, "rb") as handle:
-                text = handle.read()
-        except OSError as error:
-            raise KubeError("cannot read the CRDs from '%s': %s." % (src, error.strerror)) from None
+        text = files.read(src, "file with the CRDs")
     try:
         documents = [document for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
     except yaml.YAMLError as error:
-        raise KubeError("'%s' is not valid YAML: %s." % (src, error)) from None
+        raise FileError("'%s' is not valid YAML: %s." % (src, error)) from None
     if not documents or any(not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" for item in documents):
-        raise KubeError("'%s' must hold CustomResourceDefinitions and nothing else." % src)
+        raise FileError("'%s' must hold CustomResourceDefinitions and nothing else." % src)
     for item in documents:
         item.pop("status", None)
         # Some releases carry the null timestamp that their generator wrote.
@@ -142,9 +148,9 @@ def _read(src):
     return documents
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

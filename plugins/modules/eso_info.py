@@ -81,16 +81,24 @@ upgrade_blockers:
   elements: str
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import STORE_OPTION, run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Resource, is_owned, resource_of
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.state import definitions, not_ready
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import not_ready
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_OPTION, run_module, wait_while
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_GROUP, ESO_VERSIONS, Resource, resource_of
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 _OLD = "v1beta1"
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
     "deployment": {"type": "str"},
     "wait": {"type": "bool", "default": False},
@@ -99,28 +107,28 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Look, once or until all is well."""
     seconds = context.params["wait_timeout"]
     if not context.params["wait"]:
         return _look(context)
-    found = {}
+    found: dict[str, Any] = {}
 
-    def unhealthy():
+    def unhealthy() -> NotReady | None:
         try:
             found.update(_look(context))
             problem = "; ".join(found["problems"])
-        except KubeError as error:
+        except ClusterSecretsError as error:
             problem = str(error)
-        return KubeError("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
+        return NotReady("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
 
     wait_while(unhealthy, seconds, interval=0.5)
     return found
 
 
-def _look(context):
+def _look(context: Context) -> dict[str, Any]:
     params, client = context.params, context.client
-    problems = []
+    problems: list[str] = []
     deployment = eso.controller(client, params["eso_namespace"], params["deployment"])
     release = eso.running(deployment)
     if deployment is None:
@@ -130,8 +138,7 @@ def _look(context):
         wanted, available = deployment["spec"].get("replicas", 1), (deployment.get("status") or {}).get("availableReplicas", 0)
         if not wanted or available < wanted:
             problems.append("%d of %d replicas of ESO's controller are available" % (available, wanted))
-    served = client.served_versions(ESO_GROUP)
-    version = next((one for one in ESO_VERSIONS if one in served), None)
+    version, served = eso.served(client)
     if version is None:
         problems.append("the API group %s is not served" % ESO_GROUP)
     else:
@@ -150,7 +157,7 @@ def _look(context):
     }
 
 
-def _store_problems(client, version, name):
+def _store_problems(client: Client, version: str, name: str) -> list[str]:
     live, _version = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"), missing_ok=True)
     names = {item["metadata"]["name"] for item in live if is_owned(item)}
     if name not in {item["metadata"]["name"] for item in live}:
@@ -158,7 +165,7 @@ def _store_problems(client, version, name):
     return ["the ClusterSecretStore '%s' is not ready: %s" % (one, said or "ESO has not looked at it") for one, said in not_ready(live, names | {name})]
 
 
-def _blockers(client):
+def _blockers(client: Client) -> list[str]:
     blockers = []
     for item in definitions(client):
         if _OLD not in ((item.get("status") or {}).get("storedVersions") or []):
@@ -178,14 +185,14 @@ def _blockers(client):
     return blockers
 
 
-def _written_as_old(item):
+def _written_as_old(item: Object) -> bool:
     records = [record for record in item["metadata"].get("managedFields") or [] if not record.get("subresource")]
     return bool(records) and all(record.get("apiVersion") == "%s/%s" % (ESO_GROUP, _OLD) for record in records)
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

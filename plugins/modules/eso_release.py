@@ -81,11 +81,17 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_GROUP, ESO_VERSIONS
+from typing import TYPE_CHECKING, Any
 
-OPTIONS = {
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
     "chart": {"type": "str"},
     "chart_version": {"type": "str"},
     "values": {"type": "dict", "default": {}},
@@ -94,12 +100,12 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Judge the release, and what its values would stop."""
     params, client = context.params, context.client
     chart, values = params["chart"], params["values"]
     release = eso.of_chart(chart, params["chart_version"], values) if chart else eso.running_or_unknown(client, params["eso_namespace"])
-    result = {"changed": False, "version": release.text, "advisories": [one.as_dict() for one in release.advisories]}
+    result: dict[str, Any] = {"changed": False, "version": release.text, "advisories": [one.as_dict() for one in release.advisories]}
     problem = None
     if release.number is None:
         context.warn("the release of the External Secrets Operator is unknown (%s), so its vulnerabilities are too" % release.problem)
@@ -115,23 +121,24 @@ def work(context):
     return {**result, "api_requests": client.requests}
 
 
-def _vulnerable(release, where):
+def _vulnerable(release: eso.Release, where: str) -> str:
     shown = "; ".join("%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories)
+    number = release.number or (0, 0, 0)
     return (
         "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer ('cluster_secrets_eso_chart_version'), "
-        "or set 'cluster_secrets_eso_accept_vulnerable: true'." % (where, release.text, shown, advisories.safe(release.number))
+        "or set 'cluster_secrets_eso_accept_vulnerable: true'." % (where, release.text, shown, advisories.safe(number))
     )
 
 
-def _stopped(client, namespace, release, values):
+def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[str, Any]) -> str | None:
     """What works now and would not after the chart's installation with ``values``, or None."""
     deployment = eso.controller(client, namespace)
-    served = client.served_versions(ESO_GROUP)
-    version = next((one for one in ESO_VERSIONS if one in served), None)
+    version, _served = eso.served(client)
     if deployment is None or version is None:
         return None
     # What is switched off already stops nothing more, however much of it tenants make.
-    rbac = values.get("rbac") if isinstance(values.get("rbac"), dict) else {}
+    said = values.get("rbac")
+    rbac: dict[str, Any] = said if isinstance(said, dict) else {}
     no_pushes = values.get("processPushSecret") is False and eso.pushes(deployment)
     known = release.number is None or release.number >= eso.LIMITED_TOKENS_SINCE
     no_tokens = known and rbac.get("serviceAccountTokenCreate") is False and eso.may_create_any_token(client, deployment)
@@ -145,14 +152,14 @@ def _stopped(client, namespace, release, values):
     return None
 
 
-def _stop(what, objects, variable):
+def _stop(what: str, objects: list[str], variable: str) -> str:
     more = " and %d more" % (len(objects) - 5) if len(objects) > 5 else ""
     return "%s: %s%s. Set '%s: true', or delete what is not needed. Nothing was changed." % (what, ", ".join(objects[:5]), more, variable)
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -76,13 +76,23 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import LABEL_PREFIX, CatalogError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import FINALIZER_PREFIX, finalizer, wanted_labels
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import NAMESPACES, plan_label, plan_namespace, plan_unlabel
+from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
-OPTIONS = {
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import LABEL_PREFIX
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import FINALIZER_PREFIX, finalizer, wanted_labels
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_label, plan_namespace, plan_unlabel
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "assignments": {"type": "dict"},
     "missing": {"type": "str", "choices": ["create", "fail", "ignore"], "default": "create"},
@@ -91,7 +101,7 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Plan against the live namespaces and write the difference."""
     params, client, entries = context.params, context.client, context.entries
     assignments = _checked(params["assignments"], entries)
@@ -100,10 +110,12 @@ def work(context):
     live = {item["metadata"]["name"]: item for item in items}
     absent = sorted(set(wanted) - set(live))
     if params["state"] == "absent":
-        taken = wanted if assignments is not None else {name: {entry.label: None for entry in entries} for name in live}
+        labels_of: Mapping[str, Iterable[str]] = wanted
+        if assignments is None:
+            labels_of = {name: {entry.label for entry in entries} for name in live}
         everything = assignments is None
-        planned = [_unlabel(live[name], labels, entries, everything) for name, labels in taken.items() if name in live]
-        return context.result(_run(context, [action for action in planned if action]), missing=absent if assignments is not None else [])
+        planned = [_unlabel(live[name], labels, entries, everything) for name, labels in labels_of.items() if name in live]
+        return context.result(_apply(context, [action for action in planned if action]), missing=absent if assignments is not None else [])
     if absent and params["missing"] == "fail":
         fix = "Create them, correct the catalog entry that lists them, or set 'missing: create'."
         raise CatalogError("%d namespace(s) do not exist: %s. %s" % (len(absent), ", ".join(absent), fix))
@@ -117,14 +129,14 @@ def work(context):
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
     unlabels = [action for action in planned if action and action.replan is not None]
-    return context.result(_run(context, created + labels, unlabels), missing=absent if params["missing"] == "ignore" else [])
+    return context.result(_apply(context, created + labels, unlabels), missing=absent if params["missing"] == "ignore" else [])
 
 
-def _run(context, *batches):
+def _apply(context: Context, *batches: list[Action]) -> list[Action]:
     return Executor(context.client, context.check_mode).run(*batches)
 
 
-def _checked(assignments, entries):
+def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[str, list[str]] | None:
     if assignments is None:
         return None
     known = [entry.name for entry in entries]
@@ -138,7 +150,7 @@ def _checked(assignments, entries):
     return assignments
 
 
-def _unlabel(item, labels, entries, everything):
+def _unlabel(item: Object, labels: Iterable[str], entries: list[Entry], everything: bool) -> Action | None:
     """Take labels off; ESO's finalizers of the same entries go with them.
 
     ``everything`` (teardown) takes all finalizers of ESO's, also those of entries long gone.
@@ -150,9 +162,9 @@ def _unlabel(item, labels, entries, everything):
     return plan_unlabel(item, set(labels), finalizers)
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ targets:
   description: How many namespace/secret pairs there are.
   returned: success
   type: int
-laggards:
+unsynced:
   description: The pairs that are not as they should be, each with its state and what ESO says of it.
   returned: failure, or when O(wait=false)
   type: list
@@ -82,19 +82,20 @@ api_requests:
   type: int
 """
 
-import time
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import CatalogError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, EsoAbsent, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import ESO_MANAGED_LABEL, FORCE_SYNC
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import SECRETS, UPDATED, Action
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import cluster_external_secrets
 
-#: Seconds without an event after which a watch is opened anew.
-IDLE = 2.0
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "refresh": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "changed_sources": {"type": "dict", "default": {}},
     "names": {"type": "list", "elements": "str"},
@@ -105,33 +106,34 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Refresh what needs it, then wait."""
     params, client = context.params, context.client
     entries = _selected(context.entries, params["names"])
     try:
         version = context.eso_version()
-    except EsoAbsent:
+    except EsoError:
         if context.check_mode:
             # Nothing is there to refresh; a run that installs ESO first finds nothing stale either.
-            return context.result([], refreshed=[], targets=0, laggards=[])
+            return context.result([], refreshed=[], targets=0, unsynced=[])
         raise
-    snapshot = state.read(client, entries, version, params["store_namespace"])
-    rows = [row for row in state.judge(entries, snapshot) if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
+    before = snapshot.read(client, entries, version, params["store_namespace"])
+    rows = [row for row in state.judge(entries, before) if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
     foreseen = params["changed_sources"] if context.check_mode else {}
     refreshed = [entry for entry in entries if _needs_refresh(params["refresh"], foreseen, [row for row in rows if row.entry is entry])]
-    resource = state.cluster_external_secrets(version)
-    actions = Executor(client, context.check_mode).run([_refresh(resource, entry) for entry in refreshed])
+    resource = cluster_external_secrets(version)
+    actions = Executor(client, context.check_mode).run([plan_refresh(resource, entry.name) for entry in refreshed])
     outcome = {"refreshed": [entry.name for entry in refreshed], "targets": len(rows)}
-    waiting = [row for row in rows if row.status != state.SYNCED]
+    unsynced = [row for row in rows if row.status != state.SYNCED]
     if params["wait"] and not context.check_mode:
-        waiting = _wait(client, entries, snapshot, rows, {entry.name for entry in refreshed}, params["wait_timeout"])
-        if waiting:
-            return _failure(context, actions, _explain(client, version, waiting), outcome, params["wait_timeout"])
-    return context.result(actions, laggards=[row.as_dict() for row in waiting], **outcome)
+        unsynced = state.follow(client, entries, before, rows, params["wait_timeout"])
+        if unsynced:
+            state.explain(client, version, unsynced)
+            outcome.update(failed=True, msg=_message(unsynced, len(rows), params["wait_timeout"]))
+    return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
 
 
-def _selected(entries, names):
+def _selected(entries: list[Entry], names: list[str] | None) -> list[Entry]:
     if names is None:
         return entries
     known = {entry.name: entry for entry in entries}
@@ -141,7 +143,7 @@ def _selected(entries, names):
     return [known[name] for name in names]
 
 
-def _needs_refresh(mode, changed_sources, rows):
+def _needs_refresh(mode: str, changed_sources: dict[str, list[str]], rows: list[state.Row]) -> bool:
     if mode == "never" or not rows:
         return False
     if mode == "always" or any(row.status in (state.STALE, state.FAILING) for row in rows):
@@ -151,84 +153,15 @@ def _needs_refresh(mode, changed_sources, rows):
     return bool(becomes_stale) and any(row.created is not None for row in rows)
 
 
-def _refresh(resource, entry):
-    # Any new value does; ESO copies the annotation to each ExternalSecret and so reconciles it.
-    annotations = {FORCE_SYNC: str(time.time_ns())}
-    body = {"spec": {"externalSecretMetadata": {"annotations": annotations}}}
-    shown = {"spec": {"externalSecretMetadata": {"annotations": {FORCE_SYNC: "<the time of the refresh>"}}}}
-    return Action("merge", UPDATED, resource, "ClusterExternalSecret", entry.name, body=body, before={}, after=shown)
+def _message(unsynced: list[state.Row], targets: int, seconds: int) -> str:
+    shown = ["%s/%s is %s: %s" % (row.namespace, row.entry.target, row.status, row.message) for row in unsynced[:5]]
+    more = " ... and %d more" % (len(unsynced) - 5) if len(unsynced) > 5 else ""
+    return "%d of %d targets were not synced after %d s: %s%s" % (len(unsynced), targets, seconds, "; ".join(shown), more)
 
 
-def _wait(client, entries, snapshot, rows, refreshed, seconds):
-    """Follow the managed Secrets until all rows are synced; returns the rows that are not.
-
-    A list and one watch serve any number of namespaces.
-    """
-    deadline = time.monotonic() + seconds
-    expected = {entry.name: state.expected_data(entry, snapshot.sources) for entry in entries}
-    pending = {row.key: row for row in rows if row.status != state.SYNCED}
-    # Only the Secret tells the truth while ESO is at work: its ExternalSecret's condition lags behind.
-    for row in list(pending.values()):
-        _judge(pending, row, snapshot.secrets.get(row.key), expected)
-    version = snapshot.version
-    while pending and time.monotonic() < deadline:
-        left = deadline - time.monotonic()
-        stream = client.watch(SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left)))
-        for event in stream:
-            if event is None:
-                break
-            kind, item = event
-            if kind == "ERROR":
-                # The version is too old to go on from: list once more.
-                listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
-                found = {state.key_of(one): one for one in listed}
-                for row in list(pending.values()):
-                    _judge(pending, row, found.get(row.key), expected)
-                break
-            version = item["metadata"]["resourceVersion"]
-            if kind == "BOOKMARK":
-                continue
-            row = pending.get(state.key_of(item))
-            if row is not None:
-                _judge(pending, row, None if kind == "DELETED" else item, expected)
-            if not pending:
-                break
-    return list(pending.values())
-
-
-def _judge(pending, row, secret, expected):
-    data, problem = expected[row.entry.name]
-    judged = state.judge_target(row.entry, row.namespace, secret, None, data, problem)
-    if judged.status == state.SYNCED:
-        del pending[row.key]
-    else:
-        pending[row.key] = judged
-
-
-def _explain(client, version, rows):
-    """The rows again, each with what its ExternalSecret says now."""
-    listed, _version = client.list(state.external_secrets(version))
-    externals = {state.key_of(item): item for item in listed}
-    for row in rows:
-        external = externals.get((row.namespace, row.entry.name))
-        condition = state.ready_condition(external)
-        if condition is None:
-            row.message += "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
-        elif condition.get("status") != "True":
-            row.message += "; ESO says: %s" % condition.get("message", "")
-    return rows
-
-
-def _failure(context, actions, laggards, outcome, seconds):
-    shown = ["%s/%s is %s: %s" % (row.namespace, row.entry.target, row.status, row.message) for row in laggards[:5]]
-    more = " ... and %d more" % (len(laggards) - 5) if len(laggards) > 5 else ""
-    message = "%d of %d targets were not synced after %d s: %s%s" % (len(laggards), outcome["targets"], seconds, "; ".join(shown), more)
-    return context.result(actions, failed=True, msg=message, laggards=[row.as_dict() for row in laggards], **outcome)
-
-
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

@@ -89,26 +89,32 @@ api_requests:
   type: int
 """
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from typing import TYPE_CHECKING, Any
 
-OPTIONS = {"read_sources": {"type": "bool", "default": True}, **CATALOG_OPTION, **STORE_NAMESPACE_OPTION}
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {"read_sources": {"type": "bool", "default": True}, **CATALOG_OPTION, **STORE_NAMESPACE_OPTION}
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Read and judge."""
     params = context.params
     version = context.eso_version()
-    snapshot = state.read(context.client, context.entries, version, params["store_namespace"], params["read_sources"])
-    rows = state.judge(context.entries, snapshot)
+    found = snapshot.read(context.client, context.entries, version, params["store_namespace"], params["read_sources"])
+    rows = state.judge(context.entries, found)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
-    return {"changed": False, "rows": shown, "counts": state.count(rows), "table": state.table(rows, now), "api_requests": context.client.requests}
+    return {"changed": False, "rows": shown, "counts": state.count(rows), "table": report.status_table(rows, now), "api_requests": context.client.requests}
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

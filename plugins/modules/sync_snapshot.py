@@ -59,14 +59,20 @@ import hashlib
 import hmac
 import json
 import os
+from typing import TYPE_CHECKING, Any, Iterator
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.common import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.kube import KubeError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import decode
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 _FORMAT = 1
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
     **CATALOG_OPTION,
@@ -74,19 +80,20 @@ OPTIONS = {
 }
 
 
-def work(context):
+def run(context: Context) -> dict[str, Any]:
     """Take or compare."""
     path = context.params["path"]
     version = context.eso_version()
-    snapshot = state.read(context.client, context.entries, version, context.params["store_namespace"])
+    found = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
     if context.params["state"] == "taken":
         salt = os.urandom(32)
-        digests = _digests(context, snapshot, salt)
+        digests = _digests(context, found, salt)
         if not context.check_mode:
-            _write(path, {"format": _FORMAT, "salt": salt.hex(), "secrets": digests})
+            document = {"format": _FORMAT, "salt": salt.hex(), "secrets": digests}
+            files.write(path, json.dumps(document, indent=1), "snapshot", private=True)
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)
-    now = _digests(context, snapshot, bytes.fromhex(saved["salt"]))
+    now = _digests(context, found, bytes.fromhex(saved["salt"]))
     differences = _compare(saved["secrets"], now)
     result = {"changed": False, "secrets": len(now), "differences": differences}
     if differences:
@@ -94,21 +101,21 @@ def work(context):
     return result
 
 
-def _digests(context, snapshot, salt):
+def _digests(context: Context, taken: snapshot.Snapshot, salt: bytes) -> dict[str, Any]:
     """{namespace/name: {"type": ..., "keys": {key: digest}}} of all masters and targets."""
-    found = {}
-    targets = {(row.namespace, row.entry.target) for row in state.judge(context.entries, snapshot)}
+    found: dict[str, Any] = {}
+    targets = {(row.namespace, row.entry.target) for row in state.judge(context.entries, taken)}
     for namespace, name in sorted(targets):
-        secret = snapshot.secrets.get((namespace, name))
+        secret = taken.secrets.get((namespace, name))
         if secret is not None:
-            found["%s/%s" % (namespace, name)] = {"type": secret.get("type"), "keys": _digest(salt, namespace, name, state.decode(secret))}
-    for name, data in sorted(snapshot.sources.items()):
+            found["%s/%s" % (namespace, name)] = {"type": secret.get("type"), "keys": _digest(salt, namespace, name, decode(secret))}
+    for name, data in sorted((taken.sources or {}).items()):
         namespace = context.params["store_namespace"]
         found["%s/%s" % (namespace, name)] = {"type": None, "keys": _digest(salt, namespace, name, data)}
     return found
 
 
-def _digest(salt, namespace, name, data):
+def _digest(salt: bytes, namespace: str, name: str, data: dict[str, bytes]) -> dict[str, str]:
     # The place is part of what is digested, so that equal values in two places don't show as equal.
     return {
         key: hmac.new(salt, b"\0".join([namespace.encode(), name.encode(), key.encode(), value]), hashlib.sha256).hexdigest()
@@ -116,8 +123,8 @@ def _digest(salt, namespace, name, data):
     }
 
 
-def _compare(old, new):
-    differences = []
+def _compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    differences: list[str] = []
     for place in sorted(set(old) | set(new)):
         if place not in new:
             differences.append("%s: is gone" % place)
@@ -128,7 +135,7 @@ def _compare(old, new):
     return differences
 
 
-def _changes(old, new):
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
     if old["type"] != new["type"]:
         yield "type is %s, was %s" % (new["type"], old["type"])
     for key in sorted(set(old["keys"]) | set(new["keys"])):
@@ -140,33 +147,22 @@ def _changes(old, new):
             yield "changed key %s" % key
 
 
-def _write(path, document):
-    staged = "%s.%d.tmp" % (path, os.getpid())
-    try:
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-            json.dump(document, handle, indent=1)
-        os.replace(staged, path)
-    except OSError as error:
-        raise KubeError("cannot write the snapshot '%s': %s." % (path, error.strerror)) from None
-
-
-def _load(path):
+def _load(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as handle:
             saved = json.load(handle)
         if saved["format"] != _FORMAT or not isinstance(saved["secrets"], dict) or not bytes.fromhex(saved["salt"]):
             raise ValueError
     except OSError as error:
-        raise KubeError("cannot read the snapshot '%s': %s. Take one first, with state=taken." % (path, error.strerror)) from None
+        raise FileError("cannot read the snapshot '%s': %s. Take one first, with state=taken." % (path, error.strerror)) from None
     except (ValueError, KeyError, TypeError):
-        raise KubeError("'%s' is not a snapshot. Take one with state=taken." % path) from None
+        raise FileError("'%s' is not a snapshot. Take one with state=taken." % path) from None
     return saved
 
 
-def main():
+def main() -> None:
     """Run the module."""
-    run_module(work, OPTIONS)
+    run_module(run, OPTIONS)
 
 
 if __name__ == "__main__":

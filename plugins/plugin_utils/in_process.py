@@ -20,7 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.common import AUTH_OPTIONS, Context, outcome
+from ..module_utils.module import AUTH_OPTIONS, Context, outcome
 
 try:
     # Imported before Ansible forks, so that it is paid for once in a play; the client says what is wrong when it is missing.
@@ -43,7 +43,7 @@ class InProcessAction(NormalAction):
         display.vvv("running %s in Ansible's own process" % self._task.action)
         result = ActionBase.run(self, tmp, task_vars)
         module = import_module(_MODULES + self._task.action.rpartition(".")[2])
-        result.update(self._outcome(module.work, {**AUTH_OPTIONS, **module.OPTIONS}))
+        result.update(self._outcome(module.run, {**AUTH_OPTIONS, **module.OPTIONS}))
         return result
 
     def _same_place(self, task_vars):
@@ -55,14 +55,14 @@ class InProcessAction(NormalAction):
         configured = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         return self._templar.template(configured) == sys.executable
 
-    def _outcome(self, work, options):
+    def _outcome(self, run, options):
         checked = ArgumentSpecValidator(options).validate(_plain(self._task.args))
         warnings = []
         if checked.error_messages:
             unsupported = isinstance(checked.errors[0], UnsupportedError)
             result = {"failed": True, "msg": ("Unsupported parameters for (%s) module: " % self._task.action if unsupported else "") + checked.errors.msg}
         else:
-            result = outcome(work, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append))
+            result = outcome(run, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append))
         if warnings:
             result["warnings"] = warnings
         # AnsibleModule looks for each value in each text, which costs seconds for thousands of them.

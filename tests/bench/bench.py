@@ -124,13 +124,15 @@ class Bench:
     """One control plane and the measuring on it."""
 
     def __init__(self, plane: cluster.ControlPlane, folder: Path) -> None:
-        from ansible_collections.platform.cluster_secrets.plugins.module_utils import kube
+        from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+        from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
+        from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 
-        self.kube = kube
+        self.api_error = ApiError
         self.plane = plane
         self.folder = folder
         self.environment = {**os.environ, **plane.environment(), "ANSIBLE_PIPELINING": "true", "ANSIBLE_NOCOLOR": "1"}
-        self.client = kube.Client(kube.connection({"kubeconfig": str(plane.kubeconfig)}))
+        self.client = Client(connection({"kubeconfig": str(plane.kubeconfig)}))
         self.rotation = 0
         self.results: list[dict[str, Any]] = []
         for name, tasks in PLAYS.items():
@@ -147,7 +149,7 @@ class Bench:
     def ignore_missing(self, method: str, path: str) -> None:
         try:
             self.send(method, path)
-        except self.kube.ApiError as error:
+        except self.api_error as error:
             if error.status != 404:
                 raise
 
@@ -178,7 +180,7 @@ class Bench:
         def create(name: str) -> None:
             try:
                 self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-            except self.kube.ApiError as error:
+            except self.api_error as error:
                 if error.status != 409:
                     raise
 

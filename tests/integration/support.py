@@ -34,7 +34,9 @@ init_plugin_loader([COLLECTIONS])
 cluster = importlib.import_module("cluster")
 values = importlib.import_module("values")
 advisories = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories")
-kube = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.kube")
+Client = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client").Client
+connection = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig").connection
+ApiError = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.errors").ApiError
 
 CANARY = "CANARYx7Q"
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
@@ -79,7 +81,7 @@ class Platform:
             kubeconfig = os.environ["CLUSTER_SECRETS_TEST_KUBECONFIG"]
             self.environment.update(KUBECONFIG=kubeconfig, K8S_AUTH_KUBECONFIG=kubeconfig)
         self.kubeconfig = Path(self.environment["KUBECONFIG"])
-        self.client = kube.Client(kube.connection({"kubeconfig": str(self.kubeconfig)}))
+        self.client = Client(connection({"kubeconfig": str(self.kubeconfig)}))
         self.values = values.generate(CANARY)
         self.vault = folder / "values.vault.yml"
         self.password = folder / "vault-password"
@@ -147,7 +149,7 @@ class Platform:
     def delete(self, path: str) -> None:
         try:
             self.request("DELETE", path)
-        except kube.ApiError as error:
+        except ApiError as error:
             if error.status != 404:
                 raise
 

@@ -19,8 +19,8 @@ def wrote_nothing(bootstrapped):
     assert bootstrapped.writes(mark) == []
 
 
-def service_account(platform, name, rules):
-    """A kubeconfig of a ServiceAccount with just these cluster-wide rights."""
+def make_service_account(platform, name, rules):
+    """A kubeconfig of a ServiceAccount with just these cluster-wide permissions."""
     base = {"metadata": {"name": name}}
     rbac = "/apis/rbac.authorization.k8s.io/v1"
     platform.delete(f"{rbac}/clusterroles/{name}")
@@ -85,31 +85,46 @@ def write_token_config(platform, server, token):
     return path
 
 
-def test_missing_right_is_named_before_anything_is_written(bootstrapped, catalog):
+@pytest.fixture
+def service_account(bootstrapped):
+    """Makes ServiceAccounts, and takes their permissions back."""
+    made = []
+
+    def make(name, rules):
+        made.append(name)
+        return make_service_account(bootstrapped, name, rules)
+
+    yield make
+    for name in made:
+        for kind in ("clusterrolebindings", "clusterroles"):
+            bootstrapped.delete(f"/apis/rbac.authorization.k8s.io/v1/{kind}/{name}")
+
+
+def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, catalog, service_account):
     reader = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
-    kubeconfig = service_account(bootstrapped, "reader", [reader])
+    kubeconfig = service_account( "reader", [reader])
     mark = bootstrapped.mark()
     for check_mode in (True, False):
         outcome = bootstrapped.module(
             "namespace_labels", catalog=catalog, assignments={"default": ["cloudflare-api-token"]}, check=False, check_mode=check_mode, kubeconfig=kubeconfig
         )
         assert outcome.result["msg"] == (
-            "missing right: 'patch' on namespaces at the cluster scope, needed for Namespace default. Nothing was changed. "
+            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. Nothing was changed. "
             "Grant it to the identity that this play uses."
         )
     events = bootstrapped.requests(mark, "system:serviceaccount:default:reader")
     assert events and not [event for event in events if event["verb"] == "patch"]
     outcome = bootstrapped.module("central_secrets", catalog=catalog, values=bootstrapped.values, check=False, kubeconfig=kubeconfig)
-    assert "missing right: secrets is forbidden: User" in outcome.result["msg"] and "cannot list resource" in outcome.result["msg"]
+    assert "missing permission: secrets is forbidden: User" in outcome.result["msg"] and "cannot list resource" in outcome.result["msg"]
     assert leaked(outcome.output) == []
 
 
-def test_a_right_on_the_named_objects_is_enough(bootstrapped, catalog):
+def test_a_permission_on_the_named_objects_is_enough(bootstrapped, catalog, service_account):
     rules = [
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["default"], "verbs": ["patch"]},
     ]
-    kubeconfig = service_account(bootstrapped, "named", rules)
+    kubeconfig = service_account( "named", rules)
     options = {"catalog": catalog, "assignments": {"default": ["cloudflare-api-token"]}, "kubeconfig": kubeconfig}
     assert bootstrapped.module("namespace_labels", **options).result["changed"]
     assert bootstrapped.module("namespace_labels", state="absent", **options).result["changed"]
@@ -163,7 +178,7 @@ def test_a_value_the_api_server_refuses_is_not_shown(bootstrapped, catalog):
     assert leaked(outcome.output) == []
 
 
-def test_laggards_are_named_with_what_eso_says(bootstrapped):
+def test_unsynced_targets_are_named_with_what_eso_says(bootstrapped):
     """A source key that goes missing: ESO fails, and so does the wait, naming the pair and why."""
     platform = bootstrapped
     catalog = [entry("lagging", ["lagging"])]
@@ -180,7 +195,7 @@ def test_laggards_are_named_with_what_eso_says(bootstrapped):
     assert "1 of 1 targets were not synced after 3 s: lagging/lagging is" in message
     assert "source 'lagging-source' has no key 'key'" in message
     assert "ESO says: " in message
-    assert outcome.result["laggards"][0]["namespace"] == "lagging"
+    assert outcome.result["unsynced"][0]["namespace"] == "lagging"
     assert leaked(outcome.output) == []
     platform.module("central_secrets", **seed)
     assert platform.module("sync", catalog=catalog).result["refreshed"] == ["lagging"]

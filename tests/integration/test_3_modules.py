@@ -9,7 +9,7 @@ import os
 import threading
 
 import pytest
-from support import CANARY, entry, kube, leaked
+from support import CANARY, ApiError, entry, leaked
 
 
 def test_pytest_ansible_runs_a_module(bootstrapped, catalog, ansible_adhoc, monkeypatch):
@@ -154,15 +154,16 @@ def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):
     labels = bootstrapped.get("/api/v1/namespaces/quick")["metadata"]["labels"]
     assert labels["theirs"] == "yes" and labels["secrets/x"] == "true"
     bootstrapped.delete("/api/v1/namespaces/quick")
+    bootstrapped.eventually(lambda: bootstrapped.get("/api/v1/namespaces/quick") is None, 30, "the namespace's end")
 
 
 def test_a_terminating_namespace_is_an_error_of_its_own(bootstrapped):
     bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "ending", "finalizers": ["example.com/hold"]}})
     bootstrapped.delete("/api/v1/namespaces/ending")
     catalog = [entry("ending", [])]
-    with pytest.raises(kube.ApiError) as caught:
+    with pytest.raises(ApiError) as caught:
         bootstrapped.request("POST", "/api/v1/namespaces/ending/secrets", {"metadata": {"name": "x"}})
-    assert "missing right" not in str(caught.value) and "being terminated" in str(caught.value)
+    assert "missing permission" not in str(caught.value) and "being terminated" in str(caught.value)
     outcome = bootstrapped.module("central_secrets", catalog=catalog, values={"ending-source": {"key": "v"}}, store_namespace="ending", check=False)
-    assert "being terminated" in outcome.result["msg"] and "missing right" not in outcome.result["msg"]
+    assert "being terminated" in outcome.result["msg"] and "missing permission" not in outcome.result["msg"]
     bootstrapped.patch("/api/v1/namespaces/ending", {"metadata": {"finalizers": None}})

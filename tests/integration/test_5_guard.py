@@ -11,7 +11,7 @@ import time
 import pytest
 from attacks import ATTACKS, CENTRAL, ENTRY, ESO, ESO_API, GUARD, LABEL, LOOT, NONE, OPEN, OWNER, RBAC, RBAC_API, READER, STORE, TARGET, TENANTS
 from attacks import external, patch, post, steal, table
-from support import CANARY, ROOT, kube
+from support import CANARY, ROOT, ApiError, Client, connection
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -24,7 +24,7 @@ class Attacker:
     def __init__(self, platform, tenant):
         self.platform, self.tenant = platform, tenant
         path = platform.plane.token_kubeconfig(tenant.name, tenant.name, platform.folder / f"{tenant.name}.kubeconfig")
-        self.client = kube.Client(kube.connection({"kubeconfig": str(path)}))
+        self.client = Client(connection({"kubeconfig": str(path)}))
 
     def send(self, request, dry_run):
         """One request as the tenant; the refusal's text, or None."""
@@ -37,7 +37,7 @@ class Attacker:
             query["dryRun"] = "All"
         try:
             self.client.request(method, path, query, body, kind)
-        except kube.ApiError as error:
+        except ApiError as error:
             return error.detail
         return None
 

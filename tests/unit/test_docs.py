@@ -42,7 +42,7 @@ def test_each_advisory_is_in_the_security_notes():
 
 
 def test_each_check_of_the_audit_is_documented():
-    source = (ROOT / "plugins/module_utils/findings.py").read_text()
+    source = (ROOT / "plugins/module_utils/audit/findings.py").read_text()
     checks = set(re.findall(r'Finding\((?:ERROR|WARNING|[a-zA-Z ]+? else [A-Z]+), "([a-z-]+)"', source))
     assert len(checks) > 18
     text = (ROOT / "docs/audit.md").read_text()

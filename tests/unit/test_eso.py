@@ -8,7 +8,8 @@ import io
 import tarfile
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, eso, kube
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, errors
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 
 
 @pytest.mark.parametrize(
@@ -76,9 +77,9 @@ def test_the_release_of_a_chart(tmp_path):
 def test_a_chart_that_is_none(tmp_path, content):
     (tmp_path / "Chart.yaml").write_bytes(content)
     path = tmp_path if content != b"not an archive" else tmp_path / "Chart.yaml"
-    with pytest.raises(kube.KubeError, match="is not a chart of the External Secrets Operator"):
+    with pytest.raises(errors.EsoError, match="is not a chart of the External Secrets Operator"):
         eso.of_chart(str(path), None, {})
-    with pytest.raises(kube.KubeError, match="cannot read the chart"):
+    with pytest.raises(errors.FileError, match="cannot read the chart"):
         eso.of_chart(str(tmp_path / "none"), None, {})
 
 

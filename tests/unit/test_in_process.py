@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.template import trust_as_template
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import kube
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import in_process
 
 PLUGINS = Path(in_process.__file__).parents[1]
@@ -62,7 +62,7 @@ def test_options_come_without_ansibles_marks():
 def test_a_secret_value_is_taken_out_of_what_is_told():
     def work(context):
         context.warn("warned of hunter2")
-        raise kube.KubeError("the server said hunter2")
+        raise errors.NotReady("the server said hunter2")
 
     options = {"values": {"type": "dict", "no_log": True}, "name": {"type": "str"}}
     result = action(args={"values": {"a": {"b": "hunter2", "c": "unsaid"}}, "name": "n"})._outcome(work, options)

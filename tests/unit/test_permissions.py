@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import permissions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import permissions
 
 
 def grant(*rules):

@@ -7,7 +7,10 @@ from __future__ import annotations
 import copy
 import json
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, desired, plan, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, plan, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution as desired
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot as live_snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import state
 
 
 def entries(*raw):
@@ -115,7 +118,7 @@ def snapshot(**over):
         "sources": {"src": {"key": b"value"}},
     }
     given.update(over)
-    return state.Snapshot(**given)
+    return live_snapshot.Snapshot(**given)
 
 
 def test_judgements():
@@ -136,7 +139,7 @@ def test_judgements():
 
 
 def test_the_table_is_aligned():
-    lines = state.table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
+    lines = report.status_table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
     assert lines == ["NAMESPACE  SECRET  STATUS  TYPE    AGE", "a          one     synced  Opaque  24h"]
 
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, plan, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, plan
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 
 ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
 TWO = {**ONE, "name": "two", "label": "secrets/two", "source": "other"}

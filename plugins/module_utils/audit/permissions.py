@@ -7,6 +7,10 @@ Aggregated ClusterRoles need no care of their own: Kubernetes writes what they a
 
 from __future__ import annotations
 
+from typing import Any, Iterable
+
+from ..resources import Object
+
 #: Kubernetes' own users and groups, which are never reported.
 _SYSTEM = (
     "system:masters",
@@ -27,22 +31,22 @@ class Grant:
 
     __slots__ = ("binding", "namespace", "rules", "subject")
 
-    def __init__(self, subject, namespace, binding, rules):
+    def __init__(self, subject: Object, namespace: str | None, binding: str, rules: list[Object]) -> None:
         self.subject = subject
         self.namespace = namespace
         self.binding = binding
         self.rules = rules
 
     @property
-    def who(self):
+    def who(self) -> str:
         """The subject as text, such as 'ServiceAccount team/deployer'."""
         if self.subject["kind"] == "ServiceAccount":
             return "ServiceAccount %s/%s" % (self.subject.get("namespace"), self.subject["name"])
         return "%s %s" % (self.subject["kind"], self.subject["name"])
 
-    def allows(self, group, resource, verbs):
+    def allows(self, group: str, resource: str, verbs: tuple[str, ...]) -> tuple[bool, set[str] | None]:
         """Whether the rules allow one of ``verbs``, and for which names (None: all)."""
-        names = set()
+        names: set[str] = set()
         for rule in self.rules:
             if not (_covers(rule.get("apiGroups"), (group,)) and _covers(rule.get("verbs"), verbs)):
                 continue
@@ -62,12 +66,12 @@ class Trusted:
     :arg namespaces: those whose ServiceAccounts are all trusted.
     """
 
-    def __init__(self, users, groups, namespaces):
+    def __init__(self, users: Iterable[str], groups: Iterable[str], namespaces: Iterable[str]) -> None:
         self._users = set(users)
         self._groups = set(groups)
         self._namespaces = set(namespaces)
 
-    def covers(self, subject):
+    def covers(self, subject: Object) -> bool:
         """Whether a binding's subject is trusted."""
         if subject["kind"] == "ServiceAccount":
             user = "system:serviceaccount:%s:%s" % (subject.get("namespace"), subject["name"])
@@ -75,11 +79,11 @@ class Trusted:
         return subject["name"] in _SYSTEM or subject["name"] in (self._groups if subject["kind"] == "Group" else self._users)
 
 
-def _covers(listed, wanted):
+def _covers(listed: Any, wanted: tuple[str, ...]) -> bool:
     return any(one == "*" or one in wanted for one in listed or [])
 
 
-def grants(bindings, cluster_bindings, roles, cluster_roles):
+def grants(bindings: list[Object], cluster_bindings: list[Object], roles: list[Object], cluster_roles: list[Object]) -> list[Grant]:
     """All :class:`Grant` objects of live RoleBindings and ClusterRoleBindings; a binding of an absent role gives nothing."""
     wide = {item["metadata"]["name"]: item.get("rules") for item in cluster_roles}
     narrow = {(item["metadata"]["namespace"], item["metadata"]["name"]): item.get("rules") for item in roles}

@@ -7,10 +7,20 @@
 
 from __future__ import annotations
 
-from . import advisories, guard, permissions, state, stores
-from .catalog import LABEL_PREFIX, LABEL_VALUE
-from .desired import ESO_GROUP, FINALIZER_PREFIX
-from .plan import is_owned, orphaned_finalizers
+from typing import TYPE_CHECKING, Any, Iterator
+
+from .. import advisories
+from ..catalog import LABEL_PREFIX, LABEL_VALUE, Entry
+from ..desired import guard, stores
+from ..desired.distribution import FINALIZER_PREFIX, is_owned
+from ..live import state
+from ..plan import orphaned_finalizers
+from ..resources import ESO_GROUP, Object, key_of
+from . import permissions
+
+if TYPE_CHECKING:
+    from ..live.eso import Release
+    from ..live.snapshot import Inventory, Snapshot
 
 ERROR, WARNING = "error", "warning"
 
@@ -21,42 +31,13 @@ _WRITE = ("create", "update", "patch")
 _NAMESPACES = ("namespaces", "namespaces/status", "namespaces/finalize")
 
 
-class Inventory:
-    """All live objects that an audit looks at, each attribute a list, ``snapshot`` as in state.
-
-    ``secrets`` are the metadata of all Secrets, ``names`` those of the catalog's targets among them;
-    ``release`` is the running eso.Release.
-    """
-
-    __slots__ = (
-        "bindings",
-        "cluster_bindings",
-        "cluster_push_secrets",
-        "cluster_roles",
-        "crds",
-        "distributed",
-        "policy_bindings",
-        "push_secrets",
-        "release",
-        "roles",
-        "secrets",
-        "snapshot",
-        "stores",
-        "tenant_stores",
-    )
-
-    def __init__(self, **lists):
-        for name in self.__slots__:
-            setattr(self, name, lists[name])
-
-
 class Scope:
     """What the audit is about.
 
     :arg layout: the stores.Layout of the central store; :arg trusted: the permissions.Trusted.
     """
 
-    def __init__(self, entries, layout, eso_namespace, trusted):
+    def __init__(self, entries: list[Entry], layout: stores.Layout, eso_namespace: str, trusted: permissions.Trusted) -> None:
         self.entries = entries
         self.layout = layout
         self.eso_namespace = eso_namespace
@@ -68,7 +49,7 @@ class Finding:
 
     __slots__ = ("check", "fix", "message", "name", "namespace", "severity")
 
-    def __init__(self, severity, check, namespace, name, message, fix):
+    def __init__(self, severity: str, check: str, namespace: str | None, name: str, message: str, fix: str) -> None:
         self.severity = severity
         self.check = check
         self.namespace = namespace
@@ -76,16 +57,17 @@ class Finding:
         self.message = message
         self.fix = fix
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as a module returns it."""
         return {name: getattr(self, name) for name in sorted(self.__slots__)}
 
 
-def find(scope, inventory):
+def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Finding]]:
     """All rows, and all findings: errors first, then by check, namespace and name."""
     entries, namespace = scope.entries, scope.layout.namespace
     rows = state.judge(entries, inventory.snapshot)
     enforced = guard.enforced(inventory.policy_bindings)
-    found = []
+    found: list[Finding] = []
     found.extend(_sources(entries, inventory.snapshot))
     found.extend(_rows(rows, inventory))
     found.extend(_hand_made(entries, inventory, namespace))
@@ -100,17 +82,17 @@ def find(scope, inventory):
     return rows, sorted(found, key=lambda one: (one.severity != ERROR, one.check, one.namespace or "", one.name or ""))
 
 
-def _sources(entries, snapshot):
-    seen = set()
+def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
+    seen: set[str] = set()
     for entry in entries:
-        _data, problem = state.expected_data(entry, snapshot.sources)
+        _data, problem = state.expected_data(entry, snapshot.sources or {})
         if problem and problem not in seen:
             seen.add(problem)
             yield Finding(ERROR, "missing-source", None, entry.name, problem, "Add it to the values and run platform.cluster_secrets.rotate")
 
 
-def _rows(rows, inventory):
-    unowned = {state.key_of(item) for item in inventory.secrets if not _of_eso(item)}
+def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
+    unowned = {key_of(item) for item in inventory.secrets if not _of_eso(item)}
     fixes = {
         state.STALE: "Run platform.cluster_secrets.rotate",
         state.FAILING: "Read what ESO says, then run platform.cluster_secrets.rotate",
@@ -129,15 +111,15 @@ def _rows(rows, inventory):
         yield Finding(severity, row.status.replace(" ", "-"), row.namespace, row.entry.target, row.message, fixes[row.status])
 
 
-def _of_eso(secret):
+def _of_eso(secret: Object) -> bool:
     return any(owner.get("kind") == "ExternalSecret" for owner in secret["metadata"].get("ownerReferences") or [])
 
 
-def _hand_made(entries, inventory, store_namespace):
+def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str) -> Iterator[Finding]:
     called_for = {(namespace, entry.target) for entry in entries for namespace in state.labelled(inventory.snapshot.namespaces, entry)}
     names = {entry.target: entry for entry in entries}
     for item in inventory.secrets:
-        namespace, name = state.key_of(item)
+        namespace, name = key_of(item)
         if name not in names or namespace == store_namespace or (namespace, name) in called_for:
             continue
         if (namespace, name) in inventory.snapshot.secrets:
@@ -146,7 +128,7 @@ def _hand_made(entries, inventory, store_namespace):
         yield Finding(WARNING, "hand-made-copy", namespace, name, message, "Delete it, and onboard the namespace if it needs the Secret")
 
 
-def _labels(entries, namespaces):
+def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Finding]:
     known = {entry.label for entry in entries}
     for item in namespaces.values():
         for label, value in sorted((item["metadata"].get("labels") or {}).items()):
@@ -160,7 +142,7 @@ def _labels(entries, namespaces):
                 yield Finding(WARNING, "label-value", name, label, message, "Set it to '%s'" % LABEL_VALUE)
 
 
-def _finalizers(inventory):
+def _finalizers(inventory: Inventory) -> Iterator[Finding]:
     for item in inventory.snapshot.namespaces.values():
         labels = item["metadata"].get("labels") or {}
         selecting = {one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)}
@@ -170,13 +152,13 @@ def _finalizers(inventory):
             yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
 
 
-def _selects(distributed, namespace, labels):
+def _selects(distributed: Object, namespace: str, labels: dict[str, str]) -> bool:
     spec = distributed.get("spec") or {}
     selectors = [one for one in [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])] if one]
     return namespace in (spec.get("namespaces") or []) or any(_matches(selector, labels) for selector in selectors)
 
 
-def _matches(selector, labels):
+def _matches(selector: Object, labels: dict[str, str]) -> bool:
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
     for one in selector.get("matchExpressions") or []:
@@ -192,7 +174,7 @@ def _matches(selector, labels):
     return True
 
 
-def _distributed(scope, inventory):
+def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
     known = {entry.name for entry in scope.entries}
     live = {item["metadata"]["name"]: item for item in inventory.distributed}
     central = _central_stores(inventory.stores, scope.layout)
@@ -209,13 +191,13 @@ def _distributed(scope, inventory):
             yield Finding(ERROR, "foreign-entry", None, name, "a ClusterExternalSecret that is not the catalog's reads the central store", fix)
 
 
-def _store_refs(spec):
+def _store_refs(spec: Object) -> list[Object]:
     direct = [spec["secretStoreRef"]] if spec.get("secretStoreRef") else []
     nested = [one.get("sourceRef", {}).get("storeRef") for one in (spec.get("data") or []) + (spec.get("dataFrom") or []) if one.get("sourceRef")]
     return direct + [one for one in nested if one]
 
 
-def _mentions(value, name):
+def _mentions(value: Any, name: str) -> bool:
     """Whether a live object's field, however deep, holds ``name``."""
     if isinstance(value, dict):
         return any(_mentions(item, name) for item in value.values())
@@ -224,20 +206,20 @@ def _mentions(value, name):
     return value == name
 
 
-def _central_stores(live, layout):
+def _central_stores(live: list[Object], layout: stores.Layout) -> set[str]:
     """The names of all ClusterSecretStores that may open the central namespace."""
     return {layout.store} | {item["metadata"]["name"] for item in live if _mentions(item.get("spec"), layout.namespace)}
 
 
-def _reads(spec, central):
+def _reads(spec: Object, central: set[str]) -> bool:
     return any(ref.get("name") in central and ref.get("kind") == "ClusterSecretStore" for ref in _store_refs(spec))
 
 
-def _tenants(inventory, layout):
+def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
     fix = "Delete it, enforce the guard, and onboard the namespace if it needs the Secret"
     central = _central_stores(inventory.stores, layout)
 
-    def writes(spec):
+    def writes(spec: Object) -> bool:
         refs = spec.get("secretStoreRefs") or []
         aimed = any(ref.get("kind") == "ClusterSecretStore" and (ref.get("name") in central or ref.get("labelSelector")) for ref in refs)
         # A push may name the namespace itself, whatever the store's own is.
@@ -246,22 +228,22 @@ def _tenants(inventory, layout):
     for item in inventory.snapshot.externals.values():
         owners = item["metadata"].get("ownerReferences") or []
         if not any(owner.get("kind") == "ClusterExternalSecret" for owner in owners) and _reads(item.get("spec") or {}, central):
-            namespace, name = state.key_of(item)
+            namespace, name = key_of(item)
             yield Finding(ERROR, "tenant-reads-store", namespace, name, "an ExternalSecret of its own reads the central store", fix)
     for item in inventory.push_secrets:
         if writes(item.get("spec") or {}):
-            namespace, name = state.key_of(item)
+            namespace, name = key_of(item)
             yield Finding(ERROR, "tenant-writes-store", namespace, name, "a PushSecret may write the central store", fix)
     for item in inventory.cluster_push_secrets:
         if writes((item.get("spec") or {}).get("pushSecretSpec") or {}):
             yield Finding(ERROR, "tenant-writes-store", None, item["metadata"]["name"], "a ClusterPushSecret may write the central store", fix)
     for item in inventory.tenant_stores:
         if _mentions(item.get("spec"), layout.namespace):
-            namespace, name = state.key_of(item)
+            namespace, name = key_of(item)
             yield Finding(ERROR, "tenant-opens-store", namespace, name, "a SecretStore of its own opens the central namespace", fix)
 
 
-def _stores(scope, live):
+def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
     layout = scope.layout
     by_name = {item["metadata"]["name"]: item for item in live}
     wanted = {layout.store} | {layout.store_of(entry.name) for entry in scope.entries}
@@ -283,7 +265,7 @@ def _stores(scope, live):
             yield Finding(ERROR, "second-store", None, name, "a ClusterSecretStore that is not the collection's opens the central namespace", "Delete it")
 
 
-def _permissions(scope, inventory, enforced):
+def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iterator[Finding]:
     layout = scope.layout
     everything = permissions.grants(inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles)
     yield from _readers(scope, everything)
@@ -302,13 +284,13 @@ def _permissions(scope, inventory, enforced):
     yield from _ways_around(scope, inventory, untrusted, enforced)
 
 
-def _is_reader(grant, layout):
+def _is_reader(grant: permissions.Grant, layout: stores.Layout) -> bool:
     subject = grant.subject
     own = subject["name"] == stores.READER or subject["name"].startswith(stores.READER + "-")
     return subject["kind"] == "ServiceAccount" and subject.get("namespace") == layout.namespace and own
 
 
-def _readers(scope, everything):
+def _readers(scope: Scope, everything: list[permissions.Grant]) -> Iterator[Finding]:
     """The stores' own ServiceAccounts, each of which may read its entries' sources only."""
     layout = scope.layout
     sources = {stores.reader_name(): {entry.source for entry in scope.entries}}
@@ -323,7 +305,7 @@ def _readers(scope, everything):
             yield Finding(ERROR, "wide-permission", one.namespace, one.who, message, "Run platform.cluster_secrets.bootstrap")
 
 
-def _ways_around(scope, inventory, untrusted, enforced):
+def _ways_around(scope: Scope, inventory: Inventory, untrusted: list[permissions.Grant], enforced: set[str]) -> Iterator[Finding]:
     """What permissions allow to those whom only the guard would stop."""
     labels = {entry.label for entry in scope.entries}
     carrying = {name for name, item in inventory.snapshot.namespaces.items() if labels.intersection(item["metadata"].get("labels") or {})}
@@ -340,12 +322,17 @@ def _ways_around(scope, inventory, untrusted, enforced):
             place = "in labelled namespaces" if everywhere else "in this labelled namespace"
             message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, one.binding)
             yield Finding(ERROR, "reads-every-source", one.namespace, one.who, message, isolate)
-        if guard.LABELS not in enforced and any(one.allows("", kind, ("update", "patch"))[0] for kind in _NAMESPACES):
-            message = "may give %s any label, and so any target, by %s" % ("every namespace" if everywhere else "the namespace", one.binding)
-            yield Finding(ERROR, "may-label", one.namespace, one.who, message, enforce)
+        if guard.LABELS not in enforced:
+            named = [names for allowed, names in (one.allows("", kind, ("update", "patch")) for kind in _NAMESPACES) if allowed]
+            if named:
+                which = "every namespace" if everywhere else "the namespace"
+                if all(names is not None for names in named):
+                    which = "namespace " + ", ".join(sorted(name for names in named for name in names or ()))
+                message = "may give %s any label, and so any target, by %s" % (which, one.binding)
+                yield Finding(ERROR, "may-label", one.namespace, one.who, message, enforce)
 
 
-def _vulnerabilities(scope, release):
+def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
     if release.number is None:
         message = "the release of ESO is unknown (%s), so its vulnerabilities are too" % release.problem
         yield Finding(WARNING, "eso-release-unknown", scope.eso_namespace, "external-secrets", message, "Use an image with a release of upstream as its tag")
@@ -355,7 +342,7 @@ def _vulnerabilities(scope, release):
         yield Finding(ERROR, "vulnerable-eso", scope.eso_namespace, advisory.id, message, fix)
 
 
-def _versions(crds):
+def _versions(crds: list[Object]) -> Iterator[Finding]:
     for item in crds:
         served = {version["name"] for version in item["spec"]["versions"] if version["served"]}
         stored = set((item.get("status") or {}).get("storedVersions") or [])
@@ -363,11 +350,3 @@ def _versions(crds):
             message = "objects may be stored as %s, which is no longer served" % version
             fix = "Rewrite the objects, then take the version out of status.storedVersions"
             yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)
-
-
-def table(findings):
-    """The findings as lines of aligned text."""
-    lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
-    lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]

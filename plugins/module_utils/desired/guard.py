@@ -10,12 +10,19 @@ subresources and every version of ESO's API.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Tuple
 
-from . import advisories
-from .catalog import LABEL_PREFIX
-from .desired import ESO_GROUP, ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, metadata
+from .. import advisories
+from ..catalog import LABEL_PREFIX, Entry
+from ..resources import ADMISSION, ESO_GROUP, Object
+from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, metadata
 
-_API = "admissionregistration.k8s.io/v1"
+if TYPE_CHECKING:
+    from ..live.eso import Release
+
+#: (name, CEL) of a variable or match condition; (CEL, message) of a validation.
+_Pairs = List[Tuple[str, str]]
+
 _GENERATORS = "generators." + ESO_GROUP
 
 PREFIX = "cluster-secrets-"
@@ -49,16 +56,16 @@ _KNOWN_MANAGERS = (MANAGER, "external-secrets", "kube-controller-manager", "kube
 class Identities:
     """Who is who: the platform's users and groups, and ESO's ServiceAccount (a user name)."""
 
-    def __init__(self, users, groups, eso):
+    def __init__(self, users: Iterable[str], groups: Iterable[str], eso: str) -> None:
         self.users = list(users)
         self.groups = list(groups)
         self.eso = eso
 
-    def covers(self, username, groups):
+    def covers(self, username: str, groups: Iterable[str]) -> bool:
         """Whether an identity is the platform's."""
         return username in self.users or bool(set(groups).intersection(self.groups))
 
-    def covers_manager(self, manager):
+    def covers_manager(self, manager: str) -> bool:
         """Whether a GitOps controller's field manager is the platform's; others have no known identity and count as covered."""
         account = _GITOPS.get(manager)
         if account is None:
@@ -69,19 +76,19 @@ class Identities:
 class Names:
     """What the policies are about: the shared store and its namespace, and the catalog's entries and targets."""
 
-    def __init__(self, store, store_namespace, entries):
+    def __init__(self, store: str, store_namespace: str, entries: list[Entry]) -> None:
         self.store = store
         self.store_namespace = store_namespace
         self.entries = sorted(entry.name for entry in entries)
         self.targets = sorted({entry.target for entry in entries})
 
 
-def service_account_user(namespace, name):
+def service_account_user(namespace: str, name: str) -> str:
     """The user name of a ServiceAccount."""
     return "system:serviceaccount:%s:%s" % (namespace, name)
 
 
-def policies(identities, names, self_service_labels, mode, release):
+def policies(identities: Identities, names: Names, self_service_labels: Collection[str], mode: str, release: Release) -> list[Object]:
     """The policies and their bindings, as manifests.
 
     :arg self_service_labels: label keys that anyone who may change a namespace may set.
@@ -100,19 +107,19 @@ def policies(identities, names, self_service_labels, mode, release):
     return found + [_binding(item["metadata"]["name"], mode) for item in found]
 
 
-def enforced(bindings):
+def enforced(bindings: list[Object]) -> set[str]:
     """The names of the policies that live bindings enforce."""
     return {item["spec"]["policyName"] for item in bindings if "Deny" in (item["spec"].get("validationActions") or [])}
 
 
-def writers(namespaces, objects):
+def writers(namespaces: list[Object], objects: list[Object]) -> dict[str, list[str]]:
     """Who else writes what the policies guard: ``{field manager: [what it writes]}``.
 
     :arg namespaces: live namespaces; :arg objects: live cluster-wide objects of ESO, each with its kind.
     """
-    found = {}
+    found: dict[str, list[str]] = {}
 
-    def add(manager, what):
+    def add(manager: str, what: str) -> None:
         if manager not in _KNOWN_MANAGERS and what not in found.setdefault(manager, []):
             found[manager].append(what)
 
@@ -128,12 +135,14 @@ def writers(namespaces, objects):
     return {manager: found[manager] for manager in sorted(found) if found[manager]}
 
 
-def _policy(name, rules, conditions, variables, validations, namespace=None):
-    constraints = {"matchPolicy": "Equivalent", "resourceRules": rules}
+def _policy(
+    name: str, rules: list[Object], conditions: _Pairs, variables: _Pairs, validations: _Pairs, namespace: str | None = None
+) -> Object:
+    constraints: dict[str, Any] = {"matchPolicy": "Equivalent", "resourceRules": rules}
     if namespace:
         constraints["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
     return {
-        "apiVersion": _API,
+        "apiVersion": ADMISSION,
         "kind": "ValidatingAdmissionPolicy",
         "metadata": metadata(name),
         "spec": {
@@ -146,21 +155,21 @@ def _policy(name, rules, conditions, variables, validations, namespace=None):
     }
 
 
-def _binding(policy, mode):
+def _binding(policy: str, mode: str) -> Object:
     return {
-        "apiVersion": _API,
+        "apiVersion": ADMISSION,
         "kind": "ValidatingAdmissionPolicyBinding",
         "metadata": metadata(policy),
         "spec": {"policyName": policy, "validationActions": ACTIONS[mode]},
     }
 
 
-def _rule(group, resources, operations, scope="*"):
+def _rule(group: str, resources: list[str], operations: list[str], scope: str = "*") -> Object:
     resources = [each for one in resources for each in (one, one + "/*")]
     return {"apiGroups": [group], "apiVersions": ["*"], "resources": resources, "operations": operations, "scope": scope}
 
 
-def _is(users, groups=()):
+def _is(users: Collection[str], groups: Collection[str] = ()) -> str:
     """CEL: whether the request comes from one of these."""
     text = "request.userInfo.username in %s" % json.dumps(list(users))
     if groups:
@@ -168,15 +177,15 @@ def _is(users, groups=()):
     return "(%s)" % text
 
 
-def _platform(identities):
+def _platform(identities: Identities) -> str:
     return _is(identities.users, identities.groups)
 
 
-def _platform_or(identities, *users):
+def _platform_or(identities: Identities, *users: str) -> str:
     return "(%s || %s)" % (_platform(identities), _is(users))
 
 
-def _central_store(identities, names):
+def _central_store(identities: Identities, names: Names) -> Object:
     operations = ["CREATE", "UPDATE", "DELETE", "CONNECT"]
     everything = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": operations, "scope": "Namespaced"}
     token = "(request.resource.resource == 'serviceaccounts' && request.subResource == 'token' && %s)" % _is([identities.eso])
@@ -185,8 +194,8 @@ def _central_store(identities, names):
     return _policy(CENTRAL_STORE, [everything], [], [], [(allowed, message)], namespace=names.store_namespace)
 
 
-def _labels(identities, self_service_labels):
-    def guarded(labels):
+def _labels(identities: Identities, self_service_labels: Collection[str]) -> Object:
+    def guarded(labels: str) -> str:
         return "%s.filter(k, k.startsWith(%s) && !(k in %s))" % (labels, json.dumps(LABEL_PREFIX), json.dumps(list(self_service_labels)))
 
     variables = [
@@ -205,14 +214,14 @@ def _labels(identities, self_service_labels):
     )
 
 
-def _managed(name):
+def _managed(name: str) -> str:
     """CEL: whether a Secret is marked as a target."""
     labels = {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"}
     each = ["{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v)) for k, v in labels.items()]
     return "(%s != null && has(%s.metadata.labels) && %s)" % (name, name, " && ".join(each))
 
 
-def _targets(identities):
+def _targets(identities: Identities) -> Object:
     return _policy(
         TARGETS,
         [_rule("", ["secrets"], ["CREATE", "UPDATE", "DELETE"])],
@@ -222,7 +231,7 @@ def _targets(identities):
     )
 
 
-def _target_names(identities, names):
+def _target_names(identities: Identities, names: Names) -> Object:
     """Nobody takes the name of a target: ESO could not fill it."""
     immutable = "(has({0}.immutable) && {0}.immutable)"
     return _policy(
@@ -244,14 +253,14 @@ def _target_names(identities, names):
     )
 
 
-def _distributed(identities):
+def _distributed(identities: Identities) -> Object:
     """The ExternalSecrets that ESO makes of ClusterExternalSecrets are ESO's; their annotations are anyone's, to ask for a refresh."""
 
-    def owned(name):
+    def owned(name: str) -> str:
         owners = "%s.metadata.ownerReferences" % name
         return "(%s != null && has(%s) && %s.exists(o, o.kind == 'ClusterExternalSecret'))" % (name, owners, owners)
 
-    def same(*path):
+    def same(*path: str) -> str:
         now, was = (".".join((name, *path)) for name in ("object", "oldObject"))
         return "(has({0}) == has({1}) && (!has({0}) || {0} == {1}))".format(now, was)
 
@@ -273,7 +282,7 @@ def _distributed(identities):
     )
 
 
-def _cluster_objects(identities):
+def _cluster_objects(identities: Identities) -> Object:
     """ESO's cluster-wide objects act in every namespace, and their credentials may come from any, so only the platform writes them."""
     resources = ["clusterexternalsecrets", "clustersecretstores", "clusterpushsecrets"]
     return _policy(
@@ -285,30 +294,30 @@ def _cluster_objects(identities):
     )
 
 
-def _store_use(identities, names, release):
+def _store_use(identities: Identities, names: Names, release: Release) -> Object:
     store, central = json.dumps(names.store), json.dumps(names.store_namespace)
     # An entry's own store is named after the shared one.
     of_ours = "(r.name == %s || r.name.startsWith(%s))" % (store, json.dumps(names.store + "-"))
     reads = "(has(r.name) && %s && has(r.kind) && r.kind == 'ClusterSecretStore')" % of_ours
 
-    def refs(path):
+    def refs(path: str) -> str:
         found = "variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef)" % path
         return "(has(variables.spec.%s) ? %s : [])" % (path, found)
 
-    def aimed(path):
+    def aimed(path: str) -> str:
         # The metadata of a push is free JSON.
         said = "type(d.metadata) == map && has(d.metadata.spec) && type(d.metadata.spec) == map"
         said += " && has(d.metadata.spec.remoteNamespace) && d.metadata.spec.remoteNamespace == %s" % central
         return "(has(variables.spec.%s) && variables.spec.%s.exists(d, has(d.metadata) && %s))" % (path, path, said)
 
-    def names_central(path):
+    def names_central(path: str) -> str:
         parts = path.split(".")
         has = " && ".join("has(p.%s)" % ".".join(parts[: length + 1]) for length in range(len(parts)))
         return "(%s && p.%s == %s)" % (has, path, central)
 
     external, push = "request.resource.resource == 'externalsecrets'", "request.resource.resource == 'pushsecrets'"
     provider = "has(variables.spec.provider) ? variables.spec.provider : {}"
-    variables = [
+    variables: _Pairs = [
         ("spec", "has(object.spec) ? object.spec : {}"),
         ("unchanged", "oldObject != null && has(oldObject.spec) && oldObject.spec == variables.spec"),
         ("direct", "has(variables.spec.secretStoreRef) ? [variables.spec.secretStoreRef] : []"),
@@ -329,7 +338,7 @@ def _store_use(identities, names, release):
         ("takes", "%s && (variables.target in %s || object.metadata.name in %s)" % (external, json.dumps(names.targets), json.dumps(names.entries))),
     ]
     hint = "the central store is read by the platform's ClusterExternalSecrets only; ask for platform.cluster_secrets.onboard"
-    validations = [
+    validations: _Pairs = [
         ("variables.unchanged || !variables.reads", hint),
         ("variables.unchanged || !variables.pushes", "no PushSecret may write the central store"),
         ("variables.unchanged || !variables.opens", "no SecretStore may open the central store's namespace"),
@@ -344,28 +353,29 @@ def _store_use(identities, names, release):
     return _policy(STORE_USE, rules, [("not-platform-nor-eso", "!%s" % allowed)], variables + more_variables, validations + more_validations)
 
 
-def _stopgap(release):
+def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
     """What a vulnerable ESO must not be given: (variables, validations).
 
     Only a stopgap: an object that is there already stays, and so do the ConfigMaps and Secrets that it takes templates from.
     """
     functions = sorted({name for one in advisories.ADVISORIES if release.may_be_open_to(one) for name in one.functions})
     open_to = {one.id for one in advisories.ADVISORIES if release.may_be_open_to(one)}
-    variables, validations = [], []
+    variables: _Pairs = []
+    validations: _Pairs = []
 
-    def bad(text):
+    def bad(text: str) -> str:
         return "(%s)" % " || ".join("%s.contains(%s)" % (text, json.dumps(name)) for name in functions)
 
-    def values(path):
+    def values(path: str) -> str:
         parts = path.split(".")
         has = " && ".join("has(%s)" % ".".join(parts[: length + 1]) for length in range(2, len(parts)))
         return "(%s && %s.exists(k, %s))" % (has, path, bad("%s[k]" % path))
 
-    def rewrites(path):
+    def rewrites(path: str) -> str:
         inner = "has(w.transform) && has(w.transform.template) && %s" % bad("w.transform.template")
         return "(has({0}) && {0}.exists(d, has(d.rewrite) && d.rewrite.exists(w, {1})))".format("variables.spec." + path, inner)
 
-    def whole(path):
+    def whole(path: str) -> str:
         return "(has({0}) && {1})".format(path, bad(path))
 
     if functions or {"CVE-2026-42876", "#6735"} & open_to:

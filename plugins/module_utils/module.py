@@ -5,14 +5,22 @@
 from __future__ import annotations
 
 import time
+from typing import Any, Callable, Dict, List
 
-from .catalog import CatalogError, enabled_entries
-from .desired import ESO_GROUP, ESO_VERSIONS
-from .kube import CONCURRENCY, Client, KubeError, connection
-from .stores import ISOLATIONS, SHARED
+from .api.client import CONCURRENCY, Client
+from .api.kubeconfig import connection
+from .catalog import Entry, enabled_entries
+from .desired.stores import ISOLATIONS, SHARED
+from .errors import ClusterSecretsError, EsoError, MissingNamespace
+from .live import eso
+from .plan import Action, plan_namespace
+from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES
 
-#: kubernetes.core's options of the same names; env fallbacks are read in kube.connection().
-AUTH_OPTIONS = {
+Options = Dict[str, Dict[str, Any]]
+Result = Dict[str, Any]
+
+#: kubernetes.core's options of the same names; their environment variables are read in kubeconfig.connection().
+AUTH_OPTIONS: Options = {
     "kubeconfig": {"type": "raw", "no_log": True},
     "context": {"type": "str"},
     "host": {"type": "str"},
@@ -34,76 +42,84 @@ AUTH_OPTIONS = {
     "concurrency": {"type": "int", "default": CONCURRENCY},
 }
 
-CATALOG_OPTION = {"catalog": {"type": "list", "elements": "dict", "required": True}}
+CATALOG_OPTION: Options = {"catalog": {"type": "list", "elements": "dict", "required": True}}
 
-ESO_OBJECT_OPTIONS = {"force_conflicts": {"type": "bool", "default": True}, "assume_installed": {"type": "bool", "default": False}}
+ESO_OBJECT_OPTIONS: Options = {"force_conflicts": {"type": "bool", "default": True}, "assume_installed": {"type": "bool", "default": False}}
 
-STORE_NAMESPACE_OPTION = {"store_namespace": {"type": "str", "default": "central-secret-store"}}
+STORE_NAMESPACE_OPTION: Options = {"store_namespace": {"type": "str", "default": "central-secret-store"}}
 
-ISOLATION_OPTION = {"isolation": {"type": "str", "choices": list(ISOLATIONS), "default": SHARED}}
+ISOLATION_OPTION: Options = {"isolation": {"type": "str", "choices": list(ISOLATIONS), "default": SHARED}}
 
-ESO_IDENTITY_OPTIONS = {"eso_namespace": {"type": "str", "default": "external-secrets"}, "eso_service_account": {"type": "str", "default": "external-secrets"}}
+ESO_IDENTITY_OPTIONS: Options = {
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "eso_service_account": {"type": "str", "default": "external-secrets"},
+}
 
-PLATFORM_OPTIONS = {
+PLATFORM_OPTIONS: Options = {
     "platform_users": {"type": "list", "elements": "str", "default": []},
     "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
 }
 
-STORE_OPTION = {"store": {"type": "str", "default": "central-secret-store"}}
-
-
-class EsoAbsent(KubeError):
-    """The cluster serves no API of ESO that the collection can use."""
+STORE_OPTION: Options = {"store": {"type": "str", "default": "central-secret-store"}}
 
 
 class Context:
-    """What a module's work function gets: its options, how it runs, and an API client.
+    """What a module's run function gets: its options, how it runs, and an API client.
 
     ``warn`` takes the text of a warning for the user.
     """
 
-    def __init__(self, params, check_mode, diff_mode, warn):
+    def __init__(self, params: dict[str, Any], check_mode: bool, diff_mode: bool, warn: Callable[[str], Any]) -> None:
         self.params = params
         self.check_mode = check_mode
         self.diff_mode = diff_mode
         self.warn = warn
-        self._client = None
-        self._entries = None
+        self._client: Client | None = None
+        self._entries: List[Entry] | None = None
 
     @property
-    def client(self):
+    def client(self) -> Client:
+        """The client, made at its first use."""
         if self._client is None:
             self._client = Client(connection(self.params), self.params["concurrency"])
         return self._client
 
     @property
-    def entries(self):
+    def entries(self) -> list[Entry]:
         """The enabled entries of the catalog option."""
         if self._entries is None:
             self._entries = enabled_entries(self.params["catalog"])
         return self._entries
 
-    def eso_version(self, assumed=False):
+    def eso_version(self, assumed: bool = False) -> str:
         """The API version of ESO to use.
 
         :arg assumed: check mode of a run that will install ESO first: take the newest version.
+        :raises EsoError: when the cluster serves none.
         """
-        served = self.client.served_versions(ESO_GROUP)
-        for version in ESO_VERSIONS:
-            if version in served:
-                return version
+        version, served = eso.served(self.client)
+        if version:
+            return version
         if assumed and self.check_mode:
             return ESO_VERSIONS[0]
         if served:
             shown = (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS))
-            raise EsoAbsent("the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % shown)
-        raise EsoAbsent(
+            raise EsoError("the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % shown)
+        raise EsoError(
             "the External Secrets Operator is not installed: the API group %s is not served. Run the role platform.cluster_secrets.eso first." % ESO_GROUP
         )
 
-    def result(self, actions, **more):
+    def missing_namespace(self, name: str, create: bool) -> list[Action]:
+        """The creation of a namespace, if it is missing. Raises MissingNamespace unless ``create``."""
+        if self.client.get(NAMESPACES.path(name)) is not None:
+            return []
+        if not create:
+            raise MissingNamespace("the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name)
+        return [plan_namespace(name, {})]
+
+    def result(self, actions: list[Action], **more: Any) -> Result:
         """The result of a module that carried out (or, in check mode, would carry out) ``actions``."""
-        result = {"changed": bool(actions), "changes": [_summary(action) for action in actions]}
+        result: Result = {"changed": bool(actions), "changes": [_summary(action) for action in actions]}
         if self.diff_mode:
             result["diff"] = [_diff(action) for action in actions]
         result["api_requests"] = self.client.requests
@@ -111,22 +127,22 @@ class Context:
         return result
 
 
-def _summary(action):
+def _summary(action: Action) -> Result:
     summary = {"kind": action.kind, "name": action.name, "result": action.result}
     if action.namespace:
         summary["namespace"] = action.namespace
     return summary
 
 
-def _diff(action):
+def _diff(action: Action) -> Result:
     header = action.label()
     return {"before_header": header, "after_header": header, "before": action.before, "after": action.after}
 
 
-def wait_while(problem, seconds, interval=0.2):
+def wait_while(problem: Callable[[], ClusterSecretsError | None], seconds: float, interval: float = 0.2) -> None:
     """Call ``problem()`` until it returns None.
 
-    :arg problem: returns the KubeError that is raised when it is still returned after ``seconds``.
+    :arg problem: returns the error that is raised when it is still returned after ``seconds``.
     :arg interval: seconds between two calls.
     """
     deadline = time.monotonic() + seconds
@@ -139,21 +155,21 @@ def wait_while(problem, seconds, interval=0.2):
         time.sleep(interval)
 
 
-def outcome(work, context):
-    """The result of ``work(context)``; that of a CatalogError or KubeError has its text as the only message."""
+def outcome(run: Callable[[Context], Result], context: Context) -> Result:
+    """The result of ``run(context)``; that of an error of ours has its text as the only message."""
     try:
-        return work(context)
-    except (CatalogError, KubeError) as error:
+        return run(context)
+    except ClusterSecretsError as error:
         return {"failed": True, "msg": str(error)}
 
 
-def run_module(work, options):
-    """Create the AnsibleModule, call ``work(context)`` and exit with the result it returns."""
+def run_module(run: Callable[[Context], Result], options: Options) -> None:
+    """Create the AnsibleModule, call ``run(context)`` and exit with the result it returns."""
     # The action plugin has no use for this import.
     from ansible.module_utils.basic import AnsibleModule
 
     module = AnsibleModule(argument_spec={**AUTH_OPTIONS, **options}, supports_check_mode=True)
-    result = outcome(work, Context(module.params, module.check_mode, module._diff, module.warn))
+    result = outcome(run, Context(module.params, module.check_mode, module._diff, module.warn))
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

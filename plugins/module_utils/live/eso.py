@@ -8,11 +8,16 @@ Reading takes a client; all else is pure.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
-from . import advisories
-from .desired import ESO_GROUP
-from .kube import ApiError, KubeError
-from .plan import DEPLOYMENTS, RBAC, is_owned, resource_of
+from .. import advisories, files
+from ..desired.distribution import is_owned
+from ..errors import ApiError, EsoError, FileError
+from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, resource_of
+
+if TYPE_CHECKING:
+    from ..advisories import Advisory
+    from ..api.client import Client
 
 #: The chart that first has rbac.serviceAccountTokenCreate.
 LIMITED_TOKENS_SINCE = (2, 5, 0)
@@ -26,27 +31,33 @@ class Release:
 
     __slots__ = ("image", "number", "problem")
 
-    def __init__(self, number, problem=None, image=None):
+    def __init__(self, number: advisories.Number | None, problem: str | None = None, image: str | None = None) -> None:
         self.number = number
         self.problem = problem
         self.image = image
 
     @property
-    def text(self):
+    def text(self) -> str | None:
         """'2.9.0', or None."""
         return advisories.text(self.number) if self.number else None
 
     @property
-    def advisories(self):
+    def advisories(self) -> list[Advisory]:
         """The :class:`Advisory` objects that apply; none when the release is unknown."""
         return advisories.known(self.number) if self.number else []
 
-    def may_be_open_to(self, advisory):
+    def may_be_open_to(self, advisory: Advisory) -> bool:
         """Whether an advisory applies, or can't be ruled out."""
         return self.number is None or advisory in self.advisories
 
 
-def controller(client, namespace, name=None):
+def served(client: Client) -> tuple[str | None, list[str]]:
+    """The API version of ESO that the collection uses on this cluster (None: there is none), and all that are served."""
+    versions = client.served_versions(ESO_GROUP)
+    return next((version for version in ESO_VERSIONS if version in versions), None), versions
+
+
+def controller(client: Client, namespace: str, name: str | None = None) -> Object | None:
     """The live Deployment of ESO's controller, or None.
 
     :arg name: the Deployment's name; without it, it is found by the chart's label.
@@ -57,7 +68,7 @@ def controller(client, namespace, name=None):
     return found[0] if found else None
 
 
-def running(deployment):
+def running(deployment: Object | None) -> Release:
     """The :class:`Release` of a live Deployment of the controller (None: absent)."""
     if deployment is None:
         return Release(None, "no controller of ESO was found")
@@ -67,7 +78,7 @@ def running(deployment):
     return Release(number, problem, image)
 
 
-def running_or_unknown(client, namespace):
+def running_or_unknown(client: Client, namespace: str) -> Release:
     """The running :class:`Release`; unknown where the Deployment may not be read."""
     try:
         return running(controller(client, namespace))
@@ -77,15 +88,16 @@ def running_or_unknown(client, namespace):
         return Release(None, "the permission to list deployments.apps in namespace '%s' is missing" % namespace)
 
 
-def of_chart(chart, version, values):
+def of_chart(chart: str, version: str | None, values: dict[str, Any]) -> Release:
     """The :class:`Release` that a chart installs.
 
     :arg chart: what helm takes: a name, a URL, the path of a folder or archive.
     :arg version: the chart's version; upstream gives chart and controller the same.
     :arg values: the chart's values; a tag among them counts.
-    :raises KubeError: when the chart is a path that can't be read.
+    :raises FileError: when the chart is a path that can't be read; :raises EsoError: when it is no chart of ESO's.
     """
-    image = values.get("image") if isinstance(values.get("image"), dict) else {}
+    said = values.get("image")
+    image: dict[str, Any] = said if isinstance(said, dict) else {}
     given = str(image.get("tag") or "")
     if not given:
         given = _app_version(chart) if chart.startswith((".", "/")) else str(version or "")
@@ -95,42 +107,41 @@ def of_chart(chart, version, values):
     return Release(number, problem)
 
 
-def _app_version(path):
+def _app_version(path: str) -> str:
     import tarfile
 
     import yaml
 
     try:
         if os.path.isdir(path):
-            with open(os.path.join(path, "Chart.yaml"), "rb") as handle:
-                text = handle.read()
+            text = files.read(os.path.join(path, "Chart.yaml"), "chart")
         else:
             with tarfile.open(path) as archive:
                 found = archive.extractfile("external-secrets/Chart.yaml")
                 text = found.read() if found else b""
         chart = yaml.safe_load(text)
     except OSError as error:
-        raise KubeError("cannot read the chart '%s': %s." % (path, error.strerror or error)) from None
+        raise FileError("cannot read the chart '%s': %s." % (path, error.strerror or error)) from None
     except (KeyError, EOFError, tarfile.TarError, yaml.YAMLError):
         chart = None
     if not isinstance(chart, dict):
-        raise KubeError("'%s' is not a chart of the External Secrets Operator: it has no readable Chart.yaml." % path)
+        raise EsoError("'%s' is not a chart of the External Secrets Operator: it has no readable Chart.yaml." % path)
     return str(chart.get("appVersion") or "")
 
 
-def pushes(deployment):
+def pushes(deployment: Object) -> bool:
     """Whether the live controller processes PushSecrets."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
     return not any("--enable-push-secret-reconciler=false" in (one.get("args") or []) for one in containers)
 
 
-def may_create_any_token(client, deployment):
+def may_create_any_token(client: Client, deployment: Object) -> bool:
     """Whether the chart lets the live controller ask for the token of any ServiceAccount."""
     role = client.get(resource_of(RBAC, "ClusterRole").path(deployment["metadata"]["name"] + "-controller"))
     return any("serviceaccounts/token" in (rule.get("resources") or []) for rule in (role or {}).get("rules") or [])
 
 
-def dependents(client, version):
+def dependents(client: Client, version: str) -> tuple[list[str], list[str]]:
     """The live objects that ESO serves less, or not at all, once it is hardened.
 
     :arg version: the API version of ESO's stores.
@@ -144,12 +155,12 @@ def dependents(client, version):
     return sorted(pushing), sorted(stores)
 
 
-def _label(kind, item):
+def _label(kind: str, item: Object) -> str:
     meta = item["metadata"]
     return "%s %s" % (kind, "/".join(filter(None, (meta.get("namespace"), meta["name"]))))
 
 
-def _needs_token(value):
+def _needs_token(value: Any) -> bool:
     if isinstance(value, dict):
         return any((key in ("serviceAccountRef", "serviceAccount") and isinstance(item, dict)) or _needs_token(item) for key, item in value.items())
     return isinstance(value, list) and any(map(_needs_token, value))

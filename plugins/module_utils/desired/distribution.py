@@ -9,16 +9,13 @@ differs from them only by what it adds.
 from __future__ import annotations
 
 import base64
+from typing import Any
 
-from .catalog import LABEL_VALUE
+from ..catalog import LABEL_VALUE, Entry
+from ..resources import ESO_GROUP, Object
 
 #: The field manager, and the value of the label that says what is ours.
 MANAGER = "platform.cluster_secrets"
-
-ESO_GROUP = "external-secrets.io"
-
-#: API versions of ESO's objects that the collection can write, the preferred first.
-ESO_VERSIONS = ("v1", "v1beta1")
 
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
@@ -39,9 +36,9 @@ FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
 FORCE_SYNC = "force-sync"
 
 
-def metadata(name, namespace=None, labels=None, annotations=None):
+def metadata(name: str, namespace: str | None = None, labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None) -> Object:
     """The metadata of an object of ours."""
-    meta = {"name": name, "labels": {**OWNED, **(labels or {})}}
+    meta: dict[str, Any] = {"name": name, "labels": {**OWNED, **(labels or {})}}
     if namespace:
         meta["namespace"] = namespace
     if annotations:
@@ -49,13 +46,18 @@ def metadata(name, namespace=None, labels=None, annotations=None):
     return meta
 
 
-def central_secret(name, namespace, data):
+def is_owned(live: Object) -> bool:
+    """Whether the collection created the object, so that it may prune it."""
+    return (live["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNED[OWNER_LABEL]
+
+
+def central_secret(name: str, namespace: str, data: dict[str, bytes]) -> Object:
     """A master Secret of the central store, from ``{key: bytes}``."""
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
     return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata(name, namespace), "data": encoded}
 
 
-def cluster_external_secret(entry, store, api_version):
+def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Object:
     """The ClusterExternalSecret of one entry."""
     data = [
         {
@@ -70,7 +72,7 @@ def cluster_external_secret(entry, store, api_version):
         }
         for key in entry.source_keys()
     ]
-    template_metadata = {"labels": {TARGET_LABEL[0]: TARGET_LABEL[1], **entry.labels}}
+    template_metadata: dict[str, Any] = {"labels": {TARGET_LABEL[0]: TARGET_LABEL[1], **entry.labels}}
     if entry.annotations:
         template_metadata["annotations"] = dict(entry.annotations)
     target = {
@@ -103,12 +105,12 @@ def cluster_external_secret(entry, store, api_version):
     }
 
 
-def wanted_labels(entries, assignments=None):
+def wanted_labels(entries: list[Entry], assignments: dict[str, list[str]] | None = None) -> dict[str, dict[str, str]]:
     """Which labels which namespaces should carry: ``{namespace: {label: "true"}}``.
 
     :arg assignments: ``{namespace: [entry names]}`` instead of the catalog's own namespaces.
     """
-    wanted = {}
+    wanted: dict[str, dict[str, str]] = {}
     if assignments is None:
         pairs = [(namespace, entry) for entry in entries for namespace in entry.namespaces]
     else:
@@ -119,6 +121,6 @@ def wanted_labels(entries, assignments=None):
     return wanted
 
 
-def finalizer(entry_name):
+def finalizer(entry_name: str) -> str:
     """The finalizer that ESO puts on the namespaces of a ClusterExternalSecret."""
     return FINALIZER_PREFIX + entry_name

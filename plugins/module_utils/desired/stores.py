@@ -12,9 +12,11 @@ need, and once ESO has moved every ExternalSecret, :func:`final` has what is lef
 
 from __future__ import annotations
 
-from .catalog import LABEL_VALUE
-from .desired import ESO_GROUP, metadata
-from .plan import RBAC, is_owned
+from typing import Any, Collection, Iterable
+
+from ..catalog import LABEL_VALUE, Entry
+from ..resources import ESO_GROUP, RBAC, Object
+from .distribution import is_owned, metadata
 
 SHARED, ENTRY = "shared", "entry"
 ISOLATIONS = (SHARED, ENTRY)
@@ -41,7 +43,15 @@ class Layout:
     :arg eso: (namespace, name) of ESO's ServiceAccount.
     """
 
-    def __init__(self, isolation, store, namespace, server_url=None, eso=(None, None), api_version=None):
+    def __init__(
+        self,
+        isolation: str,
+        store: str,
+        namespace: str,
+        server_url: str = "",
+        eso: tuple[str, str] = ("", ""),
+        api_version: str = "v1",
+    ) -> None:
         self.isolation = isolation
         self.store = store
         self.namespace = namespace
@@ -49,21 +59,21 @@ class Layout:
         self.eso = eso
         self.api_version = api_version
 
-    def store_of(self, entry_name):
+    def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""
         return self.store if self.isolation == SHARED else self.own_store(entry_name)
 
-    def own_store(self, entry_name):
+    def own_store(self, entry_name: str) -> str:
         """The name of an entry's own store."""
         return "%s-%s" % (self.store, entry_name)
 
 
-def reader_name(entry_name=None):
+def reader_name(entry_name: str | None = None) -> str:
     """The name of the ServiceAccount of the shared store, or of an entry's own."""
     return READER if entry_name is None else "%s-%s" % (READER, entry_name)
 
 
-def conditions(labels):
+def conditions(labels: Iterable[str]) -> list[Object]:
     """A store's conditions that admit namespaces with one of ``labels``; without any, none is admitted.
 
     ESO takes an empty list of conditions for 'any namespace'.
@@ -71,7 +81,7 @@ def conditions(labels):
     return [{"namespaceSelector": {"matchLabels": {label: LABEL_VALUE}}} for label in sorted(set(labels))] or [_NOWHERE]
 
 
-def desired(layout, entries, kept=(), also=()):
+def desired(layout: Layout, entries: list[Entry], kept: Collection[str] = (), also: Collection[str] = ()) -> list[Object]:
     """The objects for ``entries``, as manifests: what may be read first, then the stores.
 
     :arg kept: with isolation by entry, the names of the entries that the shared store still serves.
@@ -97,20 +107,20 @@ def desired(layout, entries, kept=(), also=()):
     return permissions + stores
 
 
-def _metadata(entry_name, name, namespace=None):
+def _metadata(entry_name: str | None, name: str, namespace: str | None = None) -> Object:
     return metadata(name, namespace, annotations=None if entry_name is None else {ENTRY_ANNOTATION: entry_name})
 
 
-def _service_account(name, namespace):
+def _service_account(name: str, namespace: str) -> Object:
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
 
 
-def _binding(kind, meta, role_kind, subjects):
+def _binding(kind: str, meta: Object, role_kind: str, subjects: list[Object]) -> Object:
     ref = {"apiGroup": RBAC.partition("/")[0], "kind": role_kind, "name": meta["name"]}
     return {"apiVersion": RBAC, "kind": kind, "metadata": meta, "roleRef": ref, "subjects": subjects}
 
 
-def _reader(layout, entry_name, entries):
+def _reader(layout: Layout, entry_name: str | None, entries: list[Entry]) -> list[Object]:
     name, namespace = reader_name(entry_name), layout.namespace
     sources = sorted({entry.source for entry in entries}) or [NO_SECRET]
     read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": sources, "verbs": ["get"]}
@@ -121,9 +131,9 @@ def _reader(layout, entry_name, entries):
     ]
 
 
-def _store(layout, entry_name, entries):
+def _store(layout: Layout, entry_name: str | None, entries: list[Entry]) -> Object:
     namespace = layout.namespace
-    provider = {
+    provider: dict[str, Any] = {
         "remoteNamespace": namespace,
         "server": {
             "url": layout.server_url,
@@ -139,12 +149,12 @@ def _store(layout, entry_name, entries):
     }
 
 
-def is_store(manifest):
+def is_store(manifest: Object) -> bool:
     """Whether a manifest is a store, not a permission."""
     return manifest["kind"] == "ClusterSecretStore"
 
 
-def entry_of(live, layout):
+def entry_of(live: Object, layout: Layout) -> str | None:
     """The name of the entry whose own store a live object of ours belongs to, or None."""
     meta = live["metadata"]
     name = (meta.get("annotations") or {}).get(ENTRY_ANNOTATION)
@@ -153,7 +163,7 @@ def entry_of(live, layout):
     return name
 
 
-def served(live, entries):
+def served(live: Object | None, entries: list[Entry]) -> set[str]:
     """The names of the entries that the live shared store (None: absent) admits now."""
     if live is None:
         return set()
@@ -162,7 +172,7 @@ def served(live, entries):
     return {entry.name for entry in entries if not selectors or {entry.label: LABEL_VALUE} in labels}
 
 
-def retired(layout, entries, own, prune):
+def retired(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> set[str]:
     """The names of the entries whose own stores are no longer called for.
 
     :arg own: the names of the entries that have one.
@@ -172,7 +182,7 @@ def retired(layout, entries, own, prune):
     return {name for name in own if (layout.isolation == SHARED if name in enabled else prune)}
 
 
-def prepared(layout, entries, own, shared_store):
+def prepared(layout: Layout, entries: list[Entry], own: Collection[str], shared_store: Object | None) -> list[Object]:
     """:func:`desired`, and all that serves the ExternalSecrets which ESO has yet to move.
 
     :arg own: the names of the entries that have a store of their own; :arg shared_store: live, or None.
@@ -180,12 +190,12 @@ def prepared(layout, entries, own, shared_store):
     return desired(layout, entries, served(shared_store, entries), own)
 
 
-def final(layout, entries, own, prune):
+def final(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> list[Object]:
     """:func:`desired`, and what entries need that left the catalog and are not pruned."""
     return desired(layout, entries, (), set(own) - retired(layout, entries, own, prune))
 
 
-def unmoved(layout, entries, externals):
+def unmoved(layout: Layout, entries: list[Entry], externals: list[Object]) -> list[tuple[str, str]]:
     """(namespace, name) of the live ExternalSecrets of ``entries`` that read through another store than they should."""
     stores = {entry.name: layout.store_of(entry.name) for entry in entries}
     found = []

@@ -1,0 +1,322 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A small HTTP client for the Kubernetes API, made for few, concurrent requests and a quick start.
+
+Connections, pooling, TLS, proxies and retries are urllib3's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import threading
+import time
+from typing import Any, Callable, Iterable, Iterator, List, TypeVar
+from urllib.parse import quote, urlencode
+
+from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, DependencyError
+from ..resources import Object, Resource, resource_of
+from .kubeconfig import Connection
+
+USER_AGENT = "platform.cluster_secrets"
+
+#: Objects asked for in one page of a list, the value that kubectl uses too.
+PAGE = 500
+
+#: Requests under way at once, unless an option says otherwise.
+CONCURRENCY = 16
+
+#: Seconds to connect, and to wait for an answer.
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 60.0
+
+#: A list of metadata alone: no status, no spec.
+PARTIAL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+class Client:
+    """Requests to one API server, from as many threads as wanted.
+
+    ``requests`` counts what was sent. All methods raise ApiError and ApiUnreachable.
+    """
+
+    def __init__(self, target: Connection, concurrency: int = CONCURRENCY) -> None:
+        try:
+            import urllib3
+        except ImportError:
+            raise DependencyError("the Python package 'urllib3' is missing (it comes with 'kubernetes'). Install it.") from None
+        self._urllib3 = urllib3
+        self.server = target.server or ""
+        self.concurrency = max(1, concurrency)
+        self.requests = 0
+        self._lock = threading.Lock()
+        self._headers = self._authentication(target)
+        # Every write of ours may be sent twice without harm, so a lost connection is tried again;
+        # 429 and 503 come with Retry-After, which urllib3 heeds.
+        retries = urllib3.Retry(
+            total=5, connect=2, read=2, status=5, redirect=0, backoff_factor=0.2, status_forcelist=(429, 503), allowed_methods=None, raise_on_status=False
+        )
+        options: dict[str, Any] = {
+            "num_pools": 2,
+            "maxsize": self.concurrency,
+            "retries": retries,
+            "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+        }
+        if self.server.startswith("https"):
+            options["ssl_context"] = _ssl_context(target)
+            if target.server_name:
+                options["server_hostname"] = options["assert_hostname"] = target.server_name
+            if not target.verify:
+                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._pool: Any
+        proxy = target.proxy_to_use()
+        if proxy:
+            try:
+                self._pool = urllib3.ProxyManager(proxy, proxy_headers=self._proxy_headers(target), **options)
+            except (urllib3.exceptions.HTTPError, ValueError) as error:
+                raise ConnectionOptionsError("the proxy '%s' can't be used: %s" % (proxy, error)) from None
+        else:
+            self._pool = urllib3.PoolManager(**options)
+
+    def _proxy_headers(self, target: Connection) -> Any:
+        headers: dict[str, Any] = dict(target.proxy_headers)
+        return self._urllib3.make_headers(**headers)
+
+    @staticmethod
+    def _authentication(target: Connection) -> Any:
+        headers: dict[str, Any] = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        if target.authorization:
+            headers["Authorization"] = target.authorization
+        if target.impersonate_user:
+            headers["Impersonate-User"] = target.impersonate_user
+        if target.impersonate_groups:
+            headers["Impersonate-Group"] = list(target.impersonate_groups)
+        for key, values in target.impersonate_extra.items():
+            headers["Impersonate-Extra-" + quote(key, safe="")] = list(values)
+        if any(isinstance(value, list) for value in headers.values()):
+            from urllib3 import HTTPHeaderDict
+
+            repeated = HTTPHeaderDict()
+            for key, value in headers.items():
+                for item in value if isinstance(value, list) else [value]:
+                    repeated.add(key, item)
+            return repeated
+        return headers
+
+    def _send(self, method: str, path: str, query: Any, body: Any, content_type: str | None, accept: str | None, **options: Any) -> Any:
+        headers = self._headers.copy()
+        if content_type:
+            headers["Content-Type"] = content_type
+        if accept:
+            headers["Accept"] = accept
+        url = self.server + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode("utf-8")
+        with self._lock:
+            self.requests += 1
+        try:
+            return self._pool.request(method, url, body=data, headers=headers, redirect=False, **options)
+        except self._urllib3.exceptions.HTTPError as error:
+            raise ApiUnreachable("cannot reach the Kubernetes API at %s: %s" % (self.server, _reason(error))) from None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content_type: str | None = None,
+        accept: str | None = None,
+        what: str | None = None,
+    ) -> Any:
+        """Send one request and decode the JSON answer.
+
+        :arg what: what the request is for, the start of an error's text.
+        """
+        response = self._send(method, path, query, body, content_type or ("application/json" if body is not None else None), accept)
+        return self._decode(response, what or "%s %s" % (method, path))
+
+    @staticmethod
+    def _decode(response: Any, what: str) -> Any:
+        try:
+            answer = json.loads(response.data) if response.data else {}
+        except ValueError:
+            answer = {"message": "the answer is not JSON"} if response.status < 400 else {"message": response.data[:200].decode("utf-8", "replace").strip()}
+            if response.status < 400:
+                raise ApiError(0, "", "the answer is not JSON. Is 'host' or the kubeconfig's server a Kubernetes API?", what) from None
+        if response.status >= 400:
+            message = answer.get("message") or "HTTP status %d" % response.status
+            raise ApiError(response.status, answer.get("reason", ""), message, what)
+        return answer
+
+    def get(self, path: str, what: str | None = None) -> Object | None:
+        """One object, or None when there is none (404)."""
+        try:
+            return self.request("GET", path, what=what)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        selector: str | None = None,
+        partial: bool = False,
+        missing_ok: bool = False,
+        what: str | None = None,
+    ) -> tuple[List[Object], str | None]:
+        """All objects of a resource, page by page.
+
+        :arg partial: only metadata is wanted.
+        :arg missing_ok: an unknown resource (404) is an empty list.
+        :returns: the items and the list's resourceVersion.
+        """
+        items: List[Object] = []
+        query = {"limit": str(PAGE)}
+        if selector:
+            query["labelSelector"] = selector
+        path = resource.path(namespace=namespace)
+        what = what or "cannot list %s" % resource.plural
+        while True:
+            try:
+                page = self.request("GET", path, query, accept=PARTIAL if partial else None, what=what)
+            except ApiError as error:
+                if error.status == 404 and missing_ok:
+                    return [], None
+                if error.status == 410 and "continue" in query:
+                    # The snapshot that the pages come from is gone; begin anew.
+                    del query["continue"]
+                    items = []
+                    continue
+                raise
+            items.extend(page.get("items") or [])
+            version = page.get("metadata", {}).get("resourceVersion")
+            token = page.get("metadata", {}).get("continue")
+            if not token:
+                return items, version
+            query["continue"] = token
+
+    def watch(
+        self,
+        resource: Resource,
+        version: str | None,
+        selector: str | None = None,
+        seconds: float = 30,
+        idle: float = 2.0,
+        namespace: str | None = None,
+    ) -> Iterator[tuple[str, Object] | None]:
+        """Changes after ``version``, as (type, object), for at most ``seconds``.
+
+        Yields None whenever nothing came for ``idle`` seconds. Ends early when the server ends it;
+        an ERROR event (such as 410, too old) is passed on as it is.
+        """
+        query = {"watch": "1", "resourceVersion": version or "", "timeoutSeconds": str(max(1, int(seconds))), "allowWatchBookmarks": "true"}
+        if selector:
+            query["labelSelector"] = selector
+        timeout = self._urllib3.Timeout(connect=CONNECT_TIMEOUT, read=idle)
+        response = self._send("GET", resource.path(namespace=namespace), query, None, None, None, preload_content=False, timeout=timeout, retries=False)
+        try:
+            if response.status >= 400:
+                response.read(decode_content=True)
+                self._decode(response, "cannot watch %s" % resource.plural)
+            buffered = b""
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                try:
+                    chunk = response.read1()
+                except self._urllib3.exceptions.ReadTimeoutError:
+                    # The stream can't be read on after a timeout; the caller opens it anew.
+                    yield None
+                    return
+                except self._urllib3.exceptions.HTTPError:
+                    return
+                if not chunk:
+                    return
+                *lines, buffered = (buffered + chunk).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
+        finally:
+            response.close()
+
+    def served_versions(self, group: str) -> List[str]:
+        """The versions of an API group that the server serves; none when the group is absent."""
+        answer = self.get("/apis/" + group, what="cannot look up the API group %s" % group)
+        return [version["version"] for version in (answer or {}).get("versions", [])]
+
+    def each(self, function: Callable[[_In], _Out], items: Iterable[_In]) -> List[_Out]:
+        """``[function(item) ...]``, concurrently; the first error is raised once all have ended."""
+        items = list(items)
+        if len(items) <= 1 or self.concurrency == 1:
+            return [function(item) for item in items]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(self.concurrency, len(items))) as pool:
+            futures = [pool.submit(function, item) for item in items]
+        return [future.result() for future in futures]
+
+    @staticmethod
+    def object_path(manifest: Object) -> str:
+        """The path of an object from its manifest."""
+        meta = manifest["metadata"]
+        return resource_of(manifest["apiVersion"], manifest["kind"]).path(meta["name"], meta.get("namespace"))
+
+
+def _ssl_context(target: Connection) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=target.ca_file, cadata=target.ca_data.decode("ascii", "replace") if target.ca_data else None)
+    except (OSError, ValueError) as error:
+        raise ConnectionOptionsError("the CA certificate%s can't be used: %s" % (" '%s'" % target.ca_file if target.ca_file else "", error)) from None
+    # Since Python 3.13 this refuses the authorities of many clusters, which kubectl and older Pythons accept, for their form alone.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not target.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if target.cert_data or target.cert_file:
+        try:
+            with _AsFile(target.cert_data, target.cert_file) as cert, _AsFile(target.key_data, target.key_file) as key:
+                context.load_cert_chain(cert or "", key)
+        except (OSError, ValueError) as error:
+            raise ConnectionOptionsError("the client certificate or its key can't be used: %s" % error) from None
+    return context
+
+
+class _AsFile:
+    """A path for PEM data: ssl loads from files only. Memory is used, where the system has it."""
+
+    def __init__(self, data: bytes | None, path: str | None) -> None:
+        self._data, self._path = data, path
+        self._descriptor: int | None = None
+        self._remove: str | None = None
+
+    def __enter__(self) -> str | None:
+        if self._data is None:
+            return self._path
+        if hasattr(os, "memfd_create") and os.path.exists("/proc/self/fd"):
+            self._descriptor = os.memfd_create("pem")
+            os.write(self._descriptor, self._data)
+            return "/proc/self/fd/%d" % self._descriptor
+        import tempfile
+
+        self._descriptor, self._remove = tempfile.mkstemp()
+        os.write(self._descriptor, self._data)
+        return self._remove
+
+    def __exit__(self, *_details: Any) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        if self._remove:
+            os.unlink(self._remove)
+
+
+def _reason(error: Any) -> str:
+    """The innermost cause of a urllib3 error, without the pool's own words around it."""
+    while getattr(error, "reason", None) is not None and isinstance(error.reason, Exception):
+        error = error.reason
+    text = str(error)
+    return text.split(": ", 1)[1] if text.startswith(("<", "HTTPSConnection", "HTTPConnection")) and ": " in text else text

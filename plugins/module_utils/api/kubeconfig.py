@@ -1,0 +1,343 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where the Kubernetes API is and how to authenticate: options, environment, kubeconfig, the pod's own ServiceAccount.
+
+Precedence is that of kubernetes.core (its module_utils/k8s/client.py). A kubeconfig is read here when
+all of it is understood, because importing the ``kubernetes`` package costs more than a whole run over
+200 namespaces; any other kubeconfig is left to that package.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any, Callable, Mapping
+from urllib import request as urllib_request
+from urllib.parse import urlsplit
+
+from .. import files
+from ..errors import ConnectionOptionsError, DependencyError, FileError
+
+_IN_CLUSTER = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+_PROXY_HEADERS = ("proxy_basic_auth", "basic_auth", "user_agent")
+
+#: What is understood of each part of a kubeconfig: the key and the type of its value.
+_DOCUMENT = {"apiVersion": str, "kind": str, "preferences": dict, "clusters": list, "users": list, "contexts": list, "current-context": str}
+_CLUSTER = {
+    "server": str,
+    "certificate-authority": str,
+    "certificate-authority-data": str,
+    "insecure-skip-tls-verify": bool,
+    "tls-server-name": str,
+    "proxy-url": str,
+    "disable-compression": bool,
+}
+_USER = {
+    "client-certificate": str,
+    "client-certificate-data": str,
+    "client-key": str,
+    "client-key-data": str,
+    "token": str,
+    "tokenFile": str,
+    "username": str,
+    "password": str,
+    "as": str,
+    "as-groups": list,
+    "as-user-extra": dict,
+}
+_CONTEXT = {"cluster": str, "user": str, "namespace": str}
+_ANYWHERE = ("extensions",)
+
+
+class Connection:
+    """Where the API is and how to authenticate; made by :func:`connection`.
+
+    ``server`` has no slash at its end; ``authorization`` is the whole header; ``*_data`` are PEM bytes
+    that go before the file of the same name.
+    """
+
+    def __init__(self) -> None:
+        self.server: str | None = None
+        self.ca_file: str | None = None
+        self.ca_data: bytes | None = None
+        self.verify = True
+        self.server_name: str | None = None
+        self.cert_file: str | None = None
+        self.key_file: str | None = None
+        self.cert_data: bytes | None = None
+        self.key_data: bytes | None = None
+        self.authorization: str | None = None
+        self.proxy: str | None = None
+        self.no_proxy: str | None = None
+        self.proxy_headers: dict[str, str] = {}
+        self.impersonate_user: str | None = None
+        self.impersonate_groups: list[str] = []
+        self.impersonate_extra: dict[str, list[str]] = {}
+
+    def proxy_to_use(self) -> str | None:
+        """The proxy's URL, or None where the server is reached without one."""
+        host = urlsplit(self.server or "").netloc
+        if self.proxy and self.no_proxy and _bypass(host, {"no": self.no_proxy}):
+            return None
+        return self.proxy
+
+
+#: Not in the types of the standard library, and documented nowhere else.
+_bypass: Callable[..., bool] = getattr(urllib_request, "proxy_bypass_environment")
+
+
+class _NotUnderstood(Exception):
+    """The kubeconfig has something that this reader leaves to the kubernetes package; ``key`` names it."""
+
+    def __init__(self, key: str = "") -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Connection:
+    """Build the :class:`Connection` from module options and the environment.
+
+    :raises ConnectionOptionsError: when they are not usable; :raises FileError: for a file that can't be read.
+    """
+    environ = os.environ if environ is None else environ
+
+    def option(name: str, alias: str | None = None) -> Any:
+        value = params.get(name)
+        if value is None:
+            value = environ.get("K8S_AUTH_" + name.upper()) or (environ.get("K8S_AUTH_" + alias.upper()) if alias else None)
+        return value
+
+    target = Connection()
+    host, api_key, username, password = option("host"), option("api_key"), option("username"), option("password")
+    certificate, key = option("client_cert", "cert_file"), option("client_key", "key_file")
+    kubeconfig, context = option("kubeconfig"), option("context")
+    if not (host and (api_key or (username and password) or (certificate and key))):
+        if kubeconfig or context or not _load_in_cluster(target, environ):
+            _load_kubeconfig(target, kubeconfig, context, environ, optional=bool(host))
+    target.server = (host or target.server or "").rstrip("/") or None
+    if not target.server:
+        raise ConnectionOptionsError(
+            "no Kubernetes API is configured. Set the module option 'kubeconfig' or 'host', or the environment variable K8S_AUTH_KUBECONFIG or KUBECONFIG."
+        )
+    if api_key:
+        target.authorization = "Bearer %s" % api_key
+    elif username and password:
+        target.authorization = _basic(username, password)
+    if option("ca_cert", "ssl_ca_cert"):
+        target.ca_file, target.ca_data = option("ca_cert", "ssl_ca_cert"), None
+    if certificate:
+        target.cert_file, target.cert_data = certificate, None
+    if key:
+        target.key_file, target.key_data = key, None
+    verify = option("validate_certs", "verify_ssl")
+    if verify is not None:
+        target.verify = verify if isinstance(verify, bool) else str(verify).lower() not in ("0", "false", "no")
+    _set_proxy(target, option, params, environ)
+    target.impersonate_user = option("impersonate_user") or target.impersonate_user
+    groups = option("impersonate_groups")
+    if groups:
+        target.impersonate_groups = [group for group in groups.split(",") if group] if isinstance(groups, str) else list(groups)
+    return target
+
+
+def _set_proxy(target: Connection, option: Callable[..., Any], params: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    # As urllib reads them: a name in lower case goes before one in upper case.
+    names = sorted((name for name in environ if name.lower().endswith("_proxy") and environ[name]), key=str.islower)
+    found = {name.lower()[: -len("_proxy")]: environ[name] for name in names}
+    target.proxy = option("proxy") or target.proxy or found.get(urlsplit(target.server or "").scheme) or None
+    target.no_proxy = option("no_proxy") or found.get("no") or None
+    headers = params.get("proxy_headers")
+    if headers is None:
+        headers = {name: environ.get("K8S_AUTH_PROXY_HEADERS_" + name.upper()) for name in _PROXY_HEADERS}
+    target.proxy_headers = {name: value for name, value in headers.items() if value}
+
+
+def _basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(("%s:%s" % (username, password)).encode("utf-8")).decode("ascii")
+
+
+def _load_in_cluster(target: Connection, environ: Mapping[str, str]) -> bool:
+    """Use the pod's own ServiceAccount; False outside a pod."""
+    host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT")
+    token, authority = os.path.join(_IN_CLUSTER, "token"), os.path.join(_IN_CLUSTER, "ca.crt")
+    if not host or not port or not os.path.isfile(token) or not os.path.isfile(authority):
+        return False
+    target.server = "https://%s:%s" % ("[%s]" % host if ":" in host else host, port)
+    target.ca_file = authority
+    target.authorization = "Bearer " + _text(token)
+    return True
+
+
+def _load_kubeconfig(target: Connection, given: Any, context: Any, environ: Mapping[str, str], optional: bool) -> None:
+    if isinstance(given, Mapping):
+        paths, documents = [], [(given, os.getcwd())]
+    else:
+        text = given or environ.get("KUBECONFIG") or "~/.kube/config"
+        if not isinstance(text, str):
+            raise ConnectionOptionsError("'kubeconfig' must be a path, or a kubeconfig as a mapping.")
+        paths = [os.path.expanduser(path) for path in text.split(";" if os.name == "nt" else ":") if path]
+        paths = [path for path in paths if os.path.exists(path)]
+        if given and not paths:
+            raise ConnectionOptionsError("kubeconfig '%s' does not exist. Correct the path in 'kubeconfig'." % text)
+        documents = [(_yaml(path), os.path.dirname(os.path.abspath(path))) for path in paths]
+    if not documents:
+        if context and not optional:
+            raise ConnectionOptionsError("'context' is set, and there is no kubeconfig. Set 'kubeconfig'.")
+        return
+    try:
+        _read(target, documents, context)
+    except _NotUnderstood as error:
+        _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
+        if error.key == "exec" and not target.authorization and not target.cert_file:
+            raise ConnectionOptionsError("the exec plugin of the kubeconfig gave no credentials. Run its command by hand to see why.") from None
+
+
+def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) -> None:
+    """Read kubeconfigs, each with its folder, as the kubernetes package would.
+
+    The first of two things with one name counts, and the last current-context.
+    """
+    named: dict[str, dict[str, tuple[Any, str]]] = {"clusters": {}, "users": {}, "contexts": {}}
+    current = None
+    for document, folder in documents:
+        document = _mapping(document, "the kubeconfig")
+        _understood(document, _DOCUMENT)
+        current = document.get("current-context", current)
+        for kind, found in named.items():
+            own: set[str] = set()
+            for item in document.get(kind) or []:
+                item = _mapping(item, "an item of '%s'" % kind)
+                name = item.get("name")
+                if not isinstance(name, str) or name in own:
+                    raise _NotUnderstood
+                own.add(name)
+                found.setdefault(name, (item.get(kind[:-1]), folder))
+    current = context or current
+    if not isinstance(current, str):
+        raise ConnectionOptionsError("the kubeconfig names no current context. Set 'context'.")
+    if current not in named["contexts"]:
+        known = ", ".join(sorted(named["contexts"])) or "(none)"
+        raise ConnectionOptionsError("the kubeconfig has no context '%s'. Set 'context' to one of: %s." % (current, known))
+    chosen = _mapping(named["contexts"][current][0], "context '%s'" % current)
+    _understood(chosen, _CONTEXT)
+    name = chosen.get("cluster")
+    if name not in named["clusters"]:
+        raise ConnectionOptionsError("context '%s' of the kubeconfig names the cluster '%s', which it does not have." % (current, name))
+    cluster, folder = named["clusters"][name]
+    _read_cluster(target, _mapping(cluster, "cluster '%s'" % name), folder)
+    user, folder = named["users"].get(chosen.get("user") or "", (None, ""))
+    if user is not None:
+        _read_user(target, _mapping(user, "user '%s'" % chosen.get("user")), folder)
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConnectionOptionsError("%s is not a mapping. Check that 'kubeconfig' names a kubeconfig." % what)
+    return value
+
+
+def _understood(mapping: Mapping[str, Any], known: Mapping[str, type]) -> None:
+    for key, value in mapping.items():
+        if key in _ANYWHERE:
+            continue
+        if key not in known or not (value is None or isinstance(value, known[key])):
+            raise _NotUnderstood(str(key))
+
+
+def _read_cluster(target: Connection, cluster: Mapping[str, Any], folder: str) -> None:
+    _understood(cluster, _CLUSTER)
+    if not cluster.get("server"):
+        raise ConnectionOptionsError("a cluster of the kubeconfig has no 'server'. Add the URL of its API.")
+    target.server = cluster["server"].rstrip("/")
+    target.ca_data = _decoded(cluster, "certificate-authority-data")
+    target.ca_file = None if target.ca_data else _relative(cluster.get("certificate-authority"), folder)
+    target.verify = not cluster.get("insecure-skip-tls-verify")
+    target.server_name = cluster.get("tls-server-name")
+    target.proxy = cluster.get("proxy-url")
+
+
+def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None:
+    _understood(user, _USER)
+    target.cert_data = _decoded(user, "client-certificate-data")
+    target.cert_file = None if target.cert_data else _relative(user.get("client-certificate"), folder)
+    target.key_data = _decoded(user, "client-key-data")
+    target.key_file = None if target.key_data else _relative(user.get("client-key"), folder)
+    token = user.get("token")
+    if token is None and user.get("tokenFile"):
+        token = _text(_relative(user["tokenFile"], folder) or "")
+    if token:
+        target.authorization = "Bearer " + token
+    elif user.get("username") is not None and user.get("password") is not None:
+        target.authorization = _basic(user["username"], user["password"])
+    # The kubernetes package leaves these out; kubectl acts on them, and so does this.
+    target.impersonate_user = user.get("as")
+    groups, extra = user.get("as-groups") or [], user.get("as-user-extra") or {}
+    if not all(isinstance(group, str) for group in groups):
+        raise ConnectionOptionsError("'as-groups' of the kubeconfig must be a list of names.")
+    if not all(isinstance(key, str) and isinstance(values, list) and all(isinstance(one, str) for one in values) for key, values in extra.items()):
+        raise ConnectionOptionsError("'as-user-extra' of the kubeconfig must map names to lists of values.")
+    target.impersonate_groups, target.impersonate_extra = list(groups), dict(extra)
+
+
+def _load_with_library(target: Connection, given: Any, context: Any) -> None:
+    """Let the kubernetes package read the kubeconfig, run its exec plugin or use its auth provider."""
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        raise DependencyError(
+            "this kubeconfig uses more than certificates, tokens and passwords, which needs the Python package 'kubernetes'. Install it."
+        ) from None
+    loaded = client.Configuration()
+    try:
+        if isinstance(given, Mapping):
+            config.load_kube_config_from_dict(dict(given), context=context, client_configuration=loaded, persist_config=False)
+        else:
+            config.load_kube_config(given, context=context, client_configuration=loaded, persist_config=False)
+        header = loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
+        host, verify = str(loaded.host), bool(loaded.verify_ssl)
+    except Exception as error:  # a config.ConfigException, or whatever a malformed file or a plugin runs into
+        # The package quotes what it stumbles over, and that may be a credential.
+        said = str(error) if str(error).startswith("exec: ") and "{" not in str(error) else type(error).__name__
+        raise ConnectionOptionsError("the kubeconfig can't be used (%s). Check its clusters, users and contexts." % said) from None
+    target.server, target.verify = host, verify
+    target.ca_file = loaded.ssl_ca_cert
+    target.server_name = getattr(loaded, "tls_server_name", None)
+    target.cert_file, target.key_file = loaded.cert_file, loaded.key_file
+    target.proxy = loaded.proxy
+    target.authorization = header or None
+
+
+def _yaml(path: str) -> Any:
+    text = files.read(path, "kubeconfig")
+    try:
+        import yaml
+    except ImportError:
+        raise DependencyError("reading a kubeconfig needs the Python package 'PyYAML'. Install it.") from None
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        # The text around the mistake may be a credential, so only its place is named.
+        raise ConnectionOptionsError("kubeconfig '%s' is not valid YAML%s." % (path, " (line %d)" % (mark.line + 1) if mark else "")) from None
+
+
+def _text(path: str) -> str:
+    try:
+        return files.read(path, "token").decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise FileError("the token '%s' is not text." % path) from None
+
+
+def _relative(path: str | None, folder: str) -> str | None:
+    return os.path.join(folder, path) if path else None
+
+
+def _decoded(mapping: Mapping[str, Any], key: str) -> bytes | None:
+    text = mapping.get(key)
+    if not text:
+        return None
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        raise ConnectionOptionsError("'%s' of the kubeconfig is not base64." % key) from None

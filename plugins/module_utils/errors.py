@@ -1,0 +1,89 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The errors of the collection. The text of each is fit for a user and holds no value of a Secret.
+
+* :class:`ClusterSecretsError`
+
+  * :class:`CatalogError`: the catalog, a value, or an option that names entries is not usable
+  * :class:`ConnectionOptionsError`: the kubeconfig or another connection option is not usable
+  * :class:`FileError`: a file can't be read or written, or does not hold what it should
+  * :class:`DependencyError`: a Python package is missing
+  * :class:`ApiUnreachable`: the API server does not answer
+  * :class:`ApiError`: the API server answers with an error status
+  * :class:`MissingPermission`: the identity of the play may not do what the plan needs
+  * :class:`WriteError`: some of a batch of writes failed
+  * :class:`MissingNamespace`: a namespace does not exist and is not to be created
+  * :class:`EsoError`: the External Secrets Operator is absent, vulnerable or too old
+  * :class:`NotReady`: something did not come about in time
+  * :class:`LockOut`: an admission policy would lock out who applies it
+"""
+
+from __future__ import annotations
+
+
+class ClusterSecretsError(Exception):
+    """What every error of the collection is."""
+
+
+class CatalogError(ClusterSecretsError, ValueError):
+    """The catalog, or a value given for it, is not usable. The text names the entry and the fix."""
+
+
+class ConnectionOptionsError(ClusterSecretsError):
+    """The kubeconfig, or another option that says how to reach the API, is not usable."""
+
+
+class FileError(ClusterSecretsError):
+    """A file can't be read or written, or does not hold what it should."""
+
+
+class DependencyError(ClusterSecretsError):
+    """A Python package is missing."""
+
+
+class ApiUnreachable(ClusterSecretsError):
+    """The API server did not answer."""
+
+
+class ApiError(ClusterSecretsError):
+    """The API server answered with an error status.
+
+    ``status`` is the HTTP status (0: the answer is no API's), ``reason`` Kubernetes' own word for it,
+    ``detail`` its message.
+    """
+
+    def __init__(self, status: int, reason: str, detail: str, what: str) -> None:
+        self.status = status
+        self.reason = reason
+        self.detail = detail
+        text = "%s: %s" % (what, detail)
+        if status == 401:
+            text = "%s: the API server does not accept these credentials (401 Unauthorized)" % what
+        elif status == 403 and (" cannot " in detail or "not currently held" in detail):
+            # RBAC's own words; other refusals (admission, a terminating namespace) say what they are.
+            text = "%s: missing permission: %s" % (what, detail)
+        super().__init__(text)
+
+
+class MissingPermission(ClusterSecretsError):
+    """The identity of the play may not do what the plan needs. Nothing was changed."""
+
+
+class WriteError(ClusterSecretsError):
+    """Some writes of a batch failed; the others were done."""
+
+
+class MissingNamespace(ClusterSecretsError):
+    """A namespace does not exist and is not to be created."""
+
+
+class EsoError(ClusterSecretsError):
+    """The cluster serves no API of the External Secrets Operator that the collection can use."""
+
+
+class NotReady(ClusterSecretsError):
+    """Something did not come about in time."""
+
+
+class LockOut(ClusterSecretsError):
+    """An admission policy would lock out who applies it."""

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Files that are read and written whole."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import FileError
+
+
+def write(path: str, text: str, what: str, private: bool = False) -> None:
+    """Put ``text`` at ``path``, complete or not at all.
+
+    :arg what: what the file is, for an error; :arg private: only the owner may read it.
+    :raises FileError: when it can't be written.
+    """
+    staged = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+            handle.write(text)
+        os.replace(staged, path)
+    except OSError as error:
+        raise FileError("cannot write the %s '%s': %s." % (what, path, error.strerror)) from None
+
+
+def read(path: str, what: str) -> bytes:
+    """The content of a file. Raises FileError."""
+    try:
+        with open(path, "rb") as handle:
+            return handle.read()
+    except OSError as error:
+        raise FileError("cannot read the %s '%s': %s." % (what, path, error.strerror)) from None

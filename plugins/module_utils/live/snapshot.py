@@ -1,0 +1,146 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is there, read in a few lists: enough to judge the targets, or for a whole audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from ..desired.distribution import ESO_MANAGED_LABEL
+from ..resources import (
+    CRDS,
+    ESO_GROUP,
+    NAMESPACES,
+    POLICY_BINDINGS,
+    RBAC,
+    SECRETS,
+    Object,
+    Resource,
+    cluster_external_secrets,
+    decode,
+    external_secrets,
+    key_of,
+    resource_of,
+)
+from . import eso
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..catalog import Entry
+
+
+def definitions(client: Client) -> list[Object]:
+    """ESO's live CustomResourceDefinitions."""
+    # Schemas are large and other groups' are many, so the metadata says which to get.
+    found, _version = client.list(CRDS, partial=True)
+    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
+    return [item for item in client.each(lambda name: client.get(CRDS.path(name)), names) if item]
+
+
+class Snapshot:
+    """What was read: each attribute is a list of live objects, or a dict by (namespace, name).
+
+    ``secrets`` holds the Secrets that ESO manages, ``sources`` those of the central store by name
+    (None: they may not be read), ``version`` is the resourceVersion of the list of ``secrets``.
+    """
+
+    def __init__(
+        self,
+        namespaces: list[Object],
+        secrets: list[Object],
+        version: str | None,
+        externals: list[Object],
+        sources: dict[str, dict[str, bytes]] | None,
+    ) -> None:
+        self.namespaces = {item["metadata"]["name"]: item for item in namespaces}
+        self.secrets = {key_of(item): item for item in secrets}
+        self.version = version
+        self.externals = {key_of(item): item for item in externals}
+        self.sources = sources
+
+
+def read(client: Client, entries: list[Entry], eso_version: str, store_namespace: str, read_sources: bool = True) -> Snapshot:
+    """Read all that state.judge() needs, each list concurrently with the others."""
+    resource = external_secrets(eso_version)
+    calls: list[Callable[[], Any]] = [
+        lambda: client.list(NAMESPACES, partial=True),
+        lambda: client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true"),
+        lambda: client.list(resource, missing_ok=True),
+        lambda: client.list(SECRETS, namespace=store_namespace) if read_sources else (None, None),
+    ]
+    (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)
+    sources = None
+    if central is not None:
+        wanted = {entry.source for entry in entries}
+        sources = {item["metadata"]["name"]: decode(item) for item in central if item["metadata"]["name"] in wanted}
+    return Snapshot(namespaces, secrets, version, externals, sources)
+
+
+class Inventory:
+    """All live objects that an audit looks at, each attribute a list.
+
+    ``snapshot`` is a :class:`Snapshot`, ``secrets`` are the metadata of all Secrets and ``release`` is
+    the running eso.Release.
+    """
+
+    __slots__ = (
+        "bindings",
+        "cluster_bindings",
+        "cluster_push_secrets",
+        "cluster_roles",
+        "crds",
+        "distributed",
+        "policy_bindings",
+        "push_secrets",
+        "release",
+        "roles",
+        "secrets",
+        "snapshot",
+        "stores",
+        "tenant_stores",
+    )
+    bindings: list[Object]
+    cluster_bindings: list[Object]
+    cluster_push_secrets: list[Object]
+    cluster_roles: list[Object]
+    crds: list[Object]
+    distributed: list[Object]
+    policy_bindings: list[Object]
+    push_secrets: list[Object]
+    release: eso.Release
+    roles: list[Object]
+    secrets: list[Object]
+    snapshot: Snapshot
+    stores: list[Object]
+    tenant_stores: list[Object]
+
+    def __init__(self, **lists: Any) -> None:
+        for name in self.__slots__:
+            setattr(self, name, lists[name])
+
+
+def read_inventory(client: Client, entries: list[Entry], eso_version: str, store_namespace: str, eso_namespace: str) -> Inventory:
+    """Read all that an audit needs, each list concurrently with the others."""
+    api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
+
+    def listed(resource: Resource, **options: Any) -> Callable[[], Any]:
+        return lambda: client.list(resource, **options)[0]
+
+    calls: dict[str, Callable[[], Any]] = {
+        "snapshot": lambda: read(client, entries, eso_version, store_namespace),
+        "secrets": listed(SECRETS, partial=True),
+        "distributed": listed(cluster_external_secrets(eso_version)),
+        "stores": listed(resource_of(api, "ClusterSecretStore")),
+        "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),
+        # Push secrets never left their alpha version.
+        "push_secrets": listed(resource_of(alpha, "PushSecret"), missing_ok=True),
+        "cluster_push_secrets": listed(resource_of(alpha, "ClusterPushSecret"), missing_ok=True),
+        "roles": listed(resource_of(RBAC, "Role")),
+        "bindings": listed(resource_of(RBAC, "RoleBinding")),
+        "cluster_roles": listed(resource_of(RBAC, "ClusterRole")),
+        "cluster_bindings": listed(resource_of(RBAC, "ClusterRoleBinding")),
+        "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
+        "release": lambda: eso.running_or_unknown(client, eso_namespace),
+        "crds": lambda: definitions(client),
+    }
+    return Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))

@@ -1,0 +1,219 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether each namespace/secret pair is what the catalog asks for.
+
+Judging (:func:`judge`) is pure; :func:`follow` watches the cluster until all is well.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+
+from ..catalog import LABEL_VALUE
+from ..desired.distribution import ESO_MANAGED_LABEL
+from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..catalog import Entry
+    from .snapshot import Snapshot
+
+SYNCED = "synced"
+STALE = "stale"
+MISSING = "missing"
+FAILING = "failing"
+UNLABELLED = "unlabelled"
+ABSENT_NAMESPACE = "no namespace"
+
+#: The states in which a target is not what the catalog asks for.
+NOT_SYNCED = (STALE, MISSING, FAILING, UNLABELLED, ABSENT_NAMESPACE)
+
+
+#: Seconds without an event after which a watch is opened anew.
+IDLE = 2.0
+
+#: What a target should hold, or the problem that keeps it from being known.
+Expected = Tuple[Optional[dict], Optional[str]]
+
+
+def labelled(namespaces: dict[str, Object], entry: Entry) -> list[str]:
+    """The names of the namespaces that carry the entry's label, sorted."""
+    return sorted(name for name, item in namespaces.items() if (item["metadata"].get("labels") or {}).get(entry.label) == LABEL_VALUE)
+
+
+def expected_data(entry: Entry, sources: dict[str, dict[str, bytes]]) -> Expected:
+    """What a target of ``entry`` should hold, ``{key: bytes}``, and None; or None and the problem."""
+    source = sources.get(entry.source)
+    if source is None:
+        return None, "source '%s' is not in the central store" % entry.source
+    try:
+        return entry.render(source), None
+    except KeyError as error:
+        return None, "source '%s' has no key '%s'" % (entry.source, error.args[0])
+    except UnicodeDecodeError:
+        return None, "source '%s' holds text that is not UTF-8" % entry.source
+
+
+class Row:
+    """One namespace/secret pair and its state."""
+
+    __slots__ = ("created", "entry", "message", "namespace", "status", "type")
+
+    def __init__(self, entry: Entry, namespace: str, status: str, message: str = "", kind: str | None = None, created: str | None = None) -> None:
+        self.entry = entry
+        self.namespace = namespace
+        self.status = status
+        self.message = message
+        self.type = kind
+        self.created = created
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name) of the target."""
+        return self.namespace, self.entry.target
+
+    def as_dict(self, now: datetime.datetime | None = None) -> dict[str, Any]:
+        """The row as a module returns it. ``age`` is in seconds."""
+        return {
+            "namespace": self.namespace,
+            "secret": self.entry.target,
+            "entry": self.entry.name,
+            "source": self.entry.source,
+            "status": self.status,
+            "synced": self.status == SYNCED,
+            "type": self.type,
+            "created": self.created,
+            "age": None if self.created is None else max(0, int(((now or utcnow()) - parse_time(self.created)).total_seconds())),
+            "message": self.message,
+        }
+
+
+def utcnow() -> datetime.datetime:
+    """The current time, aware of its zone."""
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def parse_time(text: str) -> datetime.datetime:
+    """A Kubernetes timestamp as a datetime."""
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+
+
+def judge_target(entry: Entry, namespace: str, secret: Object | None, external: Object | None, expected: Expected) -> Row:
+    """The :class:`Row` of one labelled namespace.
+
+    :arg secret: the live target if ESO manages it, else None.
+    :arg external: the live ExternalSecret, or None.
+    :arg expected: see :func:`expected_data`; neither data nor a problem means that it can't be known.
+    """
+    data, problem = expected
+    condition = ready_condition(external)
+    failed = condition is not None and condition.get("status") != "True"
+    message = problem or ((condition or {}).get("message", "") if failed else "")
+    if secret is None:
+        return Row(entry, namespace, FAILING if failed else MISSING, message or "ESO has not written it yet")
+    row = Row(entry, namespace, SYNCED, "", secret.get("type"), secret["metadata"]["creationTimestamp"])
+    if secret.get("type") != entry.type:
+        row.status, row.message = STALE, "its type is %s, not %s" % (secret.get("type"), entry.type)
+    elif problem or failed:
+        row.status, row.message = FAILING, message
+    elif data is not None and decode(secret) != data:
+        row.status, row.message = STALE, "it does not hold the source's current value"
+    return row
+
+
+def not_ready(live_stores: list[Object], names: set[str]) -> list[tuple[str, str | None]]:
+    """The stores of ``names`` that are not ready, as (name, what ESO says, or None), sorted; an absent one says nothing either."""
+    by_name = {item["metadata"]["name"]: item for item in live_stores}
+    found = []
+    for name in sorted(names):
+        condition = ready_condition(by_name.get(name))
+        if not condition or condition.get("status") != "True":
+            found.append((name, (condition or {}).get("message")))
+    return found
+
+
+def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
+    """One :class:`Row` for every labelled namespace and every namespace that the catalog lists."""
+    rows = []
+    for entry in entries:
+        expected: Expected = (None, None) if snapshot.sources is None else expected_data(entry, snapshot.sources)
+        carrying = labelled(snapshot.namespaces, entry)
+        for namespace in carrying:
+            secret = snapshot.secrets.get((namespace, entry.target))
+            external = snapshot.externals.get((namespace, entry.name))
+            rows.append(judge_target(entry, namespace, secret, external, expected))
+        for namespace in sorted(set(entry.namespaces) - set(carrying)):
+            if namespace in snapshot.namespaces:
+                rows.append(Row(entry, namespace, UNLABELLED, "the namespace does not carry %s=%s" % (entry.label, LABEL_VALUE)))
+            else:
+                rows.append(Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist"))
+    return rows
+
+
+def count(rows: list[Row]) -> dict[str, int]:
+    """How many rows are in each state that occurs."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.status] = counts.get(row.status, 0) + 1
+    return counts
+
+
+def follow(client: Client, entries: list[Entry], snapshot: Snapshot, rows: list[Row], seconds: float) -> list[Row]:
+    """Follow the managed Secrets until all rows are synced; returns the rows that are not after ``seconds``.
+
+    A list and one watch serve any number of namespaces.
+    """
+    deadline = time.monotonic() + seconds
+    sources = snapshot.sources or {}
+    expected = {entry.name: expected_data(entry, sources) for entry in entries}
+    pending = {row.key: row for row in rows if row.status != SYNCED}
+
+    def look(row: Row, secret: Object | None) -> None:
+        # Only the Secret tells the truth while ESO is at work: its ExternalSecret's condition lags behind.
+        judged = judge_target(row.entry, row.namespace, secret, None, expected[row.entry.name])
+        if judged.status == SYNCED:
+            del pending[row.key]
+        else:
+            pending[row.key] = judged
+
+    def look_at_all(secrets: dict[tuple[str, str], Object]) -> None:
+        for row in list(pending.values()):
+            look(row, secrets.get(row.key))
+
+    look_at_all(snapshot.secrets)
+    version = snapshot.version
+    while pending and time.monotonic() < deadline:
+        left = deadline - time.monotonic()
+        for event in client.watch(SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))):
+            if event is None:
+                break
+            kind, item = event
+            if kind == "ERROR":
+                # The version is too old to go on from: list once more.
+                listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
+                look_at_all({key_of(one): one for one in listed})
+                break
+            version = item["metadata"]["resourceVersion"]
+            if kind == "BOOKMARK":
+                continue
+            row = pending.get(key_of(item))
+            if row is not None:
+                look(row, None if kind == "DELETED" else item)
+            if not pending:
+                break
+    return list(pending.values())
+
+
+def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
+    """Add to each row's message what its ExternalSecret says now."""
+    listed, _version = client.list(external_secrets(eso_version))
+    externals = {key_of(item): item for item in listed}
+    for row in rows:
+        external = externals.get((row.namespace, row.entry.name))
+        condition = ready_condition(external)
+        if condition is None:
+            row.message += "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
+        elif condition.get("status") != "True":
+            row.message += "; ESO says: %s" % condition.get("message", "")

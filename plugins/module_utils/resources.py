@@ -1,0 +1,126 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where kinds live in the API, and how a live object is read. Pure.
+
+A live object is the API server's JSON as a dict.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Dict
+
+#: An object of the API as JSON.
+Object = Dict[str, Any]
+
+#: The API group of the External Secrets Operator.
+ESO_GROUP = "external-secrets.io"
+
+#: API versions of ESO's objects that the collection can write, the preferred first.
+ESO_VERSIONS = ("v1", "v1beta1")
+
+
+class Resource:
+    """Where a kind lives in the API: the group-version's path and the plural name."""
+
+    __slots__ = ("group", "namespaced", "plural", "version")
+
+    def __init__(self, api_version: str, plural: str, namespaced: bool = True) -> None:
+        self.group, _slash, self.version = api_version.rpartition("/")
+        self.plural = plural
+        self.namespaced = namespaced
+
+    @property
+    def prefix(self) -> str:
+        """The path of the group-version, without a slash at its end."""
+        return "/apis/%s/%s" % (self.group, self.version) if self.group else "/api/%s" % self.version
+
+    def path(self, name: str | None = None, namespace: str | None = None) -> str:
+        """The path of one object, or (without ``name``) of all."""
+        parts = [self.prefix]
+        if self.namespaced and namespace:
+            parts.append("namespaces/" + namespace)
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        return "/".join(parts)
+
+
+#: The API version of Roles and their bindings.
+RBAC = "rbac.authorization.k8s.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1"
+POLICIES = Resource(ADMISSION, "validatingadmissionpolicies", namespaced=False)
+POLICY_BINDINGS = Resource(ADMISSION, "validatingadmissionpolicybindings", namespaced=False)
+NAMESPACES = Resource("v1", "namespaces", namespaced=False)
+SECRETS = Resource("v1", "secrets")
+DEPLOYMENTS = Resource("apps/v1", "deployments")
+CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
+
+_PLURALS = {
+    ("v1", "Namespace"): NAMESPACES,
+    ("v1", "Secret"): SECRETS,
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CRDS,
+    ("v1", "ServiceAccount"): Resource("v1", "serviceaccounts"),
+    (RBAC, "Role"): Resource(RBAC, "roles"),
+    (RBAC, "RoleBinding"): Resource(RBAC, "rolebindings"),
+    (RBAC, "ClusterRole"): Resource(RBAC, "clusterroles", namespaced=False),
+    (RBAC, "ClusterRoleBinding"): Resource(RBAC, "clusterrolebindings", namespaced=False),
+    (ADMISSION, "ValidatingAdmissionPolicy"): POLICIES,
+    (ADMISSION, "ValidatingAdmissionPolicyBinding"): POLICY_BINDINGS,
+}
+
+_ESO_PLURALS = {
+    "ClusterSecretStore": ("clustersecretstores", False),
+    "ClusterExternalSecret": ("clusterexternalsecrets", False),
+    "ClusterPushSecret": ("clusterpushsecrets", False),
+    "SecretStore": ("secretstores", True),
+    "ExternalSecret": ("externalsecrets", True),
+    "PushSecret": ("pushsecrets", True),
+    "ClusterGenerator": ("clustergenerators", False),
+}
+
+
+def resource_of(api_version: str, kind: str) -> Resource:
+    """The :class:`Resource` of a kind the collection knows."""
+    known = _PLURALS.get((api_version, kind))
+    if known:
+        return known
+    plural, namespaced = _ESO_PLURALS[kind]
+    return Resource(api_version, plural, namespaced)
+
+
+def external_secrets(version: str) -> Resource:
+    """The resource of ExternalSecrets in an API version of ESO."""
+    return Resource("%s/%s" % (ESO_GROUP, version), "externalsecrets")
+
+
+def cluster_external_secrets(version: str) -> Resource:
+    """The resource of ClusterExternalSecrets in an API version of ESO."""
+    return Resource("%s/%s" % (ESO_GROUP, version), "clusterexternalsecrets", namespaced=False)
+
+
+def key_of(item: Object) -> tuple[str, str]:
+    """(namespace, name) of a live object."""
+    meta = item["metadata"]
+    return meta["namespace"], meta["name"]
+
+
+def decode(secret: Object) -> dict[str, bytes]:
+    """A Secret's data, ``{key: bytes}``."""
+    return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def condition_of(live: Object | None, kind: str) -> Object | None:
+    """The condition of type ``kind`` of a live object (None: absent), or None."""
+    conditions = ((live or {}).get("status") or {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), None)
+
+
+def holds_true(live: Object | None, kind: str) -> bool:
+    """Whether a live object's (None: absent) condition of type ``kind`` is true."""
+    return (condition_of(live, kind) or {}).get("status") == "True"
+
+
+def ready_condition(item: Object | None) -> Object | None:
+    """The Ready condition of a live object of ESO, or None."""
+    return condition_of(item, "Ready")
