@@ -14,7 +14,7 @@ export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser start stop status demo demo-stop test unit integration integration-kind lint sanity docs bench clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity docs bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ demo: collection ## See the whole architecture work, from an empty cluster to 17
 demo-stop: venv ## Stop the demo's control plane
 	@$(VENV)/bin/python tests/controlplane --name demo stop
 
+shellcheck: ## Install shellcheck, which one sanity test runs (Debian, as root)
+	@command -v shellcheck >/dev/null || { \
+	  echo "installing shellcheck"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y shellcheck >/dev/null; }
+
 browser: ## Install the Chromium that one test opens the audit's page in (Debian, as root)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; }
@@ -64,12 +68,14 @@ unit: collection ## Run the unit tests
 integration: collection build-controlplane browser ## Run the integration tests
 	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) integration
 
-lint: collection ## ansible-lint with the production profile, and yamllint
-	@echo "ansible-lint (profile production)"
+lint: collection ## ruff, mypy, ansible-lint with the production profile, and yamllint
+	@echo "ruff, mypy, ansible-lint (profile production), yamllint"
+	@ruff check --quiet plugins tests && ruff format --quiet --check plugins tests
+	@cd $(CHECKOUT) && mypy --config-file $(CURDIR)/pyproject.toml --no-error-summary --namespace-packages --explicit-package-bases -p ansible_collections.platform.cluster_secrets.plugins
 	@cd $(COLLECTION) && ansible-lint --offline --profile production --strict -q
 	@yamllint --strict .
 
-sanity: collection ## The part of ansible-test sanity that runs without containers
+sanity: collection shellcheck ## The part of ansible-test sanity that runs without containers
 	@tests/sanity/run.sh $(COLLECTION) $(CACHE)/sanity
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP

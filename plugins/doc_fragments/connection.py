@@ -13,7 +13,8 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig file, or several joined by V(:), or the kubeconfig itself as a mapping.
-      - Without it, E(K8S_AUTH_KUBECONFIG), E(KUBECONFIG), V(~/.kube/config) and the ServiceAccount of the pod are tried in this order.
+      - Without it, E(K8S_AUTH_KUBECONFIG), E(KUBECONFIG), V(~/.kube/config) and the ServiceAccount of the pod are tried
+        in this order.
     type: raw
   context:
     description: The kubeconfig's context to use. E(K8S_AUTH_CONTEXT) sets it too.
@@ -81,10 +82,13 @@ requirements:
   - urllib3 and PyYAML (both come with the Python package kubernetes)
   - kubernetes, for kubeconfigs with an exec plugin or auth provider
 notes:
-  - A task that would run on the machine, as the user, by the Python and in the environment of Ansible itself is run in Ansible's own process.
-    Any other task (delegated to another host, with C(become), C(environment), C(async) or another interpreter) is run as every module is.
+  - A task that would run on the machine, as the user, by the Python and in the environment of Ansible itself is run in
+    Ansible's own process.
+    Any other task (delegated to another host, with C(become), C(environment), C(async) or another interpreter) is run
+    as every module is.
     The result is the same.
-  - All options that say how to reach the API can be set once for a play by C(module_defaults) of C(group/platform.cluster_secrets.cluster_secrets).
+  - All options that say how to reach the API can be set once for a play by C(module_defaults) of
+    C(group/platform.cluster_secrets.cluster_secrets).
 """
 
     CATALOG = r"""
@@ -118,8 +122,10 @@ options:
 options:
   isolation:
     description:
-      - V(shared) has one ClusterSecretStore for all entries. Whoever may create an ExternalSecret in a labelled namespace reads every source.
-      - V(entry) gives each entry a store of its own, which reads that entry's source only and admits that entry's label only.
+      - V(shared) has one ClusterSecretStore for all entries. Whoever may create an ExternalSecret in a labelled
+        namespace reads every source.
+      - V(entry) gives each entry a store of its own, which reads that entry's source only and admits that entry's label
+        only.
     type: str
     choices: [shared, entry]
     default: shared

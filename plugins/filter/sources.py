@@ -32,12 +32,14 @@ _value:
   elements: str
 """
 
+from typing import Any, Callable
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import enabled_entries, required_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 
 
-def sources(catalog):
+def sources(catalog: Any) -> list[str]:
     """The names of the sources of a catalog, each once."""
     try:
         return list(required_sources(enabled_entries(catalog)))
@@ -48,6 +50,6 @@ def sources(catalog):
 class FilterModule:
     """What ansible-core loads."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """The filter by its name."""
         return {"sources": sources}

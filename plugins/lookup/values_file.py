@@ -37,6 +37,7 @@ _raw:
 """
 
 import os
+from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError, AnsibleLookupError
@@ -50,40 +51,57 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class LookupModule(LookupBase):
     """Reads, decrypts and parses; see DOCUMENTATION."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         """One mapping for each path in ``terms``."""
         self.set_options(var_options=variables, direct=kwargs)
         return [self._read(variables, term) for term in terms]
 
-    def _read(self, variables, term):
-        path = term if os.path.isabs(term) else self.find_file_in_search_path(variables, "files", term, ignore_missing=True)
+    def _read(self, variables: dict[str, Any] | None, term: str) -> dict[str, Any]:
+        path = (
+            term
+            if os.path.isabs(term)
+            else self.find_file_in_search_path(variables, "files", term, ignore_missing=True)
+        )
         if not path or not os.path.exists(path):
-            raise AnsibleLookupError("the values file '%s' does not exist. Create it with: ansible-vault create %s" % (term, term))
+            raise AnsibleLookupError(
+                "the values file '%s' does not exist. Create it with: ansible-vault create %s" % (term, term)
+            )
         with open(path, "rb") as handle:
             content = handle.read()
         if not is_encrypted(content):
             if not self.get_option("allow_plaintext"):
-                raise AnsibleLookupError("the values file '%s' is not encrypted. Encrypt it with: ansible-vault encrypt %s" % (path, path))
+                raise AnsibleLookupError(
+                    "the values file '%s' is not encrypted. Encrypt it with: ansible-vault encrypt %s" % (path, path)
+                )
             text = content
         else:
             text = self._decrypt(content, path)
         try:
             # AnsibleLoader would let the file run templates and keep the text for its messages.
-            values = yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
+            values = yaml.load(text, Loader=_LOADER)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = " (line %d, column %d)" % (mark.line + 1, mark.column + 1) if mark else ""
-            raise AnsibleLookupError("the values file '%s' is not valid YAML%s. Correct it with: ansible-vault edit %s" % (path, where, path)) from None
+            raise AnsibleLookupError(
+                "the values file '%s' is not valid YAML%s. Correct it with: ansible-vault edit %s" % (path, where, path)
+            ) from None
         if not isinstance(values, dict):
-            raise AnsibleLookupError("the values file '%s' must hold a mapping of sources. Correct it with: ansible-vault edit %s" % (path, path))
+            raise AnsibleLookupError(
+                "the values file '%s' must hold a mapping of sources. Correct it with: ansible-vault edit %s"
+                % (path, path)
+            )
         return values
 
-    def _decrypt(self, content, path):
+    def _decrypt(self, content: bytes, path: str) -> bytes:
         vault = getattr(self._loader, "_vault", None)
         if vault is None or not getattr(vault, "secrets", None):
             hint = "Use --vault-password-file or --ask-vault-pass."
-            raise AnsibleLookupError("the values file '%s' is encrypted, and no vault password was given. %s" % (path, hint))
+            raise AnsibleLookupError(
+                "the values file '%s' is encrypted, and no vault password was given. %s" % (path, hint)
+            )
         try:
             return vault.decrypt(to_bytes(content))
         except (AnsibleVaultError, AnsibleError):
-            raise AnsibleLookupError("the values file '%s' can't be decrypted: the vault password is wrong." % path) from None
+            raise AnsibleLookupError(
+                "the values file '%s' can't be decrypted: the vault password is wrong." % path
+            ) from None

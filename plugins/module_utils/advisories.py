@@ -31,7 +31,9 @@ class Advisory:
 
     __slots__ = ("fixed", "functions", "id", "since", "source", "what")
 
-    def __init__(self, name: str, what: str, since: Number, fixed: Number, source: str, functions: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, name: str, what: str, since: Number, fixed: Number, source: str, functions: tuple[str, ...] = ()
+    ) -> None:
         self.id = name
         self.what = what
         self.since = since
@@ -41,15 +43,29 @@ class Advisory:
 
     def as_dict(self) -> dict[str, Any]:
         """The advisory as a module returns it."""
-        return {"id": self.id, "what": self.what, "since": text(self.since), "fixed_in": text(self.fixed), "source": self.source}
+        return {
+            "id": self.id,
+            "what": self.what,
+            "since": text(self.since),
+            "fixed_in": text(self.fixed),
+            "source": self.source,
+        }
 
 
 ADVISORIES = (
     Advisory(
-        "CVE-2024-45041", "the cert-controller's token reads every Secret and changes any webhook", (0, 0, 0), (0, 10, 2), _GHSA + "GHSA-qwgc-rr35-h4x9"
+        "CVE-2024-45041",
+        "the cert-controller's token reads every Secret and changes any webhook",
+        (0, 0, 0),
+        (0, 10, 2),
+        _GHSA + "GHSA-qwgc-rr35-h4x9",
     ),
     Advisory(
-        "CVE-2025-55196", "a PushSecret's selector reads Secrets and stores of other namespaces", (0, 15, 0), (0, 19, 2), _GHSA + "GHSA-fcxq-v2r3-cc8h"
+        "CVE-2025-55196",
+        "a PushSecret's selector reads Secrets and stores of other namespaces",
+        (0, 15, 0),
+        (0, 19, 2),
+        _GHSA + "GHSA-fcxq-v2r3-cc8h",
     ),
     Advisory(
         "CVE-2026-22822",
@@ -59,8 +75,16 @@ ADVISORIES = (
         _GHSA + "GHSA-77v3-r3jw-j2v2",
         ("getSecretKey",),
     ),
-    Advisory("CVE-2026-26287", "a Webhook generator sends out Secrets that are not marked for it", (0, 10, 0), (1, 3, 2), _GHSA + "GHSA-q7hv-xx6h-q2x8"),
-    Advisory("#5884", "errors in status and events quote parts of a Secret's value", (0, 0, 0), (1, 3, 2), _PULL + "5884"),
+    Advisory(
+        "CVE-2026-26287",
+        "a Webhook generator sends out Secrets that are not marked for it",
+        (0, 10, 0),
+        (1, 3, 2),
+        _GHSA + "GHSA-q7hv-xx6h-q2x8",
+    ),
+    Advisory(
+        "#5884", "errors in status and events quote parts of a Secret's value", (0, 0, 0), (1, 3, 2), _PULL + "5884"
+    ),
     Advisory(
         "CVE-2026-34984",
         "the template function getHostByName sends values out in DNS queries",
@@ -69,9 +93,27 @@ ADVISORIES = (
         _GHSA + "GHSA-r2pg-r6h7-crf3",
         ("getHostByName",),
     ),
-    Advisory("CVE-2026-42875", "a SecretStore's caProvider uses a ConfigMap of another namespace", (0, 0, 0), (2, 4, 0), _GHSA + "GHSA-wv26-88m5-6h59"),
-    Advisory("CVE-2026-42876", "an ExternalSecret's template makes a ServiceAccount token", (0, 0, 0), (2, 4, 1), _GHSA + "GHSA-fq7h-9x26-6j22"),
-    Advisory("#6735", "templateFrom.target writes privileged fields of a Secret (also #6730)", (1, 0, 0), (2, 9, 0), _PULL + "6735"),
+    Advisory(
+        "CVE-2026-42875",
+        "a SecretStore's caProvider uses a ConfigMap of another namespace",
+        (0, 0, 0),
+        (2, 4, 0),
+        _GHSA + "GHSA-wv26-88m5-6h59",
+    ),
+    Advisory(
+        "CVE-2026-42876",
+        "an ExternalSecret's template makes a ServiceAccount token",
+        (0, 0, 0),
+        (2, 4, 1),
+        _GHSA + "GHSA-fq7h-9x26-6j22",
+    ),
+    Advisory(
+        "#6735",
+        "templateFrom.target writes privileged fields of a Secret (also #6730)",
+        (1, 0, 0),
+        (2, 9, 0),
+        _PULL + "6735",
+    ),
 )
 
 

@@ -27,7 +27,13 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _Permission = Tuple[str, str, str, Union[str, None]]
 
 #: The verbs that RBAC has for the requests that an action makes.
-_VERBS = {"apply": ("patch", "create"), "create": ("create",), "merge": ("patch",), "json": ("patch",), "delete": ("delete",)}
+_VERBS = {
+    "apply": ("patch", "create"),
+    "create": ("create",),
+    "merge": ("patch",),
+    "json": ("patch",),
+    "delete": ("delete",),
+}
 
 
 class Executor:
@@ -72,7 +78,12 @@ class Executor:
         errors = [error for error in self.client.each(attempt, batch) if error is not None]
         if errors:
             done = len(batch) - len(errors)
-            more = " (and %d more like it; %d of %d writes were done, a rerun does the rest)" % (len(errors) - 1, done, len(batch)) if len(errors) > 1 else ""
+            more = (
+                " (and %d more like it; %d of %d writes were done, a rerun does the rest)"
+                % (len(errors) - 1, done, len(batch))
+                if len(errors) > 1
+                else ""
+            )
             raise WriteError(str(errors[0]) + more)
 
     def _write(self, action: Action) -> Any:
@@ -91,9 +102,9 @@ class Executor:
                 if conflict and current.verb == "create" and error.reason == "AlreadyExists":
                     # Someone else was quicker; what is left to do is a patch of our fields.
                     current = _patch_instead(current)
-                elif conflict and current.verb == "apply" and self.force_conflicts:
-                    time.sleep(0.05 * 2**attempt)
-                elif conflict and current.verb == "merge":
+                elif (conflict and current.verb == "apply" and self.force_conflicts) or (
+                    conflict and current.verb == "merge"
+                ):
                     time.sleep(0.05 * 2**attempt)
                 elif current.replan and error.status in (409, 422) and attempt < CONFLICT_RETRIES:
                     # 422: what a JSON patch tests for, or removes, is no longer there.
@@ -109,9 +120,13 @@ class Executor:
             query = {"fieldManager": MANAGER, "force": "true" if self.force_conflicts else "false"}
             return client.request("PATCH", path, query, action.body, "application/apply-patch+yaml", what=what)
         if action.verb == "merge":
-            return client.request("PATCH", path, {"fieldManager": MANAGER}, action.body, "application/merge-patch+json", what=what)
+            return client.request(
+                "PATCH", path, {"fieldManager": MANAGER}, action.body, "application/merge-patch+json", what=what
+            )
         if action.verb == "json":
-            return client.request("PATCH", path, {"fieldManager": MANAGER}, action.body, "application/json-patch+json", what=what)
+            return client.request(
+                "PATCH", path, {"fieldManager": MANAGER}, action.body, "application/json-patch+json", what=what
+            )
         if action.verb == "create":
             collection = action.resource.path(namespace=action.namespace)
             return client.request("POST", collection, {"fieldManager": MANAGER}, action.body, what=what)
@@ -137,7 +152,8 @@ class Executor:
                 place = "in namespace '%s'" % namespace if namespace else "at the cluster scope"
                 first = wanted[permission][0]
                 raise MissingPermission(
-                    "missing permission: '%s' on %s%s %s, needed for %s%s. Nothing was changed. Grant it to the identity that this play uses."
+                    "missing permission: '%s' on %s%s %s, needed for %s%s. Nothing was changed. Grant it to the "
+                    "identity that this play uses."
                     % (
                         verb,
                         plural,
@@ -155,7 +171,11 @@ class Executor:
             attributes["namespace"] = namespace
         if name:
             attributes["name"] = name
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": attributes}}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
         try:
             answer = self.client.request("POST", _REVIEWS, body=body, what="cannot ask which permissions there are")
         except ApiError as error:
@@ -168,4 +188,12 @@ class Executor:
 def _patch_instead(action: Action) -> Action:
     """The patch that stands in for a creation when the object has come into being meanwhile."""
     labels = action.body["metadata"]["labels"]
-    return Action("merge", action.result, action.resource, action.kind, action.name, action.namespace, body={"metadata": {"labels": labels}})
+    return Action(
+        "merge",
+        action.result,
+        action.resource,
+        action.kind,
+        action.name,
+        action.namespace,
+        body={"metadata": {"labels": labels}},
+    )

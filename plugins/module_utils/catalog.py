@@ -33,7 +33,21 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?\Z")
 _SECRET_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}\Z")
 _DURATION = re.compile(r"([0-9]+(h|m|s))+\Z")
 
-_ENTRY_KEYS = ("name", "source", "target", "type", "label", "namespaces", "data", "registry", "git", "labels", "annotations", "refresh_interval", "enabled")
+_ENTRY_KEYS = (
+    "name",
+    "source",
+    "target",
+    "type",
+    "label",
+    "namespaces",
+    "data",
+    "registry",
+    "git",
+    "labels",
+    "annotations",
+    "refresh_interval",
+    "enabled",
+)
 _SHAPES = ("data", "registry", "git")
 _REGISTRY_KEYS = ("server", "username", "password")
 _GIT_KEYS = ("repo_url", "repo_url_is_regex", "username", "password")
@@ -58,7 +72,19 @@ class Entry:
     catalog's own names, with their defaults filled in.
     """
 
-    __slots__ = ("annotations", "data", "enabled", "label", "labels", "name", "namespaces", "refresh_interval", "source", "target", "type")
+    __slots__ = (
+        "annotations",
+        "data",
+        "enabled",
+        "label",
+        "labels",
+        "name",
+        "namespaces",
+        "refresh_interval",
+        "source",
+        "target",
+        "type",
+    )
 
     name: str
     source: str
@@ -184,7 +210,10 @@ class BasicAuth:
 
     def expression(self) -> str:
         """The encoded pair as an expression of a Go template."""
-        return 'printf "%%s:%%s" (index . %s) (index . %s) | b64enc' % (json.dumps(self._username), json.dumps(self._password))
+        return 'printf "%%s:%%s" (index . %s) (index . %s) | b64enc' % (
+            json.dumps(self._username),
+            json.dumps(self._password),
+        )
 
 
 #: What a :class:`Text` is made of.
@@ -204,7 +233,9 @@ class _Checker:
 
     def __init__(self, position: int, raw: Any) -> None:
         name = raw.get("name") if isinstance(raw, dict) else None
-        self.where = "catalog entry '%s'" % name if isinstance(name, str) and name else "catalog entry number %d" % position
+        self.where = (
+            "catalog entry '%s'" % name if isinstance(name, str) and name else "catalog entry number %d" % position
+        )
 
     def fail(self, problem: str, fix: str) -> NoReturn:
         """Raise the CatalogError."""
@@ -265,7 +296,8 @@ class _Checker:
         if not good:
             self.fail(
                 "'%s' is not a valid %s" % (value, what),
-                "A label key is an optional DNS prefix and '/', then at most 63 letters, digits, '-', '_' and '.', such as 'secrets/my-secret'",
+                "A label key is an optional DNS prefix and '/', then at most 63 letters, digits, '-', '_' and '.', "
+                "such as 'secrets/my-secret'",
             )
         return value
 
@@ -275,7 +307,15 @@ class _Checker:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number", type(None): "empty"}
+    names = {
+        dict: "a mapping",
+        list: "a list",
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+        type(None): "empty",
+    }
     for kind in (bool, dict, list, str, int, float, type(None)):
         if isinstance(value, kind):
             return names[kind]
@@ -290,7 +330,9 @@ def parse_catalog(raw: Any) -> list[Entry]:
     :raises CatalogError: for the first problem found.
     """
     if not isinstance(raw, list):
-        raise CatalogError("the catalog must be a list of entries, not %s. Start each entry with '- name:'." % _kind(raw))
+        raise CatalogError(
+            "the catalog must be a list of entries, not %s. Start each entry with '- name:'." % _kind(raw)
+        )
     entries = [_parse_entry(position, item) for position, item in enumerate(raw, 1)]
     _check_together(entries)
     return entries
@@ -312,10 +354,14 @@ def _parse_entry(position: int, raw: Any) -> Entry:
     name = check.subdomain(raw["name"], "name", 205)  # ESO makes the finalizer 'ces-<name>' of it
     shapes = [shape for shape in _SHAPES if shape in raw]
     if len(shapes) != 1:
-        problem = "it has no '%s'" % "', '".join(_SHAPES) if not shapes else "'%s' can't be combined" % "' and '".join(shapes)
+        problem = (
+            "it has no '%s'" % "', '".join(_SHAPES) if not shapes else "'%s' can't be combined" % "' and '".join(shapes)
+        )
         check.fail(problem, "Give exactly one of: %s" % ", ".join(_SHAPES))
     shape = shapes[0]
-    data, kind, labels = {"data": _data, "registry": _registry, "git": _git}[shape](check, check.mapping(raw[shape], shape))
+    data, kind, labels = {"data": _data, "registry": _registry, "git": _git}[shape](
+        check, check.mapping(raw[shape], shape)
+    )
     given = raw.get("type", kind)
     if given not in _TYPES:
         check.fail("'%s' is not a known Secret type" % (given,), "Use one of: %s" % ", ".join(_TYPES))
@@ -326,9 +372,17 @@ def _parse_entry(position: int, raw: Any) -> Entry:
             check.fail("a Secret of type %s needs the key '%s'" % (given, key), "Add '%s' to 'data'" % key)
     namespaces = raw.get("namespaces", [])
     if not isinstance(namespaces, list):
-        check.fail("'namespaces' must be a list, not %s" % _kind(namespaces), "Write one namespace a line, each after '- '")
+        check.fail(
+            "'namespaces' must be a list, not %s" % _kind(namespaces), "Write one namespace a line, each after '- '"
+        )
     for namespace in namespaces:
-        check.matches(namespace, _DNS_LABEL, "namespace", 63, "Use at most 63 lower case letters, digits and '-', with a letter or digit at both ends")
+        check.matches(
+            namespace,
+            _DNS_LABEL,
+            "namespace",
+            63,
+            "Use at most 63 lower case letters, digits and '-', with a letter or digit at both ends",
+        )
     seen: set[str] = set()
     for namespace in namespaces:
         if namespace in seen:
@@ -349,14 +403,20 @@ def _parse_entry(position: int, raw: Any) -> Entry:
         data=data,
         labels={**extra, **labels},
         annotations=dict(annotations),
-        refresh_interval=_duration(check.matches(raw.get("refresh_interval", "1h"), _DURATION, "refresh_interval", 20, "Write it like '1h' or '30m'")),
+        refresh_interval=_duration(
+            check.matches(
+                raw.get("refresh_interval", "1h"), _DURATION, "refresh_interval", 20, "Write it like '1h' or '30m'"
+            )
+        ),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),
     )
 
 
 def _duration(text: str) -> str:
     """A duration as Go prints it ('1h0m0s'), which is how ESO writes it back."""
-    seconds = sum(int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"([0-9]+)(h|m|s)", text))
+    seconds = sum(
+        int(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in re.findall(r"([0-9]+)(h|m|s)", text)
+    )
     hours, minutes, seconds = seconds // 3600, seconds // 60 % 60, seconds % 60
     if hours:
         return "%dh%dm%ds" % (hours, minutes, seconds)
@@ -388,7 +448,9 @@ def _data(check: _Checker, raw: dict[str, Any]) -> _Shape:
 
 
 def _credentials(check: _Checker, raw: dict[str, Any], shape: str) -> list[str]:
-    return [check.secret_key(raw.get(key, key), "source key of '%s.%s'" % (shape, key)) for key in ("username", "password")]
+    return [
+        check.secret_key(raw.get(key, key), "source key of '%s.%s'" % (shape, key)) for key in ("username", "password")
+    ]
 
 
 def _registry(check: _Checker, raw: dict[str, Any]) -> _Shape:
@@ -420,7 +482,10 @@ def _git(check: _Checker, raw: dict[str, Any]) -> _Shape:
         try:
             re.compile(url)
         except re.error as error:
-            check.fail("'git.repo_url' is not a regular expression: %s" % error, "Correct the pattern, or set 'repo_url_is_regex: false'")
+            check.fail(
+                "'git.repo_url' is not a regular expression: %s" % error,
+                "Correct the pattern, or set 'repo_url_is_regex: false'",
+            )
     username, password = _credentials(check, raw, "git")
     data = {"repoURL": Text(Literal(url)), "username": Text(Ref(username)), "password": Text(Ref(password))}
     if is_regex:
@@ -444,8 +509,8 @@ def _check_together(entries: list[Entry]) -> None:
             if other != entry.name:
                 what = "label" if place[0] == entry.label else "namespace"
                 raise CatalogError(
-                    "%s: it gives the target '%s' in %s '%s', and so does entry '%s'. Rename one target, or take the namespace out of one entry."
-                    % (where, entry.target, what, place[0], other)
+                    "%s: it gives the target '%s' in %s '%s', and so does entry '%s'. Rename one target, or take the "
+                    "namespace out of one entry." % (where, entry.target, what, place[0], other)
                 )
 
 
@@ -467,7 +532,10 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
     :raises CatalogError: names the source and the key, never a value.
     """
     if not isinstance(values, dict):
-        raise CatalogError("the values must be a mapping of sources, not %s. Write 'source:' and below it 'key: value' lines." % _kind(values))
+        raise CatalogError(
+            "the values must be a mapping of sources, not %s. Write 'source:' and below it 'key: value' lines."
+            % _kind(values)
+        )
     needed = required_sources(entries)
     checked: dict[str, dict[str, bytes]] = {}
     for source, keys in needed.items():
@@ -475,18 +543,29 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
         where = "catalog entry '%s': source '%s'" % (first, source)
         given = values.get(source)
         if given is None:
-            raise CatalogError("%s has no values. Add '%s' with the keys %s to the values." % (where, source, ", ".join(sorted(keys))))
+            raise CatalogError(
+                "%s has no values. Add '%s' with the keys %s to the values." % (where, source, ", ".join(sorted(keys)))
+            )
         if not isinstance(given, dict):
-            raise CatalogError("%s must be a mapping of keys, not %s. Write 'key: value' lines below it." % (where, _kind(given)))
+            raise CatalogError(
+                "%s must be a mapping of keys, not %s. Write 'key: value' lines below it." % (where, _kind(given))
+            )
         for key in sorted(keys):
             if key not in given:
-                raise CatalogError("catalog entry '%s': source '%s' has no key '%s'. Add it to the values." % (keys[key][0], source, key))
+                raise CatalogError(
+                    "catalog entry '%s': source '%s' has no key '%s'. Add it to the values."
+                    % (keys[key][0], source, key)
+                )
         checked[source] = {}
         for key, value in given.items():
             if not isinstance(key, str) or not _SECRET_KEY.match(key):
-                raise CatalogError("%s has a key that can't be a Secret's key. Use letters, digits, '-', '_' and '.' only." % where)
+                raise CatalogError(
+                    "%s has a key that can't be a Secret's key. Use letters, digits, '-', '_' and '.' only." % where
+                )
             if not isinstance(value, str):
-                raise CatalogError("%s: the value of '%s' must be a string, not %s. Put it in quotes." % (where, key, _kind(value)))
+                raise CatalogError(
+                    "%s: the value of '%s' must be a string, not %s. Put it in quotes." % (where, key, _kind(value))
+                )
             if not value:
                 raise CatalogError("%s: the value of '%s' is empty. Give it a value." % (where, key))
             checked[source][key] = value.encode("utf-8")

@@ -35,7 +35,11 @@ AUTH_OPTIONS: Options = {
     "no_proxy": {"type": "str"},
     "proxy_headers": {
         "type": "dict",
-        "options": {"proxy_basic_auth": {"type": "str", "no_log": True}, "basic_auth": {"type": "str", "no_log": True}, "user_agent": {"type": "str"}},
+        "options": {
+            "proxy_basic_auth": {"type": "str", "no_log": True},
+            "basic_auth": {"type": "str", "no_log": True},
+            "user_agent": {"type": "str"},
+        },
     },
     "impersonate_user": {"type": "str"},
     "impersonate_groups": {"type": "list", "elements": "str"},
@@ -44,7 +48,10 @@ AUTH_OPTIONS: Options = {
 
 CATALOG_OPTION: Options = {"catalog": {"type": "list", "elements": "dict", "required": True}}
 
-ESO_OBJECT_OPTIONS: Options = {"force_conflicts": {"type": "bool", "default": True}, "assume_installed": {"type": "bool", "default": False}}
+ESO_OBJECT_OPTIONS: Options = {
+    "force_conflicts": {"type": "bool", "default": True},
+    "assume_installed": {"type": "bool", "default": False},
+}
 
 STORE_NAMESPACE_OPTION: Options = {"store_namespace": {"type": "str", "default": "central-secret-store"}}
 
@@ -104,9 +111,12 @@ class Context:
             return ESO_VERSIONS[0]
         if served:
             shown = (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS))
-            raise EsoError("the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % shown)
+            raise EsoError(
+                "the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % shown
+            )
         raise EsoError(
-            "the External Secrets Operator is not installed: the API group %s is not served. Run the role platform.cluster_secrets.eso first." % ESO_GROUP
+            "the External Secrets Operator is not installed: the API group %s is not served. Run the role "
+            "platform.cluster_secrets.eso first." % ESO_GROUP
         )
 
     def missing_namespace(self, name: str, create: bool) -> list[Action]:
@@ -114,7 +124,9 @@ class Context:
         if self.client.get(NAMESPACES.path(name)) is not None:
             return []
         if not create:
-            raise MissingNamespace("the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name)
+            raise MissingNamespace(
+                "the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name
+            )
         return [plan_namespace(name, {})]
 
     def result(self, actions: list[Action], **more: Any) -> Result:

@@ -78,7 +78,13 @@ def plan_apply(desired: Object, live: Object | None, redact: Redact | None = Non
     """
     meta = desired["metadata"]
     resource = resource_of(desired["apiVersion"], desired["kind"])
-    common: dict[str, Any] = {"resource": resource, "kind": desired["kind"], "name": meta["name"], "namespace": meta.get("namespace"), "body": desired}
+    common: dict[str, Any] = {
+        "resource": resource,
+        "kind": desired["kind"],
+        "name": meta["name"],
+        "namespace": meta.get("namespace"),
+        "body": desired,
+    }
     if live is None:
         before, after = redact(None, desired, []) if redact else ({}, desired)
         return Action("apply", CREATED, before=before, after=after, **common)
@@ -121,7 +127,16 @@ def plan_delete(live: Object) -> Action:
     """The deletion of a live object."""
     meta = live["metadata"]
     resource = resource_of(live["apiVersion"], live["kind"])
-    return Action("delete", DELETED, resource, live["kind"], meta["name"], meta.get("namespace"), before={"metadata": {"name": meta["name"]}}, after={})
+    return Action(
+        "delete",
+        DELETED,
+        resource,
+        live["kind"],
+        meta["name"],
+        meta.get("namespace"),
+        before={"metadata": {"name": meta["name"]}},
+        after={},
+    )
 
 
 def _holds(live: Any, desired: Any) -> bool:
@@ -187,7 +202,10 @@ def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -
             after[key] = "<value hidden>" if old.get(key) == desired["data"][key] else "<new value hidden>"
         elif key not in going:
             after[key] = before[key]
-    shown = {"metadata": {"name": desired["metadata"]["name"], "namespace": desired["metadata"]["namespace"]}, "type": desired["type"]}
+    shown = {
+        "metadata": {"name": desired["metadata"]["name"], "namespace": desired["metadata"]["namespace"]},
+        "type": desired["type"],
+    }
     before_object = {} if live is None else {**shown, "type": live.get("type"), "data": before}
     return before_object, {**shown, "data": after}
 
@@ -213,7 +231,14 @@ def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
     name = live["metadata"]["name"]
     before = {"metadata": {"labels": {key: current[key] for key in missing if key in current}}}
     return Action(
-        "merge", UPDATED, NAMESPACES, "Namespace", name, body={"metadata": {"labels": missing}}, before=before, after={"metadata": {"labels": missing}}
+        "merge",
+        UPDATED,
+        NAMESPACES,
+        "Namespace",
+        name,
+        body={"metadata": {"labels": missing}},
+        before=before,
+        after={"metadata": {"labels": missing}},
     )
 
 
@@ -240,7 +265,9 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
     before: Object = {}
     after: Object = {}
     if present:
-        operations += [{"op": "remove", "path": "/metadata/labels/" + key.replace("~", "~0").replace("/", "~1")} for key in present]
+        operations += [
+            {"op": "remove", "path": "/metadata/labels/" + key.replace("~", "~0").replace("/", "~1")} for key in present
+        ]
         before["labels"], after["labels"] = {key: current[key] for key in present}, {}
     if kept != held:
         path = "/metadata/finalizers"
@@ -265,4 +292,6 @@ def orphaned_finalizers(live: Object, selecting: set[str]) -> list[str]:
     :arg selecting: the names of the ClusterExternalSecrets that select the namespace.
     """
     held = live["metadata"].get("finalizers") or []
-    return [name for name in held if name.startswith(FINALIZER_PREFIX) and name[len(FINALIZER_PREFIX):] not in selecting]
+    return [
+        name for name in held if name.startswith(FINALIZER_PREFIX) and name[len(FINALIZER_PREFIX) :] not in selecting
+    ]

@@ -17,21 +17,39 @@ _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--ok:#2e7d32;--bad:#c62828;--warn:#b26a00;--off:#8882}
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}.sum span{margin-right:1.5rem}
-.wrap{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
+.wrap{overflow-x:auto}table{border-collapse:collapse}
+th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
 .matrix th.col{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:500;white-space:nowrap}
 .matrix td{text-align:center}td.none{background:var(--off)}
 .synced{color:var(--ok)}
-.error,.stale,.missing,.failing,.shadowed{color:var(--bad);font-weight:600}.warning,.unlabelled,.no-namespace{color:var(--warn);font-weight:600}
+.error,.stale,.missing,.failing,.shadowed{color:var(--bad);font-weight:600}
+.warning,.unlabelled,.no-namespace{color:var(--warn);font-weight:600}
 """
 
-_SIGNS = {"synced": "\u2714", "stale": "stale", "missing": "missing", "failing": "failing", "unlabelled": "no label", "no namespace": "no ns"}
+_SIGNS = {
+    "synced": "\u2714",
+    "stale": "stale",
+    "missing": "missing",
+    "failing": "failing",
+    "unlabelled": "no label",
+    "no namespace": "no ns",
+}
 
 
 def status_table(rows: list[Row], now: datetime.datetime | None = None) -> list[str]:
     """The rows as lines of aligned text: namespace, secret, status, type, age, message."""
     lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", "")]
     for row in sorted(rows, key=lambda row: row.key):
-        lines.append((row.namespace, row.entry.target, row.status, row.type or "-", age_text(row.as_dict(now)["age"]), row.message))
+        lines.append(
+            (
+                row.namespace,
+                row.entry.target,
+                row.status,
+                row.type or "-",
+                age_text(row.as_dict(now)["age"]),
+                row.message,
+            )
+        )
     return _aligned(lines)
 
 
@@ -67,10 +85,12 @@ def page(rows: list[Row], findings: list[Finding], when: str) -> str:
     return "\n".join(
         [
             "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">',
+            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width,initial-scale=1">',
             "<title>Cluster secrets: audit</title><style>%s</style></head><body>" % _STYLE,
             "<h1>Cluster secrets: audit</h1>",
-            '<p class="sum"><span id="synced">%d of %d synced</span><span id="errors">%d errors</span><span id="warnings">%d warnings</span><span>%s</span></p>'
+            '<p class="sum"><span id="synced">%d of %d synced</span><span id="errors">%d errors</span><span '
+            'id="warnings">%d warnings</span><span>%s</span></p>'
             % (synced, len(rows), errors, len(findings) - errors, escape(when)),
             "<h2>Who has what</h2>",
             _matrix(rows),
@@ -96,7 +116,10 @@ def _matrix(rows: list[Row]) -> str:
                 line.append('<td class="none"></td>')
             else:
                 title = "%s/%s: %s%s" % (namespace, secret, row.status, ". " + row.message if row.message else "")
-                line.append('<td class="%s" title="%s">%s</td>' % (row.status.replace(" ", "-"), escape(title), _SIGNS[row.status]))
+                line.append(
+                    '<td class="%s" title="%s">%s</td>'
+                    % (row.status.replace(" ", "-"), escape(title), _SIGNS[row.status])
+                )
         body.append("".join(line) + "</tr>")
     top = '<thead><tr><th scope="col">Namespace</th>%s</tr></thead>' % head
     return '<div class="wrap"><table class="matrix">%s<tbody>%s</tbody></table></div>' % (top, "\n".join(body))
@@ -107,8 +130,21 @@ def _findings(findings: list[Finding]) -> str:
         return '<p id="clean">Nothing to report.</p>'
     lines = [
         '<tr><td class="%s">%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>'
-        % (one.severity, one.severity, escape(one.check), escape(one.namespace or ""), escape(one.name or ""), escape(one.message), escape(one.fix))
+        % (
+            one.severity,
+            one.severity,
+            escape(one.check),
+            escape(one.namespace or ""),
+            escape(one.name or ""),
+            escape(one.message),
+            escape(one.fix),
+        )
         for one in findings
     ]
-    head = "".join('<th scope="col">%s</th>' % title for title in ("Severity", "Check", "Namespace", "Name", "What", "What to do"))
-    return '<div class="wrap"><table class="findings"><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>' % (head, "\n".join(lines))
+    head = "".join(
+        '<th scope="col">%s</th>' % title for title in ("Severity", "Check", "Namespace", "Name", "What", "What to do")
+    )
+    return '<div class="wrap"><table class="findings"><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>' % (
+        head,
+        "\n".join(lines),
+    )

@@ -10,9 +10,12 @@ module: admission_policies
 short_description: Manage the admission policies that keep tenants out of the central store
 version_added: 1.0.0
 description:
-  - Manages ValidatingAdmissionPolicies, so that only the platform writes in the central namespace, sets labels that begin with C(secrets/) and
-    writes ESO's cluster-wide objects, and only ESO and Kubernetes' own controllers write the targets and the ExternalSecrets behind them. No
-    tenant's ExternalSecret, SecretStore or PushSecret reaches the central store, and no tenant's Secret takes the name of a target.
+  - Manages ValidatingAdmissionPolicies, so that only the platform writes in the central namespace, sets labels that
+    begin with C(secrets/) and
+    writes ESO's cluster-wide objects, and only ESO and Kubernetes' own controllers write the targets and the
+    ExternalSecrets behind them. No
+    tenant's ExternalSecret, SecretStore or PushSecret reaches the central store, and no tenant's Secret takes the name
+    of a target.
   - Refuses to lock out the identity that it runs as, or a GitOps controller that writes what the policies guard.
   - On a cluster without ValidatingAdmissionPolicies (before Kubernetes 1.30) it warns and changes nothing.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -23,12 +26,14 @@ options:
     choices: [present, absent]
     default: present
   mode:
-    description: V(audit) only reports, in the API server's audit log and as warnings, what V(enforce) would refuse. Begin with it.
+    description: V(audit) only reports, in the API server's audit log and as warnings, what V(enforce) would refuse.
+      Begin with it.
     type: str
     choices: [audit, enforce]
     default: audit
   platform_users:
-    description: User names that are the platform, such as C(system:serviceaccount:argocd:argocd-application-controller).
+    description: User names that are the platform, such as
+      C(system:serviceaccount:argocd:argocd-application-controller).
     type: list
     elements: str
     default: []
@@ -83,7 +88,8 @@ supported:
   type: bool
 writers:
   description:
-    - What field managers other than the collection's and ESO's wrote last of what the policies guard. V(enforce) refuses them to write it
+    - What field managers other than the collection's and ESO's wrote last of what the policies guard. V(enforce)
+      refuses them to write it
       again, unless they act as the platform.
   returned: when O(state=present)
   type: dict
@@ -149,26 +155,35 @@ def run(context: Context) -> dict[str, Any]:
     if not _supported(client):
         if not absent:
             context.warn(
-                "this cluster has no ValidatingAdmissionPolicies (they come with Kubernetes 1.30), so the guard is not applied; "
+                "this cluster has no ValidatingAdmissionPolicies (they come with Kubernetes 1.30), so the guard is not "
+                "applied; "
                 "'isolation: entry' and tight permissions have to do"
             )
         return context.result([], supported=False, **({} if absent else {"writers": {}, "summary": []}))
     identities = guard.Identities(
-        params["platform_users"], params["platform_groups"], guard.service_account_user(params["eso_namespace"], params["eso_service_account"])
+        params["platform_users"],
+        params["platform_groups"],
+        guard.service_account_user(params["eso_namespace"], params["eso_service_account"]),
     )
     names = guard.Names(params["store"], params["store_namespace"], context.entries)
     release = eso.Release(None) if absent else eso.running_or_unknown(client, params["eso_namespace"])
     desired = guard.policies(identities, names, params["self_service_labels"], params["mode"], release)
     listed = client.each(lambda resource: client.list(resource)[0], (POLICIES, POLICY_BINDINGS))
     kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
-    live = {(kind, item["metadata"]["name"]): {"apiVersion": ADMISSION, "kind": kind, **item} for kind, found in zip(kinds, listed) for item in found}
+    live = {
+        (kind, item["metadata"]["name"]): {"apiVersion": ADMISSION, "kind": kind, **item}
+        for kind, found in zip(kinds, listed)
+        for item in found
+    }
     pairs = [(item, live.get((item["kind"], item["metadata"]["name"]))) for item in desired]
     executor = Executor(client, context.check_mode)
     if absent:
         found = [plan_delete(item) for _desired, item in pairs if item]
         # Bindings first: a binding without its policy is an error that the API server reports.
         bindings = [action for action in found if action.kind.endswith("Binding")]
-        return context.result(executor.run(bindings, [action for action in found if action not in bindings]), supported=True)
+        return context.result(
+            executor.run(bindings, [action for action in found if action not in bindings]), supported=True
+        )
     writers = _writers(client)
     _refuse_lock_out(client, identities, writers if params["mode"] == "enforce" else {})
     planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
@@ -185,10 +200,19 @@ def _supported(client: Client) -> bool:
 def _writers(client: Client) -> dict[str, list[str]]:
     version, _served = eso.served(client)
     api, alpha = "%s/%s" % (ESO_GROUP, version or ESO_VERSIONS[0]), ESO_GROUP + "/v1alpha1"
-    kinds = [(api, "ClusterExternalSecret"), (api, "ClusterSecretStore"), (alpha, "ClusterPushSecret"), ("generators." + alpha, "ClusterGenerator")]
+    kinds = [
+        (api, "ClusterExternalSecret"),
+        (api, "ClusterSecretStore"),
+        (alpha, "ClusterPushSecret"),
+        ("generators." + alpha, "ClusterGenerator"),
+    ]
     resources = [NAMESPACES, *(resource_of(*one) for one in kinds)]
-    namespaces, *lists = client.each(lambda resource: client.list(resource, partial=True, missing_ok=True)[0], resources)
-    return guard.writers(namespaces, [{**item, "kind": kind} for (_api, kind), found in zip(kinds, lists) for item in found])
+    namespaces, *lists = client.each(
+        lambda resource: client.list(resource, partial=True, missing_ok=True)[0], resources
+    )
+    return guard.writers(
+        namespaces, [{**item, "kind": kind} for (_api, kind), found in zip(kinds, lists) for item in found]
+    )
 
 
 def _refuse_lock_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> None:
@@ -196,8 +220,8 @@ def _refuse_lock_out(client: Client, identities: guard.Identities, writers: dict
     user = client.request("POST", _REVIEW, body=body, what="cannot ask who this play is")["status"]["userInfo"]
     if not identities.covers(user["username"], user.get("groups") or []):
         raise LockOut(
-            "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users', or one of its groups (%s) to 'platform_groups'."
-            % (user["username"], ", ".join(user.get("groups") or []))
+            "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users', or one of its "
+            "groups (%s) to 'platform_groups'." % (user["username"], ", ".join(user.get("groups") or []))
         )
     for manager, written in writers.items():
         if not identities.covers_manager(manager):
@@ -215,8 +239,15 @@ def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
     if mode == "enforce":
         return ["The guard is enforced."]
     lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
-    lines += ["Enforced, it would refuse '%s', unless that acts as the platform, to write again: %s." % (name, _some(what)) for name, what in writers.items()]
-    hint = "Name those that should go on in cluster_secrets_platform_users, then set" if writers else "Nothing in the cluster speaks against it; set"
+    lines += [
+        "Enforced, it would refuse '%s', unless that acts as the platform, to write again: %s." % (name, _some(what))
+        for name, what in writers.items()
+    ]
+    hint = (
+        "Name those that should go on in cluster_secrets_platform_users, then set"
+        if writers
+        else "Nothing in the cluster speaks against it; set"
+    )
     return lines + ["%s cluster_secrets_guard_mode to 'enforce'." % hint]
 
 

@@ -10,10 +10,13 @@ module: audit
 short_description: Find hand-made Secrets, drift, leftovers, open doors and a vulnerable ESO
 version_added: 1.0.0
 description:
-  - Looks for hand-made Secrets that shadow a target, stale or failing targets, missing sources, labels without a catalog entry, finalizers that ESO
-    left behind, objects that reach the central store beside the collection's, API versions that are no longer served, and known vulnerabilities of
+  - Looks for hand-made Secrets that shadow a target, stale or failing targets, missing sources, labels without a
+    catalog entry, finalizers that ESO
+    left behind, objects that reach the central store beside the collection's, API versions that are no longer served,
+    and known vulnerabilities of
     the running ESO.
-  - Names every subject whose permissions, unless the guard is enforced, lead to master Secrets that its labels don't give it.
+  - Names every subject whose permissions, unless the guard is enforced, lead to master Secrets that its labels don't
+    give it.
   - Changes nothing in the cluster. Of Secrets that are neither masters nor targets, only the metadata is read.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -146,7 +149,9 @@ def run(context: Context) -> dict[str, Any]:
         context.client, context.entries, context.eso_version(), params["store_namespace"], params["eso_namespace"]
     )
     layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
-    trusted = permissions.Trusted(params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"]))
+    trusted = permissions.Trusted(
+        params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
+    )
     rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
     errors = sum(1 for one in found if one.severity == findings.ERROR)
     result: dict[str, Any] = {

@@ -61,7 +61,8 @@ changes:
   elements: dict
   sample: [{"kind": "Secret", "namespace": "central-secret-store", "name": "github-pat", "result": "updated"}]
 changed_sources:
-  description: The master Secrets that change, each with the keys that do, for the option of that name of M(platform.cluster_secrets.sync).
+  description: The master Secrets that change, each with the keys that do, for the option of that name of
+    M(platform.cluster_secrets.sync).
   returned: success
   type: dict
   sample: {"github-pat": ["token"]}
@@ -75,10 +76,21 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import check_values, required_sources
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import central_secret, is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    central_secret,
+    is_owned,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete, redact_secret
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    run_module,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    plan_apply,
+    plan_delete,
+    redact_secret,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
 
 if TYPE_CHECKING:
@@ -114,14 +126,24 @@ def run(context: Context) -> dict[str, Any]:
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:
         first = context.missing_namespace(namespace, params["create_namespace"])
-    planned = [plan_apply(central_secret(name, namespace, data), by_name.get(name), redact_secret) for name, data in values.items()]
+    planned = [
+        plan_apply(central_secret(name, namespace, data), by_name.get(name), redact_secret)
+        for name, data in values.items()
+    ]
     writes = [action for action in planned if action]
     deletes = []
     if params["prune"] or params["state"] == "absent":
         kept = required_sources(context.entries) if params["state"] == "present" else {}
-        deletes = [plan_delete({"apiVersion": "v1", "kind": "Secret", **item}) for name, item in by_name.items() if is_owned(item) and name not in kept]
+        deletes = [
+            plan_delete({"apiVersion": "v1", "kind": "Secret", **item})
+            for name, item in by_name.items()
+            if is_owned(item) and name not in kept
+        ]
     actions = Executor(client, context.check_mode).run(first, writes, deletes)
-    return context.result(actions, changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes})
+    return context.result(
+        actions,
+        changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes},
+    )
 
 
 def _changed_keys(live: Object | None, desired: Object) -> list[str]:

@@ -10,7 +10,8 @@ module: cluster_external_secrets
 short_description: Manage the catalog's ClusterExternalSecrets
 version_added: 1.0.0
 description:
-  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with a field manager of its own, so that fields of others stay.
+  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with a field manager of its
+    own, so that fields of others stay.
   - Uses the newest API version of ESO that the cluster serves, C(v1) or C(v1beta1).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -22,7 +23,8 @@ options:
     choices: [present, absent]
     default: present
   prune:
-    description: Whether to delete ClusterExternalSecrets that the collection created and that are no longer in the catalog, or are disabled there.
+    description: Whether to delete ClusterExternalSecrets that the collection created and that are no longer in the
+      catalog, or are disabled there.
     type: bool
     default: false
   wait_timeout:
@@ -66,7 +68,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import cluster_external_secret, is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    cluster_external_secret,
+    is_owned,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -77,7 +82,10 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_GROUP, cluster_external_secrets
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    cluster_external_secrets,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -110,13 +118,20 @@ def run(context: Context) -> dict[str, Any]:
     live, _version = client.list(resource, missing_ok=True)
     by_name = {item["metadata"]["name"]: item for item in live}
     layout = stores.Layout(params["isolation"], params["store"], "")
-    planned = [plan_apply(cluster_external_secret(entry, layout.store_of(entry.name), version), by_name.get(entry.name)) for entry in entries]
+    planned = [
+        plan_apply(cluster_external_secret(entry, layout.store_of(entry.name), version), by_name.get(entry.name))
+        for entry in entries
+    ]
     deletes = []
     if absent or params["prune"]:
         kept = {entry.name for entry in entries}
         kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
-        deletes = [plan_delete({**kind, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept]
-    actions = Executor(client, context.check_mode, params["force_conflicts"]).run([action for action in planned if action], deletes)
+        deletes = [
+            plan_delete({**kind, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept
+        ]
+    actions = Executor(client, context.check_mode, params["force_conflicts"]).run(
+        [action for action in planned if action], deletes
+    )
     if deletes and not context.check_mode:
         names = {action.name for action in deletes}
         wait_while(lambda: _still_there(client, resource, names, params["wait_timeout"]), params["wait_timeout"])
@@ -129,7 +144,8 @@ def _still_there(client: Client, resource: Resource, names: set[str], seconds: i
     if not left:
         return None
     return NotReady(
-        "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its controller running?" % (seconds, ", ".join(left))
+        "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its "
+        "controller running?" % (seconds, ", ".join(left))
     )
 
 

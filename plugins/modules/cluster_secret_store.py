@@ -11,7 +11,8 @@ short_description: Manage the ClusterSecretStores over the central namespace
 version_added: 1.0.0
 description:
   - Manages the ClusterSecretStores, and the ServiceAccounts that they read with.
-  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and nothing else. ESO may ask for tokens of these
+  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and nothing else. ESO may ask for
+    tokens of these
     ServiceAccounts in the central namespace, and of no other.
   - A store's conditions admit only namespaces that carry the label of one of its entries.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -26,13 +27,15 @@ options:
       - V(permissions) only applies what the stores read with. It needs no ESO and comes before an upgrade of it.
       - V(stores) only applies the stores.
       - V(all) applies both.
-      - V(settle) follows a change of O(isolation), after the ClusterExternalSecrets were applied. It waits until every ExternalSecret reads
+      - V(settle) follows a change of O(isolation), after the ClusterExternalSecrets were applied. It waits until every
+        ExternalSecret reads
         through the store that it should, and removes what served them until then.
     type: str
     choices: [all, permissions, stores, settle]
     default: all
   prune:
-    description: With O(stage=settle), whether to remove the stores of entries that are no longer in the catalog, or are disabled there.
+    description: With O(stage=settle), whether to remove the stores of entries that are no longer in the catalog, or are
+      disabled there.
     type: bool
     default: false
   server_url:
@@ -87,7 +90,8 @@ changes:
   type: list
   elements: dict
 pending:
-  description: Whether stores or permissions stay only until the ExternalSecrets have moved, so that O(stage=settle) has something to do.
+  description: Whether stores or permissions stay only until the ExternalSecrets have moved, so that O(stage=settle) has
+    something to do.
   returned: when O(state=present)
   type: bool
 api_version:
@@ -119,7 +123,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import assumed, plan_apply, plan_delete
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_GROUP, ESO_VERSIONS, RBAC, external_secrets, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    ESO_VERSIONS,
+    RBAC,
+    external_secrets,
+    resource_of,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -177,9 +187,13 @@ def run(context: Context) -> dict[str, Any]:
         return _settle(context, layout, executor, live, prepared, final, retired)
     changes = [item for item in prepared if stage == "all" or stores.is_store(item) == (stage == "stores")]
     planned = [(item, plan_apply(item, live.get(_key(item)))) for item in changes]
-    first = [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
+    first = (
+        [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
+    )
     # The stores come last: ESO validates them as soon as it sees them.
-    batches = [[action for item, action in planned if action and stores.is_store(item) == last] for last in (False, True)]
+    batches = [
+        [action for item, action in planned if action and stores.is_store(item) == last] for last in (False, True)
+    ]
     actions = executor.run(first, *batches)
     if stage != "permissions" and params["wait"] and not context.check_mode:
         names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
@@ -195,20 +209,28 @@ def _key(item: Object) -> tuple[str, str]:
 def _read(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:
     """The live objects that are or may be the stores', by (kind, name); their number doesn't make more requests."""
     namespace = layout.namespace
-    lists: list[tuple[str, str, str | None]] = [("v1", "ServiceAccount", namespace), (RBAC, "Role", namespace), (RBAC, "RoleBinding", namespace)]
+    lists: list[tuple[str, str, str | None]] = [
+        ("v1", "ServiceAccount", namespace),
+        (RBAC, "Role", namespace),
+        (RBAC, "RoleBinding", namespace),
+    ]
     if installed:
         lists.append(("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore", None))
 
     def listed(api: str, kind: str, namespace: str | None) -> list[Object]:
         # All that a plan of a ServiceAccount needs is its metadata.
-        found, _version = client.list(resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True)
+        found, _version = client.list(
+            resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True
+        )
         return [{**item, "apiVersion": api, "kind": kind} for item in found]
 
     def got(kind: str) -> list[Object]:
         found = client.get(resource_of(RBAC, kind).path(stores.READER))
         return [found] if found else []
 
-    calls = [functools.partial(listed, *one) for one in lists] + [functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")]
+    calls = [functools.partial(listed, *one) for one in lists] + [
+        functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")
+    ]
     return {_key(item): item for found in client.each(lambda call: call(), calls) for item in found}
 
 
@@ -233,7 +255,9 @@ def _settle(
     if (shrinking or deletes) and not context.check_mode:
         wait_while(lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"])
     stops = [action for action in deletes if action.kind == "ClusterSecretStore"]
-    actions = executor.run([action for action in shrinking if action], stops, [action for action in deletes if action not in stops])
+    actions = executor.run(
+        [action for action in shrinking if action], stops, [action for action in deletes if action not in stops]
+    )
     return context.result(actions, api_version=layout.api_version, pending=False)
 
 
@@ -242,7 +266,8 @@ def _unmoved(client: Client, layout: stores.Layout, entries: list[Entry], second
     if not found:
         return None
     return NotReady(
-        "after %d s, %d ExternalSecret(s) still read through another store than 'isolation: %s' gives them, such as %s. "
+        "after %d s, %d ExternalSecret(s) still read through another store than 'isolation: %s' gives them, such as "
+        "%s. "
         "Apply the ClusterExternalSecrets first; ESO then moves them. Is its controller running? Nothing was removed."
         % (seconds, len(found), layout.isolation, "/".join(found[0]))
     )

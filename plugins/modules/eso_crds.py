@@ -22,7 +22,8 @@ options:
     description: The path or URL of a YAML file with the CustomResourceDefinitions. Without it, nothing is applied.
     type: str
   assume_installed:
-    description: In check mode, do not fail when the CustomResourceDefinitions are missing, because the run would install them.
+    description: In check mode, do not fail when the CustomResourceDefinitions are missing, because the run would
+      install them.
     type: bool
     default: false
   wait_timeout:
@@ -65,7 +66,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import is_established, plan_apply, plan_touch
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    is_established,
+    plan_apply,
+    plan_touch,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS
 
 if TYPE_CHECKING:
@@ -75,7 +80,11 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 #: What the collection can't do without.
-NEEDED = ("clustersecretstores.external-secrets.io", "clusterexternalsecrets.external-secrets.io", "externalsecrets.external-secrets.io")
+NEEDED = (
+    "clustersecretstores.external-secrets.io",
+    "clusterexternalsecrets.external-secrets.io",
+    "externalsecrets.external-secrets.io",
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "src": {"type": "str"},
@@ -96,7 +105,9 @@ def run(context: Context) -> dict[str, Any]:
     # All are waited for, or a run right after this one could find some that need a touch.
     pending = {name for name, found in live.items() if not is_established(found)}
     established = not pending
-    coming = context.check_mode and (params["assume_installed"] or pending.issubset([*names, *(action.name for action in actions)]))
+    coming = context.check_mode and (
+        params["assume_installed"] or pending.issubset([*names, *(action.name for action in actions)])
+    )
     if not established and not coming:
         seconds = params["wait_timeout"] if actions or all(live[name] for name in NEEDED) else 0
         wait_while(lambda: _not_established(client, pending, seconds), seconds, interval=0.1)
@@ -115,7 +126,8 @@ def _not_established(client: Client, names: set[str], seconds: float) -> Cluster
         return None
     if all(live.values()):
         return NotReady(
-            "ESO's CustomResourceDefinitions were not established after %d s. If the API server was restarted meanwhile, run this again." % seconds
+            "ESO's CustomResourceDefinitions were not established after %d s. If the API server was restarted "
+            "meanwhile, run this again." % seconds
         )
     return EsoError(
         "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
@@ -136,10 +148,16 @@ def _read(src: str) -> list[Object]:
     else:
         text = files.read(src, "file with the CRDs")
     try:
-        documents = [document for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
+        documents = [
+            document
+            for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            if document
+        ]
     except yaml.YAMLError as error:
         raise FileError("'%s' is not valid YAML: %s." % (src, error)) from None
-    if not documents or any(not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" for item in documents):
+    if not documents or any(
+        not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" for item in documents
+    ):
         raise FileError("'%s' must hold CustomResourceDefinitions and nothing else." % src)
     for item in documents:
         item.pop("status", None)

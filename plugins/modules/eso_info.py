@@ -19,10 +19,12 @@ options:
     type: str
     default: external-secrets
   deployment:
-    description: The name of the controller's Deployment. Without it, the one is taken that is labelled as ESO's chart does it.
+    description: The name of the controller's Deployment. Without it, the one is taken that is labelled as ESO's chart
+      does it.
     type: str
   wait:
-    description: Whether to wait until the API server answers and ESO is healthy, and to fail if that does not come about.
+    description: Whether to wait until the API server answers and ESO is healthy, and to fail if that does not come
+      about.
     type: bool
     default: false
   wait_timeout:
@@ -65,7 +67,8 @@ version_problem:
   returned: success
   type: str
 advisories:
-  description: The known vulnerabilities of the release, as the module M(platform.cluster_secrets.eso_release) returns them.
+  description: The known vulnerabilities of the release, as the module M(platform.cluster_secrets.eso_release) returns
+    them.
   returned: success
   type: list
   elements: dict
@@ -88,8 +91,17 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import not_ready
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_OPTION, run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_GROUP, ESO_VERSIONS, Resource, resource_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    STORE_OPTION,
+    run_module,
+    wait_while,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    ESO_VERSIONS,
+    Resource,
+    resource_of,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -135,7 +147,10 @@ def _look(context: Context) -> dict[str, Any]:
         named = " '%s'" % params["deployment"] if params["deployment"] else " of ESO's controller"
         problems.append("there is no Deployment%s in namespace '%s'" % (named, params["eso_namespace"]))
     else:
-        wanted, available = deployment["spec"].get("replicas", 1), (deployment.get("status") or {}).get("availableReplicas", 0)
+        wanted, available = (
+            deployment["spec"].get("replicas", 1),
+            (deployment.get("status") or {}).get("availableReplicas", 0),
+        )
         if not wanted or available < wanted:
             problems.append("%d of %d replicas of ESO's controller are available" % (available, wanted))
     version, served = eso.served(client)
@@ -162,7 +177,10 @@ def _store_problems(client: Client, version: str, name: str) -> list[str]:
     names = {item["metadata"]["name"] for item in live if is_owned(item)}
     if name not in {item["metadata"]["name"] for item in live}:
         return ["there is no ClusterSecretStore '%s'" % name]
-    return ["the ClusterSecretStore '%s' is not ready: %s" % (one, said or "ESO has not looked at it") for one, said in not_ready(live, names | {name})]
+    return [
+        "the ClusterSecretStore '%s' is not ready: %s" % (one, said or "ESO has not looked at it")
+        for one, said in not_ready(live, names | {name})
+    ]
 
 
 def _blockers(client: Client) -> list[str]:
@@ -180,7 +198,10 @@ def _blockers(client: Client) -> list[str]:
         if item["spec"]["versions"] and "v1" not in served:
             text = "%s serves no v1 yet: upgrade ESO to 0.16 first, which serves both versions" % name
         else:
-            text = "%s: %d object(s) were last written as %s; rewrite them, then take %s out of the CRD's status.storedVersions" % (name, count, _OLD, _OLD)
+            text = (
+                "%s: %d object(s) were last written as %s; rewrite them, then take %s out of the CRD's "
+                "status.storedVersions" % (name, count, _OLD, _OLD)
+            )
         blockers.append(text)
     return blockers
 

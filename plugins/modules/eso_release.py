@@ -10,7 +10,8 @@ module: eso_release
 short_description: Check a release of ESO for known vulnerabilities before it is used
 version_added: 1.0.0
 description:
-  - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known vulnerability.
+  - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known
+    vulnerability.
   - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
   - A release that can't be told (an image named by its digest, or a tag that upstream doesn't publish) is warned about.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -104,11 +105,22 @@ def run(context: Context) -> dict[str, Any]:
     """Judge the release, and what its values would stop."""
     params, client = context.params, context.client
     chart, values = params["chart"], params["values"]
-    release = eso.of_chart(chart, params["chart_version"], values) if chart else eso.running_or_unknown(client, params["eso_namespace"])
-    result: dict[str, Any] = {"changed": False, "version": release.text, "advisories": [one.as_dict() for one in release.advisories]}
+    release = (
+        eso.of_chart(chart, params["chart_version"], values)
+        if chart
+        else eso.running_or_unknown(client, params["eso_namespace"])
+    )
+    result: dict[str, Any] = {
+        "changed": False,
+        "version": release.text,
+        "advisories": [one.as_dict() for one in release.advisories],
+    }
     problem = None
     if release.number is None:
-        context.warn("the release of the External Secrets Operator is unknown (%s), so its vulnerabilities are too" % release.problem)
+        context.warn(
+            "the release of the External Secrets Operator is unknown (%s), so its vulnerabilities are too"
+            % release.problem
+        )
     elif release.advisories:
         problem = _vulnerable(release, "this chart installs" if chart else "the cluster runs")
         if params["accept_vulnerable"]:
@@ -122,10 +134,13 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _vulnerable(release: eso.Release, where: str) -> str:
-    shown = "; ".join("%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories)
+    shown = "; ".join(
+        "%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories
+    )
     number = release.number or (0, 0, 0)
     return (
-        "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer ('cluster_secrets_eso_chart_version'), "
+        "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer "
+        "('cluster_secrets_eso_chart_version'), "
         "or set 'cluster_secrets_eso_accept_vulnerable: true'." % (where, release.text, shown, advisories.safe(number))
     )
 
@@ -141,20 +156,31 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     rbac: dict[str, Any] = said if isinstance(said, dict) else {}
     no_pushes = values.get("processPushSecret") is False and eso.pushes(deployment)
     known = release.number is None or release.number >= eso.LIMITED_TOKENS_SINCE
-    no_tokens = known and rbac.get("serviceAccountTokenCreate") is False and eso.may_create_any_token(client, deployment)
+    no_tokens = (
+        known and rbac.get("serviceAccountTokenCreate") is False and eso.may_create_any_token(client, deployment)
+    )
     if not no_pushes and not no_tokens:
         return None
     pushing, stores = eso.dependents(client, version)
     if no_pushes and pushing:
         return _stop("PushSecrets would no longer be processed", pushing, "cluster_secrets_eso_push_secrets")
     if no_tokens and stores:
-        return _stop("ESO could no longer ask for the ServiceAccount tokens of these stores", stores, "cluster_secrets_eso_any_service_account")
+        return _stop(
+            "ESO could no longer ask for the ServiceAccount tokens of these stores",
+            stores,
+            "cluster_secrets_eso_any_service_account",
+        )
     return None
 
 
 def _stop(what: str, objects: list[str], variable: str) -> str:
     more = " and %d more" % (len(objects) - 5) if len(objects) > 5 else ""
-    return "%s: %s%s. Set '%s: true', or delete what is not needed. Nothing was changed." % (what, ", ".join(objects[:5]), more, variable)
+    return "%s: %s%s. Set '%s: true', or delete what is not needed. Nothing was changed." % (
+        what,
+        ", ".join(objects[:5]),
+        more,
+        variable,
+    )
 
 
 def main() -> None:

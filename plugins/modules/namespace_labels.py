@@ -11,8 +11,10 @@ short_description: Label the namespaces that get the catalog's Secrets
 version_added: 1.0.0
 description:
   - Gives any number of namespaces the labels by which ESO distributes the catalog's Secrets, or takes them away.
-  - Reads all namespaces in a few pages and patches, concurrently, only those that differ; a run without differences writes nothing.
-  - Taking a label away also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from ever being deleted.
+  - Reads all namespaces in a few pages and patches, concurrently, only those that differ; a run without differences
+    writes nothing.
+  - Taking a label away also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from
+    ever being deleted.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -26,7 +28,8 @@ options:
     default: present
   assignments:
     description:
-      - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the catalog lists.
+      - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the
+        catalog lists.
       - With O(state=absent) and without this option, every namespace loses all labels of the catalog.
     type: dict
   missing:
@@ -36,7 +39,8 @@ options:
     default: create
   exclusive:
     description:
-      - Whether to take the catalog's labels, and all others that begin with C(secrets/), from namespaces to which neither the catalog nor
+      - Whether to take the catalog's labels, and all others that begin with C(secrets/), from namespaces to which
+        neither the catalog nor
         O(assignments) gives them. So the label of an entry that was taken out of the catalog goes, too.
     type: bool
     default: false
@@ -80,10 +84,18 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import LABEL_PREFIX
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import FINALIZER_PREFIX, finalizer, wanted_labels
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    FINALIZER_PREFIX,
+    finalizer,
+    wanted_labels,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_label, plan_namespace, plan_unlabel
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    plan_label,
+    plan_namespace,
+    plan_unlabel,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
 
 if TYPE_CHECKING:
@@ -114,8 +126,12 @@ def run(context: Context) -> dict[str, Any]:
         if assignments is None:
             labels_of = {name: {entry.label for entry in entries} for name in live}
         everything = assignments is None
-        planned = [_unlabel(live[name], labels, entries, everything) for name, labels in labels_of.items() if name in live]
-        return context.result(_apply(context, [action for action in planned if action]), missing=absent if assignments is not None else [])
+        planned = [
+            _unlabel(live[name], labels, entries, everything) for name, labels in labels_of.items() if name in live
+        ]
+        return context.result(
+            _apply(context, [action for action in planned if action]), missing=absent if assignments is not None else []
+        )
     if absent and params["missing"] == "fail":
         fix = "Create them, correct the catalog entry that lists them, or set 'missing: create'."
         raise CatalogError("%d namespace(s) do not exist: %s. %s" % (len(absent), ", ".join(absent), fix))
@@ -123,13 +139,17 @@ def run(context: Context) -> dict[str, Any]:
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     if params["exclusive"]:
         for name, item in live.items():
-            distributing = {entry.label for entry in entries}.union(key for key in item["metadata"].get("labels") or {} if key.startswith(LABEL_PREFIX))
+            distributing = {entry.label for entry in entries}.union(
+                key for key in item["metadata"].get("labels") or {} if key.startswith(LABEL_PREFIX)
+            )
             surplus = distributing - set(wanted.get(name, {}))
             planned.append(_unlabel(item, surplus, entries, False))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
     unlabels = [action for action in planned if action and action.replan is not None]
-    return context.result(_apply(context, created + labels, unlabels), missing=absent if params["missing"] == "ignore" else [])
+    return context.result(
+        _apply(context, created + labels, unlabels), missing=absent if params["missing"] == "ignore" else []
+    )
 
 
 def _apply(context: Context, *batches: list[Action]) -> list[Action]:
@@ -142,7 +162,9 @@ def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[s
     known = [entry.name for entry in entries]
     for namespace, names in assignments.items():
         if not isinstance(names, list):
-            raise CatalogError("assignments of namespace '%s' must be a list of entry names. Write them as [name, ...]." % namespace)
+            raise CatalogError(
+                "assignments of namespace '%s' must be a list of entry names. Write them as [name, ...]." % namespace
+            )
         for name in names:
             if name not in known:
                 problem = "assignments of namespace '%s': there is no enabled catalog entry '%s'" % (namespace, name)

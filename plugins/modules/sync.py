@@ -10,9 +10,11 @@ module: sync
 short_description: Refresh the targets and wait until each holds its source's current value
 version_added: 1.0.0
 description:
-  - ESO notices a changed master Secret only when its refresh interval is over. This module makes it look now, by one patch for each
+  - ESO notices a changed master Secret only when its refresh interval is over. This module makes it look now, by one
+    patch for each
     ClusterExternalSecret, whatever the number of namespaces.
-  - Then it waits until every labelled namespace holds the value that the catalog and the central store call for, and fails naming those that don't.
+  - Then it waits until every labelled namespace holds the value that the catalog and the central store call for, and
+    fails naming those that don't.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:
@@ -87,7 +89,11 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import cluster_external_secrets
 
@@ -120,7 +126,11 @@ def run(context: Context) -> dict[str, Any]:
     before = snapshot.read(client, entries, version, params["store_namespace"])
     rows = [row for row in state.judge(entries, before) if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
     foreseen = params["changed_sources"] if context.check_mode else {}
-    refreshed = [entry for entry in entries if _needs_refresh(params["refresh"], foreseen, [row for row in rows if row.entry is entry])]
+    refreshed = [
+        entry
+        for entry in entries
+        if _needs_refresh(params["refresh"], foreseen, [row for row in rows if row.entry is entry])
+    ]
     resource = cluster_external_secrets(version)
     actions = Executor(client, context.check_mode).run([plan_refresh(resource, entry.name) for entry in refreshed])
     outcome = {"refreshed": [entry.name for entry in refreshed], "targets": len(rows)}
@@ -139,7 +149,9 @@ def _selected(entries: list[Entry], names: list[str] | None) -> list[Entry]:
     known = {entry.name: entry for entry in entries}
     for name in names:
         if name not in known:
-            raise CatalogError("names: there is no enabled catalog entry '%s'. Known entries are: %s." % (name, ", ".join(known)))
+            raise CatalogError(
+                "names: there is no enabled catalog entry '%s'. Known entries are: %s." % (name, ", ".join(known))
+            )
     return [known[name] for name in names]
 
 
@@ -156,7 +168,13 @@ def _needs_refresh(mode: str, changed_sources: dict[str, list[str]], rows: list[
 def _message(unsynced: list[state.Row], targets: int, seconds: int) -> str:
     shown = ["%s/%s is %s: %s" % (row.namespace, row.entry.target, row.status, row.message) for row in unsynced[:5]]
     more = " ... and %d more" % (len(unsynced) - 5) if len(unsynced) > 5 else ""
-    return "%d of %d targets were not synced after %d s: %s%s" % (len(unsynced), targets, seconds, "; ".join(shown), more)
+    return "%d of %d targets were not synced after %d s: %s%s" % (
+        len(unsynced),
+        targets,
+        seconds,
+        "; ".join(shown),
+        more,
+    )
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ description:
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   read_sources:
-    description: Whether to read the master Secrets, to tell a stale target from a current one. It needs the right to list them.
+    description: Whether to read the master Secrets, to tell a stale target from a current one. It needs the right to
+      list them.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -93,12 +94,20 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    run_module,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
-OPTIONS: dict[str, dict[str, Any]] = {"read_sources": {"type": "bool", "default": True}, **CATALOG_OPTION, **STORE_NAMESPACE_OPTION}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "read_sources": {"type": "bool", "default": True},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+}
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -109,7 +118,13 @@ def run(context: Context) -> dict[str, Any]:
     rows = state.judge(context.entries, found)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
-    return {"changed": False, "rows": shown, "counts": state.count(rows), "table": report.status_table(rows, now), "api_requests": context.client.requests}
+    return {
+        "changed": False,
+        "rows": shown,
+        "counts": state.count(rows),
+        "table": report.status_table(rows, now),
+        "api_requests": context.client.requests,
+    }
 
 
 def main() -> None:

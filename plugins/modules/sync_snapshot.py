@@ -10,7 +10,8 @@ module: sync_snapshot
 short_description: Take or compare a snapshot of salted digests of the master and target Secrets
 version_added: 1.0.0
 description:
-  - Writes a file with one keyed digest for each Secret, under a random salt, and no value; or compares the cluster with such a file.
+  - Writes a file with one keyed digest for each Secret, under a random salt, and no value; or compares the cluster with
+    such a file.
   - Meant for before and after an upgrade of the nodes or of ESO.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -64,7 +65,11 @@ from typing import TYPE_CHECKING, Any, Iterator
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import decode
 
 if TYPE_CHECKING:
@@ -97,7 +102,9 @@ def run(context: Context) -> dict[str, Any]:
     differences = _compare(saved["secrets"], now)
     result = {"changed": False, "secrets": len(now), "differences": differences}
     if differences:
-        result.update(failed=True, msg="%d Secret(s) differ from the snapshot: %s" % (len(differences), "; ".join(differences)))
+        result.update(
+            failed=True, msg="%d Secret(s) differ from the snapshot: %s" % (len(differences), "; ".join(differences))
+        )
     return result
 
 
@@ -108,7 +115,10 @@ def _digests(context: Context, taken: snapshot.Snapshot, salt: bytes) -> dict[st
     for namespace, name in sorted(targets):
         secret = taken.secrets.get((namespace, name))
         if secret is not None:
-            found["%s/%s" % (namespace, name)] = {"type": secret.get("type"), "keys": _digest(salt, namespace, name, decode(secret))}
+            found["%s/%s" % (namespace, name)] = {
+                "type": secret.get("type"),
+                "keys": _digest(salt, namespace, name, decode(secret)),
+            }
     for name, data in sorted((taken.sources or {}).items()):
         namespace = context.params["store_namespace"]
         found["%s/%s" % (namespace, name)] = {"type": None, "keys": _digest(salt, namespace, name, data)}
@@ -118,7 +128,9 @@ def _digests(context: Context, taken: snapshot.Snapshot, salt: bytes) -> dict[st
 def _digest(salt: bytes, namespace: str, name: str, data: dict[str, bytes]) -> dict[str, str]:
     # The place is part of what is digested, so that equal values in two places don't show as equal.
     return {
-        key: hmac.new(salt, b"\0".join([namespace.encode(), name.encode(), key.encode(), value]), hashlib.sha256).hexdigest()
+        key: hmac.new(
+            salt, b"\0".join([namespace.encode(), name.encode(), key.encode(), value]), hashlib.sha256
+        ).hexdigest()
         for key, value in sorted(data.items())
     }
 
@@ -154,7 +166,9 @@ def _load(path: str) -> dict[str, Any]:
         if saved["format"] != _FORMAT or not isinstance(saved["secrets"], dict) or not bytes.fromhex(saved["salt"]):
             raise ValueError
     except OSError as error:
-        raise FileError("cannot read the snapshot '%s': %s. Take one first, with state=taken." % (path, error.strerror)) from None
+        raise FileError(
+            "cannot read the snapshot '%s': %s. Take one first, with state=taken." % (path, error.strerror)
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise FileError("'%s' is not a snapshot. Take one with state=taken." % path) from None
     return saved

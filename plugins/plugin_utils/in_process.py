@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any, Callable, Iterator
 
 from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -23,7 +24,8 @@ from ansible.utils.display import Display
 from ..module_utils.module import AUTH_OPTIONS, Context, outcome
 
 try:
-    # Imported before Ansible forks, so that it is paid for once in a play; the client says what is wrong when it is missing.
+    # Imported before Ansible forks, so that it is paid for once in a play; the client says what is wrong when it is
+    # missing.
     import urllib3  # noqa: F401  # pylint: disable=unused-import
 except ImportError:
     pass
@@ -36,7 +38,7 @@ display = Display()
 class InProcessAction(NormalAction):
     """The action of all modules of the collection."""
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
         if not self._same_place(task_vars or {}):
             return super().run(tmp, task_vars)
@@ -46,7 +48,7 @@ class InProcessAction(NormalAction):
         result.update(self._outcome(module.run, {**AUTH_OPTIONS, **module.OPTIONS}))
         return result
 
-    def _same_place(self, task_vars):
+    def _same_place(self, task_vars: dict[str, Any]) -> bool:
         task, connection = self._task, self._connection
         if connection.transport != "local" or connection.become or task.async_val or any(task.environment or []):
             return False
@@ -55,14 +57,20 @@ class InProcessAction(NormalAction):
         configured = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
         return self._templar.template(configured) == sys.executable
 
-    def _outcome(self, run, options):
+    def _outcome(self, run: Callable[[Context], dict[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
         checked = ArgumentSpecValidator(options).validate(_plain(self._task.args))
-        warnings = []
+        warnings: list[str] = []
         if checked.error_messages:
             unsupported = isinstance(checked.errors[0], UnsupportedError)
-            result = {"failed": True, "msg": ("Unsupported parameters for (%s) module: " % self._task.action if unsupported else "") + checked.errors.msg}
+            result = {
+                "failed": True,
+                "msg": ("Unsupported parameters for (%s) module: " % self._task.action if unsupported else "")
+                + checked.errors.msg,
+            }
         else:
-            result = outcome(run, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append))
+            result = outcome(
+                run, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append)
+            )
         if warnings:
             result["warnings"] = warnings
         # AnsibleModule looks for each value in each text, which costs seconds for thousands of them.
@@ -71,7 +79,7 @@ class InProcessAction(NormalAction):
         return _masked(result, found) if found else result
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """The value as a module would get it: neither vaulted, nor lazy, nor with Ansible's marks."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -82,7 +90,7 @@ def _plain(value):
     return str(value)
 
 
-def _texts(value):
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield str(key)
@@ -94,7 +102,7 @@ def _texts(value):
         yield str(value)
 
 
-def _masked(value, secrets):
+def _masked(value: Any, secrets: list[str]) -> Any:
     """``value`` with each of ``secrets``, longest first, taken out of all texts but the names of results."""
     if isinstance(value, Mapping):
         return {key: _masked(item, secrets) for key, item in value.items()}

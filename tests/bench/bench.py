@@ -24,8 +24,8 @@ HERE = Path(__file__).resolve().parent
 COLLECTIONS = os.environ["ANSIBLE_COLLECTIONS_PATH"].split(":")[0]
 sys.path[:0] = [COLLECTIONS, str(HERE.parent / "controlplane")]
 
-import build  # noqa: E402
-import cluster  # noqa: E402
+import build
+import cluster
 
 LABEL, ENTRY, SOURCE, STORE = "secrets/bench", "bench", "bench-source", "central-secret-store"
 LOOP, TEMPLATE, OURS, RAW_PLAY, RAW = "k8s loop", "k8s template", "ours", "raw in a play", "raw HTTP"
@@ -51,11 +51,23 @@ PLAYS: dict[str, Any] = {
             "vars": {"ansible_pipelining": True},
             "register": "seeded",
         },
-        {"platform.cluster_secrets.sync": {"catalog": "{{ catalog }}", "changed_sources": "{{ seeded.changed_sources }}", "wait_timeout": 900}},
+        {
+            "platform.cluster_secrets.sync": {
+                "catalog": "{{ catalog }}",
+                "changed_sources": "{{ seeded.changed_sources }}",
+                "wait_timeout": 900,
+            }
+        },
     ],
     "loop label": [
         {
-            "kubernetes.core.k8s": {"definition": {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "{{ item }}", "labels": {LABEL: "true"}}}},
+            "kubernetes.core.k8s": {
+                "definition": {
+                    "apiVersion": "v1",
+                    "kind": "Namespace",
+                    "metadata": {"name": "{{ item }}", "labels": {LABEL: "true"}},
+                }
+            },
             "loop": "{{ catalog[0].namespaces }}",
         }
     ],
@@ -91,7 +103,8 @@ _SOURCE = {
 _WAIT = {
     "kubernetes.core.k8s_info": {"kind": "Secret", "label_selectors": ["reconcile.external-secrets.io/managed=true"]},
     "register": "found",
-    "until": "found.resources | map(attribute='data.KEY') | select('equalto', rotated[source].key | b64encode) | length == catalog[0].namespaces | length",
+    "until": "found.resources | map(attribute='data.KEY') | select('equalto', rotated[source].key | b64encode) | "
+    "length == catalog[0].namespaces | length",
     "retries": "{{ [30, catalog[0].namespaces | length // 40] | max }}",
     "delay": 1,
     "no_log": True,
@@ -101,7 +114,11 @@ _TOUCH = {
     "kind": "ExternalSecret",
     "metadata": {"name": ENTRY, "namespace": "{{ item }}", "annotations": {"force-sync": "{{ stamp }}"}},
 }
-PLAYS["loop rotate"] = [_SOURCE, {"kubernetes.core.k8s": {"definition": _TOUCH}, "loop": "{{ catalog[0].namespaces }}"}, _WAIT]
+PLAYS["loop rotate"] = [
+    _SOURCE,
+    {"kubernetes.core.k8s": {"definition": _TOUCH}, "loop": "{{ catalog[0].namespaces }}"},
+    _WAIT,
+]
 PLAYS["template rotate"] = [_SOURCE, {"kubernetes.core.k8s": {"template": "rotate.yml.j2"}}, _WAIT]
 
 TEMPLATES = {
@@ -111,10 +128,13 @@ TEMPLATES = {
     ),
     "seed.yml.j2": (
         "{% for item in values | dict2items %}\n---\napiVersion: v1\nkind: Secret\nmetadata:\n"
-        "  name: {{ item.key }}\n  namespace: " + STORE + "\ndata:\n  key: {{ item.value.key | b64encode }}\n{% endfor %}\n"
+        "  name: {{ item.key }}\n  namespace: "
+        + STORE
+        + "\ndata:\n  key: {{ item.value.key | b64encode }}\n{% endfor %}\n"
     ),
     "rotate.yml.j2": (
-        "{% for name in catalog[0].namespaces %}\n---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata:\n"
+        "{% for name in catalog[0].namespaces %}\n---\napiVersion: external-secrets.io/v1\nkind: "
+        "ExternalSecret\nmetadata:\n"
         "  name: " + ENTRY + "\n  namespace: {{ name }}\n  annotations: {force-sync: '{{ stamp }}'}\n{% endfor %}\n"
     ),
 }
@@ -158,7 +178,14 @@ class Bench:
         names = [f"bench-{number:04d}" for number in range(size)]
         entry = {"name": ENTRY, "source": SOURCE, "label": LABEL, "data": {"KEY": "key"}, "namespaces": names}
         seeds = [
-            {**entry, "name": f"seed-{n}", "source": f"seed-{n:04d}", "label": f"secrets/seed-{n}", "target": f"seed-{n}", "namespaces": []}
+            {
+                **entry,
+                "name": f"seed-{n}",
+                "source": f"seed-{n:04d}",
+                "label": f"secrets/seed-{n}",
+                "target": f"seed-{n}",
+                "namespaces": [],
+            }
             for n in range(size)
         ]
         return {
@@ -188,10 +215,14 @@ class Bench:
 
     def unlabel(self, names: list[str]) -> None:
         body = {"metadata": {"labels": {LABEL: None}}}
-        self.client.each(lambda name: self.send("PATCH", f"/api/v1/namespaces/{name}", body, "application/merge-patch+json"), names)
+        self.client.each(
+            lambda name: self.send("PATCH", f"/api/v1/namespaces/{name}", body, "application/merge-patch+json"), names
+        )
 
     def unseed(self, names: list[str]) -> None:
-        self.client.each(lambda name: self.ignore_missing("DELETE", f"/api/v1/namespaces/{STORE}/secrets/{name}"), names)
+        self.client.each(
+            lambda name: self.ignore_missing("DELETE", f"/api/v1/namespaces/{STORE}/secrets/{name}"), names
+        )
 
     # -- measuring -------------------------------------------------------------------------------
 
@@ -221,9 +252,24 @@ class Bench:
         if status and not may_fail:
             raise SystemExit(f"bench: {' '.join(argv)} failed\n{log.read_text()[-3000:]}")
         events = self.plane.audit_events(mark)
-        mine = [event for event in events if event["user"]["username"] == cluster.ADMIN_USER and event["userAgent"] != cluster.HARNESS]
-        writes = [event for event in mine if event["verb"] not in ("get", "list", "watch") and event["objectRef"].get("resource") != "selfsubjectaccessreviews"]
-        return {"seconds": seconds, "requests": len(mine), "writes": len(writes), "memory": usage.ru_maxrss / 1024, "failed": bool(status)}
+        mine = [
+            event
+            for event in events
+            if event["user"]["username"] == cluster.ADMIN_USER and event["userAgent"] != cluster.HARNESS
+        ]
+        writes = [
+            event
+            for event in mine
+            if event["verb"] not in ("get", "list", "watch")
+            and event["objectRef"].get("resource") != "selfsubjectaccessreviews"
+        ]
+        return {
+            "seconds": seconds,
+            "requests": len(mine),
+            "writes": len(writes),
+            "memory": usage.ru_maxrss / 1024,
+            "failed": bool(status),
+        }
 
     def measure(self, size: int, work: str, way: str, runs: int, before: Callable[[], None]) -> None:
         job = self.job(size)
@@ -236,13 +282,17 @@ class Bench:
                 value = f"rotation {self.rotation}"
                 job.update(value=value, rotated={SOURCE: {"key": value}}, stamp=str(self.rotation))
             # Each work gets its own variables only, or reading the others' would count as its time.
-            left_out = {"label": ("seeds", "values"), "seed": ("namespaces", "catalog"), "rotate": ("seeds", "values")}[work.split(",", maxsplit=1)[0]]
+            left_out = {"label": ("seeds", "values"), "seed": ("namespaces", "catalog"), "rotate": ("seeds", "values")}[
+                work.split(",", maxsplit=1)[0]
+            ]
             spoken = {key: value for key, value in job.items() if key not in left_out}
             if work == "rotate":
                 spoken["values"] = job["rotated"]
             path.write_text(json.dumps(spoken))
             # ESO takes a touched annotation off again, so that the usual way may miss some targets.
-            samples.append(self.run(self.command(way, work, path), may_fail=work == "rotate" and way in (LOOP, TEMPLATE)))
+            samples.append(
+                self.run(self.command(way, work, path), may_fail=work == "rotate" and way in (LOOP, TEMPLATE))
+            )
             if samples[-1]["failed"]:
                 break  # it took as long as it was let wait, and would again
         runs = len(samples)
@@ -253,7 +303,9 @@ class Bench:
         row["spread"] = [min(s["seconds"] for s in samples), max(s["seconds"] for s in samples)]
         self.results.append(row)
         gave_up = f", {row['failed']} of {runs} runs gave up" if row["failed"] else ""
-        build.say(f"  {size:>5}  {work:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{gave_up}")
+        build.say(
+            f"  {size:>5}  {work:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{gave_up}"
+        )
 
     def empty_play(self, runs: int) -> float:
         """Seconds that a play without a task takes."""
@@ -283,12 +335,19 @@ class Bench:
         (self.folder / "setup.json").write_text(json.dumps(catalog))
         tasks = [
             {"platform.cluster_secrets.central_secrets": {"catalog": "{{ catalog }}", "values": "{{ values }}"}},
-            {"platform.cluster_secrets.cluster_secret_store": {"catalog": "{{ catalog }}", "server_url": job["server"]}},
+            {
+                "platform.cluster_secrets.cluster_secret_store": {
+                    "catalog": "{{ catalog }}",
+                    "server_url": job["server"],
+                }
+            },
             {"platform.cluster_secrets.cluster_external_secrets": {"catalog": "{{ catalog }}"}},
             {"platform.cluster_secrets.namespace_labels": {"catalog": "{{ catalog }}", "exclusive": True}},
             {"platform.cluster_secrets.sync": {"catalog": "{{ catalog }}", "wait_timeout": 900}},
         ]
-        (self.folder / "setup.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+        (self.folder / "setup.yml").write_text(
+            json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}])
+        )
         self.run(["ansible-playbook", str(self.folder / "setup.yml"), "-e", f"@{self.folder / 'setup.json'}"])
         for way in self.ways(size):
             self.measure(size, "rotate", way, runs, lambda: None)
@@ -307,17 +366,22 @@ def install_eso(bench: Bench) -> None:
 
 def table(results: list[dict[str, Any]], empty: float) -> list[str]:
     """The results as lines: seconds, requests, memory, and ratios to ours."""
-    lines = [f"{'namespaces':>10}  {'work':<17} {'way':<13} {'seconds':>8} {'requests':>9} {'writes':>7} {'MiB':>5} {'to ours':>8} {'to raw*':>8}"]
+    lines = [
+        f"{'namespaces':>10}  {'work':<17} {'way':<13} {'seconds':>8} {'requests':>9} {'writes':>7} "
+        f"{'MiB':>5} {'to ours':>8} {'to raw*':>8}"
+    ]
     cells = {(row["size"], row["work"], row["way"]): row for row in results}
     for row in results:
         ours, raw = cells[row["size"], row["work"], OURS], cells[row["size"], row["work"], RAW_PLAY]
         net = "" if row["way"] == RAW else f"{(row['seconds'] - empty) / (raw['seconds'] - empty):7.1f}x"
         lines.append(
-            f"{row['size']:>10}  {row['work']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} {row['writes']:>7.0f} "
-            f"{row['memory']:>5.0f} {row['seconds'] / ours['seconds']:7.1f}x {net:>8}"
+            f"{row['size']:>10}  {row['work']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} "
+            f"{row['writes']:>7.0f} {row['memory']:>5.0f} {row['seconds'] / ours['seconds']:7.1f}x {net:>8}"
             + (f"  {row['failed']} of {row['runs']} runs gave up with targets left" if row["failed"] else "")
         )
-    lines.append(f"* to the raw process started by a play, the seconds of an empty play ({empty:.2f} s) taken from both")
+    lines.append(
+        f"* to the raw process started by a play, the seconds of an empty play ({empty:.2f} s) taken from both"
+    )
     return lines
 
 
@@ -333,23 +397,56 @@ def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
     unchanged, changed = "label, unchanged", "label, changed"
     labelled = {size for size in sizes if (size, unchanged, OURS) in cells}
     if 200 in labelled:
-        found.append(("200 unchanged, template over ours", seconds(200, unchanged, TEMPLATE) / seconds(200, unchanged, OURS), ">=", 2))
+        found.append(
+            (
+                "200 unchanged, template over ours",
+                seconds(200, unchanged, TEMPLATE) / seconds(200, unchanged, OURS),
+                ">=",
+                2,
+            )
+        )
         if LOOP_SIZE in labelled:
             # Extrapolated: the loop's seconds for one namespace, from its own size.
             loop = seconds(LOOP_SIZE, unchanged, LOOP) / LOOP_SIZE
-            found.append(("200 unchanged, loop over ours, for a namespace (extrapolated)", loop / (seconds(200, unchanged, OURS) / 200), ">=", 60))
+            found.append(
+                (
+                    "200 unchanged, loop over ours, for a namespace (extrapolated)",
+                    loop / (seconds(200, unchanged, OURS) / 200),
+                    ">=",
+                    60,
+                )
+            )
     if 2000 in labelled:
-        found.append(("2000 unchanged, template over ours", seconds(2000, unchanged, TEMPLATE) / seconds(2000, unchanged, OURS), ">=", 5))
+        found.append(
+            (
+                "2000 unchanged, template over ours",
+                seconds(2000, unchanged, TEMPLATE) / seconds(2000, unchanged, OURS),
+                ">=",
+                5,
+            )
+        )
         for work in (changed, unchanged):
             net = [seconds(2000, work, way) - empty for way in (OURS, RAW_PLAY)]
             found.append((f"2000 {work}, ours over raw, an empty play taken from both", net[0] / net[1], "<=", 2))
     for size in sorted(sizes):
         if size in labelled:
-            found.append((f"{size} unchanged, requests for a page of 500", cells[size, unchanged, OURS]["requests"] / -(-size // 500), "<=", 2))
+            found.append(
+                (
+                    f"{size} unchanged, requests for a page of 500",
+                    cells[size, unchanged, OURS]["requests"] / -(-size // 500),
+                    "<=",
+                    2,
+                )
+            )
         if (size, "rotate", OURS) in cells:
             found.append((f"{size} rotate, writes of ours", cells[size, "rotate", OURS]["writes"], "<=", 2))
     return [
-        {"goal": text, "measured": measured, "wanted": f"{sign} {bound}", "reached": measured >= bound if sign == ">=" else measured <= bound}
+        {
+            "goal": text,
+            "measured": measured,
+            "wanted": f"{sign} {bound}",
+            "reached": measured >= bound if sign == ">=" else measured <= bound,
+        }
         for text, measured, sign, bound in found
     ]
 
@@ -357,9 +454,16 @@ def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="20,200,2000", help="numbers of namespaces (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each measurement; the median counts (default: %(default)s)")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="runs of each measurement; the median counts (default: %(default)s)"
+    )
     parser.add_argument("--works", default="label,seed,rotate", help="what to measure (default: %(default)s)")
-    parser.add_argument("--json", type=Path, default=build.cache_root() / "bench.json", help="where to write the results (default: %(default)s)")
+    parser.add_argument(
+        "--json",
+        type=Path,
+        default=build.cache_root() / "bench.json",
+        help="where to write the results (default: %(default)s)",
+    )
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.sizes.split(","))
     works = options.works.split(",")
@@ -390,9 +494,17 @@ def main() -> int:
     reached = goals(results, empty)
     print()
     for goal in reached:
-        print(f"{'reached' if goal['reached'] else 'MISSED ':<8} {goal['goal']}: {goal['measured']:.2f} (wanted {goal['wanted']})")
-    machine = {"cores": os.cpu_count(), "python": host.python_version(), "kubernetes": build.KUBERNETES, "eso": build.ESO}
-    options.json.write_text(json.dumps({"machine": machine, "empty_play": empty, "results": results, "goals": reached}, indent=1))
+        word = "reached" if goal["reached"] else "MISSED "
+        print(f"{word:<8} {goal['goal']}: {goal['measured']:.2f} (wanted {goal['wanted']})")
+    machine = {
+        "cores": os.cpu_count(),
+        "python": host.python_version(),
+        "kubernetes": build.KUBERNETES,
+        "eso": build.ESO,
+    }
+    options.json.write_text(
+        json.dumps({"machine": machine, "empty_play": empty, "results": results, "goals": reached}, indent=1)
+    )
     print(f"\nwritten to {options.json}")
     return 0 if all(goal["reached"] for goal in reached) else 1
 

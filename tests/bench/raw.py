@@ -29,7 +29,9 @@ class Raw:
 
     def send(self, method, path, body=None, kind="application/json", accept="application/json"):
         data = None if body is None else json.dumps(body).encode()
-        response = self.pool.request(method, self.job["server"] + path, body=data, headers={"Content-Type": kind, "Accept": accept})
+        response = self.pool.request(
+            method, self.job["server"] + path, body=data, headers={"Content-Type": kind, "Accept": accept}
+        )
         if response.status >= 400:
             sys.exit(response.data.decode())
         return json.loads(response.data)
@@ -49,7 +51,9 @@ class Raw:
             list(pool.map(function, items))
 
     def label(self):
-        items, _version = self.list("/api/v1/namespaces", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+        items, _version = self.list(
+            "/api/v1/namespaces", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+        )
         wanted, label = set(self.job["namespaces"]), self.job["label"]
         todo = [
             item["metadata"]["name"]
@@ -57,7 +61,9 @@ class Raw:
             if item["metadata"]["name"] in wanted and item["metadata"].get("labels", {}).get(label) != "true"
         ]
         body = {"metadata": {"labels": {label: "true"}}}
-        self.each(lambda name: self.send("PATCH", "/api/v1/namespaces/" + name, body, "application/merge-patch+json"), todo)
+        self.each(
+            lambda name: self.send("PATCH", "/api/v1/namespaces/" + name, body, "application/merge-patch+json"), todo
+        )
 
     def seed(self):
         base = f"/api/v1/namespaces/{self.job['store_namespace']}/secrets"
@@ -78,9 +84,15 @@ class Raw:
         path = "/apis/external-secrets.io/v1/clusterexternalsecrets/" + self.job["entry"]
         stamp = str(time.time_ns())
         _items, version = self.list("/api/v1/secrets?labelSelector=reconcile.external-secrets.io/managed=true")
-        self.send("PATCH", path, {"spec": {"externalSecretMetadata": {"annotations": {"force-sync": stamp}}}}, "application/merge-patch+json")
+        self.send(
+            "PATCH",
+            path,
+            {"spec": {"externalSecretMetadata": {"annotations": {"force-sync": stamp}}}},
+            "application/merge-patch+json",
+        )
         pending, expected = set(self.job["namespaces"]), base64.b64encode(self.job["value"].encode()).decode()
-        watch = f"{self.job['server']}/api/v1/secrets?watch=1&labelSelector=reconcile.external-secrets.io/managed=true&resourceVersion={version}"
+        watch = f"{self.job['server']}/api/v1/secrets?watch=1&resourceVersion={version}"
+        watch += "&labelSelector=reconcile.external-secrets.io/managed=true"
         response = self.pool.request("GET", watch, preload_content=False, timeout=600)
         buffered = b""
         while pending:

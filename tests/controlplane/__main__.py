@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import build  # noqa: E402
-from cluster import ClusterError, ControlPlane  # noqa: E402
+import build
+from cluster import ClusterError, ControlPlane
 
 
 def _interrupt(_number: int, _frame: object) -> None:

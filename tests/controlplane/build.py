@@ -122,15 +122,25 @@ def _make_kubernetes(work: Path, out: Path) -> None:
     _major, minor, _patch = KUBERNETES.lstrip("v").split(".")
     version = "k8s.io/component-base/version"
     ldflags = f"-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor={minor}"
-    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")]
-    _run(["go", "build", "-mod=readonly", "-trimpath", "-ldflags", ldflags, "-o", f"{out}/", *packages], source, work / "build.log")
+    packages = [
+        f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    ]
+    _run(
+        ["go", "build", "-mod=readonly", "-trimpath", "-ldflags", ldflags, "-o", f"{out}/", *packages],
+        source,
+        work / "build.log",
+    )
 
 
 def _make_main(name: str) -> Callable[[Path, Path], None]:
     def make(work: Path, out: Path) -> None:
         source = work / "source"
         shutil.copytree(GO_SOURCES / name, source)
-        _run(["go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", str(out / name), "."], source, work / "build.log")
+        _run(
+            ["go", "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", str(out / name), "."],
+            source,
+            work / "build.log",
+        )
 
     return make
 
@@ -146,7 +156,12 @@ def _go_install(package: str, version: str) -> Callable[[Path, Path], None]:
 def module_dir(module: str, version: str) -> Path:
     """Download a Go module (once) and return its read-only folder in the module cache."""
     result = subprocess.run(
-        ["go", "mod", "download", "-json", f"{module}@{version}"], capture_output=True, text=True, env=_go_env(), check=False, cwd="/"
+        ["go", "mod", "download", "-json", f"{module}@{version}"],
+        capture_output=True,
+        text=True,
+        env=_go_env(),
+        check=False,
+        cwd="/",
     )
     try:
         return Path(json.loads(result.stdout)["Dir"])
@@ -170,7 +185,11 @@ def _make_eso(work: Path, out: Path) -> None:
     (source / "pkg/generator/register/register.go").write_text(_register_package("generator", ESO_GENERATORS))
     log = work / "build.log"
     _run(["go", "mod", "edit", "-droprequire", "github.com/previder/vault-cli"], source, log)
-    _run(["go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", str(out / "external-secrets"), "."], source, log)
+    _run(
+        ["go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", str(out / "external-secrets"), "."],
+        source,
+        log,
+    )
 
 
 PROGRAMS: dict[str, Program] = {
@@ -185,7 +204,14 @@ PROGRAMS: dict[str, Program] = {
             (GO_SOURCES / "kubernetes",),
             (KUBERNETES,),
         ),
-        Program("external-secrets", ("external-secrets",), "about 3 min", _make_eso, (), (ESO, *ESO_PROVIDERS, *ESO_GENERATORS)),
+        Program(
+            "external-secrets",
+            ("external-secrets",),
+            "about 3 min",
+            _make_eso,
+            (),
+            (ESO, *ESO_PROVIDERS, *ESO_GENERATORS),
+        ),
         Program("helm", ("helm",), "about 2 min", _go_install("helm.sh/helm/v3/cmd/helm", HELM), (), (HELM,)),
         Program("kwok", ("kwok",), "about 1 min", _go_install("sigs.k8s.io/kwok/cmd/kwok", KWOK), (), (KWOK,)),
         Program("vault", ("vault",), "about 4 min", _make_main("vault"), (GO_SOURCES / "vault",)),
@@ -208,8 +234,13 @@ def locked(path: Path) -> Iterator[None]:
 def require_go() -> None:
     """Fail with one clear message when the Go toolchain is missing or too old."""
     if not shutil.which("go"):
-        raise BuildError(f"the Go toolchain ({MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer) is needed to build the control plane, and 'go' is not on PATH")
-    text = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True, env=_go_env(), cwd="/").stdout.strip()
+        raise BuildError(
+            f"the Go toolchain ({MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer) is needed to build the control plane, "
+            "and 'go' is not on PATH"
+        )
+    text = subprocess.run(
+        ["go", "env", "GOVERSION"], capture_output=True, text=True, check=True, env=_go_env(), cwd="/"
+    ).stdout.strip()
     numbers = text.removeprefix("go").split(".")
     if (int(numbers[0]), int(numbers[1])) < MINIMUM_GO:
         raise BuildError(f"Go {MINIMUM_GO[0]}.{MINIMUM_GO[1]} or newer is needed, and this is {text}")

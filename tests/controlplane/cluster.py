@@ -66,12 +66,16 @@ class Api:
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
 
-    def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json", timeout: float = 10) -> tuple[int, Any]:
+    def request(
+        self, method: str, path: str, body: Any = None, content_type: str = "application/json", timeout: float = 10
+    ) -> tuple[int, Any]:
         """Send one request; returns the status and the decoded body (text when it is not JSON)."""
         connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
         try:
             data = None if body is None else json.dumps(body)
-            connection.request(method, path, data, {"Content-Type": content_type, "Accept": "application/json", "User-Agent": HARNESS})
+            connection.request(
+                method, path, data, {"Content-Type": content_type, "Accept": "application/json", "User-Agent": HARNESS}
+            )
             response = connection.getresponse()
             raw = response.read()
         finally:
@@ -164,7 +168,9 @@ class Pki:
         path = self.folder / f"{name}.key"
         path.touch(mode=0o600)
         path.write_bytes(
-            key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+            )
         )
 
     def issue(self, name: str, user: str, group: str | None = None, server: bool = False) -> None:
@@ -179,7 +185,9 @@ class Pki:
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(self._usage(sign_certificates=False), critical=True)
             # Python 3.13 refuses certificates that don't name their issuer's key.
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._ca_key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._ca_key.public_key()), critical=False
+            )
         )
         if server:
             names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
@@ -194,11 +202,20 @@ def write_kubeconfig(path: Path, port: int, pki: Path, *, client: str | None = N
     def b64(name: str) -> str:
         return base64.b64encode((pki / name).read_bytes()).decode()
 
-    user: dict[str, str] = {"token": token} if token else {"client-certificate-data": b64(f"{client}.crt"), "client-key-data": b64(f"{client}.key")}
+    user: dict[str, str] = (
+        {"token": token}
+        if token
+        else {"client-certificate-data": b64(f"{client}.crt"), "client-key-data": b64(f"{client}.key")}
+    )
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "embedded", "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": b64("ca.crt")}}],
+        "clusters": [
+            {
+                "name": "embedded",
+                "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": b64("ca.crt")},
+            }
+        ],
         "users": [{"name": "user", "user": user}],
         "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "user"}}],
         "current-context": "embedded",
@@ -303,7 +320,11 @@ class ControlPlane:
         pki.write_key("service-account", rsa.generate_private_key(public_exponent=65537, key_size=2048))
         (self.run / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
         names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok")
-        self._state = {"ports": {name: _free_port() for name in names}, "pids": {}, "binaries": {k: str(v) for k, v in binaries.items()}}
+        self._state = {
+            "ports": {name: _free_port() for name in names},
+            "pids": {},
+            "binaries": {k: str(v) for k, v in binaries.items()},
+        }
         for name in ("admin", "kube-controller-manager", "kube-scheduler", "kwok"):
             path = self.kubeconfig if name == "admin" else self.run / f"{name}.kubeconfig"
             write_kubeconfig(path, self.port, self.pki, client=name)
@@ -408,7 +429,8 @@ class ControlPlane:
         return self.api.request("GET", "/api/v1/namespaces/default")[0] == 200
 
     def _controllers_run(self) -> bool:
-        """Whether the controllers are past their start, during which the controller-manager dies of an API server's restart."""
+        """Whether the controllers are past their start, during which the controller-manager dies of an API server's
+        restart."""
         return self.api.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
 
     def _node_ready(self) -> bool:
@@ -417,7 +439,11 @@ class ControlPlane:
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
     def _create_node(self) -> None:
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-0", "labels": {"kubernetes.io/os": "linux"}}}
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": "node-0", "labels": {"kubernetes.io/os": "linux"}},
+        }
         status, body = self.api.request("POST", "/api/v1/nodes", node)
         if status not in (201, 409):
             raise ClusterError(f"cannot create the node: {status} {body}")
@@ -449,7 +475,9 @@ class ControlPlane:
         """Stop everything, in reverse order. The run folder stays, for its logs, until the next start."""
         for component in reversed(START_ORDER):
             # The API server waits for its watchers when asked politely; its data is thrown away.
-            self.stop_component(component, signal.SIGKILL if component in ("kube-apiserver", "etcd") else signal.SIGTERM)
+            self.stop_component(
+                component, signal.SIGKILL if component in ("kube-apiserver", "etcd") else signal.SIGTERM
+            )
         if self._state:
             self._state["pids"] = {}
             self._save()
@@ -488,7 +516,13 @@ class ControlPlane:
 
     def etcd_put(self, key: str, value: Any) -> None:
         """Write ``value`` as JSON under ``key``. The API server must not run."""
-        self._etcd("put", {"key": base64.b64encode(key.encode()).decode(), "value": base64.b64encode(json.dumps(value).encode()).decode()})
+        self._etcd(
+            "put",
+            {
+                "key": base64.b64encode(key.encode()).decode(),
+                "value": base64.b64encode(json.dumps(value).encode()).decode(),
+            },
+        )
 
     # -- what tests and people need ------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from cluster import ClusterError, ControlPlane, _die_with_parent, _free_port  # noqa: E402
+from cluster import ClusterError, ControlPlane, _die_with_parent, _free_port
 
 SELECTOR = "app.kubernetes.io%2Fname%3Dexternal-secrets"
 INTERVAL = 0.5  # seconds between looks at the pods
@@ -55,7 +55,11 @@ class Kubelet:
         meta, spec = pod["metadata"], pod["spec"]
         kubeconfig = self.plane.run / "external-secrets.kubeconfig"
         self.plane.token_kubeconfig(meta["namespace"], spec["serviceAccountName"], kubeconfig)
-        given = [a for a in spec["containers"][0].get("args", []) if not a.startswith(("--metrics-addr", "--live-addr", "--enable-leader-election"))]
+        given = [
+            a
+            for a in spec["containers"][0].get("args", [])
+            if not a.startswith(("--metrics-addr", "--live-addr", "--enable-leader-election"))
+        ]
         own = [f"{flag}=127.0.0.1:{_free_port()}" for flag in self._listening]
         with self.plane.log("external-secrets").open("ab") as log:
             self.process = subprocess.Popen(

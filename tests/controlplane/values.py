@@ -33,7 +33,11 @@ def generate(canary: str = "") -> dict[str, dict[str, str]]:
         "kargo-admin-credentials": {"password-hash": token("$2a$10$"), "token-signing-key": token("", "é€")},
         "cloudflare-api-token": {"api-token": token()},
         "code-server-ssh-key": {"ssh-privatekey": key.decode() + (f"# {canary}\n" if canary else "")},
-        "market-making-kucoin-credentials": {"api-key": token(), "api-secret": token("", "'\"`$(x)"), "api-passphrase": token("", " {% x %}")},
+        "market-making-kucoin-credentials": {
+            "api-key": token(),
+            "api-secret": token("", "'\"`$(x)"),
+            "api-passphrase": token("", " {% x %}"),
+        },
     }
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "controlplane"))
 
-import build  # noqa: E402
-import values  # noqa: E402
-from cluster import ClusterError, ControlPlane  # noqa: E402
+import build
+import values
+from cluster import ClusterError, ControlPlane
 
 
 class DemoError(RuntimeError):
@@ -26,7 +26,12 @@ def playbook(plane: ControlPlane, name: str, vault: Path, password: Path) -> str
     """Run one of the collection's playbooks, its output shown and returned."""
     argv = ["ansible-playbook", f"platform.cluster_secrets.{name}", "--vault-password-file", str(password)]
     argv += ["-e", f"@{plane.variables_file}", "-e", f"cluster_secrets_values_file={vault}"]
-    environment = {**os.environ, **plane.environment(), "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false", "ANSIBLE_FORCE_COLOR": "false"}
+    environment = {
+        **os.environ,
+        **plane.environment(),
+        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
+        "ANSIBLE_FORCE_COLOR": "false",
+    }
     process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
     lines = []
     assert process.stdout
@@ -55,7 +60,8 @@ def demo() -> None:
     vault, password = plane.run / "values.vault.yml", plane.run / "vault-password"
     if not vault.exists():
         values.write_vault(values.generate(), vault, password)
-    print(f"\n== Bootstrap {'an empty cluster' if fresh else 'the cluster of the last demo'} from an ansible-vault file of generated values\n")
+    which = "an empty cluster" if fresh else "the cluster of the last demo"
+    print(f"\n== Bootstrap {which} from an ansible-vault file of generated values\n")
     first = changed(playbook(plane, "bootstrap", vault, password))
     if not fresh and first:
         raise DemoError(f"the cluster was bootstrapped before, and this run changed {first} task(s)")

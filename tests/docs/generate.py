@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
-import attacks  # noqa: E402
+import attacks
 
 #: Where the table of attacks stands in docs/security.md.
 BEGIN, END = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"
@@ -25,9 +25,18 @@ BEGIN, END = "<!-- begin of the table of attacks -->\n", "<!-- end of the table 
 
 def role_readme(role: str) -> str:
     """A role's README, from its argument specification: all its entry points' variables, each once."""
-    specs: dict[str, Any] = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())["argument_specs"]
+    specs: dict[str, Any] = yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())[
+        "argument_specs"
+    ]
     options = {name: option for spec in specs.values() for name, option in spec.get("options", {}).items()}
-    lines = [f"# platform.cluster_secrets.{role}", "", specs["main"]["short_description"] + ".", "", *specs["main"]["description"], ""]
+    lines = [
+        f"# platform.cluster_secrets.{role}",
+        "",
+        specs["main"]["short_description"] + ".",
+        "",
+        *specs["main"]["description"],
+        "",
+    ]
     if options:
         lines += ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
         for name, option in options.items():
@@ -39,7 +48,10 @@ def role_readme(role: str) -> str:
         parts = ", ".join(f"`{name}` ({_lower(specs[name]['short_description'])})" for name in others)
         lines += [f"Parts of it, for `tasks_from`: {parts}.", ""]
     lines += ["```yaml", "- hosts: localhost", "  roles:", f"    - role: platform.cluster_secrets.{role}", "```", ""]
-    lines.append(f"`ansible-doc -t role platform.cluster_secrets.{role}` says the same; the collection's README says how the roles work together.")
+    lines.append(
+        f"`ansible-doc -t role platform.cluster_secrets.{role}` says the same; "
+        "the collection's README says how the roles work together."
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -60,7 +72,10 @@ def security() -> str:
 
 def files() -> dict[Path, str]:
     """All files that are written, wholly or in part, with what they should hold."""
-    found = {path.parent.parent / "README.md": role_readme(path.parent.parent.name) for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))}
+    found = {
+        path.parent.parent / "README.md": role_readme(path.parent.parent.name)
+        for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
+    }
     return {**found, ROOT / "docs/security.md": security()}
 
 

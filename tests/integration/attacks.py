@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 #: The walls, in the order in which a request meets them.
-RBAC, GUARD, STORE, READER, ESO, OPEN, NONE = "RBAC", "guard", "store", "reader", "ESO", "open", "–"
+RBAC, GUARD, STORE, READER, ESO, OPEN, NONE = "RBAC", "guard", "store", "reader", "ESO", "open", "-"
 
 WALLS = {
     RBAC: "the tenant has no such permission",
@@ -78,9 +78,21 @@ TENANTS = {
             "careless ClusterRole (Secrets, tokens, pods, namespaces, roles everywhere)",
             False,
             wide=[
-                {"apiGroups": [""], "resources": ["secrets", "configmaps", "pods", "serviceaccounts", "serviceaccounts/token"], "verbs": ["*"]},
-                {"apiGroups": [""], "resources": ["namespaces", "namespaces/status", "namespaces/finalize"], "verbs": ["*"]},
-                {"apiGroups": ["external-secrets.io"], "resources": ["externalsecrets", "secretstores", "pushsecrets"], "verbs": ["*"]},
+                {
+                    "apiGroups": [""],
+                    "resources": ["secrets", "configmaps", "pods", "serviceaccounts", "serviceaccounts/token"],
+                    "verbs": ["*"],
+                },
+                {
+                    "apiGroups": [""],
+                    "resources": ["namespaces", "namespaces/status", "namespaces/finalize"],
+                    "verbs": ["*"],
+                },
+                {
+                    "apiGroups": ["external-secrets.io"],
+                    "resources": ["externalsecrets", "secretstores", "pushsecrets"],
+                    "verbs": ["*"],
+                },
                 {"apiGroups": ["generators.external-secrets.io"], "resources": ["fakes", "webhooks"], "verbs": ["*"]},
                 {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]},
             ],
@@ -134,14 +146,28 @@ def external(name: str = LOOT, **spec: Any) -> tuple[str, str, Any, str]:
 
 def steal(ref: Any = None, source: str = "github-pat") -> dict[str, Any]:
     """The part of an ExternalSecret's spec that copies a source."""
-    return {"secretStoreRef": ref or STORE_REF, "data": [{"secretKey": "x", "remoteRef": {"key": source, "property": "token"}}]}
+    return {
+        "secretStoreRef": ref or STORE_REF,
+        "data": [{"secretKey": "x", "remoteRef": {"key": source, "property": "token"}}],
+    }
 
 
 FAKE = post(
     GENERATORS + "/namespaces/{ns}/fakes",
-    {"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Fake", "metadata": {"name": "fake"}, "spec": {"data": {"k": "v"}}},
+    {
+        "apiVersion": "generators.external-secrets.io/v1alpha1",
+        "kind": "Fake",
+        "metadata": {"name": "fake"},
+        "spec": {"data": {"k": "v"}},
+    },
 )
-FROM_FAKE = [{"sourceRef": {"generatorRef": {"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Fake", "name": "fake"}}}]
+FROM_FAKE = [
+    {
+        "sourceRef": {
+            "generatorRef": {"apiVersion": "generators.external-secrets.io/v1alpha1", "kind": "Fake", "name": "fake"}
+        }
+    }
+]
 CALL = '{{ getSecretKey "github-pat" "central-secret-store" "token" }}'
 
 
@@ -149,13 +175,31 @@ def store(kind: str, name: str, auth: dict[str, Any]) -> dict[str, Any]:
     ca = {"type": "ConfigMap", "name": "kube-root-ca.crt", "key": "ca.crt"}
     if kind == "ClusterSecretStore":
         ca["namespace"] = CENTRAL
-    provider = {"remoteNamespace": CENTRAL, "server": {"url": "{server}", "caProvider": ca}, "auth": {"serviceAccount": auth}}
-    return {"apiVersion": "external-secrets.io/v1", "kind": kind, "metadata": {"name": name}, "spec": {"provider": {"kubernetes": provider}}}
+    provider = {
+        "remoteNamespace": CENTRAL,
+        "server": {"url": "{server}", "caProvider": ca},
+        "auth": {"serviceAccount": auth},
+    }
+    return {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": {"provider": {"kubernetes": provider}},
+    }
 
 
 def push(name: str, refs: list[Any], **data: Any) -> tuple[str, str, Any, str]:
-    spec = {"secretStoreRefs": refs, "selector": {"secret": {"name": "mine"}}, "data": [{"match": {"remoteRef": {"remoteKey": "github-pat"}}, **data}]}
-    body = {"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": name}, "spec": spec}
+    spec = {
+        "secretStoreRefs": refs,
+        "selector": {"secret": {"name": "mine"}},
+        "data": [{"match": {"remoteRef": {"remoteKey": "github-pat"}}, **data}],
+    }
+    body = {
+        "apiVersion": "external-secrets.io/v1alpha1",
+        "kind": "PushSecret",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
     return post(ALPHA + "/namespaces/{ns}/pushsecrets", body)
 
 
@@ -165,7 +209,12 @@ def cluster_external(name: str) -> dict[str, Any]:
         "namespaceSelectors": [{"matchLabels": {"kubernetes.io/metadata.name": "{ns}"}}],
         "externalSecretSpec": {"refreshInterval": "1h", "target": {"name": LOOT}, **steal()},
     }
-    return {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": name}, "spec": spec}
+    return {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
 
 
 NAMESPACE = "/api/v1/namespaces/{ns}"
@@ -177,7 +226,7 @@ READERS = {OWNER: OPEN, CLUSTER: OPEN, WIDE: STORE}
 LABELLED = {OWNER: OPEN, CLUSTER: OPEN, WIDE: NONE}
 DISTRIBUTED = ESO_API + "/namespaces/{ns}/externalsecrets/" + ENTRY
 COPY = "/api/v1/namespaces/{ns}/secrets/" + TARGET
-PUSHED = {name: ESO for name in OWNERS}
+PUSHED = dict.fromkeys(OWNERS, ESO)
 PUSH_METADATA = {
     "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
     "kind": "PushSecretMetadata",
@@ -187,12 +236,23 @@ PUSH_METADATA = {
 ATTACKS = {
     # -- the central namespace
     "writes a master Secret": Attack(
-        [post(f"/api/v1/namespaces/{CENTRAL}/secrets", {"metadata": {"name": "evil"}, "stringData": {"a": "b"}})], {WIDE: OPEN}
+        [post(f"/api/v1/namespaces/{CENTRAL}/secrets", {"metadata": {"name": "evil"}, "stringData": {"a": "b"}})],
+        {WIDE: OPEN},
     ),
-    "changes a master Secret": Attack([patch(f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat", {"stringData": {"username": "evil"}})], {WIDE: OPEN}),
-    "deletes all master Secrets at once": Attack([("DELETE", f"/api/v1/namespaces/{CENTRAL}/secrets", None, JSON)], {WIDE: OPEN}),
+    "changes a master Secret": Attack(
+        [patch(f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat", {"stringData": {"username": "evil"}})], {WIDE: OPEN}
+    ),
+    "deletes all master Secrets at once": Attack(
+        [("DELETE", f"/api/v1/namespaces/{CENTRAL}/secrets", None, JSON)], {WIDE: OPEN}
+    ),
     "asks for a token of the store's reader": Attack(
-        [post(f"/api/v1/namespaces/{CENTRAL}/serviceaccounts/central-secret-store-reader/token", {"spec": {"expirationSeconds": 3600}})], {WIDE: OPEN}
+        [
+            post(
+                f"/api/v1/namespaces/{CENTRAL}/serviceaccounts/central-secret-store-reader/token",
+                {"spec": {"expirationSeconds": 3600}},
+            )
+        ],
+        {WIDE: OPEN},
     ),
     "grants itself the central namespace": Attack(
         [
@@ -208,7 +268,12 @@ ATTACKS = {
         {WIDE: OPEN},
     ),
     "runs a pod in the central namespace": Attack(
-        [post(f"/api/v1/namespaces/{CENTRAL}/pods", {"metadata": {"generateName": "evil-"}, "spec": {"containers": [{"name": "a", "image": "a"}]}})],
+        [
+            post(
+                f"/api/v1/namespaces/{CENTRAL}/pods",
+                {"metadata": {"generateName": "evil-"}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+            )
+        ],
         {WIDE: OPEN},
     ),
     # -- labels
@@ -216,73 +281,124 @@ ATTACKS = {
     "labels it by an apply": Attack([patch(NAMESPACE + "?fieldManager=evil", WHOLE, APPLY)], OWNERS),
     "labels it by the subresource finalize": Attack([("PUT", NAMESPACE + "/finalize", WHOLE, JSON)], OWNERS),
     "labels it by the subresource status": Attack([patch(NAMESPACE + "/status", LABELS)], OWNERS),
-    "labels it with a label to come": Attack([patch(NAMESPACE, {"metadata": {"labels": {"secrets/not-yet": "true"}}})], OWNERS),
+    "labels it with a label to come": Attack(
+        [patch(NAMESPACE, {"metadata": {"labels": {"secrets/not-yet": "true"}}})], OWNERS
+    ),
     "creates a labelled namespace": Attack(
-        [post("/api/v1/namespaces", {"metadata": {"generateName": "evil-", "labels": {"secrets/gh-docker-registry": "true"}}})], {WIDE: OPEN}
+        [
+            post(
+                "/api/v1/namespaces",
+                {"metadata": {"generateName": "evil-", "labels": {"secrets/gh-docker-registry": "true"}}},
+            )
+        ],
+        {WIDE: OPEN},
     ),
     # -- targets
-    "edits its target": Attack([patch(COPY, {"metadata": {"annotations": {"evil": "x"}}})], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}),
+    "edits its target": Attack(
+        [patch(COPY, {"metadata": {"annotations": {"evil": "x"}}})], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}
+    ),
     "takes the marks off its target": Attack(
-        [patch(COPY, {"metadata": {"labels": {"managed-by": None, "reconcile.external-secrets.io/managed": None}}})], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}
+        [patch(COPY, {"metadata": {"labels": {"managed-by": None, "reconcile.external-secrets.io/managed": None}}})],
+        {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED},
     ),
     "deletes its target": Attack([("DELETE", COPY, None, JSON)], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}),
     "deletes all its targets at once": Attack(
-        [("DELETE", "/api/v1/namespaces/{ns}/secrets?labelSelector=managed-by%3Dexternal-secrets", None, JSON)], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}
+        [("DELETE", "/api/v1/namespaces/{ns}/secrets?labelSelector=managed-by%3Dexternal-secrets", None, JSON)],
+        {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED},
     ),
     "takes the name of a target to come": Attack(
-        [post("/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "gh-oauth"}, "immutable": True})], {OUTSIDE: OPEN, INSIDE: OPEN, **OWNERS}
+        [post("/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "gh-oauth"}, "immutable": True})],
+        {OUTSIDE: OPEN, INSIDE: OPEN, **OWNERS},
     ),
     "fakes a target": Attack(
         [
             post(
                 "/api/v1/namespaces/{ns}/secrets",
-                {"metadata": {"name": "fake", "labels": {"managed-by": "external-secrets", "reconcile.external-secrets.io/managed": "true"}}},
+                {
+                    "metadata": {
+                        "name": "fake",
+                        "labels": {"managed-by": "external-secrets", "reconcile.external-secrets.io/managed": "true"},
+                    }
+                },
             )
         ],
         {OUTSIDE: OPEN, INSIDE: OPEN, **OWNERS},
     ),
-    "lets ESO take the name of a target": Attack([FAKE, external(target={"name": "gh-oauth"}, dataFrom=FROM_FAKE)], OWNERS),
-    "takes the name of an ExternalSecret to come": Attack([FAKE, external("github-oauth-credentials", dataFrom=FROM_FAKE)], OWNERS),
+    "lets ESO take the name of a target": Attack(
+        [FAKE, external(target={"name": "gh-oauth"}, dataFrom=FROM_FAKE)], OWNERS
+    ),
+    "takes the name of an ExternalSecret to come": Attack(
+        [FAKE, external("github-oauth-credentials", dataFrom=FROM_FAKE)], OWNERS
+    ),
     # -- the ExternalSecrets that ESO makes
     "bends the ExternalSecret that ESO made": Attack(
-        [patch(DISTRIBUTED, {"spec": {"data": [{"secretKey": "x", "remoteRef": {"key": "github-pat", "property": "token"}}]}})], LABELLED
+        [
+            patch(
+                DISTRIBUTED,
+                {"spec": {"data": [{"secretKey": "x", "remoteRef": {"key": "github-pat", "property": "token"}}]}},
+            )
+        ],
+        LABELLED,
     ),
-    "bends its status": Attack([patch(DISTRIBUTED + "/status", {"status": {"refreshTime": "2020-01-01T00:00:00Z"}})], LABELLED),
+    "bends its status": Attack(
+        [patch(DISTRIBUTED + "/status", {"status": {"refreshTime": "2020-01-01T00:00:00Z"}})], LABELLED
+    ),
     "deletes it": Attack([("DELETE", DISTRIBUTED, None, JSON)], LABELLED),
-    "deletes all ExternalSecrets at once": Attack([("DELETE", ESO_API + "/namespaces/{ns}/externalsecrets", None, JSON)], LABELLED),
+    "deletes all ExternalSecrets at once": Attack(
+        [("DELETE", ESO_API + "/namespaces/{ns}/externalsecrets", None, JSON)], LABELLED
+    ),
     # -- reading through ESO
     "reads the store": Attack([external(**steal())], READERS, loot=True),
     "reads the store by an apply": Attack(
-        [patch(ESO_API + "/namespaces/{ns}/externalsecrets/loot?fieldManager=evil", external(**steal())[2], APPLY)], READERS, loot=True
+        [patch(ESO_API + "/namespaces/{ns}/externalsecrets/loot?fieldManager=evil", external(**steal())[2], APPLY)],
+        READERS,
+        loot=True,
     ),
     "reads the store by a source reference": Attack(
         [
             external(
                 secretStoreRef={"name": "none", "kind": "SecretStore"},
-                data=[{"secretKey": "x", "remoteRef": {"key": "github-pat", "property": "token"}, "sourceRef": {"storeRef": STORE_REF}}],
+                data=[
+                    {
+                        "secretKey": "x",
+                        "remoteRef": {"key": "github-pat", "property": "token"},
+                        "sourceRef": {"storeRef": STORE_REF},
+                    }
+                ],
             )
         ],
         READERS,
         loot=True,
     ),
-    "reads the store by dataFrom": Attack([external(dataFrom=[{"extract": {"key": "github-pat"}, "sourceRef": {"storeRef": STORE_REF}}])], READERS, loot=True),
+    "reads the store by dataFrom": Attack(
+        [external(dataFrom=[{"extract": {"key": "github-pat"}, "sourceRef": {"storeRef": STORE_REF}}])],
+        READERS,
+        loot=True,
+    ),
     "reads by a SecretStore of its own": Attack(
         [
             post(ESO_API + "/namespaces/{ns}/secretstores", store("SecretStore", "own", {"name": "default"})),
             external(**steal({"name": "own", "kind": "SecretStore"})),
         ],
-        {name: READER for name in OWNERS},
+        dict.fromkeys(OWNERS, READER),
         loot=True,
     ),
     "calls getSecretKey in a template": Attack(
-        [FAKE, external(target={"name": LOOT, "template": {"data": {"x": CALL}}}, dataFrom=FROM_FAKE)], OWNERS, loot=True, advisory="CVE-2026-22822"
+        [FAKE, external(target={"name": LOOT, "template": {"data": {"x": CALL}}}, dataFrom=FROM_FAKE)],
+        OWNERS,
+        loot=True,
+        advisory="CVE-2026-22822",
     ),
     "calls it in a template from a ConfigMap": Attack(
         [
             FAKE,
             post("/api/v1/namespaces/{ns}/configmaps", {"metadata": {"name": "template"}, "data": {"x": CALL}}),
             external(
-                target={"name": LOOT, "template": {"templateFrom": [{"configMap": {"name": "template", "items": [{"key": "x"}]}}]}}, dataFrom=FROM_FAKE
+                target={
+                    "name": LOOT,
+                    "template": {"templateFrom": [{"configMap": {"name": "template", "items": [{"key": "x"}]}}]},
+                },
+                dataFrom=FROM_FAKE,
             ),
         ],
         OWNERS,
@@ -292,13 +408,26 @@ ATTACKS = {
     # -- writing through ESO
     "pushes into the store": Attack([push("evil", [STORE_REF])], PUSHED),
     "pushes into any store": Attack(
-        [push("evil", [{"kind": "ClusterSecretStore", "labelSelector": {"matchLabels": {"app.kubernetes.io/part-of": "cluster-secrets"}}}])], PUSHED
+        [
+            push(
+                "evil",
+                [
+                    {
+                        "kind": "ClusterSecretStore",
+                        "labelSelector": {"matchLabels": {"app.kubernetes.io/part-of": "cluster-secrets"}},
+                    }
+                ],
+            )
+        ],
+        PUSHED,
     ),
     "aims a push at the central namespace": Attack(
         [push("evil", [{"kind": "ClusterSecretStore", "name": "another"}], metadata=PUSH_METADATA)], PUSHED
     ),
     # -- ESO's cluster-wide objects
-    "distributes a source to itself": Attack([post(ESO_API + "/clusterexternalsecrets", cluster_external("evil"))], {CLUSTER: OPEN}, loot=True),
+    "distributes a source to itself": Attack(
+        [post(ESO_API + "/clusterexternalsecrets", cluster_external("evil"))], {CLUSTER: OPEN}, loot=True
+    ),
     "reads by a ClusterSecretStore of its own": Attack(
         [
             post(
@@ -310,14 +439,22 @@ ATTACKS = {
         {CLUSTER: OPEN},
         loot=True,
     ),
-    "opens the store for all namespaces": Attack([patch(f"{ESO_API}/clustersecretstores/{CENTRAL}", {"spec": {"conditions": None}})], {CLUSTER: OPEN}),
-    "stops a distribution": Attack([("DELETE", f"{ESO_API}/clusterexternalsecrets/{ENTRY}", None, JSON)], {CLUSTER: OPEN}),
+    "opens the store for all namespaces": Attack(
+        [patch(f"{ESO_API}/clustersecretstores/{CENTRAL}", {"spec": {"conditions": None}})], {CLUSTER: OPEN}
+    ),
+    "stops a distribution": Attack(
+        [("DELETE", f"{ESO_API}/clusterexternalsecrets/{ENTRY}", None, JSON)], {CLUSTER: OPEN}
+    ),
 }
 
 
 def table() -> str:
-    """The attacks as a Markdown table; a cell says what stops the attack with no guard and, behind the arrow, with the guard enforced."""
-    lines = ["| The tenant ... | " + " | ".join(tenant.title for tenant in TENANTS.values()) + " |", "| --- |" + " --- |" * len(TENANTS)]
+    """The attacks as a Markdown table; a cell says what stops the attack with no guard and, behind the arrow, with the
+    guard enforced."""
+    lines = [
+        "| The tenant ... | " + " | ".join(tenant.title for tenant in TENANTS.values()) + " |",
+        "| --- |" + " --- |" * len(TENANTS),
+    ]
     for name, attack in ATTACKS.items():
         cells = []
         for tenant in TENANTS:

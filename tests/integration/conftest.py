@@ -14,7 +14,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from support import ROOT, Platform, advisories, cluster  # noqa: E402
+from support import ROOT, Platform, advisories, cluster
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,9 @@ cluster = importlib.import_module("cluster")
 values = importlib.import_module("values")
 advisories = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories")
 Client = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client").Client
-connection = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig").connection
+connection = importlib.import_module(
+    "ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig"
+).connection
 ApiError = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.errors").ApiError
 
 CANARY = "CANARYx7Q"
@@ -89,7 +91,14 @@ class Platform:
 
     # -- running -------------------------------------------------------------------------------
 
-    def play(self, playbook: str, *arguments: str, variables: dict[str, Any] | None = None, check: bool = True, **environment: str) -> Outcome:
+    def play(
+        self,
+        playbook: str,
+        *arguments: str,
+        variables: dict[str, Any] | None = None,
+        check: bool = True,
+        **environment: str,
+    ) -> Outcome:
         """Run a playbook of the collection (by name) or of a file (by path)."""
         name = playbook if "/" in playbook else f"platform.cluster_secrets.{playbook}"
         argv = ["ansible-playbook", name, "-e", f"cluster_secrets_values_file={self.vault}"]
@@ -100,13 +109,28 @@ class Platform:
         if variables:
             argv += ["-e", json.dumps(variables)]
         done = subprocess.run(
-            [*argv, *arguments], capture_output=True, text=True, env={**self.environment, **environment}, cwd=self.folder, check=False, timeout=300
+            [*argv, *arguments],
+            capture_output=True,
+            text=True,
+            env={**self.environment, **environment},
+            cwd=self.folder,
+            check=False,
+            timeout=300,
         )
         outcome = Outcome(done.returncode, done.stdout, done.stderr)
         assert not check or done.returncode == 0, outcome.output
         return outcome
 
-    def module(self, name: str, *, check: bool = True, check_mode: bool = False, diff: bool = False, kubeconfig: Path | None = None, **options: Any) -> Outcome:
+    def module(
+        self,
+        name: str,
+        *,
+        check: bool = True,
+        check_mode: bool = False,
+        diff: bool = False,
+        kubeconfig: Path | None = None,
+        **options: Any,
+    ) -> Outcome:
         """Run one module the way Ansible does, with its options on standard input."""
         path = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets/plugins/modules" / f"{name}.py"
         arguments = {**options, "_ansible_check_mode": check_mode, "_ansible_diff": diff}
@@ -174,7 +198,11 @@ class Platform:
     def requests(self, mark: int, user: str | None = None) -> list[dict[str, Any]]:
         """The audit events of our own identity since ``mark``."""
         who = user or cluster.ADMIN_USER
-        return [event for event in self.plane.audit_events(mark) if event["user"]["username"] == who and event["userAgent"] != cluster.HARNESS]
+        return [
+            event
+            for event in self.plane.audit_events(mark)
+            if event["user"]["username"] == who and event["userAgent"] != cluster.HARNESS
+        ]
 
     def writes(self, mark: int) -> list[str]:
         """The write requests among them, as 'verb path'."""
@@ -187,7 +215,14 @@ class Platform:
 
 def entry(name: str, namespaces: list[str], **changes: Any) -> dict[str, Any]:
     """A small catalog entry for tests, with a source and a label of its own."""
-    return {"name": name, "source": f"{name}-source", "label": f"secrets/{name}", "data": {"KEY": "key"}, "namespaces": namespaces, **changes}
+    return {
+        "name": name,
+        "source": f"{name}-source",
+        "label": f"secrets/{name}",
+        "data": {"KEY": "key"},
+        "namespaces": namespaces,
+        **changes,
+    }
 
 
 def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> set[tuple[str, str | None, str]]:
@@ -198,5 +233,7 @@ def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> 
 
 def leaked(text: str) -> list[str]:
     """The canary in the text, as it is or in base64 (at any of the three alignments)."""
-    forms = [CANARY] + [base64.b64encode(("x" * shift + CANARY).encode()).decode()[4 if shift else 0 : -4] for shift in range(3)]
+    forms = [CANARY] + [
+        base64.b64encode(("x" * shift + CANARY).encode()).decode()[4 if shift else 0 : -4] for shift in range(3)
+    ]
     return [form for form in forms if form in text]

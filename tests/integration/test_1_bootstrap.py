@@ -69,7 +69,11 @@ def test_all_pairs_hold_the_right_type_keys_and_values(bootstrapped):
     pat, oauth, kargo = v["github-pat"], v["github-oauth"], v["kargo-admin-credentials"]
     kucoin = v["market-making-kucoin-credentials"]
     contents = {
-        "gh-oauth": {"GITHUB_CLIENT_ID": oauth["client-id"], "GITHUB_CLIENT_SECRET": oauth["client-secret"], "GITHUB_TOKEN": oauth["token"]},
+        "gh-oauth": {
+            "GITHUB_CLIENT_ID": oauth["client-id"],
+            "GITHUB_CLIENT_SECRET": oauth["client-secret"],
+            "GITHUB_TOKEN": oauth["token"],
+        },
         "git-credentials": {
             "repoURL": r"^https://github\.com/.+$",
             "repoURLIsRegex": "true",
@@ -110,7 +114,11 @@ def test_no_other_namespace_holds_any(bootstrapped):
     assert {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed} == EXPECTED
     names = {name for _namespace, name in EXPECTED}
     everywhere = bootstrapped.request("GET", "/api/v1/secrets")["items"]
-    places = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in everywhere if item["metadata"]["name"] in names}
+    places = {
+        (item["metadata"]["namespace"], item["metadata"]["name"])
+        for item in everywhere
+        if item["metadata"]["name"] in names
+    }
     assert {place for place in places if place[0] != "central-secret-store"} == EXPECTED
 
 
@@ -124,7 +132,9 @@ def test_status_shows_every_pair(bootstrapped):
 
 def test_a_hand_edit_of_ours_is_taken_back_and_a_foreign_field_kept(bootstrapped):
     path = "/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token"
-    bootstrapped.patch(path, {"metadata": {"labels": {"team": "edge"}}, "spec": {"externalSecretSpec": {"refreshInterval": "3h0m0s"}}})
+    bootstrapped.patch(
+        path, {"metadata": {"labels": {"team": "edge"}}, "spec": {"externalSecretSpec": {"refreshInterval": "3h0m0s"}}}
+    )
     first = bootstrapped.play("bootstrap")
     assert first.recap["changed"] == 1
     live = bootstrapped.get(path)
@@ -160,7 +170,10 @@ def test_rotation_writes_once_for_the_source_and_once_for_each_entry(bootstrappe
 
 def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform = bootstrapped
-    variables = {"onboard_namespace": "team-a", "onboard_secrets": ["application-docker-registry", "cloudflare-api-token"]}
+    variables = {
+        "onboard_namespace": "team-a",
+        "onboard_secrets": ["application-docker-registry", "cloudflare-api-token"],
+    }
     assert platform.play("onboard", variables=variables).recap["changed"] == 1
     assert platform.secret("team-a", "gh-docker-registry-creds") and platform.secret("team-a", "cloudflare-api-token")
     assert platform.play("onboard", variables=variables).recap["changed"] == 0
@@ -182,7 +195,11 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     platform.play("bootstrap", variables=extra)
     assert platform.data("n8n", "extra") == {"KEY": CANARY}
     # and taking it away again is taking the entry away, with pruning on request
-    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True, "cluster_secrets_namespaces_exclusive": True}
+    prune = {
+        "cluster_secrets_distribution_prune": True,
+        "cluster_secrets_central_prune": True,
+        "cluster_secrets_namespaces_exclusive": True,
+    }
     values.write_vault(platform.values, platform.vault, platform.password)
     platform.play("bootstrap", variables=prune)
     platform.eventually(lambda: platform.secret("n8n", "extra") is None)

@@ -51,8 +51,14 @@ def test_values_file_missing_plain_or_broken(bootstrapped, wrote_nothing, tmp_pa
     plain.write_text(f"github-pat: {{token: {CANARY}}}\n")
     broken = tmp_path / "broken.yml"
     values.write_vault("x", broken, bootstrapped.password)
-    for path, message in ((tmp_path / "none", "does not exist"), (plain, "is not encrypted"), (broken, "must hold a mapping")):
-        outcome = bootstrapped.play("rotate", "-vvvv", variables={"cluster_secrets_values_file": str(path)}, check=False)
+    for path, message in (
+        (tmp_path / "none", "does not exist"),
+        (plain, "is not encrypted"),
+        (broken, "must hold a mapping"),
+    ):
+        outcome = bootstrapped.play(
+            "rotate", "-vvvv", variables={"cluster_secrets_values_file": str(path)}, check=False
+        )
         assert outcome.rc != 0 and message in outcome.output
         assert leaked(outcome.output) == []
 
@@ -71,7 +77,9 @@ def test_api_unreachable(bootstrapped):
 
 def test_credentials_refused(bootstrapped):
     server = json.loads(bootstrapped.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-    outcome = bootstrapped.module("sync_info", catalog=[], check=False, kubeconfig=write_token_config(bootstrapped, server, CANARY))
+    outcome = bootstrapped.module(
+        "sync_info", catalog=[], check=False, kubeconfig=write_token_config(bootstrapped, server, CANARY)
+    )
     assert "does not accept these credentials (401 Unauthorized)" in outcome.result["msg"]
     assert leaked(outcome.output) == []
 
@@ -102,20 +110,31 @@ def service_account(bootstrapped):
 
 def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, catalog, service_account):
     reader = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
-    kubeconfig = service_account( "reader", [reader])
+    kubeconfig = service_account("reader", [reader])
     mark = bootstrapped.mark()
     for check_mode in (True, False):
         outcome = bootstrapped.module(
-            "namespace_labels", catalog=catalog, assignments={"default": ["cloudflare-api-token"]}, check=False, check_mode=check_mode, kubeconfig=kubeconfig
+            "namespace_labels",
+            catalog=catalog,
+            assignments={"default": ["cloudflare-api-token"]},
+            check=False,
+            check_mode=check_mode,
+            kubeconfig=kubeconfig,
         )
         assert outcome.result["msg"] == (
-            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. Nothing was changed. "
+            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. Nothing was "
+            "changed. "
             "Grant it to the identity that this play uses."
         )
     events = bootstrapped.requests(mark, "system:serviceaccount:default:reader")
     assert events and not [event for event in events if event["verb"] == "patch"]
-    outcome = bootstrapped.module("central_secrets", catalog=catalog, values=bootstrapped.values, check=False, kubeconfig=kubeconfig)
-    assert "missing permission: secrets is forbidden: User" in outcome.result["msg"] and "cannot list resource" in outcome.result["msg"]
+    outcome = bootstrapped.module(
+        "central_secrets", catalog=catalog, values=bootstrapped.values, check=False, kubeconfig=kubeconfig
+    )
+    assert (
+        "missing permission: secrets is forbidden: User" in outcome.result["msg"]
+        and "cannot list resource" in outcome.result["msg"]
+    )
     assert leaked(outcome.output) == []
 
 
@@ -124,7 +143,7 @@ def test_a_permission_on_the_named_objects_is_enough(bootstrapped, catalog, serv
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["default"], "verbs": ["patch"]},
     ]
-    kubeconfig = service_account( "named", rules)
+    kubeconfig = service_account("named", rules)
     options = {"catalog": catalog, "assignments": {"default": ["cloudflare-api-token"]}, "kubeconfig": kubeconfig}
     assert bootstrapped.module("namespace_labels", **options).result["changed"]
     assert bootstrapped.module("namespace_labels", state="absent", **options).result["changed"]
@@ -142,22 +161,36 @@ def test_namespace_that_does_not_exist(bootstrapped, wrote_nothing):
     ("change", "message"),
     [
         ({"labl": "x"}, "catalog entry 'extra': unknown key 'labl'. Did you mean 'label'?"),
-        ({"namespaces": ["backstage"], "target": "gh-oauth"}, "catalog entry 'extra': it gives the target 'gh-oauth' in namespace 'backstage'"),
+        (
+            {"namespaces": ["backstage"], "target": "gh-oauth"},
+            "catalog entry 'extra': it gives the target 'gh-oauth' in namespace 'backstage'",
+        ),
     ],
 )
 def test_malformed_catalog(bootstrapped, wrote_nothing, change, message):
     extra = {**entry("extra", ["n8n"]), **change}
-    outcome = bootstrapped.play("bootstrap", "-vvvv", "--diff", variables={"cluster_secrets_catalog_extra": [extra]}, check=False)
+    outcome = bootstrapped.play(
+        "bootstrap", "-vvvv", "--diff", variables={"cluster_secrets_catalog_extra": [extra]}, check=False
+    )
     assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1 and message in outcome.output
     assert leaked(outcome.output) == []
 
 
 def test_values_that_miss_a_key_or_are_no_text(bootstrapped, wrote_nothing, catalog):
     for value, message in (
-        ({"username": CANARY}, "catalog entry 'application-docker-registry': source 'github-pat' has no key 'token'. Add it to the values."),
-        ({"username": CANARY, "token": 31337001}, "the value of 'token' must be a string, not a number. Put it in quotes."),
+        (
+            {"username": CANARY},
+            "catalog entry 'application-docker-registry': source 'github-pat' has no key 'token'. Add it to the "
+            "values.",
+        ),
+        (
+            {"username": CANARY, "token": 31337001},
+            "the value of 'token' must be a string, not a number. Put it in quotes.",
+        ),
     ):
-        outcome = bootstrapped.module("central_secrets", catalog=catalog, values={**bootstrapped.values, "github-pat": value}, check=False)
+        outcome = bootstrapped.module(
+            "central_secrets", catalog=catalog, values={**bootstrapped.values, "github-pat": value}, check=False
+        )
         assert outcome.result["msg"].endswith(message)
         assert leaked(outcome.output) == [] and "31337001" not in outcome.output
 
@@ -189,7 +222,9 @@ def test_unsynced_targets_are_named_with_what_eso_says(bootstrapped):
     values.write_vault({**platform.values, **seed["values"]}, platform.vault, platform.password)
     platform.play("bootstrap", variables={"cluster_secrets_catalog_extra": catalog})
     values.write_vault(platform.values, platform.vault, platform.password)
-    platform.patch("/api/v1/namespaces/central-secret-store/secrets/lagging-source", {"data": {"key": None, "other": "eA=="}})
+    platform.patch(
+        "/api/v1/namespaces/central-secret-store/secrets/lagging-source", {"data": {"key": None, "other": "eA=="}}
+    )
     outcome = platform.module("sync", catalog=catalog, refresh="always", wait_timeout=3, check=False)
     message = outcome.result["msg"]
     assert "1 of 1 targets were not synced after 3 s: lagging/lagging is" in message
@@ -200,7 +235,9 @@ def test_unsynced_targets_are_named_with_what_eso_says(bootstrapped):
     platform.module("central_secrets", **seed)
     assert platform.module("sync", catalog=catalog).result["refreshed"] == ["lagging"]
     platform.module("namespace_labels", catalog=catalog, state="absent", assignments={"lagging": ["lagging"]})
-    platform.play("bootstrap", variables={"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True})
+    platform.play(
+        "bootstrap", variables={"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    )
 
 
 def test_a_foreign_manager_conflicts_only_on_request(bootstrapped, catalog):
@@ -219,13 +256,21 @@ def test_eso_absent(platform, catalog):
         folder = platform.folder / "bare"
         folder.mkdir()
         bare = Platform(plane, folder)
-        outcome = bare.play("bootstrap", "-vvvv", variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_crd_timeout": 1}, check=False)
+        outcome = bare.play(
+            "bootstrap",
+            "-vvvv",
+            variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_crd_timeout": 1},
+            check=False,
+        )
         assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1
         assert "the External Secrets Operator is not installed" in outcome.output
         assert leaked(outcome.output) == []
         assert bare.get("/api/v1/namespaces/central-secret-store") is None
         for name in ("cluster_external_secrets", "cluster_secret_store", "sync", "sync_info"):
             refused = bare.module(name, catalog=catalog, check=False)
-            assert "the External Secrets Operator is not installed: the API group external-secrets.io is not served" in refused.result["msg"]
+            assert (
+                "the External Secrets Operator is not installed: the API group external-secrets.io is not served"
+                in refused.result["msg"]
+            )
     finally:
         plane.stop()

@@ -23,8 +23,16 @@ def test_module_defaults_set_the_connection_once(bootstrapped, catalog, tmp_path
     play = {
         "hosts": "localhost",
         "gather_facts": False,
-        "module_defaults": {"group/platform.cluster_secrets.cluster_secrets": {"kubeconfig": str(bootstrapped.kubeconfig), "catalog": catalog}},
-        "tasks": [{f"platform.cluster_secrets.{name}": {}} for name in ("sync_info", "namespace_labels", "cluster_external_secrets", "audit")],
+        "module_defaults": {
+            "group/platform.cluster_secrets.cluster_secrets": {
+                "kubeconfig": str(bootstrapped.kubeconfig),
+                "catalog": catalog,
+            }
+        },
+        "tasks": [
+            {f"platform.cluster_secrets.{name}": {}}
+            for name in ("sync_info", "namespace_labels", "cluster_external_secrets", "audit")
+        ],
     }
     path = tmp_path / "play.yml"
     path.write_text(json.dumps([play]))
@@ -37,17 +45,26 @@ def both_ways(bootstrapped, tmp_path):
     """Run tasks twice: in Ansible's own process, and as modules; returns both lists of results, and the outputs."""
 
     def run(tasks, variables, *arguments):
-        # Values stand apart from the tasks, whose text Ansible quotes when one fails, and must not be taken for templates.
+        # Values stand apart from the tasks, whose text Ansible quotes when one fails, and must not be taken for
+        # templates.
         values = tmp_path / "values.json"
         values.write_text(json.dumps(variables))
         looked_up = "{{ lookup('ansible.builtin.file', '%s') | from_json }}" % values
         lists, outputs = [], []
         # An environment of a task's own is one of the reasons to run it as a module.
         for environment in ({}, {"REASON": "to run as a module"}):
-            play = {"hosts": "localhost", "gather_facts": False, "environment": environment, "vars": {"given": looked_up}, "ignore_errors": True}
+            play = {
+                "hosts": "localhost",
+                "gather_facts": False,
+                "environment": environment,
+                "vars": {"given": looked_up},
+                "ignore_errors": True,
+            }
             path = tmp_path / "play.yml"
             path.write_text(json.dumps([{**play, "tasks": tasks}]))
-            outcome = bootstrapped.play(str(path), "-vvvv", *arguments, ANSIBLE_STDOUT_CALLBACK="json", ANSIBLE_LOAD_CALLBACK_PLUGINS="1")
+            outcome = bootstrapped.play(
+                str(path), "-vvvv", *arguments, ANSIBLE_STDOUT_CALLBACK="json", ANSIBLE_LOAD_CALLBACK_PLUGINS="1"
+            )
             outputs.append(outcome.output)
             results = json.loads(outcome.stdout[outcome.stdout.index("\n{") :])["plays"][0]["tasks"]
             lists.append([task["hosts"]["localhost"] for task in results])
@@ -57,13 +74,21 @@ def both_ways(bootstrapped, tmp_path):
 
 
 def test_a_task_runs_the_same_in_process_and_as_a_module(bootstrapped, catalog, both_ways):
-    other = {source: {key: value + "-other" for key, value in keys.items()} for source, keys in bootstrapped.values.items()}
+    other = {
+        source: {key: value + "-other" for key, value in keys.items()} for source, keys in bootstrapped.values.items()
+    }
     one_more = [*catalog, entry("more", ["more"])]
     variables = {"other": other, "surplus": {**other, "unread": {"key": CANARY}}, "wrong": {"github-pat": CANARY}}
     tasks = [
         {"platform.cluster_secrets.sync_info": {"catalog": catalog}},
         {"platform.cluster_secrets.central_secrets": {"catalog": catalog, "values": "{{ given.other }}"}},
-        {"platform.cluster_secrets.central_secrets": {"catalog": catalog, "values": "{{ given.surplus }}", "prune": True}},
+        {
+            "platform.cluster_secrets.central_secrets": {
+                "catalog": catalog,
+                "values": "{{ given.surplus }}",
+                "prune": True,
+            }
+        },
         {"platform.cluster_secrets.central_secrets": {"catalog": catalog, "values": "{{ given.wrong }}"}},
         {"platform.cluster_secrets.cluster_external_secrets": {"catalog": one_more}},
         {"platform.cluster_secrets.namespace_labels": {"catalog": one_more}},
@@ -75,7 +100,20 @@ def test_a_task_runs_the_same_in_process_and_as_a_module(bootstrapped, catalog, 
     (here, modules), outputs = both_ways(tasks, variables, "--check", "--diff")
     assert ["in Ansible's own process" in output for output in outputs] == [True, False]
     assert [leaked(output) for output in outputs] == [[], []]
-    told = ("changed", "failed", "msg", "changes", "diff", "missing", "changed_sources", "api_requests", "warnings", "counts", "api_version", "rows")
+    told = (
+        "changed",
+        "failed",
+        "msg",
+        "changes",
+        "diff",
+        "missing",
+        "changed_sources",
+        "api_requests",
+        "warnings",
+        "counts",
+        "api_version",
+        "rows",
+    )
     for index, pair in enumerate(zip(here, modules)):
         first, second = ({key: result[key] for key in told if key in result} for result in pair)
         for row in (*first.get("rows", []), *second.get("rows", [])):
@@ -98,7 +136,9 @@ def test_requests_do_not_grow_with_the_namespaces(bootstrapped):
     assert len(bootstrapped.requests(mark)) == 5
     for name in names:
         bootstrapped.delete(f"/api/v1/namespaces/{name}")
-    bootstrapped.eventually(lambda: not any(bootstrapped.get(f"/api/v1/namespaces/{name}") for name in names), 60, "their deletion")
+    bootstrapped.eventually(
+        lambda: not any(bootstrapped.get(f"/api/v1/namespaces/{name}") for name in names), 60, "their deletion"
+    )
 
 
 @pytest.mark.parametrize("check_mode", [True, False])
@@ -108,14 +148,17 @@ def test_check_mode_and_a_run_report_the_same_changes(bootstrapped, check_mode):
         predicted = bootstrapped.module("namespace_labels", catalog=catalog, check_mode=True, diff=True).result
         done = bootstrapped.module("namespace_labels", catalog=catalog, diff=True).result
         assert predicted["changes"] == done["changes"] and predicted["diff"] == done["diff"]
-        bootstrapped.module("namespace_labels", catalog=catalog, state="absent", assignments={"same-a": ["same"], "default": ["same"]})
+        bootstrapped.module(
+            "namespace_labels", catalog=catalog, state="absent", assignments={"same-a": ["same"], "default": ["same"]}
+        )
     else:
         assert bootstrapped.module("namespace_labels", catalog=catalog, check_mode=True).result["changed"]
         assert bootstrapped.get("/api/v1/namespaces/same-a") is None
 
 
 def test_conflicting_writers_both_succeed(bootstrapped):
-    """Others write the namespace all the time, its finalizers too; unlabelling gets through and loses nothing of theirs."""
+    """Others write the namespace all the time, its finalizers too; unlabelling gets through and loses nothing of
+    theirs."""
     catalog = [entry("race", ["race"])]
     bootstrapped.module("namespace_labels", catalog=catalog)
     finalizer = "externalsecrets.external-secrets.io/ces-race"
@@ -134,7 +177,9 @@ def test_conflicting_writers_both_succeed(bootstrapped):
     thread = threading.Thread(target=meddle)
     thread.start()
     try:
-        done = bootstrapped.module("namespace_labels", catalog=catalog, state="absent", assignments={"race": ["race"]}, check=False)
+        done = bootstrapped.module(
+            "namespace_labels", catalog=catalog, state="absent", assignments={"race": ["race"]}, check=False
+        )
     finally:
         stop.set()
         thread.join()
@@ -158,12 +203,20 @@ def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):
 
 
 def test_a_terminating_namespace_is_an_error_of_its_own(bootstrapped):
-    bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "ending", "finalizers": ["example.com/hold"]}})
+    bootstrapped.request(
+        "POST", "/api/v1/namespaces", {"metadata": {"name": "ending", "finalizers": ["example.com/hold"]}}
+    )
     bootstrapped.delete("/api/v1/namespaces/ending")
     catalog = [entry("ending", [])]
     with pytest.raises(ApiError) as caught:
         bootstrapped.request("POST", "/api/v1/namespaces/ending/secrets", {"metadata": {"name": "x"}})
     assert "missing permission" not in str(caught.value) and "being terminated" in str(caught.value)
-    outcome = bootstrapped.module("central_secrets", catalog=catalog, values={"ending-source": {"key": "v"}}, store_namespace="ending", check=False)
+    outcome = bootstrapped.module(
+        "central_secrets",
+        catalog=catalog,
+        values={"ending-source": {"key": "v"}},
+        store_namespace="ending",
+        check=False,
+    )
     assert "being terminated" in outcome.result["msg"] and "missing permission" not in outcome.result["msg"]
     bootstrapped.patch("/api/v1/namespaces/ending", {"metadata": {"finalizers": None}})

@@ -39,7 +39,9 @@ def own(platform):
 @pytest.fixture(scope="module")
 def release(own):
     """The advisories of the release under test; tests of a refusal need one."""
-    found = own.module("eso_release", chart=own.plane.ansible_variables()["cluster_secrets_eso_chart"], accept_vulnerable=True).result["advisories"]
+    found = own.module(
+        "eso_release", chart=own.plane.ansible_variables()["cluster_secrets_eso_chart"], accept_vulnerable=True
+    ).result["advisories"]
     return [one["id"] for one in found]
 
 
@@ -56,15 +58,20 @@ def test_a_vulnerable_release_is_refused_before_anything_is_written(own, release
         outcome = own.play("bootstrap", *mode, variables=strict, check=False)
         assert outcome.rc == 2 and own.writes(mark) == []
         assert "this chart installs External Secrets 0.20.3, which has known vulnerabilities" in outcome.stdout
-        assert "CVE-2026-22822 (the template function getSecretKey reads any Secret of the cluster; fixed in 1.2.0)" in outcome.stdout
-        assert "Use 2.4.1 or newer" in outcome.stdout and "cluster_secrets_eso_accept_vulnerable: true" in outcome.stdout
+        assert (
+            "CVE-2026-22822 (the template function getSecretKey reads any Secret of the cluster; fixed in 1.2.0)"
+            in outcome.stdout
+        )
+        assert (
+            "Use 2.4.1 or newer" in outcome.stdout and "cluster_secrets_eso_accept_vulnerable: true" in outcome.stdout
+        )
     accepted = own.play("bootstrap", "--check")
     assert "[WARNING]" in accepted.output and "CVE-2026-22822" in accepted.output
 
 
 def test_the_default_chart_has_no_known_vulnerability(own):
-    from support import ROOT
     import yaml
+    from support import ROOT
 
     defaults = yaml.safe_load((ROOT / "roles/eso/defaults/main.yml").read_text())
     chart, version = defaults["cluster_secrets_eso_chart"], str(defaults["cluster_secrets_eso_chart_version"])
@@ -84,23 +91,52 @@ def test_what_a_hand_made_eso_serves_is_not_stopped(own):
     own.play("bootstrap", variables=soft)
     assert not [flag for flag in HARDENED if flag in arguments(own) and "client" not in flag]
     labels = own.get(f"{CLUSTER_ROLES}/external-secrets-edit")["metadata"]["labels"]
-    assert labels["rbac.authorization.k8s.io/aggregate-to-edit"] == labels["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
-    push = {"selector": {"secret": {"name": "none"}}, "secretStoreRefs": [{"name": "any"}], "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}]}
+    assert (
+        labels["rbac.authorization.k8s.io/aggregate-to-edit"]
+        == labels["rbac.authorization.k8s.io/aggregate-to-admin"]
+        == "true"
+    )
+    push = {
+        "selector": {"secret": {"name": "none"}},
+        "secretStoreRefs": [{"name": "any"}],
+        "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}],
+    }
     pushes = "/apis/external-secrets.io/v1alpha1/namespaces/default/pushsecrets"
-    own.request("POST", pushes, {"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "mine"}, "spec": push})
+    own.request(
+        "POST",
+        pushes,
+        {
+            "apiVersion": "external-secrets.io/v1alpha1",
+            "kind": "PushSecret",
+            "metadata": {"name": "mine"},
+            "spec": push,
+        },
+    )
     auth = {"kubernetes": {"mountPath": "k", "role": "r", "serviceAccountRef": {"name": "default"}}}
     vault = {"server": "http://127.0.0.1:1", "path": "x", "auth": auth}
-    store = {"apiVersion": "external-secrets.io/v1", "kind": "SecretStore", "metadata": {"name": "theirs"}, "spec": {"provider": {"vault": vault}}}
+    store = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "SecretStore",
+        "metadata": {"name": "theirs"},
+        "spec": {"provider": {"vault": vault}},
+    }
     own.request("POST", f"{ESO}/namespaces/default/secretstores", store)
     mark = own.mark()
     outcome = own.play("bootstrap", check=False)
     assert outcome.rc == 2 and own.writes(mark) == []
-    assert "PushSecrets would no longer be processed: PushSecret default/mine. Set 'cluster_secrets_eso_push_secrets: true'" in outcome.stdout
+    assert (
+        "PushSecrets would no longer be processed: PushSecret default/mine. Set 'cluster_secrets_eso_push_secrets: "
+        "true'" in outcome.stdout
+    )
     # A chart that knows the switch would take the token away as well.
     values = {"rbac": {"serviceAccountTokenCreate": False}}
-    refused = own.module("eso_release", chart="external-secrets", chart_version="2.9.0", values=values, check=False).result
+    refused = own.module(
+        "eso_release", chart="external-secrets", chart_version="2.9.0", values=values, check=False
+    ).result
     assert "the ServiceAccount tokens of these stores: SecretStore default/theirs" in refused["msg"]
-    assert own.module("eso_release", chart="external-secrets", chart_version="2.9.0", values={}).result["advisories"] == []
+    assert (
+        own.module("eso_release", chart="external-secrets", chart_version="2.9.0", values={}).result["advisories"] == []
+    )
     own.delete(f"{pushes}/mine")
     own.delete(f"{ESO}/namespaces/default/secretstores/theirs")
 
@@ -113,9 +149,22 @@ def test_it_is_hardened_by_default_and_tenants_cant_block_a_bootstrap(own):
     assert "rbac.authorization.k8s.io/aggregate-to-edit" not in labels
     assert own.get(DEPLOYMENT)["spec"]["replicas"] == 1
     # What is switched off stays off, whatever objects a tenant makes.
-    push = {"selector": {"secret": {"name": "none"}}, "secretStoreRefs": [{"name": "any"}], "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}]}
+    push = {
+        "selector": {"secret": {"name": "none"}},
+        "secretStoreRefs": [{"name": "any"}],
+        "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}],
+    }
     pushes = "/apis/external-secrets.io/v1alpha1/namespaces/default/pushsecrets"
-    own.request("POST", pushes, {"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "late"}, "spec": push})
+    own.request(
+        "POST",
+        pushes,
+        {
+            "apiVersion": "external-secrets.io/v1alpha1",
+            "kind": "PushSecret",
+            "metadata": {"name": "late"},
+            "spec": push,
+        },
+    )
     assert own.play("bootstrap").recap["changed"] == 0
     own.delete(f"{pushes}/late")
 
@@ -127,7 +176,9 @@ def test_the_preset_for_high_availability(own):
     spec = own.get(DEPLOYMENT)["spec"]
     spread = spec["template"]["spec"]["topologySpreadConstraints"][0]
     assert spec["replicas"] == 2 and "--enable-leader-election=true" in arguments(own)
-    assert spread["topologyKey"] == "kubernetes.io/hostname" and spread["labelSelector"]["matchLabels"] == {"app.kubernetes.io/name": "external-secrets"}
+    assert spread["topologyKey"] == "kubernetes.io/hostname" and spread["labelSelector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "external-secrets"
+    }
     budgets = own.request("GET", BUDGETS)["items"]
     assert [item["spec"]["minAvailable"] for item in budgets] == [1]
     assert own.play("bootstrap", variables=preset).recap["changed"] == 0
@@ -137,7 +188,8 @@ def test_the_preset_for_high_availability(own):
 
 
 def test_the_webhook_of_the_preset(own):
-    """The embedded control plane has no service network for the webhook; its objects are rendered by the API server all the same."""
+    """The embedded control plane has no service network for the webhook; its objects are rendered by the API server all
+    the same."""
     values = {**own.plane.ansible_variables()["cluster_secrets_eso_values"], "webhook": {"create": True}}
     preset = {"cluster_secrets_eso_high_availability": True, "cluster_secrets_eso_values": values}
     try:
@@ -148,8 +200,12 @@ def test_the_webhook_of_the_preset(own):
         assert spread == {"app.kubernetes.io/name": "external-secrets-webhook"}
         assert sorted(item["spec"]["minAvailable"] for item in own.request("GET", BUDGETS)["items"]) == [1, 1]
     finally:
-        for item in own.request("GET", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations")["items"]:
-            own.delete(f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{item['metadata']['name']}")
+        for item in own.request("GET", "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations")[
+            "items"
+        ]:
+            own.delete(
+                f"/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/{item['metadata']['name']}"
+            )
         own.play("bootstrap")
 
 
@@ -157,7 +213,10 @@ def test_an_eso_that_is_there_is_checked_too(own, release):
     existing = {"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_accept_vulnerable": False}
     if release:
         outcome = own.play("bootstrap", variables=existing, check=False)
-        assert outcome.rc == 2 and "the cluster runs External Secrets 0.20.3, which has known vulnerabilities" in outcome.stdout
+        assert (
+            outcome.rc == 2
+            and "the cluster runs External Secrets 0.20.3, which has known vulnerabilities" in outcome.stdout
+        )
     assert own.play("bootstrap", variables={"cluster_secrets_eso_method": "existing"}).recap["changed"] == 0
 
 
@@ -166,16 +225,31 @@ def test_an_unknown_release_is_called_unknown(own, catalog):
 
     def use(name):
         container = {"name": "external-secrets", "image": name}
-        own.request("PATCH", DEPLOYMENT, {"spec": {"template": {"spec": {"containers": [container]}}}}, "application/strategic-merge-patch+json")
+        own.request(
+            "PATCH",
+            DEPLOYMENT,
+            {"spec": {"template": {"spec": {"containers": [container]}}}},
+            "application/strategic-merge-patch+json",
+        )
 
     digest = "example.org/eso@sha256:" + "0" * 64
     use(digest)
     try:
         info = own.module("eso_info").result
-        assert info["version"] is None and info["advisories"] == [] and "named by a digest" in info["version_problem"] and info["image"] == digest
+        assert (
+            info["version"] is None
+            and info["advisories"] == []
+            and "named by a digest" in info["version_problem"]
+            and info["image"] == digest
+        )
         found = {(one["check"], one["severity"]) for one in own.module("audit", catalog=catalog).result["findings"]}
-        assert ("eso-release-unknown", "warning") in found and "vulnerable-eso" not in {check for check, _severity in found}
-        warned = own.play("bootstrap", variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_accept_vulnerable": False})
+        assert ("eso-release-unknown", "warning") in found and "vulnerable-eso" not in {
+            check for check, _severity in found
+        }
+        warned = own.play(
+            "bootstrap",
+            variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_accept_vulnerable": False},
+        )
         assert "is unknown" in warned.output
     finally:
         use(image)
@@ -192,16 +266,33 @@ def test_another_namespace_and_release_name_are_honoured(platform):
         folder = platform.folder / "odd"
         folder.mkdir()
         odd = Platform(plane, folder)
-        names = {"cluster_secrets_eso_namespace": "secrets-system", "cluster_secrets_eso_release": "eso", "cluster_secrets_guard_mode": "enforce"}
-        names |= {"cluster_secrets_store": "vaultless", "cluster_secrets_store_namespace": "masters", "cluster_secrets_isolation": "entry"}
+        names = {
+            "cluster_secrets_eso_namespace": "secrets-system",
+            "cluster_secrets_eso_release": "eso",
+            "cluster_secrets_guard_mode": "enforce",
+        }
+        names |= {
+            "cluster_secrets_store": "vaultless",
+            "cluster_secrets_store_namespace": "masters",
+            "cluster_secrets_isolation": "entry",
+        }
         names |= {"cluster_secrets_snapshot": str(folder / "snapshot.json"), "cluster_secrets_audit_fail_on": "never"}
         odd.play("bootstrap", variables=names)
         assert odd.play("bootstrap", variables=names).recap["changed"] == 0
-        binding = odd.get("/apis/rbac.authorization.k8s.io/v1/namespaces/masters/rolebindings/central-secret-store-token-request")
-        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "eso-external-secrets", "namespace": "secrets-system"}]
+        binding = odd.get(
+            "/apis/rbac.authorization.k8s.io/v1/namespaces/masters/rolebindings/central-secret-store-token-request"
+        )
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": "eso-external-secrets", "namespace": "secrets-system"}
+        ]
         for playbook in ("status", "rotate", "audit", "talos_upgrade_pre", "talos_upgrade_post", "eso_upgrade_check"):
-            odd.play(playbook, variables={**names, "cluster_secrets_verify_refresh": "always"} if playbook == "rotate" else names)
-        odd.play("onboard", variables={**names, "onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]})
+            odd.play(
+                playbook,
+                variables={**names, "cluster_secrets_verify_refresh": "always"} if playbook == "rotate" else names,
+            )
+        odd.play(
+            "onboard", variables={**names, "onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]}
+        )
         odd.play("teardown", variables={**names, "cluster_secrets_teardown_eso": True})
         assert odd.get("/apis/apps/v1/namespaces/secrets-system/deployments/eso-external-secrets") is None
         assert odd.request("GET", f"{ESO}/clustersecretstores")["items"] == []
@@ -214,7 +305,10 @@ def test_a_cluster_without_admission_policies_gets_one_sentence(platform):
     """As before Kubernetes 1.30."""
     if not platform.plane:
         pytest.skip("needs a control plane of its own")
-    off = [f"admissionregistration.k8s.io/v1/{kind}=false" for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")]
+    off = [
+        f"admissionregistration.k8s.io/v1/{kind}=false"
+        for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    ]
     flags = (f"--runtime-config={','.join(off)}", "--disable-admission-plugins=ValidatingAdmissionPolicy")
     plane = cluster.ControlPlane("before-policies", bound=True, apiserver_flags=flags)
     plane.start()

@@ -23,7 +23,13 @@ ENTRY = {"cluster_secrets_isolation": "entry"}
 def targets(platform):
     """(uid, resourceVersion) of each target: the same as long as nobody writes it."""
     listed = platform.request("GET", MANAGED)["items"]
-    return {(item["metadata"]["namespace"], item["metadata"]["name"]): (item["metadata"]["uid"], item["metadata"]["resourceVersion"]) for item in listed}
+    return {
+        (item["metadata"]["namespace"], item["metadata"]["name"]): (
+            item["metadata"]["uid"],
+            item["metadata"]["resourceVersion"],
+        )
+        for item in listed
+    }
 
 
 def stores(platform):
@@ -42,11 +48,17 @@ class Poller(threading.Thread):
         while not self.ending.wait(0.05):
             self.looks += 1
             now = targets(self.platform)
-            self.seen += [f"{key} was {self.before[key]}, is {now.get(key)}" for key in self.before if now.get(key) != self.before[key]]
+            self.seen += [
+                f"{key} was {self.before[key]}, is {now.get(key)}"
+                for key in self.before
+                if now.get(key) != self.before[key]
+            ]
             for item in self.platform.request("GET", f"{ESO}/externalsecrets")["items"]:
                 ready = [one for one in (item.get("status") or {}).get("conditions", []) if one["type"] == "Ready"]
                 if ready and ready[0]["status"] != "True":
-                    self.seen.append(f"{item['metadata']['namespace']}/{item['metadata']['name']}: {ready[0]['message']}")
+                    self.seen.append(
+                        f"{item['metadata']['namespace']}/{item['metadata']['name']}: {ready[0]['message']}"
+                    )
 
     def __enter__(self):
         self.start()
@@ -116,7 +128,12 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
     assert "central-secret-store-extra" in stores(platform)
     findings = {(one["check"], one["name"]) for one in _audit(platform, **ENTRY)}
     assert {("left-over-entry", "extra"), ("left-over-store", "central-secret-store-extra")} <= findings
-    prune = {**ENTRY, "cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True, "cluster_secrets_namespaces_exclusive": True}
+    prune = {
+        **ENTRY,
+        "cluster_secrets_distribution_prune": True,
+        "cluster_secrets_central_prune": True,
+        "cluster_secrets_namespaces_exclusive": True,
+    }
     predicted = platform.play("bootstrap", "--check", variables=prune)
     done = platform.play("bootstrap", variables=prune)
     assert done.recap["changed"] == predicted.recap["changed"]
@@ -127,7 +144,10 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
 
 def _audit(platform, **variables):
     report = platform.folder / "isolation.json"
-    platform.play("audit", variables={"cluster_secrets_audit_json": str(report), "cluster_secrets_audit_fail_on": "never", **variables})
+    platform.play(
+        "audit",
+        variables={"cluster_secrets_audit_json": str(report), "cluster_secrets_audit_fail_on": "never", **variables},
+    )
     import json
 
     return json.loads(report.read_text())["findings"]
@@ -142,15 +162,22 @@ def test_settling_waits_for_eso_and_removes_nothing_until_then(bootstrapped, cat
     before = targets(platform)
     deployment = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
     platform.patch(deployment, {"spec": {"replicas": 0}})
-    platform.eventually(lambda: not (platform.get(deployment).get("status") or {}).get("availableReplicas"), what="the end of ESO")
+    platform.eventually(
+        lambda: not (platform.get(deployment).get("status") or {}).get("availableReplicas"), what="the end of ESO"
+    )
     time.sleep(1)
     try:
         catalog = [one for one in catalog if one["name"] != "talos-config"]
         url = f"https://127.0.0.1:{platform.plane.port}"
         platform.module("cluster_secret_store", catalog=catalog, server_url=url)
         platform.module("cluster_external_secrets", catalog=catalog)
-        outcome = platform.module("cluster_secret_store", catalog=catalog, server_url=url, stage="settle", wait_timeout=1, check=False)
-        assert "17 ExternalSecret(s) still read through another store" in outcome.result["msg"] and "Nothing was removed" in outcome.result["msg"]
+        outcome = platform.module(
+            "cluster_secret_store", catalog=catalog, server_url=url, stage="settle", wait_timeout=1, check=False
+        )
+        assert (
+            "17 ExternalSecret(s) still read through another store" in outcome.result["msg"]
+            and "Nothing was removed" in outcome.result["msg"]
+        )
         assert len(stores(platform)) == 8
     finally:
         platform.patch(deployment, {"spec": {"replicas": 1}})
@@ -180,7 +207,12 @@ def test_a_crash_in_the_middle_of_the_change(bootstrapped, seconds):
         pytest.skip("needs the embedded control plane")
     platform.play("bootstrap")
     before = targets(platform)
-    argv = ["ansible-playbook", "platform.cluster_secrets.bootstrap", "-e", f"cluster_secrets_values_file={platform.vault}"]
+    argv = [
+        "ansible-playbook",
+        "platform.cluster_secrets.bootstrap",
+        "-e",
+        f"cluster_secrets_values_file={platform.vault}",
+    ]
     argv += ["--vault-password-file", str(platform.password), "-e", "cluster_secrets_isolation=entry"]
     argv += ["-e", f"@{platform.environment['CLUSTER_SECRETS_TEST_VARS']}"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -206,10 +238,26 @@ def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
     old.mkdir()
     subprocess.run(["tar", "-x", "-C", str(old)], input=archive.stdout, check=True)
     collections = tmp_path / "collections"
-    quiet = {"check": True, "capture_output": True}
-    subprocess.run(["ansible-galaxy", "collection", "build", "--output-path", str(tmp_path), str(old)], **quiet)
+    subprocess.run(
+        ["ansible-galaxy", "collection", "build", "--output-path", str(tmp_path), str(old)],
+        check=True,
+        capture_output=True,
+    )
     tarball = next(tmp_path.glob("platform-cluster_secrets-*.tar.gz"))
-    subprocess.run(["ansible-galaxy", "collection", "install", "--force", "--offline", "--no-deps", "-p", str(collections), str(tarball)], **quiet)
+    subprocess.run(
+        [
+            "ansible-galaxy",
+            "collection",
+            "install",
+            "--force",
+            "--offline",
+            "--no-deps",
+            "-p",
+            str(collections),
+            str(tarball),
+        ],
+        **quiet,
+    )
     shutil.rmtree(old)
     plane = cluster.ControlPlane("upgraded", bound=True)
     plane.start()

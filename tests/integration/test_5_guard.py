@@ -9,8 +9,30 @@ import json
 import time
 
 import pytest
-from attacks import ATTACKS, CENTRAL, ENTRY, ESO, ESO_API, GUARD, LABEL, LOOT, NONE, OPEN, OWNER, RBAC, RBAC_API, READER, STORE, TARGET, TENANTS
-from attacks import external, patch, post, steal, table
+from attacks import (
+    ATTACKS,
+    CENTRAL,
+    ENTRY,
+    ESO,
+    ESO_API,
+    GUARD,
+    LABEL,
+    LOOT,
+    NONE,
+    OPEN,
+    OWNER,
+    RBAC,
+    RBAC_API,
+    READER,
+    STORE,
+    TARGET,
+    TENANTS,
+    external,
+    patch,
+    post,
+    steal,
+    table,
+)
 from support import CANARY, ROOT, ApiError, Client, connection
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
@@ -29,7 +51,9 @@ class Attacker:
     def send(self, request, dry_run):
         """One request as the tenant; the refusal's text, or None."""
         method, path, body, kind = json.loads(
-            json.dumps(request).replace("{ns}", self.tenant.name).replace("{server}", f"https://127.0.0.1:{self.platform.plane.port}")
+            json.dumps(request)
+            .replace("{ns}", self.tenant.name)
+            .replace("{server}", f"https://127.0.0.1:{self.platform.plane.port}")
         )
         path, _mark, query = path.partition("?")
         query = dict(pair.split("=", 1) for pair in query.replace("%3D", "=").split("&") if pair)
@@ -59,13 +83,23 @@ class Attacker:
 
         def outcome():
             secret = self.platform.secret(namespace, LOOT)
-            if secret and any(CANARY in base64.b64decode(value).decode(errors="replace") for value in (secret.get("data") or {}).values()):
+            if secret and any(
+                CANARY in base64.b64decode(value).decode(errors="replace")
+                for value in (secret.get("data") or {}).values()
+            ):
                 return OPEN
             events = self.platform.request("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
-            messages = " ".join(event.get("message") or "" for event in events if event["involvedObject"]["name"] == LOOT)
+            messages = " ".join(
+                event.get("message") or "" for event in events if event["involvedObject"]["name"] == LOOT
+            )
             if "denied by spec.condition" in messages:
                 return STORE
-            if "forbidden" in messages or "cannot get resource" in messages or "not allowed to get" in messages or "is not ready" in messages:
+            if (
+                "forbidden" in messages
+                or "cannot get resource" in messages
+                or "not allowed to get" in messages
+                or "is not ready" in messages
+            ):
                 return READER
             return ESO if "not defined" in messages else None
 
@@ -76,11 +110,17 @@ class Attacker:
         name = self.tenant.name
         for path in (f"{ESO_API}/clusterexternalsecrets/evil", f"{ESO_API}/clustersecretstores/evil"):
             self.platform.delete(path)
-        for path in (f"{ESO_API}/namespaces/{name}/externalsecrets/{LOOT}", f"{ESO_API}/namespaces/{name}/secretstores/own"):
+        for path in (
+            f"{ESO_API}/namespaces/{name}/externalsecrets/{LOOT}",
+            f"{ESO_API}/namespaces/{name}/secretstores/own",
+        ):
             self.platform.delete(path)
         self.platform.delete(f"/apis/generators.external-secrets.io/v1alpha1/namespaces/{name}/fakes/fake")
         self.platform.delete(f"/api/v1/namespaces/{name}/configmaps/template")
-        self.platform.eventually(lambda: not self.platform.get(f"{ESO_API}/namespaces/{name}/externalsecrets/{LOOT}"), what="the end of the loot")
+        self.platform.eventually(
+            lambda: not self.platform.get(f"{ESO_API}/namespaces/{name}/externalsecrets/{LOOT}"),
+            what="the end of the loot",
+        )
         self.platform.delete(f"/api/v1/namespaces/{name}/secrets/{LOOT}")
         self.platform.request("DELETE", f"/api/v1/namespaces/{name}/events")
 
@@ -103,14 +143,18 @@ def attackers(bootstrapped):
             platform.request("POST", f"{RBAC_API}/namespaces/{name}/roles", {**meta, "rules": tenant.rules})
         if tenant.role or tenant.rules:
             ref = {"apiGroup": api, "kind": "ClusterRole" if tenant.role else "Role", "name": tenant.role or name}
-            platform.request("POST", f"{RBAC_API}/namespaces/{name}/rolebindings", {**meta, "roleRef": ref, "subjects": [subject]})
+            platform.request(
+                "POST", f"{RBAC_API}/namespaces/{name}/rolebindings", {**meta, "roleRef": ref, "subjects": [subject]}
+            )
         if tenant.wide:
             platform.request("POST", f"{RBAC_API}/clusterroles", {**meta, "rules": tenant.wide})
             ref = {"apiGroup": api, "kind": "ClusterRole", "name": name}
             platform.request("POST", f"{RBAC_API}/clusterrolebindings", {**meta, "roleRef": ref, "subjects": [subject]})
     for tenant in TENANTS.values():
         if tenant.labelled:
-            platform.eventually(lambda tenant=tenant: platform.secret(tenant.name, TARGET), what="the tenants' own target")
+            platform.eventually(
+                lambda tenant=tenant: platform.secret(tenant.name, TARGET), what="the tenants' own target"
+            )
     yield {name: Attacker(platform, tenant) for name, tenant in TENANTS.items()}
     platform.module("admission_policies", catalog=[], state="absent")
     for name in TENANTS:
@@ -121,7 +165,9 @@ def attackers(bootstrapped):
         if tenant.labelled:
             platform.play("onboard", variables={**variables, "onboard_namespace": name})
         platform.delete(f"/api/v1/namespaces/{name}")
-    platform.eventually(lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in TENANTS), 60, "the end of the tenants")
+    platform.eventually(
+        lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in TENANTS), 60, "the end of the tenants"
+    )
     platform.play("bootstrap")
 
 
@@ -165,7 +211,9 @@ def test_the_table_of_the_documentation():
 @pytest.fixture(scope="module")
 def isolated(attackers, bootstrapped):
     """The same cluster with a store for each entry; the owner's label gives it cloudflare-api-token only."""
-    bootstrapped.play("bootstrap", variables={"cluster_secrets_isolation": "entry", "cluster_secrets_guard_mode": "off"})
+    bootstrapped.play(
+        "bootstrap", variables={"cluster_secrets_isolation": "entry", "cluster_secrets_guard_mode": "off"}
+    )
     return attackers[OWNER]
 
 
@@ -217,7 +265,9 @@ def test_policies_are_type_checked_by_the_api_server(bootstrapped):
     """The controller-manager checks the CEL of built-in kinds; no warning may remain."""
     for item in bootstrapped.request("GET", POLICIES)["items"]:
         name = item["metadata"]["name"]
-        status = bootstrapped.eventually(lambda name=name: bootstrapped.get(f"{POLICIES}/{name}").get("status"), what="the type check")
+        status = bootstrapped.eventually(
+            lambda name=name: bootstrapped.get(f"{POLICIES}/{name}").get("status"), what="the type check"
+        )
         assert status.get("typeChecking", {}).get("expressionWarnings", []) == [], name
 
 
@@ -249,7 +299,9 @@ def _guarded(attack, attacker):
 @pytest.fixture(scope="module")
 def enforced(bootstrapped, attackers):
     bootstrapped.play("bootstrap", variables={"cluster_secrets_guard_mode": "enforce"})
-    bootstrapped.eventually(lambda: attackers[OWNER].refusal(ATTACKS["labels its namespace"].requests) == GUARD, what="enforcement")
+    bootstrapped.eventually(
+        lambda: attackers[OWNER].refusal(ATTACKS["labels its namespace"].requests) == GUARD, what="enforcement"
+    )
     time.sleep(1)  # all policies come into force together, within a moment
     return attackers
 
@@ -273,11 +325,17 @@ OWN = {
 }
 TEMPLATE = {"name": "mine", "template": {"data": {"x": "{{ .x | upper }}"}, "metadata": {"labels": {"a": "b"}}}}
 LEGITIMATE = {
-    "its own Secret": post("/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "mine"}, "stringData": {"a": "b"}, "immutable": True}),
+    "its own Secret": post(
+        "/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "mine"}, "stringData": {"a": "b"}, "immutable": True}
+    ),
     "its own label": patch("/api/v1/namespaces/{ns}", {"metadata": {"labels": {"team": "x"}}}),
     "its own store": post(ESO_API + "/namespaces/{ns}/secretstores", OWN),
-    "an ExternalSecret on its own store": external("mine", **steal({"name": "mine", "kind": "SecretStore"}), target=TEMPLATE),
-    "an ExternalSecret on another cluster store": external("mine", **steal({"name": "other", "kind": "ClusterSecretStore"}), target={"name": "mine"}),
+    "an ExternalSecret on its own store": external(
+        "mine", **steal({"name": "mine", "kind": "SecretStore"}), target=TEMPLATE
+    ),
+    "an ExternalSecret on another cluster store": external(
+        "mine", **steal({"name": "other", "kind": "ClusterSecretStore"}), target={"name": "mine"}
+    ),
     "a refresh of a distributed ExternalSecret": patch(
         ESO_API + "/namespaces/{ns}/externalsecrets/" + ENTRY, {"metadata": {"annotations": {"force-sync": "1"}}}
     ),
@@ -311,7 +369,9 @@ def test_the_platform_eso_and_kubernetes_still_work(bootstrapped, enforced):
     platform.eventually(lambda: platform.secret("t-outside", TARGET) is None, what="the garbage collector's work")
     # Kubernetes' own controllers in the central namespace: the root CA's publisher, for one.
     platform.delete(f"/api/v1/namespaces/{CENTRAL}/configmaps/kube-root-ca.crt")
-    platform.eventually(lambda: platform.get(f"/api/v1/namespaces/{CENTRAL}/configmaps/kube-root-ca.crt"), what="the root CA")
+    platform.eventually(
+        lambda: platform.get(f"/api/v1/namespaces/{CENTRAL}/configmaps/kube-root-ca.crt"), what="the root CA"
+    )
 
 
 def test_a_whole_life_under_the_enforced_guard(bootstrapped, enforced):
@@ -323,7 +383,13 @@ def test_a_whole_life_under_the_enforced_guard(bootstrapped, enforced):
     platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": "short-lived", "labels": {LABEL: "true"}}})
     platform.eventually(lambda: platform.secret("short-lived", TARGET), what="the target")
     platform.delete("/api/v1/namespaces/short-lived")
-    platform.module("namespace_labels", catalog=_catalog_of(platform), state="absent", assignments={"short-lived": [ENTRY]}, check=False)
+    platform.module(
+        "namespace_labels",
+        catalog=_catalog_of(platform),
+        state="absent",
+        assignments={"short-lived": [ENTRY]},
+        check=False,
+    )
     platform.patch("/api/v1/namespaces/short-lived", {"metadata": {"finalizers": None}})
     platform.eventually(lambda: platform.get("/api/v1/namespaces/short-lived") is None, 30, "the namespace's end")
 
@@ -351,7 +417,9 @@ def test_nor_a_gitops_controller(bootstrapped, catalog):
     platform = bootstrapped
     path = f"/apis/external-secrets.io/v1/clusterexternalsecrets/{ENTRY}"
     patched = {"metadata": {"annotations": {"team": "edge"}}}
-    platform.client.request("PATCH", path, {"fieldManager": "argocd-controller"}, patched, "application/merge-patch+json")
+    platform.client.request(
+        "PATCH", path, {"fieldManager": "argocd-controller"}, patched, "application/merge-patch+json"
+    )
     try:
         audited = platform.module("admission_policies", catalog=catalog, check_mode=True).result
         assert audited["writers"]["argocd-controller"] == [f"ClusterExternalSecret {ENTRY}"]
@@ -369,4 +437,6 @@ def test_switching_the_guard_off(bootstrapped, enforced):
     assert bootstrapped.play("bootstrap", variables=off).recap["changed"] == 1
     assert bootstrapped.play("bootstrap", variables=off).recap["changed"] == 0
     assert bootstrapped.request("GET", POLICIES)["items"] == []
-    bootstrapped.eventually(lambda: enforced[OWNER].refusal(ATTACKS["labels its namespace"].requests) is None, what="freedom")
+    bootstrapped.eventually(
+        lambda: enforced[OWNER].refusal(ATTACKS["labels its namespace"].requests) is None, what="freedom"
+    )

@@ -37,33 +37,57 @@ def opened(bootstrapped):
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
         "metadata": {"name": "cloudflare-api-token"},
-        "spec": {"refreshInterval": "1h", "secretStoreRef": {"name": "none"}, "target": {"name": "other"}, "dataFrom": [{"extract": {"key": "x"}}]},
+        "spec": {
+            "refreshInterval": "1h",
+            "secretStoreRef": {"name": "none"},
+            "target": {"name": "other"},
+            "dataFrom": [{"extract": {"key": "x"}}],
+        },
     }
     p.request("POST", f"{ESO}/namespaces/shadow/externalsecrets", blocking)
     p.request("POST", "/api/v1/namespaces/copycat/secrets", secret)
     p.patch("/api/v1/namespaces/shadow", {"metadata": {"labels": {"secrets/cloudflare-api-token": "true"}}})
-    p.patch("/api/v1/namespaces/odd", {"metadata": {"labels": {"secrets/unknown": "true", "secrets/gh-oauth-credentials": "yes"}}})
+    p.patch(
+        "/api/v1/namespaces/odd",
+        {"metadata": {"labels": {"secrets/unknown": "true", "secrets/gh-oauth-credentials": "yes"}}},
+    )
     orphan = "externalsecrets.external-secrets.io/ces-long-gone"
     p.patch("/api/v1/namespaces/orphan", {"metadata": {"finalizers": [orphan]}})
     steal = {
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
         "metadata": {"name": "steal"},
-        "spec": {"refreshInterval": "1h", "secretStoreRef": STORE_REF, "target": {"name": "stolen"}, "dataFrom": [{"extract": {"key": "github-pat"}}]},
+        "spec": {
+            "refreshInterval": "1h",
+            "secretStoreRef": STORE_REF,
+            "target": {"name": "stolen"},
+            "dataFrom": [{"extract": {"key": "github-pat"}}],
+        },
     }
     p.request("POST", f"{ESO}/namespaces/thief/externalsecrets", steal)
     push = {
         "apiVersion": "external-secrets.io/v1alpha1",
         "kind": "PushSecret",
         "metadata": {"name": "push"},
-        "spec": {"secretStoreRefs": [STORE_REF], "selector": {"secret": {"name": "none"}}, "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}]},
+        "spec": {
+            "secretStoreRefs": [STORE_REF],
+            "selector": {"secret": {"name": "none"}},
+            "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}],
+        },
     }
     p.request("POST", "/apis/external-secrets.io/v1alpha1/namespaces/thief/pushsecrets", push)
     own = {
         "apiVersion": "external-secrets.io/v1",
         "kind": "SecretStore",
         "metadata": {"name": "own"},
-        "spec": {"provider": {"kubernetes": {"remoteNamespace": "central-secret-store", "auth": {"serviceAccount": {"name": "default"}}}}},
+        "spec": {
+            "provider": {
+                "kubernetes": {
+                    "remoteNamespace": "central-secret-store",
+                    "auth": {"serviceAccount": {"name": "default"}},
+                }
+            }
+        },
     }
     p.request("POST", f"{ESO}/namespaces/thief/secretstores", own)
     role = {"metadata": {"name": "wide"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}
@@ -77,13 +101,19 @@ def opened(bootstrapped):
     p.request("POST", f"{rbac}/namespaces/central-secret-store/rolebindings", binding)
     p.patch(f"{ESO}/clustersecretstores/central-secret-store", {"spec": {"conditions": None}})
     shadow = f"{ESO}/namespaces/shadow/externalsecrets/cloudflare-api-token"
-    p.eventually(lambda: "False" in [one["status"] for one in ((p.get(shadow) or {}).get("status") or {}).get("conditions", [])], what="ESO's word")
+    p.eventually(
+        lambda: "False" in [one["status"] for one in ((p.get(shadow) or {}).get("status") or {}).get("conditions", [])],
+        what="ESO's word",
+    )
     yield p
     p.delete("/apis/external-secrets.io/v1alpha1/namespaces/thief/pushsecrets/push")
     p.delete(f"{rbac}/namespaces/central-secret-store/rolebindings/wide")
     p.delete(f"{rbac}/namespaces/central-secret-store/roles/wide")
     for name in ("shadow", "copycat", "odd", "orphan"):
-        p.patch(f"/api/v1/namespaces/{name}", {"metadata": {"finalizers": None, "labels": {"secrets/cloudflare-api-token": None}}})
+        p.patch(
+            f"/api/v1/namespaces/{name}",
+            {"metadata": {"finalizers": None, "labels": {"secrets/cloudflare-api-token": None}}},
+        )
     for name in ("shadow", "copycat", "odd", "thief", "orphan"):
         p.delete(f"/api/v1/namespaces/{name}")
     p.play("bootstrap")
@@ -149,18 +179,36 @@ def test_the_page_in_a_real_browser(opened, catalog, tmp_path):
     text = page.read_text()
     assert leaked(text) == []
     assert not re.search(r"(src|href)=|@import|url\(", text), "the page must not load anything"
-    arguments = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
-    arguments += ["--disable-sync", "--disable-quic", f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,1200"]
+    arguments = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
+    arguments += [
+        "--disable-sync",
+        "--disable-quic",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--window-size=1280,1200",
+    ]
     # A script of the test's own reports what was laid out; the page itself has none.
     probe = tmp_path / "probe.html"
     script = """<script>
-      const seen = [...document.querySelectorAll('.matrix tbody tr')].map(r => r.getBoundingClientRect().height > 0).filter(Boolean).length;
-      document.title = JSON.stringify({rows: seen, synced: document.getElementById('synced').innerText,
-        shadow: [...document.querySelectorAll('.matrix tbody tr')].find(r => r.cells[0].innerText === 'shadow').innerText,
-        red: getComputedStyle(document.querySelector('.findings .error')).color, wide: document.body.scrollWidth <= innerWidth});
+      const rows = [...document.querySelectorAll('.matrix tbody tr')];
+      document.title = JSON.stringify({
+        rows: rows.filter(r => r.getBoundingClientRect().height > 0).length,
+        synced: document.getElementById('synced').innerText,
+        shadow: rows.find(r => r.cells[0].innerText === 'shadow').innerText,
+        red: getComputedStyle(document.querySelector('.findings .error')).color,
+        wide: document.body.scrollWidth <= innerWidth});
     </script>"""
     probe.write_text(text.replace("</body>", script + "</body>"))
-    done = subprocess.run([*arguments, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [*arguments, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=60, check=True
+    )
     seen = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL).group(1).replace("&amp;", "&"))
     assert seen["rows"] == 14 and seen["synced"] == "17 of 18 synced"
     assert "failing" in seen["shadow"] or "missing" in seen["shadow"]

@@ -46,12 +46,23 @@ def grant(bootstrapped):
 
 
 def rule(group, *resources, verbs=("create",), names=()):
-    return [{"apiGroups": [group], "resources": list(resources), "verbs": list(verbs), **({"resourceNames": list(names)} if names else {})}]
+    return [
+        {
+            "apiGroups": [group],
+            "resources": list(resources),
+            "verbs": list(verbs),
+            **({"resourceNames": list(names)} if names else {}),
+        }
+    ]
 
 
 def named(platform, catalog, **options):
     """The findings about permissions, vulnerabilities left out."""
-    return {one for one in found(platform, catalog, **options) if one[0] in ("reads-every-source", "may-label", "may-request-token", "wide-permission")}
+    return {
+        one
+        for one in found(platform, catalog, **options)
+        if one[0] in ("reads-every-source", "may-label", "may-request-token", "wide-permission")
+    }
 
 
 EXTERNALS = rule("external-secrets.io", "externalsecrets")
@@ -63,13 +74,28 @@ def test_who_may_create_external_secrets_where_the_store_serves_is_named(bootstr
     account = {"kind": "ServiceAccount", "name": "deployer", "namespace": "n8n"}
     grant("by-hand", rules=EXTERNALS, namespace="n8n", subject=account)
     grant("outside", role="by-hand", namespace="default")
-    grant("everywhere", rules=rule("*", "*", verbs=("*",)), subject={"kind": "Group", "name": "developers", "apiGroup": API_GROUP})
+    grant(
+        "everywhere",
+        rules=rule("*", "*", verbs=("*",)),
+        subject={"kind": "Group", "name": "developers", "apiGroup": API_GROUP},
+    )
     grant("patcher", rules=rule("external-secrets.io", "externalsecrets", verbs=("patch",)), namespace="n8n")
-    hand, patcher = ("reads-every-source", "n8n", "ServiceAccount n8n/deployer"), ("reads-every-source", "n8n", "User patcher")
-    group = {(check, None, "Group developers") for check in ("reads-every-source", "may-label", "wide-permission", "may-request-token")}
+    hand, patcher = (
+        ("reads-every-source", "n8n", "ServiceAccount n8n/deployer"),
+        ("reads-every-source", "n8n", "User patcher"),
+    )
+    group = {
+        (check, None, "Group developers")
+        for check in ("reads-every-source", "may-label", "wide-permission", "may-request-token")
+    }
     assert named(p, catalog) == {hand, patcher, *group}
     # Who is the platform is not reported.
-    assert named(p, catalog, platform_groups=["developers"], platform_users=["system:serviceaccount:n8n:deployer", "patcher"]) == set()
+    assert (
+        named(
+            p, catalog, platform_groups=["developers"], platform_users=["system:serviceaccount:n8n:deployer", "patcher"]
+        )
+        == set()
+    )
 
 
 def test_roles_that_are_aggregated_count(bootstrapped, catalog, grant):
@@ -78,12 +104,18 @@ def test_roles_that_are_aggregated_count(bootstrapped, catalog, grant):
     grant("administrator", role="admin", namespace="n8n")
     labels = p.get(f"{RBAC}/clusterroles/external-secrets-edit")["metadata"]["labels"]
     # Charts before 2.8 can't be told to leave 'admin' alone, and then it is named.
-    chart = {("reads-every-source", "n8n", "User administrator")} if "rbac.authorization.k8s.io/aggregate-to-admin" in labels else set()
+    chart = (
+        {("reads-every-source", "n8n", "User administrator")}
+        if "rbac.authorization.k8s.io/aggregate-to-admin" in labels
+        else set()
+    )
     assert "rbac.authorization.k8s.io/aggregate-to-edit" not in labels
     assert named(p, catalog) == chart
     grant("aggregated", rules=EXTERNALS, labels={"rbac.authorization.k8s.io/aggregate-to-edit": "true"})
     both = {("reads-every-source", "n8n", f"User {user}") for user in ("editor", "administrator")}
-    p.eventually(lambda: named(p, catalog) == {*both, ("reads-every-source", None, "User aggregated")}, what="the aggregation")
+    p.eventually(
+        lambda: named(p, catalog) == {*both, ("reads-every-source", None, "User aggregated")}, what="the aggregation"
+    )
 
 
 def test_isolation_and_the_enforced_guard_close_it(bootstrapped, catalog, grant):
@@ -105,7 +137,12 @@ def test_cluster_wide_objects_tokens_and_readers(bootstrapped, catalog, grant):
     grant("finalizer", rules=rule("", "namespaces/finalize", verbs=("update",)))
     grant("impostor", rules=rule("", "serviceaccounts/token"), namespace="central-secret-store")
     reader = {"kind": "ServiceAccount", "name": "central-secret-store-reader", "namespace": "central-secret-store"}
-    grant("more", rules=rule("", "secrets", verbs=("get",), names=["another"]), namespace="central-secret-store", subject=reader)
+    grant(
+        "more",
+        rules=rule("", "secrets", verbs=("get",), names=["another"]),
+        namespace="central-secret-store",
+        subject=reader,
+    )
     assert named(p, catalog) == {
         ("reads-every-source", None, "User distributor"),
         ("may-label", None, "User finalizer"),
@@ -116,17 +153,48 @@ def test_cluster_wide_objects_tokens_and_readers(bootstrapped, catalog, grant):
 
 def test_a_second_store_a_foreign_entry_and_an_aimed_push(bootstrapped, catalog, vulnerable):
     p = bootstrapped
-    provider = {"kubernetes": {"remoteNamespace": "central-secret-store", "auth": {"serviceAccount": {"name": "x", "namespace": "x"}}}}
-    store = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterSecretStore", "metadata": {"name": "second"}, "spec": {"provider": provider}}
+    provider = {
+        "kubernetes": {
+            "remoteNamespace": "central-secret-store",
+            "auth": {"serviceAccount": {"name": "x", "namespace": "x"}},
+        }
+    }
+    store = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterSecretStore",
+        "metadata": {"name": "second"},
+        "spec": {"provider": provider},
+    }
     spec = {
         "namespaceSelectors": [{"matchLabels": {"none": "such"}}],
-        "externalSecretSpec": {"secretStoreRef": {"name": "second", "kind": "ClusterSecretStore"}, "dataFrom": [{"extract": {"key": "github-pat"}}]},
+        "externalSecretSpec": {
+            "secretStoreRef": {"name": "second", "kind": "ClusterSecretStore"},
+            "dataFrom": [{"extract": {"key": "github-pat"}}],
+        },
     }
-    foreign = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "metadata": {"name": "foreign"}, "spec": spec}
-    aimed = {"apiVersion": "kubernetes.external-secrets.io/v1alpha1", "kind": "PushSecretMetadata", "spec": {"remoteNamespace": "central-secret-store"}}
+    foreign = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": "foreign"},
+        "spec": spec,
+    }
+    aimed = {
+        "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+        "kind": "PushSecretMetadata",
+        "spec": {"remoteNamespace": "central-secret-store"},
+    }
     data = [{"match": {"remoteRef": {"remoteKey": "github-pat"}}, "metadata": aimed}]
-    push = {"selector": {"secret": {"name": "none"}}, "secretStoreRefs": [{"name": "any", "kind": "ClusterSecretStore"}], "data": data}
-    pushes = {"apiVersion": "external-secrets.io/v1alpha1", "kind": "PushSecret", "metadata": {"name": "aimed"}, "spec": push}
+    push = {
+        "selector": {"secret": {"name": "none"}},
+        "secretStoreRefs": [{"name": "any", "kind": "ClusterSecretStore"}],
+        "data": data,
+    }
+    pushes = {
+        "apiVersion": "external-secrets.io/v1alpha1",
+        "kind": "PushSecret",
+        "metadata": {"name": "aimed"},
+        "spec": push,
+    }
     wide = {"apiVersion": "external-secrets.io/v1alpha1", "kind": "ClusterPushSecret", "metadata": {"name": "aimed"}}
     wide["spec"] = {"pushSecretSpec": push, "namespaceSelectors": [{"matchLabels": {"none": "such"}}]}
     made = [

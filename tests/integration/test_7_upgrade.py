@@ -81,7 +81,9 @@ def test_the_check_before_fails_when_eso_is_not_healthy(bootstrapped, snapshot):
     path = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
     platform.patch(path, {"spec": {"replicas": 0}})
     try:
-        outcome = platform.play("talos_upgrade_pre", variables={**snapshot, "cluster_secrets_upgrade_timeout": 1}, check=False)
+        outcome = platform.play(
+            "talos_upgrade_pre", variables={**snapshot, "cluster_secrets_upgrade_timeout": 1}, check=False
+        )
         assert outcome.rc == 2 and "ESO was not healthy after 1 s: 0 of 0 replicas" in outcome.stdout
     finally:
         platform.patch(path, {"spec": {"replicas": 1}})
@@ -142,19 +144,27 @@ def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, cat
     assert platform.play("teardown").recap["changed"] == 0
     namespaces = platform.request("GET", "/api/v1/namespaces")["items"]
     for item in namespaces:
-        assert not [name for name in item["metadata"].get("finalizers", []) if "external-secrets" in name], item["metadata"]["name"]
+        assert not [name for name in item["metadata"].get("finalizers", []) if "external-secrets" in name], item[
+            "metadata"
+        ]["name"]
         assert not [label for label in item["metadata"].get("labels", {}) if label.startswith("secrets/")]
     assert platform.request("GET", "/apis/external-secrets.io/v1/externalsecrets")["items"] == []
 
     def targets():
-        listed = platform.request("GET", "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue")["items"]
+        listed = platform.request(
+            "GET", "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue"
+        )["items"]
         return [item for item in listed if "deletionTimestamp" not in item["metadata"]]
 
     platform.eventually(lambda: not targets(), what="the end of the targets")
     names = sorted({namespace for entry in catalog for namespace in entry["namespaces"]} | {"central-secret-store"})
     for name in names:
         platform.delete(f"/api/v1/namespaces/{name}")
-    platform.eventually(lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in names), 60, "the deletion of all namespaces")
+    platform.eventually(
+        lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in names),
+        60,
+        "the deletion of all namespaces",
+    )
     platform.play("bootstrap")
     assert "17 targets are synced" in platform.play("status").stdout
 

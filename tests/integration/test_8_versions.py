@@ -15,7 +15,12 @@ from support import ROOT, Platform, cluster
 build = importlib.import_module("build")
 
 #: ESO release -> what its CRDs serve, and what the collection must choose.
-MATRIX = {"v0.14.4": ({"v1beta1"}, "v1beta1"), "v0.16.1": ({"v1beta1", "v1"}, "v1"), "v0.20.4": ({"v1"}, "v1"), "v1.3.2": ({"v1"}, "v1")}
+MATRIX = {
+    "v0.14.4": ({"v1beta1"}, "v1beta1"),
+    "v0.16.1": ({"v1beta1", "v1"}, "v1"),
+    "v0.20.4": ({"v1"}, "v1"),
+    "v1.3.2": ({"v1"}, "v1"),
+}
 
 #: A release that is not to be had as a Go module; its CRDs lie beside the checkout where somebody put them.
 NEWEST = "v2.9.0"
@@ -63,7 +68,9 @@ def test_the_matrix_is_what_the_harness_pins():
 def test_the_newest_served_version_is_used_and_nothing_changes_twice(release, catalog):
     name, bare = release
     served, chosen = MATRIX[name]
-    live = bare.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io")
+    live = bare.get(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io"
+    )
     assert {version["name"] for version in live["spec"]["versions"] if version["served"]} == served
     bare.module("central_secrets", catalog=catalog, values=bare.values)
     for module, options, count in (
@@ -110,14 +117,20 @@ def test_a_definition_that_a_crash_left_half_established(release):
     bare.plane.start_component("kube-apiserver")
 
     def established():
-        return [one["status"] for one in bare.get(path)["status"]["conditions"] if one["type"] == "Established"] == ["True"]
+        return [one["status"] for one in bare.get(path)["status"]["conditions"] if one["type"] == "Established"] == [
+            "True"
+        ]
 
     time.sleep(2)
     assert not established()
     src = str(build.eso_crds(name))
     predicted = bare.module("eso_crds", src=src, check_mode=True, diff=True).result
     done = bare.module("eso_crds", src=src, diff=True).result
-    assert done["changes"] == predicted["changes"] == [{"kind": "CustomResourceDefinition", "name": needed, "result": "updated"}]
+    assert (
+        done["changes"]
+        == predicted["changes"]
+        == [{"kind": "CustomResourceDefinition", "name": needed, "result": "updated"}]
+    )
     assert done["diff"] == predicted["diff"] and done["established"] and established()
     assert not bare.module("eso_crds", src=src).result["changed"]
 
@@ -137,14 +150,21 @@ def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catal
         def text():
             return "\n".join(bare.module("eso_info").result["upgrade_blockers"])
 
-        bare.eventually(lambda: "clusterexternalsecrets.external-secrets.io: 7 object(s) were last written as v1beta1" in text(), what="the new version")
+        bare.eventually(
+            lambda: "clusterexternalsecrets.external-secrets.io: 7 object(s) were last written as v1beta1" in text(),
+            what="the new version",
+        )
         # Writing them again, now as v1, is what the check asks for.
         for entry in catalog:
             if entry["name"] != "talos-config":
-                bare.patch(f"/apis/external-secrets.io/v1/clusterexternalsecrets/{entry['name']}", {"metadata": {"annotations": {"rewritten": "yes"}}})
+                bare.patch(
+                    f"/apis/external-secrets.io/v1/clusterexternalsecrets/{entry['name']}",
+                    {"metadata": {"annotations": {"rewritten": "yes"}}},
+                )
         assert "clusterexternalsecrets.external-secrets.io: 0 object(s)" in text()
         bare.patch(
-            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io/status", {"status": {"storedVersions": ["v1"]}}
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io/status",
+            {"status": {"storedVersions": ["v1"]}},
         )
         assert "clusterexternalsecrets" not in text()
     finally:

@@ -19,7 +19,10 @@ from support import CANARY, leaked
 
 build = importlib.import_module("build")
 
-POLICY = 'path "secret/data/cluster-secrets/*" { capabilities = ["read"] }\npath "secret/data/cluster-secrets/denied" { capabilities = ["deny"] }\n'
+POLICY = (
+    'path "secret/data/cluster-secrets/*" { capabilities = ["read"] }\n'
+    'path "secret/data/cluster-secrets/denied" { capabilities = ["deny"] }\n'
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +31,10 @@ def vault(platform):
     binary = build.ensure(("vault",))["vault"]
     token_file = platform.folder / "root-token"
     process = subprocess.Popen(
-        [binary, "-listen", "127.0.0.1:0", "-token-file", str(token_file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [binary, "-listen", "127.0.0.1:0", "-token-file", str(token_file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         address = None
@@ -50,7 +56,9 @@ def vault(platform):
         for _attempt in range(50):  # a new kv v2 engine upgrades itself for a moment
             try:
                 for source, keys in platform.values.items():
-                    client.secrets.kv.v2.create_or_update_secret(f"cluster-secrets/{source}", keys, mount_point="secret")
+                    client.secrets.kv.v2.create_or_update_secret(
+                        f"cluster-secrets/{source}", keys, mount_point="secret"
+                    )
                 break
             except hvac.exceptions.InvalidRequest:
                 time.sleep(0.1)
@@ -78,7 +86,9 @@ def test_bootstrap_from_vault(bootstrapped, vault):
     assert leaked(done.output) == [] and secret_id not in done.output
     assert bootstrapped.data("cert-manager", "cloudflare-api-token") == changed
     assert bootstrapped.play("bootstrap", variables=variables, **environment).recap["changed"] == 0
-    client.secrets.kv.v2.create_or_update_secret("cluster-secrets/cloudflare-api-token", bootstrapped.values["cloudflare-api-token"], mount_point="secret")
+    client.secrets.kv.v2.create_or_update_secret(
+        "cluster-secrets/cloudflare-api-token", bootstrapped.values["cloudflare-api-token"], mount_point="secret"
+    )
     bootstrapped.play("rotate", variables=variables, **environment)
 
 
@@ -98,18 +108,33 @@ def entry_for(source):
 
 def test_denied_path(bootstrapped, vault):
     _client, variables, environment, _secret = vault
-    failure(bootstrapped, {**variables, **entry_for("denied")}, environment, r"Forbidden: Permission Denied to path \['?.*cluster-secrets/denied")
+    failure(
+        bootstrapped,
+        {**variables, **entry_for("denied")},
+        environment,
+        r"Forbidden: Permission Denied to path \['?.*cluster-secrets/denied",
+    )
 
 
 def test_missing_path(bootstrapped, vault):
     _client, variables, environment, _secret = vault
-    failure(bootstrapped, {**variables, **entry_for("nowhere")}, environment, r"Invalid or missing path.*cluster-secrets/nowhere")
+    failure(
+        bootstrapped,
+        {**variables, **entry_for("nowhere")},
+        environment,
+        r"Invalid or missing path.*cluster-secrets/nowhere",
+    )
 
 
 def test_missing_key(bootstrapped, vault):
     client, variables, environment, _secret = vault
     client.secrets.kv.v2.create_or_update_secret("cluster-secrets/half", {"other": CANARY}, mount_point="secret")
-    failure(bootstrapped, {**variables, **entry_for("half")}, environment, r"catalog entry 'half': source 'half' has no key 'key'. Add it to the values.")
+    failure(
+        bootstrapped,
+        {**variables, **entry_for("half")},
+        environment,
+        r"catalog entry 'half': source 'half' has no key 'key'. Add it to the values.",
+    )
 
 
 def test_wrong_secret_id(bootstrapped, vault):

@@ -25,7 +25,11 @@ def test_every_role_has_a_scenario():
 @pytest.mark.parametrize("role", ROLES)
 def test_scenario(platform, role, tmp_path):
     folder = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets/extensions"
-    environment = {**platform.environment, "MOLECULE_VALUES": str(platform.vault), "MOLECULE_PASSWORD": str(platform.password)}
+    environment = {
+        **platform.environment,
+        "MOLECULE_VALUES": str(platform.vault),
+        "MOLECULE_PASSWORD": str(platform.password),
+    }
     # A folder of its own, or Molecule would take an earlier run's word for it that all is prepared.
     environment["MOLECULE_EPHEMERAL_DIRECTORY"] = str(tmp_path)
     done = subprocess.run(

@@ -21,12 +21,36 @@ def entry(**changes):
 def test_default_catalog_is_the_documented_table(default_catalog):
     entries = {item.name: item for item in c.parse_catalog(default_catalog)}
     table = {
-        "application-docker-registry": ("github-pat", "gh-docker-registry-creds", c.DOCKER_CONFIG, "secrets/gh-docker-registry", 7),
+        "application-docker-registry": (
+            "github-pat",
+            "gh-docker-registry-creds",
+            c.DOCKER_CONFIG,
+            "secrets/gh-docker-registry",
+            7,
+        ),
         "github-oauth-credentials": ("github-oauth", "gh-oauth", "Opaque", "secrets/gh-oauth-credentials", 2),
         "kargo-git-credentials": ("github-pat", "git-credentials", "Opaque", "secrets/gh-git-credentials", 3),
-        "kargo-admin-credentials": ("kargo-admin-credentials", "kargo-admin-credentials", "Opaque", "secrets/kargo-admin-credentials", 2),
-        "cloudflare-api-token": ("cloudflare-api-token", "cloudflare-api-token", "Opaque", "secrets/cloudflare-api-token", 1),
-        "code-server-ssh-key": ("code-server-ssh-key", "code-server-ssh-key", "Opaque", "secrets/code-server-ssh-key", 1),
+        "kargo-admin-credentials": (
+            "kargo-admin-credentials",
+            "kargo-admin-credentials",
+            "Opaque",
+            "secrets/kargo-admin-credentials",
+            2,
+        ),
+        "cloudflare-api-token": (
+            "cloudflare-api-token",
+            "cloudflare-api-token",
+            "Opaque",
+            "secrets/cloudflare-api-token",
+            1,
+        ),
+        "code-server-ssh-key": (
+            "code-server-ssh-key",
+            "code-server-ssh-key",
+            "Opaque",
+            "secrets/code-server-ssh-key",
+            1,
+        ),
         "metrics-service-credentials": (
             "market-making-kucoin-credentials",
             "metrics-service-credentials",
@@ -38,7 +62,13 @@ def test_default_catalog_is_the_documented_table(default_catalog):
     assert {item.name for item in entries.values() if item.enabled} == set(table)
     for name, (source, target, kind, label, namespaces) in table.items():
         item = entries[name]
-        assert (item.source, item.target, item.type, item.label, len(item.namespaces)) == (source, target, kind, label, namespaces)
+        assert (item.source, item.target, item.type, item.label, len(item.namespaces)) == (
+            source,
+            target,
+            kind,
+            label,
+            namespaces,
+        )
         assert item.refresh_interval == "1h0m0s"
     talos = entries["talos-config"]
     assert not talos.enabled and talos.label == "secrets/talos-config" and talos.target == "talos-config"
@@ -84,7 +114,10 @@ def test_what_is_refused(changes, message):
 
 def test_two_entries_for_one_target_in_a_namespace():
     other = entry(name="two", label="secrets/two", target="one")
-    with pytest.raises(c.CatalogError, match=r"catalog entry 'two': it gives the target 'one' in namespace 'a', and so does entry 'one'"):
+    with pytest.raises(
+        c.CatalogError,
+        match=r"catalog entry 'two': it gives the target 'one' in namespace 'a', and so does entry 'one'",
+    ):
         c.parse_catalog([entry(), other])
     assert len(c.parse_catalog([entry(), {**other, "namespaces": ["b"]}])) == 2
     assert len(c.parse_catalog([entry(), {**other, "enabled": False}])) == 2
@@ -126,7 +159,12 @@ def test_git_credentials_are_what_kargo_reads():
     item = c.parse_catalog([entry(data=None, git=git)])[0]
     assert item.labels == {"kargo.akuity.io/cred-type": "git"}
     rendered = item.render({"username": b"me", "password": b"pw"})
-    assert rendered == {"repoURL": git["repo_url"].encode(), "username": b"me", "password": b"pw", "repoURLIsRegex": b"true"}
+    assert rendered == {
+        "repoURL": git["repo_url"].encode(),
+        "username": b"me",
+        "password": b"pw",
+        "repoURLIsRegex": b"true",
+    }
 
 
 def test_templates_hold_no_brace_of_the_catalogs_author():
@@ -154,6 +192,8 @@ def test_values_are_checked_and_never_quoted():
     assert c.check_values(entries, {"src": {"key": "é"}, "unused": {}}) == ({"src": {"key": "é".encode()}}, ["unused"])
 
 
-@pytest.mark.parametrize(("given", "printed"), [("1h", "1h0m0s"), ("90m", "1h30m0s"), ("30s", "30s"), ("5m", "5m0s"), ("3600s", "1h0m0s")])
+@pytest.mark.parametrize(
+    ("given", "printed"), [("1h", "1h0m0s"), ("90m", "1h30m0s"), ("30s", "30s"), ("5m", "5m0s"), ("3600s", "1h0m0s")]
+)
 def test_durations_are_written_as_eso_writes_them_back(given, printed):
     assert c.parse_catalog([entry(refresh_interval=given)])[0].refresh_interval == printed

@@ -20,7 +20,9 @@ PLUGINS = Path(in_process.__file__).parents[1]
 
 def action(transport="local", become=None, delegate_to=None, **task):
     made = object.__new__(in_process.InProcessAction)
-    made._task = SimpleNamespace(async_val=0, environment=[], delegate_to=delegate_to, action="a.b.c", check_mode=False, diff=False, args={})
+    made._task = SimpleNamespace(
+        async_val=0, environment=[], delegate_to=delegate_to, action="a.b.c", check_mode=False, diff=False, args={}
+    )
     vars(made._task).update(task)
     made._connection = SimpleNamespace(transport=transport, become=become)
     made._templar = SimpleNamespace(template=lambda text: text.replace("{{ ansible_playbook_python }}", sys.executable))
@@ -43,7 +45,11 @@ HERE = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         ({"environment": [{"A": "b"}]}, HERE, False),
         ({"environment": [{}]}, HERE, True),
         ({"delegate_to": "localhost"}, {"ansible_delegated_vars": {"localhost": HERE}}, True),
-        ({"delegate_to": "other"}, {**HERE, "ansible_delegated_vars": {"other": {"ansible_python_interpreter": "/usr/bin/another"}}}, False),
+        (
+            {"delegate_to": "other"},
+            {**HERE, "ansible_delegated_vars": {"other": {"ansible_python_interpreter": "/usr/bin/another"}}},
+            False,
+        ),
     ],
 )
 def test_only_a_task_that_sees_no_difference_runs_here(changes, variables, expected):
@@ -51,12 +57,14 @@ def test_only_a_task_that_sees_no_difference_runs_here(changes, variables, expec
 
 
 def test_every_module_has_its_action():
-    assert {path.name for path in (PLUGINS / "action").glob("*.py")} == {path.name for path in (PLUGINS / "modules").glob("*.py")}
+    assert {path.name for path in (PLUGINS / "action").glob("*.py")} == {
+        path.name for path in (PLUGINS / "modules").glob("*.py")
+    }
 
 
 def test_options_come_without_ansibles_marks():
     plain = in_process._plain({"list": (trust_as_template("{{ x }}"), 1, None, True)})
-    assert plain == {"list": ["{{ x }}", 1, None, True]} and type(plain["list"][0]) is str
+    assert plain == {"list": ["{{ x }}", 1, None, True]} and plain["list"][0].__class__ is str
 
 
 def test_a_secret_value_is_taken_out_of_what_is_told():
@@ -68,16 +76,28 @@ def test_a_secret_value_is_taken_out_of_what_is_told():
     result = action(args={"values": {"a": {"b": "hunter2", "c": "unsaid"}}, "name": "n"})._outcome(work, options)
     assert result["failed"] and "hunter2" not in json.dumps(result) and result["msg"].startswith("the server said ")
     refused = action(args={"values": {"a": "hunter2"}, "name": {"is": "hunter2"}, "nam": 1})._outcome(work, options)
-    assert refused["msg"].startswith("Unsupported parameters for (a.b.c) module: nam") and "hunter2" not in json.dumps(refused)
+    assert refused["msg"].startswith("Unsupported parameters for (a.b.c) module: nam") and "hunter2" not in json.dumps(
+        refused
+    )
 
 
 def test_heavy_imports_stay_off_the_path():
     """Each of these costs as much as a run over hundreds of namespaces, or is needed on some paths only."""
     names = [path.stem for path in (PLUGINS / "modules").glob("*.py")]
-    heavy = ["kubernetes", "requests", "yaml", "asyncio", "concurrent.futures.thread", "difflib", "http.server", "ansible.module_utils.basic"]
+    heavy = [
+        "kubernetes",
+        "requests",
+        "yaml",
+        "asyncio",
+        "concurrent.futures.thread",
+        "difflib",
+        "http.server",
+        "ansible.module_utils.basic",
+    ]
     code = (
         f"import importlib, sys\nsys.path[:0] = {[str(PLUGINS.parents[3])]!r}\n"
-        f"for name in {names!r}: importlib.import_module('ansible_collections.platform.cluster_secrets.plugins.modules.' + name)\n"
+        f"package = 'ansible_collections.platform.cluster_secrets.plugins.modules.'\n"
+        f"for name in {names!r}: importlib.import_module(package + name)\n"
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

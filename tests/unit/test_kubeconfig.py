@@ -1,6 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where a connection comes from: the same place as for kubernetes.core, field by field, and one sentence when it can't be used."""
+"""Where a connection comes from: the same place as for kubernetes.core, field by field, and one sentence when it can't
+be used."""
 
 from __future__ import annotations
 
@@ -43,7 +44,13 @@ def folder(tmp_path):
 
 
 def plugin(name):
-    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "{folder}/plugin-" + name, "interactiveMode": "Never"}}
+    return {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "{folder}/plugin-" + name,
+            "interactiveMode": "Never",
+        }
+    }
 
 
 USERS = {
@@ -54,7 +61,11 @@ USERS = {
     "token and its file": {"token": "abc", "tokenFile": "token"},
     "certificate data": {"client-certificate-data": b64("CERT"), "client-key-data": b64("KEY")},
     "certificate files": {"client-certificate": "client.crt", "client-key": "{folder}/client.key"},
-    "data before files": {"client-certificate-data": b64("CERT"), "client-certificate": "other.crt", "client-key": "client.key"},
+    "data before files": {
+        "client-certificate-data": b64("CERT"),
+        "client-certificate": "other.crt",
+        "client-key": "client.key",
+    },
     "password": {"username": "me", "password": "secret: x"},
     "token before password": {"token": "abc", "username": "me", "password": "secret"},
     "certificate and token": {"token": "abc", "client-certificate-data": b64("CERT"), "client-key-data": b64("KEY")},
@@ -67,8 +78,18 @@ CLUSTERS = {
     "authority data": {"server": "https://one:6443/", "certificate-authority-data": b64("CA")},
     "authority file": {"server": "https://one/prefix/", "certificate-authority": "ca.crt"},
     "unchecked": {"server": "https://one", "insecure-skip-tls-verify": True},
-    "another name": {"server": "https://10.0.0.1", "tls-server-name": "one", "certificate-authority": "{folder}/ca.crt", "certificate-authority-data": b64("CA")},
-    "proxy": {"server": "https://one", "proxy-url": "http://proxy:3128", "disable-compression": True, "extensions": [{"name": "x"}]},
+    "another name": {
+        "server": "https://10.0.0.1",
+        "tls-server-name": "one",
+        "certificate-authority": "{folder}/ca.crt",
+        "certificate-authority-data": b64("CA"),
+    },
+    "proxy": {
+        "server": "https://one",
+        "proxy-url": "http://proxy:3128",
+        "disable-compression": True,
+        "extensions": [{"name": "x"}],
+    },
 }
 CORPUS = list(itertools.product(USERS, CLUSTERS))
 
@@ -117,7 +138,9 @@ def theirs(params, environ, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(kubernetes.config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", environ.get("KUBECONFIG", "~/.kube/config"))
+    monkeypatch.setattr(
+        kubernetes.config.kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", environ.get("KUBECONFIG", "~/.kube/config")
+    )
     kubernetes.client.Configuration.set_default(None)
     try:
         found = core._create_configuration(core._create_auth_spec(**copy.deepcopy(params)))
@@ -160,7 +183,9 @@ def test_the_corpus_is_large_and_mostly_read_without_the_library(folder, monkeyp
 def several(folder):
     """KUBECONFIG of three files in folders of their own, which overlap."""
     parts = []
-    for number, (user, cluster) in enumerate((("token", "plain"), ("certificate files", "authority file"), ("password", "proxy"))):
+    for number, (user, cluster) in enumerate(
+        (("token", "plain"), ("certificate files", "authority file"), ("password", "proxy"))
+    ):
         part = folder / f"part{number}"
         part.mkdir()
         for name in ("ca.crt", "client.crt", "client.key", "token"):
@@ -194,7 +219,12 @@ def test_a_mapping_is_a_kubeconfig_too(folder, monkeypatch):
 OPTIONS = [
     {"host": "https://two/", "api_key": "k"},
     {"host": "https://two", "username": "u", "password": "p", "validate_certs": False},
-    {"host": "https://two", "client_cert": "{folder}/client.crt", "client_key": "{folder}/client.key", "ca_cert": "{folder}/ca.crt"},
+    {
+        "host": "https://two",
+        "client_cert": "{folder}/client.crt",
+        "client_key": "{folder}/client.key",
+        "ca_cert": "{folder}/ca.crt",
+    },
     {"host": "https://two"},
     {"api_key": "k", "ca_cert": "{folder}/other.crt"},
     {"validate_certs": True, "proxy": "http://another:1", "no_proxy": "one,.local"},
@@ -221,7 +251,16 @@ def test_precedence_is_that_of_kubernetes_core(folder, monkeypatch, options, env
     assert found == expected
 
 
-@pytest.mark.parametrize("given", [{}, {"kubeconfig": "{config}"}, {"host": "https://two", "api_key": "k"}, {"host": "https://two"}, {"context": "x"}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"kubeconfig": "{config}"},
+        {"host": "https://two", "api_key": "k"},
+        {"host": "https://two"},
+        {"context": "x"},
+    ],
+)
 def test_a_pods_own_account_comes_before_the_default_kubeconfig_alike(folder, monkeypatch, given):
     account = folder / "account"
     account.mkdir()
@@ -239,7 +278,11 @@ def test_a_pods_own_account_comes_before_the_default_kubeconfig_alike(folder, mo
 def test_impersonation_is_kubectls():
     user = {"token": "abc", "as": "jane", "as-groups": ["dev", "ops"], "as-user-extra": {"scopes": ["a", "b"]}}
     found = kubeconfig.connection({"kubeconfig": document(user, CLUSTERS["plain"])}, {})
-    assert (found.impersonate_user, found.impersonate_groups, found.impersonate_extra) == ("jane", ["dev", "ops"], {"scopes": ["a", "b"]})
+    assert (found.impersonate_user, found.impersonate_groups, found.impersonate_extra) == (
+        "jane",
+        ["dev", "ops"],
+        {"scopes": ["a", "b"]},
+    )
     headers = client.Client._authentication(found)
     assert headers["Impersonate-User"] == "jane" and headers.getlist("Impersonate-Group") == ["dev", "ops"]
     environ = {"K8S_AUTH_IMPERSONATE_USER": "joe", "K8S_AUTH_IMPERSONATE_GROUPS": "one,two,"}
@@ -255,7 +298,9 @@ def test_headers_for_the_proxy_come_from_the_environment_too():
     assert kubeconfig.connection(given, environ).proxy_headers == {"basic_auth": "a:b"}
 
 
-@pytest.mark.parametrize(("server", "used"), [("https://one", None), ("https://two", "http://p:1"), ("https://x.local:6443", None)])
+@pytest.mark.parametrize(
+    ("server", "used"), [("https://one", None), ("https://two", "http://p:1"), ("https://x.local:6443", None)]
+)
 def test_hosts_that_are_reached_without_the_proxy(server, used):
     found = kubeconfig.connection({"host": server, "api_key": "k", "proxy": "http://p:1", "no_proxy": "one,.local"}, {})
     assert found.proxy_to_use() == used
@@ -265,13 +310,29 @@ def test_hosts_that_are_reached_without_the_proxy(server, used):
     ("params", "message"),
     [
         ({"kubeconfig": "/does/not/exist"}, "does not exist"),
-        ({"kubeconfig": document({}, CLUSTERS["plain"]), "context": "other"}, "no context 'other'. Set 'context' to one of: x."),
-        ({"kubeconfig": {**document({}, CLUSTERS["plain"]), "clusters": []}}, "names the cluster 'x', which it does not have"),
+        (
+            {"kubeconfig": document({}, CLUSTERS["plain"]), "context": "other"},
+            "no context 'other'. Set 'context' to one of: x.",
+        ),
+        (
+            {"kubeconfig": {**document({}, CLUSTERS["plain"]), "clusters": []}},
+            "names the cluster 'x', which it does not have",
+        ),
         ({"kubeconfig": document({"client-certificate-data": "%%%"}, CLUSTERS["plain"])}, "is not base64"),
         ({"kubeconfig": document({}, {})}, "has no 'server'"),
-        ({"kubeconfig": {**document({}, CLUSTERS["plain"]), "contexts": [{"name": "x", "context": "text"}]}}, "context 'x' is not a mapping"),
+        (
+            {"kubeconfig": {**document({}, CLUSTERS["plain"]), "contexts": [{"name": "x", "context": "text"}]}},
+            "context 'x' is not a mapping",
+        ),
         ({"kubeconfig": {**document({}, CLUSTERS["plain"]), "users": ["text"]}}, "an item of 'users' is not a mapping"),
-        ({"kubeconfig": document({"exec": {"command": "/none", "apiVersion": "client.authentication.k8s.io/v1"}}, CLUSTERS["plain"])}, "gave no credentials"),
+        (
+            {
+                "kubeconfig": document(
+                    {"exec": {"command": "/none", "apiVersion": "client.authentication.k8s.io/v1"}}, CLUSTERS["plain"]
+                )
+            },
+            "gave no credentials",
+        ),
         ({"kubeconfig": 7}, "must be a path"),
         ({"kubeconfig": document({"tokenFile": "/does/not/exist"}, CLUSTERS["plain"])}, "cannot read the token"),
     ],
@@ -295,7 +356,24 @@ def test_nothing_configured(tmp_path):
         kubeconfig.connection({}, {"KUBECONFIG": str(tmp_path / "none")})
 
 
-JUNK = [None, 0, -1, 1.5, True, "", "x", "https://", [], ["x"], [{}], {}, {"name": "x"}, {"x": {"y": []}}, "\u0000", b64("x")]
+JUNK = [
+    None,
+    0,
+    -1,
+    1.5,
+    True,
+    "",
+    "x",
+    "https://",
+    [],
+    ["x"],
+    [{}],
+    {},
+    {"name": "x"},
+    {"x": {"y": []}},
+    "\u0000",
+    b64("x"),
+]
 
 
 def nodes(value):
@@ -308,7 +386,10 @@ def nodes(value):
 
 def mutated(rng):
     user = rng.choice([user for user in USERS.values() if "exec" not in user])
-    whole = document({**copy.deepcopy(user), "as-groups": ["g"], "token": "CANARY"}, copy.deepcopy(rng.choice(list(CLUSTERS.values()))))
+    whole = document(
+        {**copy.deepcopy(user), "as-groups": ["g"], "token": "CANARY"},
+        copy.deepcopy(rng.choice(list(CLUSTERS.values()))),
+    )
     for _time in range(rng.randint(1, 3)):
         container, key = rng.choice(list(nodes(whole)))
         what = rng.random()

@@ -12,7 +12,12 @@ def grant(*rules):
 
 
 def rule(resources, verbs=("create",), groups=("",), names=None):
-    return {"apiGroups": list(groups), "resources": list(resources), "verbs": list(verbs), **({"resourceNames": names} if names else {})}
+    return {
+        "apiGroups": list(groups),
+        "resources": list(resources),
+        "verbs": list(verbs),
+        **({"resourceNames": names} if names else {}),
+    }
 
 
 def test_wildcards_count():
@@ -22,14 +27,21 @@ def test_wildcards_count():
 
 
 def test_names_bind_only_where_no_rule_is_wider():
-    assert grant(rule(["secrets"], ["get"], names=["a"]), rule(["secrets"], ["get"], names=["b"])).allows("", "secrets", ("get",)) == (True, {"a", "b"})
-    assert grant(rule(["secrets"], ["get"], names=["a"]), rule(["secrets"], ["get"])).allows("", "secrets", ("get",)) == (True, None)
+    assert grant(rule(["secrets"], ["get"], names=["a"]), rule(["secrets"], ["get"], names=["b"])).allows(
+        "", "secrets", ("get",)
+    ) == (True, {"a", "b"})
+    assert grant(rule(["secrets"], ["get"], names=["a"]), rule(["secrets"], ["get"])).allows(
+        "", "secrets", ("get",)
+    ) == (True, None)
 
 
 def test_what_is_not_allowed():
     assert grant(rule(["secrets"], ["create"])).allows("", "secrets", ("get",)) == (False, set())
     assert grant(rule(["serviceaccounts"])).allows("", "serviceaccounts/token", ("create",)) == (False, set())
-    assert grant(rule(["externalsecrets"])).allows("external-secrets.io", "externalsecrets", ("create",)) == (False, set())
+    assert grant(rule(["externalsecrets"])).allows("external-secrets.io", "externalsecrets", ("create",)) == (
+        False,
+        set(),
+    )
 
 
 def test_bindings_of_missing_roles_and_without_subjects_give_nothing():
@@ -50,5 +62,9 @@ def test_who_is_trusted():
         {"kind": "ServiceAccount", "name": "any", "namespace": "kube-system"},
     ):
         assert trusted.covers(subject), subject
-    for subject in ({"kind": "User", "name": "admins"}, {"kind": "Group", "name": "alice"}, {"kind": "ServiceAccount", "name": "deployer", "namespace": "x"}):
+    for subject in (
+        {"kind": "User", "name": "admins"},
+        {"kind": "Group", "name": "alice"},
+        {"kind": "ServiceAccount", "name": "deployer", "namespace": "x"},
+    ):
         assert not trusted.covers(subject), subject

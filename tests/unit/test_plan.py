@@ -71,7 +71,11 @@ def test_a_secrets_diff_shows_keys_and_no_values():
     live["data"]["foreign"] = "Q0FOQVJZ"
     action = plan.plan_apply(want, live, plan.redact_secret)
     assert action.before["data"] == dict.fromkeys(["changed", "foreign", "gone", "same"], "<value hidden>")
-    assert action.after["data"] == {"same": "<value hidden>", "changed": "<new value hidden>", "foreign": "<value hidden>"}
+    assert action.after["data"] == {
+        "same": "<value hidden>",
+        "changed": "<new value hidden>",
+        "foreign": "<value hidden>",
+    }
     shown = json.dumps([action.before, action.after])
     assert "CANARY" not in shown and "Q0FO" not in shown
 
@@ -82,13 +86,17 @@ def namespace(name, labels=None, finalizers=None):
 
 def test_labelling_patches_only_what_is_missing():
     assert plan.plan_label(namespace("a", {"secrets/one": "true"}), {"secrets/one": "true"}) is None
-    action = plan.plan_label(namespace("a", {"secrets/one": "false", "x": "y"}), {"secrets/one": "true", "secrets/two": "true"})
+    action = plan.plan_label(
+        namespace("a", {"secrets/one": "false", "x": "y"}), {"secrets/one": "true", "secrets/two": "true"}
+    )
     assert action.body == {"metadata": {"labels": {"secrets/one": "true", "secrets/two": "true"}}}
     assert action.before == {"metadata": {"labels": {"secrets/one": "false"}}}
 
 
 def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_it_read():
-    live = namespace("a", {"secrets/one": "true", "x": "y"}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
+    live = namespace(
+        "a", {"secrets/one": "true", "x": "y"}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")]
+    )
     action = plan.plan_unlabel(live, {"secrets/one"}, [desired.finalizer("one")])
     assert action.body == [
         {"op": "remove", "path": "/metadata/labels/secrets~1one"},
@@ -96,7 +104,10 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
         {"op": "replace", "path": "/metadata/finalizers", "value": ["kubernetes", desired.finalizer("two")]},
     ]
     assert action.replan(namespace("a")) is None
-    assert plan.plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")]) is None
+    assert (
+        plan.plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")])
+        is None
+    )
 
 
 def test_orphaned_finalizers():
@@ -125,7 +136,10 @@ def test_judgements():
     def judged(**over):
         return [(row.namespace, row.status) for row in state.judge(entries(ONE), snapshot(**over))]
 
-    failing = {"metadata": {"name": "one", "namespace": "a"}, "status": {"conditions": [{"type": "Ready", "status": "False", "message": "no"}]}}
+    failing = {
+        "metadata": {"name": "one", "namespace": "a"},
+        "status": {"conditions": [{"type": "Ready", "status": "False", "message": "no"}]},
+    }
     assert judged() == [("a", state.SYNCED)]
     assert judged(sources={"src": {"key": b"new"}}) == [("a", state.STALE)]
     assert judged(sources=None) == [("a", state.SYNCED)]

@@ -40,7 +40,9 @@ def test_an_entrys_own_store_reads_its_source_and_serves_its_label_and_the_share
     found = named(stores.desired(layout("entry"), ENTRIES))
     assert found["ClusterSecretStore", "s-one"]["spec"]["conditions"] == [admits("secrets/one")]
     assert reads(found, stores.reader_name("one")) == ["src"] and reads(found, stores.reader_name("two")) == ["other"]
-    assert found["ClusterSecretStore", "s-one"]["spec"]["provider"]["kubernetes"]["auth"]["serviceAccount"]["name"] == stores.reader_name("one")
+    assert found["ClusterSecretStore", "s-one"]["spec"]["provider"]["kubernetes"]["auth"]["serviceAccount"][
+        "name"
+    ] == stores.reader_name("one")
     nobody = found["ClusterSecretStore", "s"]["spec"]["conditions"]
     assert nobody and "matchLabels" not in nobody[0]["namespaceSelector"]
     assert not catalog._DNS_SUBDOMAIN.match(reads(found, stores.READER)[0])
@@ -55,7 +57,9 @@ def test_going_to_entry_keeps_what_the_shared_store_serves_until_it_is_settled()
     before = named(stores.desired(layout("shared"), ENTRIES))
     live = before["ClusterSecretStore", "s"]
     prepared = named(stores.prepared(layout("entry"), ENTRIES, set(), live))
-    assert prepared["ClusterSecretStore", "s"] == live and prepared["Role", stores.READER] == before["Role", stores.READER]
+    assert (
+        prepared["ClusterSecretStore", "s"] == live and prepared["Role", stores.READER] == before["Role", stores.READER]
+    )
     final = stores.final(layout("entry"), ENTRIES, {"one", "two"}, prune=False)
     assert named(final)["ClusterSecretStore", "s"]["spec"]["conditions"] != live["spec"]["conditions"]
     settled = named(final)["ClusterSecretStore", "s"]
@@ -72,7 +76,10 @@ def test_going_back_retires_own_stores_and_keeps_their_permission_until_then():
     assert stores.retired(layout("shared"), ENTRIES, {"one", "left"}, prune=True) == {"one", "left"}
     assert stores.retired(layout("entry"), ENTRIES, {"one", "left"}, prune=True) == {"left"}
     prepared = named(stores.prepared(layout("shared"), ENTRIES, {"one"}, None))
-    assert prepared["Role", stores.TOKEN_ROLE]["rules"][0]["resourceNames"] == [stores.READER, stores.reader_name("one")]
+    assert prepared["Role", stores.TOKEN_ROLE]["rules"][0]["resourceNames"] == [
+        stores.READER,
+        stores.reader_name("one"),
+    ]
 
 
 def test_only_objects_of_ours_belong_to_an_entry():
@@ -85,7 +92,10 @@ def test_only_objects_of_ours_belong_to_an_entry():
 def test_what_has_not_moved_yet():
     def external(entry, store):
         owner = {"kind": "ClusterExternalSecret", "name": entry}
-        return {"metadata": {"namespace": "a", "name": entry, "ownerReferences": [owner]}, "spec": {"secretStoreRef": {"name": store}}}
+        return {
+            "metadata": {"namespace": "a", "name": entry, "ownerReferences": [owner]},
+            "spec": {"secretStoreRef": {"name": store}},
+        }
 
     tenants = {"metadata": {"namespace": "a", "name": "x"}, "spec": {"secretStoreRef": {"name": "s"}}}
     live = [external("one", "s"), external("two", "s-two"), external("foreign", "s"), tenants]
@@ -94,5 +104,8 @@ def test_what_has_not_moved_yet():
 
 def test_what_an_apply_will_have_made_can_be_assumed():
     live = {"metadata": {"name": "x", "uid": "1"}, "spec": {"a": [1], "b": 2}}
-    assert plan.assumed(live, {"spec": {"a": [3]}}) == {"metadata": {"name": "x", "uid": "1"}, "spec": {"a": [3], "b": 2}}
+    assert plan.assumed(live, {"spec": {"a": [3]}}) == {
+        "metadata": {"name": "x", "uid": "1"},
+        "spec": {"a": [3], "b": 2},
+    }
     assert plan.assumed(None, {"a": 1}) == {"a": 1}

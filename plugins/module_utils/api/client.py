@@ -48,7 +48,9 @@ class Client:
         try:
             import urllib3
         except ImportError:
-            raise DependencyError("the Python package 'urllib3' is missing (it comes with 'kubernetes'). Install it.") from None
+            raise DependencyError(
+                "the Python package 'urllib3' is missing (it comes with 'kubernetes'). Install it."
+            ) from None
         self._urllib3 = urllib3
         self.server = target.server or ""
         self.concurrency = max(1, concurrency)
@@ -58,7 +60,15 @@ class Client:
         # Every write of ours may be sent twice without harm, so a lost connection is tried again;
         # 429 and 503 come with Retry-After, which urllib3 heeds.
         retries = urllib3.Retry(
-            total=5, connect=2, read=2, status=5, redirect=0, backoff_factor=0.2, status_forcelist=(429, 503), allowed_methods=None, raise_on_status=False
+            total=5,
+            connect=2,
+            read=2,
+            status=5,
+            redirect=0,
+            backoff_factor=0.2,
+            status_forcelist=(429, 503),
+            allowed_methods=None,
+            raise_on_status=False,
         )
         options: dict[str, Any] = {
             "num_pools": 2,
@@ -107,7 +117,16 @@ class Client:
             return repeated
         return headers
 
-    def _send(self, method: str, path: str, query: Any, body: Any, content_type: str | None, accept: str | None, **options: Any) -> Any:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Any,
+        body: Any,
+        content_type: str | None,
+        accept: str | None,
+        **options: Any,
+    ) -> Any:
         headers = self._headers.copy()
         if content_type:
             headers["Content-Type"] = content_type
@@ -136,7 +155,9 @@ class Client:
 
         :arg what: what the request is for, the start of an error's text.
         """
-        response = self._send(method, path, query, body, content_type or ("application/json" if body is not None else None), accept)
+        response = self._send(
+            method, path, query, body, content_type or ("application/json" if body is not None else None), accept
+        )
         return self._decode(response, what or "%s %s" % (method, path))
 
     @staticmethod
@@ -144,9 +165,15 @@ class Client:
         try:
             answer = json.loads(response.data) if response.data else {}
         except ValueError:
-            answer = {"message": "the answer is not JSON"} if response.status < 400 else {"message": response.data[:200].decode("utf-8", "replace").strip()}
+            answer = (
+                {"message": "the answer is not JSON"}
+                if response.status < 400
+                else {"message": response.data[:200].decode("utf-8", "replace").strip()}
+            )
             if response.status < 400:
-                raise ApiError(0, "", "the answer is not JSON. Is 'host' or the kubeconfig's server a Kubernetes API?", what) from None
+                raise ApiError(
+                    0, "", "the answer is not JSON. Is 'host' or the kubeconfig's server a Kubernetes API?", what
+                ) from None
         if response.status >= 400:
             message = answer.get("message") or "HTTP status %d" % response.status
             raise ApiError(response.status, answer.get("reason", ""), message, what)
@@ -215,11 +242,26 @@ class Client:
         Yields None whenever nothing came for ``idle`` seconds. Ends early when the server ends it;
         an ERROR event (such as 410, too old) is passed on as it is.
         """
-        query = {"watch": "1", "resourceVersion": version or "", "timeoutSeconds": str(max(1, int(seconds))), "allowWatchBookmarks": "true"}
+        query = {
+            "watch": "1",
+            "resourceVersion": version or "",
+            "timeoutSeconds": str(max(1, int(seconds))),
+            "allowWatchBookmarks": "true",
+        }
         if selector:
             query["labelSelector"] = selector
         timeout = self._urllib3.Timeout(connect=CONNECT_TIMEOUT, read=idle)
-        response = self._send("GET", resource.path(namespace=namespace), query, None, None, None, preload_content=False, timeout=timeout, retries=False)
+        response = self._send(
+            "GET",
+            resource.path(namespace=namespace),
+            query,
+            None,
+            None,
+            None,
+            preload_content=False,
+            timeout=timeout,
+            retries=False,
+        )
         try:
             if response.status >= 400:
                 response.read(decode_content=True)
@@ -269,10 +311,15 @@ class Client:
 
 def _ssl_context(target: Connection) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=target.ca_file, cadata=target.ca_data.decode("ascii", "replace") if target.ca_data else None)
+        context = ssl.create_default_context(
+            cafile=target.ca_file, cadata=target.ca_data.decode("ascii", "replace") if target.ca_data else None
+        )
     except (OSError, ValueError) as error:
-        raise ConnectionOptionsError("the CA certificate%s can't be used: %s" % (" '%s'" % target.ca_file if target.ca_file else "", error)) from None
-    # Since Python 3.13 this refuses the authorities of many clusters, which kubectl and older Pythons accept, for their form alone.
+        raise ConnectionOptionsError(
+            "the CA certificate%s can't be used: %s" % (" '%s'" % target.ca_file if target.ca_file else "", error)
+        ) from None
+    # Since Python 3.13 this refuses the authorities of many clusters, which kubectl and older Pythons accept, for their
+    # form alone.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not target.verify:
         context.check_hostname = False
@@ -319,4 +366,6 @@ def _reason(error: Any) -> str:
     while getattr(error, "reason", None) is not None and isinstance(error.reason, Exception):
         error = error.reason
     text = str(error)
-    return text.split(": ", 1)[1] if text.startswith(("<", "HTTPSConnection", "HTTPConnection")) and ": " in text else text
+    return (
+        text.split(": ", 1)[1] if text.startswith(("<", "HTTPSConnection", "HTTPConnection")) and ": " in text else text
+    )

@@ -23,7 +23,15 @@ _IN_CLUSTER = "/var/run/secrets/kubernetes.io/serviceaccount"
 _PROXY_HEADERS = ("proxy_basic_auth", "basic_auth", "user_agent")
 
 #: What is understood of each part of a kubeconfig: the key and the type of its value.
-_DOCUMENT = {"apiVersion": str, "kind": str, "preferences": dict, "clusters": list, "users": list, "contexts": list, "current-context": str}
+_DOCUMENT = {
+    "apiVersion": str,
+    "kind": str,
+    "preferences": dict,
+    "clusters": list,
+    "users": list,
+    "contexts": list,
+    "current-context": str,
+}
 _CLUSTER = {
     "server": str,
     "certificate-authority": str,
@@ -84,7 +92,7 @@ class Connection:
 
 
 #: Not in the types of the standard library, and documented nowhere else.
-_bypass: Callable[..., bool] = getattr(urllib_request, "proxy_bypass_environment")
+_bypass: Callable[..., bool] = vars(urllib_request)["proxy_bypass_environment"]
 
 
 class _NotUnderstood(Exception):
@@ -105,20 +113,23 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
     def option(name: str, alias: str | None = None) -> Any:
         value = params.get(name)
         if value is None:
-            value = environ.get("K8S_AUTH_" + name.upper()) or (environ.get("K8S_AUTH_" + alias.upper()) if alias else None)
+            value = environ.get("K8S_AUTH_" + name.upper()) or (
+                environ.get("K8S_AUTH_" + alias.upper()) if alias else None
+            )
         return value
 
     target = Connection()
     host, api_key, username, password = option("host"), option("api_key"), option("username"), option("password")
     certificate, key = option("client_cert", "cert_file"), option("client_key", "key_file")
     kubeconfig, context = option("kubeconfig"), option("context")
-    if not (host and (api_key or (username and password) or (certificate and key))):
-        if kubeconfig or context or not _load_in_cluster(target, environ):
-            _load_kubeconfig(target, kubeconfig, context, environ, optional=bool(host))
+    enough = host and (api_key or (username and password) or (certificate and key))
+    if not enough and (kubeconfig or context or not _load_in_cluster(target, environ)):
+        _load_kubeconfig(target, kubeconfig, context, environ, optional=bool(host))
     target.server = (host or target.server or "").rstrip("/") or None
     if not target.server:
         raise ConnectionOptionsError(
-            "no Kubernetes API is configured. Set the module option 'kubeconfig' or 'host', or the environment variable K8S_AUTH_KUBECONFIG or KUBECONFIG."
+            "no Kubernetes API is configured. Set the module option 'kubeconfig' or 'host', or the environment "
+            "variable K8S_AUTH_KUBECONFIG or KUBECONFIG."
         )
     if api_key:
         target.authorization = "Bearer %s" % api_key
@@ -137,11 +148,15 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
     target.impersonate_user = option("impersonate_user") or target.impersonate_user
     groups = option("impersonate_groups")
     if groups:
-        target.impersonate_groups = [group for group in groups.split(",") if group] if isinstance(groups, str) else list(groups)
+        target.impersonate_groups = (
+            [group for group in groups.split(",") if group] if isinstance(groups, str) else list(groups)
+        )
     return target
 
 
-def _set_proxy(target: Connection, option: Callable[..., Any], params: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+def _set_proxy(
+    target: Connection, option: Callable[..., Any], params: Mapping[str, Any], environ: Mapping[str, str]
+) -> None:
     # As urllib reads them: a name in lower case goes before one in upper case.
     names = sorted((name for name in environ if name.lower().endswith("_proxy") and environ[name]), key=str.islower)
     found = {name.lower()[: -len("_proxy")]: environ[name] for name in names}
@@ -190,7 +205,9 @@ def _load_kubeconfig(target: Connection, given: Any, context: Any, environ: Mapp
     except _NotUnderstood as error:
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
         if error.key == "exec" and not target.authorization and not target.cert_file:
-            raise ConnectionOptionsError("the exec plugin of the kubeconfig gave no credentials. Run its command by hand to see why.") from None
+            raise ConnectionOptionsError(
+                "the exec plugin of the kubeconfig gave no credentials. Run its command by hand to see why."
+            ) from None
 
 
 def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) -> None:
@@ -218,12 +235,16 @@ def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) ->
         raise ConnectionOptionsError("the kubeconfig names no current context. Set 'context'.")
     if current not in named["contexts"]:
         known = ", ".join(sorted(named["contexts"])) or "(none)"
-        raise ConnectionOptionsError("the kubeconfig has no context '%s'. Set 'context' to one of: %s." % (current, known))
+        raise ConnectionOptionsError(
+            "the kubeconfig has no context '%s'. Set 'context' to one of: %s." % (current, known)
+        )
     chosen = _mapping(named["contexts"][current][0], "context '%s'" % current)
     _understood(chosen, _CONTEXT)
     name = chosen.get("cluster")
     if name not in named["clusters"]:
-        raise ConnectionOptionsError("context '%s' of the kubeconfig names the cluster '%s', which it does not have." % (current, name))
+        raise ConnectionOptionsError(
+            "context '%s' of the kubeconfig names the cluster '%s', which it does not have." % (current, name)
+        )
     cluster, folder = named["clusters"][name]
     _read_cluster(target, _mapping(cluster, "cluster '%s'" % name), folder)
     user, folder = named["users"].get(chosen.get("user") or "", (None, ""))
@@ -275,7 +296,10 @@ def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None
     groups, extra = user.get("as-groups") or [], user.get("as-user-extra") or {}
     if not all(isinstance(group, str) for group in groups):
         raise ConnectionOptionsError("'as-groups' of the kubeconfig must be a list of names.")
-    if not all(isinstance(key, str) and isinstance(values, list) and all(isinstance(one, str) for one in values) for key, values in extra.items()):
+    if not all(
+        isinstance(key, str) and isinstance(values, list) and all(isinstance(one, str) for one in values)
+        for key, values in extra.items()
+    ):
         raise ConnectionOptionsError("'as-user-extra' of the kubeconfig must map names to lists of values.")
     target.impersonate_groups, target.impersonate_extra = list(groups), dict(extra)
 
@@ -286,12 +310,15 @@ def _load_with_library(target: Connection, given: Any, context: Any) -> None:
         from kubernetes import client, config
     except ImportError:
         raise DependencyError(
-            "this kubeconfig uses more than certificates, tokens and passwords, which needs the Python package 'kubernetes'. Install it."
+            "this kubeconfig uses more than certificates, tokens and passwords, which needs the Python package "
+            "'kubernetes'. Install it."
         ) from None
     loaded = client.Configuration()
     try:
         if isinstance(given, Mapping):
-            config.load_kube_config_from_dict(dict(given), context=context, client_configuration=loaded, persist_config=False)
+            config.load_kube_config_from_dict(
+                dict(given), context=context, client_configuration=loaded, persist_config=False
+            )
         else:
             config.load_kube_config(given, context=context, client_configuration=loaded, persist_config=False)
         header = loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
@@ -299,7 +326,9 @@ def _load_with_library(target: Connection, given: Any, context: Any) -> None:
     except Exception as error:  # a config.ConfigException, or whatever a malformed file or a plugin runs into
         # The package quotes what it stumbles over, and that may be a credential.
         said = str(error) if str(error).startswith("exec: ") and "{" not in str(error) else type(error).__name__
-        raise ConnectionOptionsError("the kubeconfig can't be used (%s). Check its clusters, users and contexts." % said) from None
+        raise ConnectionOptionsError(
+            "the kubeconfig can't be used (%s). Check its clusters, users and contexts." % said
+        ) from None
     target.server, target.verify = host, verify
     target.ca_file = loaded.ssl_ca_cert
     target.server_name = getattr(loaded, "tls_server_name", None)
@@ -319,7 +348,9 @@ def _yaml(path: str) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         # The text around the mistake may be a credential, so only its place is named.
-        raise ConnectionOptionsError("kubeconfig '%s' is not valid YAML%s." % (path, " (line %d)" % (mark.line + 1) if mark else "")) from None
+        raise ConnectionOptionsError(
+            "kubeconfig '%s' is not valid YAML%s." % (path, " (line %d)" % (mark.line + 1) if mark else "")
+        ) from None
 
 
 def _text(path: str) -> str:

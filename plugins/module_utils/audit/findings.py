@@ -37,7 +37,9 @@ class Scope:
     :arg layout: the stores.Layout of the central store; :arg trusted: the permissions.Trusted.
     """
 
-    def __init__(self, entries: list[Entry], layout: stores.Layout, eso_namespace: str, trusted: permissions.Trusted) -> None:
+    def __init__(
+        self, entries: list[Entry], layout: stores.Layout, eso_namespace: str, trusted: permissions.Trusted
+    ) -> None:
         self.entries = entries
         self.layout = layout
         self.eso_namespace = eso_namespace
@@ -88,7 +90,14 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
         _data, problem = state.expected_data(entry, snapshot.sources or {})
         if problem and problem not in seen:
             seen.add(problem)
-            yield Finding(ERROR, "missing-source", None, entry.name, problem, "Add it to the values and run platform.cluster_secrets.rotate")
+            yield Finding(
+                ERROR,
+                "missing-source",
+                None,
+                entry.name,
+                problem,
+                "Add it to the values and run platform.cluster_secrets.rotate",
+            )
 
 
 def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
@@ -105,10 +114,19 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
             continue
         if row.status in (state.MISSING, state.FAILING, state.STALE) and row.key in unowned:
             message = "a Secret made by hand has the name of a target, so ESO can't write it"
-            yield Finding(ERROR, "shadowed-target", row.namespace, row.entry.target, message, "Delete the Secret; ESO then makes it")
+            yield Finding(
+                ERROR,
+                "shadowed-target",
+                row.namespace,
+                row.entry.target,
+                message,
+                "Delete the Secret; ESO then makes it",
+            )
             continue
         severity = WARNING if row.status in (state.UNLABELLED, state.ABSENT_NAMESPACE) else ERROR
-        yield Finding(severity, row.status.replace(" ", "-"), row.namespace, row.entry.target, row.message, fixes[row.status])
+        yield Finding(
+            severity, row.status.replace(" ", "-"), row.namespace, row.entry.target, row.message, fixes[row.status]
+        )
 
 
 def _of_eso(secret: Object) -> bool:
@@ -116,7 +134,11 @@ def _of_eso(secret: Object) -> bool:
 
 
 def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str) -> Iterator[Finding]:
-    called_for = {(namespace, entry.target) for entry in entries for namespace in state.labelled(inventory.snapshot.namespaces, entry)}
+    called_for = {
+        (namespace, entry.target)
+        for entry in entries
+        for namespace in state.labelled(inventory.snapshot.namespaces, entry)
+    }
     names = {entry.target: entry for entry in entries}
     for item in inventory.secrets:
         namespace, name = key_of(item)
@@ -125,7 +147,14 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
         if (namespace, name) in inventory.snapshot.secrets:
             continue
         message = "a Secret with the name of a target, in a namespace without the label %s" % names[name].label
-        yield Finding(WARNING, "hand-made-copy", namespace, name, message, "Delete it, and onboard the namespace if it needs the Secret")
+        yield Finding(
+            WARNING,
+            "hand-made-copy",
+            namespace,
+            name,
+            message,
+            "Delete it, and onboard the namespace if it needs the Secret",
+        )
 
 
 def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Finding]:
@@ -136,7 +165,14 @@ def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Fin
                 continue
             name = item["metadata"]["name"]
             if label not in known:
-                yield Finding(WARNING, "label-without-entry", name, label, "no enabled catalog entry has this label", "Remove the label, or add the entry")
+                yield Finding(
+                    WARNING,
+                    "label-without-entry",
+                    name,
+                    label,
+                    "no enabled catalog entry has this label",
+                    "Remove the label, or add the entry",
+                )
             elif value != LABEL_VALUE:
                 message = "the label's value is '%s', so nothing is distributed" % value
                 yield Finding(WARNING, "label-value", name, label, message, "Set it to '%s'" % LABEL_VALUE)
@@ -145,9 +181,11 @@ def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Fin
 def _finalizers(inventory: Inventory) -> Iterator[Finding]:
     for item in inventory.snapshot.namespaces.values():
         labels = item["metadata"].get("labels") or {}
-        selecting = {one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)}
+        selecting = {
+            one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)
+        }
         for name in orphaned_finalizers(item, selecting):
-            message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX):]
+            message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX) :]
             fix = "Run platform.cluster_secrets.namespace_labels with state=absent for it"
             yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
 
@@ -188,12 +226,23 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
             yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
         elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):
             fix = "Add it to the catalog, or delete it"
-            yield Finding(ERROR, "foreign-entry", None, name, "a ClusterExternalSecret that is not the catalog's reads the central store", fix)
+            yield Finding(
+                ERROR,
+                "foreign-entry",
+                None,
+                name,
+                "a ClusterExternalSecret that is not the catalog's reads the central store",
+                fix,
+            )
 
 
 def _store_refs(spec: Object) -> list[Object]:
     direct = [spec["secretStoreRef"]] if spec.get("secretStoreRef") else []
-    nested = [one.get("sourceRef", {}).get("storeRef") for one in (spec.get("data") or []) + (spec.get("dataFrom") or []) if one.get("sourceRef")]
+    nested = [
+        one.get("sourceRef", {}).get("storeRef")
+        for one in (spec.get("data") or []) + (spec.get("dataFrom") or [])
+        if one.get("sourceRef")
+    ]
     return direct + [one for one in nested if one]
 
 
@@ -221,26 +270,57 @@ def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
 
     def writes(spec: Object) -> bool:
         refs = spec.get("secretStoreRefs") or []
-        aimed = any(ref.get("kind") == "ClusterSecretStore" and (ref.get("name") in central or ref.get("labelSelector")) for ref in refs)
+        aimed = any(
+            ref.get("kind") == "ClusterSecretStore" and (ref.get("name") in central or ref.get("labelSelector"))
+            for ref in refs
+        )
         # A push may name the namespace itself, whatever the store's own is.
-        return aimed or any(_mentions(one.get("metadata"), layout.namespace) for one in (spec.get("data") or []) + (spec.get("dataTo") or []))
+        return aimed or any(
+            _mentions(one.get("metadata"), layout.namespace)
+            for one in (spec.get("data") or []) + (spec.get("dataTo") or [])
+        )
 
     for item in inventory.snapshot.externals.values():
         owners = item["metadata"].get("ownerReferences") or []
-        if not any(owner.get("kind") == "ClusterExternalSecret" for owner in owners) and _reads(item.get("spec") or {}, central):
+        if not any(owner.get("kind") == "ClusterExternalSecret" for owner in owners) and _reads(
+            item.get("spec") or {}, central
+        ):
             namespace, name = key_of(item)
-            yield Finding(ERROR, "tenant-reads-store", namespace, name, "an ExternalSecret of its own reads the central store", fix)
+            yield Finding(
+                ERROR,
+                "tenant-reads-store",
+                namespace,
+                name,
+                "an ExternalSecret of its own reads the central store",
+                fix,
+            )
     for item in inventory.push_secrets:
         if writes(item.get("spec") or {}):
             namespace, name = key_of(item)
-            yield Finding(ERROR, "tenant-writes-store", namespace, name, "a PushSecret may write the central store", fix)
+            yield Finding(
+                ERROR, "tenant-writes-store", namespace, name, "a PushSecret may write the central store", fix
+            )
     for item in inventory.cluster_push_secrets:
         if writes((item.get("spec") or {}).get("pushSecretSpec") or {}):
-            yield Finding(ERROR, "tenant-writes-store", None, item["metadata"]["name"], "a ClusterPushSecret may write the central store", fix)
+            yield Finding(
+                ERROR,
+                "tenant-writes-store",
+                None,
+                item["metadata"]["name"],
+                "a ClusterPushSecret may write the central store",
+                fix,
+            )
     for item in inventory.tenant_stores:
         if _mentions(item.get("spec"), layout.namespace):
             namespace, name = key_of(item)
-            yield Finding(ERROR, "tenant-opens-store", namespace, name, "a SecretStore of its own opens the central namespace", fix)
+            yield Finding(
+                ERROR,
+                "tenant-opens-store",
+                namespace,
+                name,
+                "a SecretStore of its own opens the central namespace",
+                fix,
+            )
 
 
 def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
@@ -262,12 +342,21 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
             fix = bootstrap + " with cluster_secrets_distribution_prune"
             yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", fix)
         else:
-            yield Finding(ERROR, "second-store", None, name, "a ClusterSecretStore that is not the collection's opens the central namespace", "Delete it")
+            yield Finding(
+                ERROR,
+                "second-store",
+                None,
+                name,
+                "a ClusterSecretStore that is not the collection's opens the central namespace",
+                "Delete it",
+            )
 
 
 def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iterator[Finding]:
     layout = scope.layout
-    everything = permissions.grants(inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles)
+    everything = permissions.grants(
+        inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
+    )
     yield from _readers(scope, everything)
     fix = "Remove the permission, or bind it to what the subject needs"
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
@@ -275,7 +364,9 @@ def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iter
         central = one.namespace == layout.namespace
         if one.allows("", "secrets", _READ)[0]:
             if central:
-                yield Finding(ERROR, "wide-permission", one.namespace, one.who, "reads master Secrets by %s" % one.binding, fix)
+                yield Finding(
+                    ERROR, "wide-permission", one.namespace, one.who, "reads master Secrets by %s" % one.binding, fix
+                )
             elif one.namespace is None:
                 yield Finding(WARNING, "wide-permission", None, one.who, "reads all Secrets by %s" % one.binding, fix)
         if (central or one.namespace is None) and one.allows("", "serviceaccounts/token", ("create",))[0]:
@@ -302,28 +393,47 @@ def _readers(scope: Scope, everything: list[permissions.Grant]) -> Iterator[Find
         expected = sources.get(one.subject["name"], set()) | {stores.NO_SECRET}
         if reads and (one.namespace != layout.namespace or names is None or names - expected):
             message = "the store may read more than its entries' sources, by %s" % one.binding
-            yield Finding(ERROR, "wide-permission", one.namespace, one.who, message, "Run platform.cluster_secrets.bootstrap")
+            yield Finding(
+                ERROR, "wide-permission", one.namespace, one.who, message, "Run platform.cluster_secrets.bootstrap"
+            )
 
 
-def _ways_around(scope: Scope, inventory: Inventory, untrusted: list[permissions.Grant], enforced: set[str]) -> Iterator[Finding]:
+def _ways_around(
+    scope: Scope, inventory: Inventory, untrusted: list[permissions.Grant], enforced: set[str]
+) -> Iterator[Finding]:
     """What permissions allow to those whom only the guard would stop."""
     labels = {entry.label for entry in scope.entries}
-    carrying = {name for name, item in inventory.snapshot.namespaces.items() if labels.intersection(item["metadata"].get("labels") or {})}
+    carrying = {
+        name
+        for name, item in inventory.snapshot.namespaces.items()
+        if labels.intersection(item["metadata"].get("labels") or {})
+    }
     enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'"
     isolate = enforce + ", or cluster_secrets_isolation to 'entry'"
     for one in untrusted:
         everywhere = one.namespace is None
-        kinds = [kind for kind in ("clusterexternalsecrets", "clustersecretstores") if one.allows(ESO_GROUP, kind, _WRITE)[0]]
+        kinds = [
+            kind for kind in ("clusterexternalsecrets", "clustersecretstores") if one.allows(ESO_GROUP, kind, _WRITE)[0]
+        ]
         shared = scope.layout.isolation == stores.SHARED and guard.STORE_USE not in enforced
         if kinds and everywhere and guard.CLUSTER_OBJECTS not in enforced:
             message = "may read every source, because it may write %s by %s" % (" and ".join(kinds), one.binding)
             yield Finding(ERROR, "reads-every-source", None, one.who, message, enforce)
-        elif shared and carrying and (everywhere or one.namespace in carrying) and one.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]:
+        elif (
+            shared
+            and carrying
+            and (everywhere or one.namespace in carrying)
+            and one.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]
+        ):
             place = "in labelled namespaces" if everywhere else "in this labelled namespace"
             message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, one.binding)
             yield Finding(ERROR, "reads-every-source", one.namespace, one.who, message, isolate)
         if guard.LABELS not in enforced:
-            named = [names for allowed, names in (one.allows("", kind, ("update", "patch")) for kind in _NAMESPACES) if allowed]
+            named = [
+                names
+                for allowed, names in (one.allows("", kind, ("update", "patch")) for kind in _NAMESPACES)
+                if allowed
+            ]
             if named:
                 which = "every namespace" if everywhere else "the namespace"
                 if all(names is not None for names in named):
@@ -335,7 +445,14 @@ def _ways_around(scope: Scope, inventory: Inventory, untrusted: list[permissions
 def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
     if release.number is None:
         message = "the release of ESO is unknown (%s), so its vulnerabilities are too" % release.problem
-        yield Finding(WARNING, "eso-release-unknown", scope.eso_namespace, "external-secrets", message, "Use an image with a release of upstream as its tag")
+        yield Finding(
+            WARNING,
+            "eso-release-unknown",
+            scope.eso_namespace,
+            "external-secrets",
+            message,
+            "Use an image with a release of upstream as its tag",
+        )
     for advisory in release.advisories:
         message = "ESO %s: %s (%s)" % (release.text, advisory.what, advisory.source)
         fix = "Upgrade to %s or newer" % advisories.text(advisory.fixed)

@@ -76,15 +76,20 @@ class Trusted:
         if subject["kind"] == "ServiceAccount":
             user = "system:serviceaccount:%s:%s" % (subject.get("namespace"), subject["name"])
             return user in self._users or subject.get("namespace") in self._namespaces
-        return subject["name"] in _SYSTEM or subject["name"] in (self._groups if subject["kind"] == "Group" else self._users)
+        return subject["name"] in _SYSTEM or subject["name"] in (
+            self._groups if subject["kind"] == "Group" else self._users
+        )
 
 
 def _covers(listed: Any, wanted: tuple[str, ...]) -> bool:
     return any(one == "*" or one in wanted for one in listed or [])
 
 
-def grants(bindings: list[Object], cluster_bindings: list[Object], roles: list[Object], cluster_roles: list[Object]) -> list[Grant]:
-    """All :class:`Grant` objects of live RoleBindings and ClusterRoleBindings; a binding of an absent role gives nothing."""
+def grants(
+    bindings: list[Object], cluster_bindings: list[Object], roles: list[Object], cluster_roles: list[Object]
+) -> list[Grant]:
+    """All :class:`Grant` objects of live RoleBindings and ClusterRoleBindings; a binding of an absent role gives
+    nothing."""
     wide = {item["metadata"]["name"]: item.get("rules") for item in cluster_roles}
     narrow = {(item["metadata"]["namespace"], item["metadata"]["name"]): item.get("rules") for item in roles}
     found = []

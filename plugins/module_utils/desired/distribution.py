@@ -36,7 +36,12 @@ FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
 FORCE_SYNC = "force-sync"
 
 
-def metadata(name: str, namespace: str | None = None, labels: dict[str, str] | None = None, annotations: dict[str, str] | None = None) -> Object:
+def metadata(
+    name: str,
+    namespace: str | None = None,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+) -> Object:
     """The metadata of an object of ours."""
     meta: dict[str, Any] = {"name": name, "labels": {**OWNED, **(labels or {})}}
     if namespace:
@@ -54,7 +59,13 @@ def is_owned(live: Object) -> bool:
 def central_secret(name: str, namespace: str, data: dict[str, bytes]) -> Object:
     """A master Secret of the central store, from ``{key: bytes}``."""
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
-    return {"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata(name, namespace), "data": encoded}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": metadata(name, namespace),
+        "data": encoded,
+    }
 
 
 def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Object:

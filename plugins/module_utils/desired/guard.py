@@ -27,12 +27,14 @@ _GENERATORS = "generators." + ESO_GROUP
 
 PREFIX = "cluster-secrets-"
 CENTRAL_STORE, LABELS, TARGETS, TARGET_NAMES, DISTRIBUTED, STORE_USE, CLUSTER_OBJECTS = (
-    PREFIX + name for name in ("central-store", "labels", "targets", "target-names", "distributed", "store-use", "cluster-objects")
+    PREFIX + name
+    for name in ("central-store", "labels", "targets", "target-names", "distributed", "store-use", "cluster-objects")
 )
 
 #: Controllers of Kubernetes that clean up, or fill, any namespace.
 _CONTROLLERS = tuple(
-    "system:serviceaccount:kube-system:" + name for name in ("namespace-controller", "generic-garbage-collector", "service-account-controller")
+    "system:serviceaccount:kube-system:" + name
+    for name in ("namespace-controller", "generic-garbage-collector", "service-account-controller")
 )
 
 #: All of Kubernetes' own, for what no tenant may do and many of them must.
@@ -66,11 +68,14 @@ class Identities:
         return username in self.users or bool(set(groups).intersection(self.groups))
 
     def covers_manager(self, manager: str) -> bool:
-        """Whether a GitOps controller's field manager is the platform's; others have no known identity and count as covered."""
+        """Whether a GitOps controller's field manager is the platform's; others have no known identity and count as
+        covered."""
         account = _GITOPS.get(manager)
         if account is None:
             return True
-        return any(user.endswith(":" + account) for user in self.users) or any(group.startswith("system:serviceaccounts") for group in self.groups)
+        return any(user.endswith(":" + account) for user in self.users) or any(
+            group.startswith("system:serviceaccounts") for group in self.groups
+        )
 
 
 class Names:
@@ -88,7 +93,9 @@ def service_account_user(namespace: str, name: str) -> str:
     return "system:serviceaccount:%s:%s" % (namespace, name)
 
 
-def policies(identities: Identities, names: Names, self_service_labels: Collection[str], mode: str, release: Release) -> list[Object]:
+def policies(
+    identities: Identities, names: Names, self_service_labels: Collection[str], mode: str, release: Release
+) -> list[Object]:
     """The policies and their bindings, as manifests.
 
     :arg self_service_labels: label keys that anyone who may change a namespace may set.
@@ -136,7 +143,12 @@ def writers(namespaces: list[Object], objects: list[Object]) -> dict[str, list[s
 
 
 def _policy(
-    name: str, rules: list[Object], conditions: _Pairs, variables: _Pairs, validations: _Pairs, namespace: str | None = None
+    name: str,
+    rules: list[Object],
+    conditions: _Pairs,
+    variables: _Pairs,
+    validations: _Pairs,
+    namespace: str | None = None,
 ) -> Object:
     constraints: dict[str, Any] = {"matchPolicy": "Equivalent", "resourceRules": rules}
     if namespace:
@@ -150,7 +162,9 @@ def _policy(
             "matchConstraints": constraints,
             "matchConditions": [{"name": key, "expression": text} for key, text in conditions],
             "variables": [{"name": key, "expression": text} for key, text in variables],
-            "validations": [{"expression": text, "message": message, "reason": "Forbidden"} for text, message in validations],
+            "validations": [
+                {"expression": text, "message": message, "reason": "Forbidden"} for text, message in validations
+            ],
         },
     }
 
@@ -166,14 +180,22 @@ def _binding(policy: str, mode: str) -> Object:
 
 def _rule(group: str, resources: list[str], operations: list[str], scope: str = "*") -> Object:
     resources = [each for one in resources for each in (one, one + "/*")]
-    return {"apiGroups": [group], "apiVersions": ["*"], "resources": resources, "operations": operations, "scope": scope}
+    return {
+        "apiGroups": [group],
+        "apiVersions": ["*"],
+        "resources": resources,
+        "operations": operations,
+        "scope": scope,
+    }
 
 
 def _is(users: Collection[str], groups: Collection[str] = ()) -> str:
     """CEL: whether the request comes from one of these."""
     text = "request.userInfo.username in %s" % json.dumps(list(users))
     if groups:
-        text += " || (has(request.userInfo.groups) && request.userInfo.groups.exists(g, g in %s))" % json.dumps(list(groups))
+        text += " || (has(request.userInfo.groups) && request.userInfo.groups.exists(g, g in %s))" % json.dumps(
+            list(groups)
+        )
     return "(%s)" % text
 
 
@@ -187,16 +209,31 @@ def _platform_or(identities: Identities, *users: str) -> str:
 
 def _central_store(identities: Identities, names: Names) -> Object:
     operations = ["CREATE", "UPDATE", "DELETE", "CONNECT"]
-    everything = {"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"], "operations": operations, "scope": "Namespaced"}
-    token = "(request.resource.resource == 'serviceaccounts' && request.subResource == 'token' && %s)" % _is([identities.eso])
+    everything = {
+        "apiGroups": ["*"],
+        "apiVersions": ["*"],
+        "resources": ["*/*"],
+        "operations": operations,
+        "scope": "Namespaced",
+    }
+    token = "(request.resource.resource == 'serviceaccounts' && request.subResource == 'token' && %s)" % _is(
+        [identities.eso]
+    )
     allowed = "%s || %s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS), token)
-    message = "only the platform writes in the namespace of the central store; change the values and run platform.cluster_secrets.rotate"
+    message = (
+        "only the platform writes in the namespace of the central store; "
+        "change the values and run platform.cluster_secrets.rotate"
+    )
     return _policy(CENTRAL_STORE, [everything], [], [], [(allowed, message)], namespace=names.store_namespace)
 
 
 def _labels(identities: Identities, self_service_labels: Collection[str]) -> Object:
     def guarded(labels: str) -> str:
-        return "%s.filter(k, k.startsWith(%s) && !(k in %s))" % (labels, json.dumps(LABEL_PREFIX), json.dumps(list(self_service_labels)))
+        return "%s.filter(k, k.startsWith(%s) && !(k in %s))" % (
+            labels,
+            json.dumps(LABEL_PREFIX),
+            json.dumps(list(self_service_labels)),
+        )
 
     variables = [
         ("now", "has(object.metadata.labels) ? object.metadata.labels : {}"),
@@ -204,7 +241,9 @@ def _labels(identities: Identities, self_service_labels: Collection[str]) -> Obj
         ("kept", "%s.all(k, k in variables.was && variables.was[k] == variables.now[k])" % guarded("variables.now")),
         ("whole", "%s.all(k, k in variables.now)" % guarded("variables.was")),
     ]
-    message = "only the platform sets labels that begin with '%s'; ask for platform.cluster_secrets.onboard" % LABEL_PREFIX
+    message = (
+        "only the platform sets labels that begin with '%s'; ask for platform.cluster_secrets.onboard" % LABEL_PREFIX
+    )
     return _policy(
         LABELS,
         [_rule("", ["namespaces"], ["CREATE", "UPDATE"])],
@@ -217,7 +256,10 @@ def _labels(identities: Identities, self_service_labels: Collection[str]) -> Obj
 def _managed(name: str) -> str:
     """CEL: whether a Secret is marked as a target."""
     labels = {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"}
-    each = ["{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v)) for k, v in labels.items()]
+    each = [
+        "{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v))
+        for k, v in labels.items()
+    ]
     return "(%s != null && has(%s.metadata.labels) && %s)" % (name, name, " && ".join(each))
 
 
@@ -227,7 +269,12 @@ def _targets(identities: Identities) -> Object:
         [_rule("", ["secrets"], ["CREATE", "UPDATE", "DELETE"])],
         [("managed-target", "%s || %s" % (_managed("object"), _managed("oldObject")))],
         [],
-        [(_is([identities.eso, *_CONTROLLERS]), "this Secret is a copy that ESO writes; change the master Secret with platform.cluster_secrets.rotate")],
+        [
+            (
+                _is([identities.eso, *_CONTROLLERS]),
+                "this Secret is a copy that ESO writes; change the master Secret with platform.cluster_secrets.rotate",
+            )
+        ],
     )
 
 
@@ -239,14 +286,22 @@ def _target_names(identities: Identities, names: Names) -> Object:
         [_rule("", ["secrets"], ["CREATE", "UPDATE"])],
         [
             # A created object's name may be generated, and then the request doesn't say it.
-            ("name-of-a-target", "object.metadata.name in %s && request.namespace != %s" % (json.dumps(names.targets), json.dumps(names.store_namespace))),
+            (
+                "name-of-a-target",
+                "object.metadata.name in %s && request.namespace != %s"
+                % (json.dumps(names.targets), json.dumps(names.store_namespace)),
+            ),
             ("not-platform-nor-eso", "!%s" % _platform_or(identities, identities.eso, *_CONTROLLERS)),
         ],
         [],
         [
-            ("request.operation != 'CREATE'", "this is the name of a Secret that ESO distributes; ask for platform.cluster_secrets.onboard"),
             (
-                "request.operation == 'CREATE' || !%s || %s" % (immutable.format("object"), immutable.format("oldObject")),
+                "request.operation != 'CREATE'",
+                "this is the name of a Secret that ESO distributes; ask for platform.cluster_secrets.onboard",
+            ),
+            (
+                "request.operation == 'CREATE' || !%s || %s"
+                % (immutable.format("object"), immutable.format("oldObject")),
                 "this is the name of a Secret that ESO distributes, and ESO can't write an immutable one",
             ),
         ],
@@ -254,7 +309,8 @@ def _target_names(identities: Identities, names: Names) -> Object:
 
 
 def _distributed(identities: Identities) -> Object:
-    """The ExternalSecrets that ESO makes of ClusterExternalSecrets are ESO's; their annotations are anyone's, to ask for a refresh."""
+    """The ExternalSecrets that ESO makes of ClusterExternalSecrets are ESO's; their annotations are anyone's, to ask
+    for a refresh."""
 
     def owned(name: str) -> str:
         owners = "%s.metadata.ownerReferences" % name
@@ -262,7 +318,7 @@ def _distributed(identities: Identities) -> Object:
 
     def same(*path: str) -> str:
         now, was = (".".join((name, *path)) for name in ("object", "oldObject"))
-        return "(has({0}) == has({1}) && (!has({0}) || {0} == {1}))".format(now, was)
+        return f"(has({now}) == has({was}) && (!has({now}) || {now} == {was}))"
 
     kept = [("spec",), ("status",), ("metadata", "labels"), ("metadata", "ownerReferences"), ("metadata", "finalizers")]
     return _policy(
@@ -283,14 +339,23 @@ def _distributed(identities: Identities) -> Object:
 
 
 def _cluster_objects(identities: Identities) -> Object:
-    """ESO's cluster-wide objects act in every namespace, and their credentials may come from any, so only the platform writes them."""
+    """ESO's cluster-wide objects act in every namespace, and their credentials may come from any, so only the platform
+    writes them."""
     resources = ["clusterexternalsecrets", "clustersecretstores", "clusterpushsecrets"]
     return _policy(
         CLUSTER_OBJECTS,
-        [_rule(ESO_GROUP, resources, ["CREATE", "UPDATE", "DELETE"]), _rule(_GENERATORS, ["clustergenerators"], ["CREATE", "UPDATE", "DELETE"])],
+        [
+            _rule(ESO_GROUP, resources, ["CREATE", "UPDATE", "DELETE"]),
+            _rule(_GENERATORS, ["clustergenerators"], ["CREATE", "UPDATE", "DELETE"]),
+        ],
         [],
         [],
-        [(_platform_or(identities, identities.eso, *_CONTROLLERS), "only the platform writes ESO's cluster-wide objects")],
+        [
+            (
+                _platform_or(identities, identities.eso, *_CONTROLLERS),
+                "only the platform writes ESO's cluster-wide objects",
+            )
+        ],
     )
 
 
@@ -301,7 +366,10 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
     reads = "(has(r.name) && %s && has(r.kind) && r.kind == 'ClusterSecretStore')" % of_ours
 
     def refs(path: str) -> str:
-        found = "variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef)" % path
+        found = (
+            "variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef)"
+            % path
+        )
         return "(has(variables.spec.%s) ? %s : [])" % (path, found)
 
     def aimed(path: str) -> str:
@@ -321,28 +389,49 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
         ("spec", "has(object.spec) ? object.spec : {}"),
         ("unchanged", "oldObject != null && has(oldObject.spec) && oldObject.spec == variables.spec"),
         ("direct", "has(variables.spec.secretStoreRef) ? [variables.spec.secretStoreRef] : []"),
-        ("reads", "%s && (variables.direct + %s + %s).exists(r, %s)" % (external, refs("data"), refs("dataFrom"), reads)),
+        (
+            "reads",
+            "%s && (variables.direct + %s + %s).exists(r, %s)" % (external, refs("data"), refs("dataFrom"), reads),
+        ),
         (
             "pushes",
             "%s && ((has(variables.spec.secretStoreRefs) && variables.spec.secretStoreRefs.exists(r, "
-            "has(r.kind) && r.kind == 'ClusterSecretStore' && (has(r.labelSelector) || (has(r.name) && %s)))) || %s || %s)"
-            % (push, of_ours, aimed("data"), aimed("dataTo")),
+            "has(r.kind) && r.kind == 'ClusterSecretStore' && (has(r.labelSelector) || (has(r.name) && %s)))) || %s || "
+            "%s)" % (push, of_ours, aimed("data"), aimed("dataTo")),
         ),
         ("provider", provider),
         (
             "opens",
-            "request.resource.resource == 'secretstores' && has(variables.provider.kubernetes) && [variables.provider.kubernetes].exists(p, %s)"
-            % " || ".join(names_central(path) for path in ("remoteNamespace", "server.caProvider.namespace", "auth.serviceAccount.namespace")),
+            "request.resource.resource == 'secretstores' && has(variables.provider.kubernetes) && "
+            "[variables.provider.kubernetes].exists(p, %s)"
+            % " || ".join(
+                names_central(path)
+                for path in ("remoteNamespace", "server.caProvider.namespace", "auth.serviceAccount.namespace")
+            ),
         ),
-        ("target", "has(variables.spec.target) && has(variables.spec.target.name) ? variables.spec.target.name : object.metadata.name"),
-        ("takes", "%s && (variables.target in %s || object.metadata.name in %s)" % (external, json.dumps(names.targets), json.dumps(names.entries))),
+        (
+            "target",
+            "has(variables.spec.target) && has(variables.spec.target.name) ? variables.spec.target.name : "
+            "object.metadata.name",
+        ),
+        (
+            "takes",
+            "%s && (variables.target in %s || object.metadata.name in %s)"
+            % (external, json.dumps(names.targets), json.dumps(names.entries)),
+        ),
     ]
-    hint = "the central store is read by the platform's ClusterExternalSecrets only; ask for platform.cluster_secrets.onboard"
+    hint = (
+        "the central store is read by the platform's ClusterExternalSecrets only; "
+        "ask for platform.cluster_secrets.onboard"
+    )
     validations: _Pairs = [
         ("variables.unchanged || !variables.reads", hint),
         ("variables.unchanged || !variables.pushes", "no PushSecret may write the central store"),
         ("variables.unchanged || !variables.opens", "no SecretStore may open the central store's namespace"),
-        ("variables.unchanged || !variables.takes", "this is the name of an ExternalSecret or Secret that ESO distributes"),
+        (
+            "variables.unchanged || !variables.takes",
+            "this is the name of an ExternalSecret or Secret that ESO distributes",
+        ),
     ]
     more_variables, more_validations = _stopgap(release)
     allowed = _platform_or(identities, identities.eso)
@@ -350,13 +439,20 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
         _rule(ESO_GROUP, ["externalsecrets", "secretstores", "pushsecrets"], ["CREATE", "UPDATE"]),
         _rule(_GENERATORS, ["webhooks"], ["CREATE", "UPDATE"]),
     ]
-    return _policy(STORE_USE, rules, [("not-platform-nor-eso", "!%s" % allowed)], variables + more_variables, validations + more_validations)
+    return _policy(
+        STORE_USE,
+        rules,
+        [("not-platform-nor-eso", "!%s" % allowed)],
+        variables + more_variables,
+        validations + more_validations,
+    )
 
 
 def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
     """What a vulnerable ESO must not be given: (variables, validations).
 
-    Only a stopgap: an object that is there already stays, and so do the ConfigMaps and Secrets that it takes templates from.
+    Only a stopgap: an object that is there already stays, and so do the ConfigMaps and Secrets that it takes templates
+    from.
     """
     functions = sorted({name for one in advisories.ADVISORIES if release.may_be_open_to(one) for name in one.functions})
     open_to = {one.id for one in advisories.ADVISORIES if release.may_be_open_to(one)}
@@ -373,30 +469,60 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
 
     def rewrites(path: str) -> str:
         inner = "has(w.transform) && has(w.transform.template) && %s" % bad("w.transform.template")
-        return "(has({0}) && {0}.exists(d, has(d.rewrite) && d.rewrite.exists(w, {1})))".format("variables.spec." + path, inner)
+        return "(has({0}) && {0}.exists(d, has(d.rewrite) && d.rewrite.exists(w, {1})))".format(
+            "variables.spec." + path, inner
+        )
 
     def whole(path: str) -> str:
-        return "(has({0}) && {1})".format(path, bad(path))
+        return f"(has({path}) && {bad(path)})"
 
     if functions or {"CVE-2026-42876", "#6735"} & open_to:
-        template = "has(variables.spec.target) && has(variables.spec.target.template) ? variables.spec.target.template : "
+        template = (
+            "has(variables.spec.target) && has(variables.spec.target.template) ? variables.spec.target.template : "
+        )
         template += "(has(variables.spec.template) ? variables.spec.template : {})"
-        variables += [("template", template), ("froms", "has(variables.template.templateFrom) ? variables.template.templateFrom : []")]
+        variables += [
+            ("template", template),
+            ("froms", "has(variables.template.templateFrom) ? variables.template.templateFrom : []"),
+        ]
     if functions:
-        web = "has(variables.provider.webhook) ? variables.provider.webhook : (request.resource.resource == 'webhooks' ? variables.spec : {})"
+        web = (
+            "has(variables.provider.webhook) ? variables.provider.webhook : "
+            "(request.resource.resource == 'webhooks' ? variables.spec : {})"
+        )
         texts = [values("variables.template." + part) for part in ("data", "metadata.labels", "metadata.annotations")]
         texts.append("variables.froms.exists(f, has(f.literal) && %s)" % bad("f.literal"))
         texts += [rewrites("dataFrom"), rewrites("dataTo")]
         texts += [whole("variables.web.url"), whole("variables.web.body"), values("variables.web.headers")]
-        variables += [("web", web), ("calls", " || ".join(texts)), ("borrows", "variables.froms.exists(f, has(f.configMap) || has(f.secret))")]
+        variables += [
+            ("web", web),
+            ("calls", " || ".join(texts)),
+            ("borrows", "variables.froms.exists(f, has(f.configMap) || has(f.secret))"),
+        ]
         validations += [
-            ("variables.unchanged || !variables.calls", "the running ESO is vulnerable, so templates may not call %s" % " or ".join(functions)),
-            ("variables.unchanged || !variables.borrows", "the running ESO is vulnerable, so templates may not come from a ConfigMap or Secret"),
+            (
+                "variables.unchanged || !variables.calls",
+                "the running ESO is vulnerable, so templates may not call %s" % " or ".join(functions),
+            ),
+            (
+                "variables.unchanged || !variables.borrows",
+                "the running ESO is vulnerable, so templates may not come from a ConfigMap or Secret",
+            ),
         ]
     if "CVE-2026-42876" in open_to:
         token = "has(variables.template.type) && variables.template.type == 'kubernetes.io/service-account-token'"
-        validations.append(("variables.unchanged || !(%s)" % token, "the running ESO is vulnerable, so no template may make a ServiceAccount token"))
+        validations.append(
+            (
+                "variables.unchanged || !(%s)" % token,
+                "the running ESO is vulnerable, so no template may make a ServiceAccount token",
+            )
+        )
     if "#6735" in open_to:
         target = "variables.froms.exists(f, has(f.target) && !(f.target in ['Data', 'Annotations', 'Labels']))"
-        validations.append(("variables.unchanged || !%s" % target, "the running ESO is vulnerable, so templateFrom may only fill data, labels and annotations"))
+        validations.append(
+            (
+                "variables.unchanged || !%s" % target,
+                "the running ESO is vulnerable, so templateFrom may only fill data, labels and annotations",
+            )
+        )
     return variables, validations

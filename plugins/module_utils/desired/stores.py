@@ -34,7 +34,9 @@ ENTRY_ANNOTATION = "cluster-secrets/entry"
 NO_SECRET = "-"
 
 #: No namespace matches: each carries this label.
-_NOWHERE = {"namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}}
+_NOWHERE = {
+    "namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "DoesNotExist"}]}
+}
 
 
 class Layout:
@@ -81,7 +83,9 @@ def conditions(labels: Iterable[str]) -> list[Object]:
     return [{"namespaceSelector": {"matchLabels": {label: LABEL_VALUE}}} for label in sorted(set(labels))] or [_NOWHERE]
 
 
-def desired(layout: Layout, entries: list[Entry], kept: Collection[str] = (), also: Collection[str] = ()) -> list[Object]:
+def desired(
+    layout: Layout, entries: list[Entry], kept: Collection[str] = (), also: Collection[str] = ()
+) -> list[Object]:
     """The objects for ``entries``, as manifests: what may be read first, then the stores.
 
     :arg kept: with isolation by entry, the names of the entries that the shared store still serves.
@@ -102,7 +106,12 @@ def desired(layout: Layout, entries: list[Entry], kept: Collection[str] = (), al
         {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": metadata(READER), "rules": [review]},
         _binding("ClusterRoleBinding", metadata(READER), "ClusterRole", subjects),
         {"apiVersion": RBAC, "kind": "Role", "metadata": metadata(TOKEN_ROLE, layout.namespace), "rules": [token]},
-        _binding("RoleBinding", metadata(TOKEN_ROLE, layout.namespace), "Role", [_service_account(layout.eso[1], layout.eso[0])]),
+        _binding(
+            "RoleBinding",
+            metadata(TOKEN_ROLE, layout.namespace),
+            "Role",
+            [_service_account(layout.eso[1], layout.eso[0])],
+        ),
     ]
     return permissions + stores
 
@@ -200,7 +209,11 @@ def unmoved(layout: Layout, entries: list[Entry], externals: list[Object]) -> li
     stores = {entry.name: layout.store_of(entry.name) for entry in entries}
     found = []
     for item in externals:
-        owners = [owner["name"] for owner in item["metadata"].get("ownerReferences") or [] if owner.get("kind") == "ClusterExternalSecret"]
+        owners = [
+            owner["name"]
+            for owner in item["metadata"].get("ownerReferences") or []
+            if owner.get("kind") == "ClusterExternalSecret"
+        ]
         wanted = stores.get(owners[0]) if owners else None
         if wanted and (item["spec"].get("secretStoreRef") or {}).get("name") != wanted:
             found.append((item["metadata"]["namespace"], item["metadata"]["name"]))

@@ -52,7 +52,8 @@ class Release:
 
 
 def served(client: Client) -> tuple[str | None, list[str]]:
-    """The API version of ESO that the collection uses on this cluster (None: there is none), and all that are served."""
+    """The API version of ESO that the collection uses on this cluster (None: there is none), and all that are
+    served."""
     versions = client.served_versions(ESO_GROUP)
     return next((version for version in ESO_VERSIONS if version in versions), None), versions
 
@@ -64,7 +65,9 @@ def controller(client: Client, namespace: str, name: str | None = None) -> Objec
     """
     if name:
         return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")
-    found, _version = client.list(DEPLOYMENTS, namespace=namespace, selector=_CONTROLLER, what="cannot look at ESO's controller")
+    found, _version = client.list(
+        DEPLOYMENTS, namespace=namespace, selector=_CONTROLLER, what="cannot look at ESO's controller"
+    )
     return found[0] if found else None
 
 
@@ -151,7 +154,12 @@ def dependents(client: Client, version: str) -> tuple[list[str], list[str]]:
     kinds = [(alpha, "PushSecret"), (alpha, "ClusterPushSecret"), (api, "SecretStore"), (api, "ClusterSecretStore")]
     lists = client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds)
     pushing = [_label(kind, item) for (_api, kind), found in zip(kinds[:2], lists) for item in found]
-    stores = [_label(kind, item) for (_api, kind), found in zip(kinds[2:], lists[2:]) for item in found if not is_owned(item) and _needs_token(item["spec"])]
+    stores = [
+        _label(kind, item)
+        for (_api, kind), found in zip(kinds[2:], lists[2:])
+        for item in found
+        if not is_owned(item) and _needs_token(item["spec"])
+    ]
     return sorted(pushing), sorted(stores)
 
 
@@ -162,5 +170,8 @@ def _label(kind: str, item: Object) -> str:
 
 def _needs_token(value: Any) -> bool:
     if isinstance(value, dict):
-        return any((key in ("serviceAccountRef", "serviceAccount") and isinstance(item, dict)) or _needs_token(item) for key, item in value.items())
+        return any(
+            (key in ("serviceAccountRef", "serviceAccount") and isinstance(item, dict)) or _needs_token(item)
+            for key, item in value.items()
+        )
     return isinstance(value, list) and any(map(_needs_token, value))

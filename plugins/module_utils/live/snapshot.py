@@ -59,7 +59,9 @@ class Snapshot:
         self.sources = sources
 
 
-def read(client: Client, entries: list[Entry], eso_version: str, store_namespace: str, read_sources: bool = True) -> Snapshot:
+def read(
+    client: Client, entries: list[Entry], eso_version: str, store_namespace: str, read_sources: bool = True
+) -> Snapshot:
     """Read all that state.judge() needs, each list concurrently with the others."""
     resource = external_secrets(eso_version)
     calls: list[Callable[[], Any]] = [
@@ -119,7 +121,9 @@ class Inventory:
             setattr(self, name, lists[name])
 
 
-def read_inventory(client: Client, entries: list[Entry], eso_version: str, store_namespace: str, eso_namespace: str) -> Inventory:
+def read_inventory(
+    client: Client, entries: list[Entry], eso_version: str, store_namespace: str, eso_namespace: str
+) -> Inventory:
     """Read all that an audit needs, each list concurrently with the others."""
     api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
 

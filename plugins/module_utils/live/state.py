@@ -40,7 +40,11 @@ Expected = Tuple[Optional[dict], Optional[str]]
 
 def labelled(namespaces: dict[str, Object], entry: Entry) -> list[str]:
     """The names of the namespaces that carry the entry's label, sorted."""
-    return sorted(name for name, item in namespaces.items() if (item["metadata"].get("labels") or {}).get(entry.label) == LABEL_VALUE)
+    return sorted(
+        name
+        for name, item in namespaces.items()
+        if (item["metadata"].get("labels") or {}).get(entry.label) == LABEL_VALUE
+    )
 
 
 def expected_data(entry: Entry, sources: dict[str, dict[str, bytes]]) -> Expected:
@@ -61,7 +65,15 @@ class Row:
 
     __slots__ = ("created", "entry", "message", "namespace", "status", "type")
 
-    def __init__(self, entry: Entry, namespace: str, status: str, message: str = "", kind: str | None = None, created: str | None = None) -> None:
+    def __init__(
+        self,
+        entry: Entry,
+        namespace: str,
+        status: str,
+        message: str = "",
+        kind: str | None = None,
+        created: str | None = None,
+    ) -> None:
         self.entry = entry
         self.namespace = namespace
         self.status = status
@@ -85,7 +97,9 @@ class Row:
             "synced": self.status == SYNCED,
             "type": self.type,
             "created": self.created,
-            "age": None if self.created is None else max(0, int(((now or utcnow()) - parse_time(self.created)).total_seconds())),
+            "age": None
+            if self.created is None
+            else max(0, int(((now or utcnow()) - parse_time(self.created)).total_seconds())),
             "message": self.message,
         }
 
@@ -100,7 +114,9 @@ def parse_time(text: str) -> datetime.datetime:
     return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
 
 
-def judge_target(entry: Entry, namespace: str, secret: Object | None, external: Object | None, expected: Expected) -> Row:
+def judge_target(
+    entry: Entry, namespace: str, secret: Object | None, external: Object | None, expected: Expected
+) -> Row:
     """The :class:`Row` of one labelled namespace.
 
     :arg secret: the live target if ESO manages it, else None.
@@ -124,7 +140,8 @@ def judge_target(entry: Entry, namespace: str, secret: Object | None, external: 
 
 
 def not_ready(live_stores: list[Object], names: set[str]) -> list[tuple[str, str | None]]:
-    """The stores of ``names`` that are not ready, as (name, what ESO says, or None), sorted; an absent one says nothing either."""
+    """The stores of ``names`` that are not ready, as (name, what ESO says, or None), sorted; an absent one says nothing
+    either."""
     by_name = {item["metadata"]["name"]: item for item in live_stores}
     found = []
     for name in sorted(names):
@@ -146,9 +163,13 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
             rows.append(judge_target(entry, namespace, secret, external, expected))
         for namespace in sorted(set(entry.namespaces) - set(carrying)):
             if namespace in snapshot.namespaces:
-                rows.append(Row(entry, namespace, UNLABELLED, "the namespace does not carry %s=%s" % (entry.label, LABEL_VALUE)))
+                rows.append(
+                    Row(entry, namespace, UNLABELLED, "the namespace does not carry %s=%s" % (entry.label, LABEL_VALUE))
+                )
             else:
-                rows.append(Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist"))
+                rows.append(
+                    Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist")
+                )
     return rows
 
 
@@ -186,7 +207,9 @@ def follow(client: Client, entries: list[Entry], snapshot: Snapshot, rows: list[
     version = snapshot.version
     while pending and time.monotonic() < deadline:
         left = deadline - time.monotonic()
-        for event in client.watch(SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))):
+        for event in client.watch(
+            SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
+        ):
             if event is None:
                 break
             kind, item = event
@@ -214,6 +237,8 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
         external = externals.get((row.namespace, row.entry.name))
         condition = ready_condition(external)
         if condition is None:
-            row.message += "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
+            row.message += (
+                "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
+            )
         elif condition.get("status") != "True":
             row.message += "; ESO says: %s" % condition.get("message", "")
