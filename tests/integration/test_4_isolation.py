@@ -256,7 +256,8 @@ def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
             str(collections),
             str(tarball),
         ],
-        **quiet,
+        check=True,
+        capture_output=True,
     )
     shutil.rmtree(old)
     plane = cluster.ControlPlane("upgraded", bound=True)
