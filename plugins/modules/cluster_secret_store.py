@@ -190,10 +190,9 @@ def run(context: Context) -> dict[str, Any]:
     first = (
         [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
     )
-    # The stores come last: ESO validates them as soon as it sees them.
-    batches = [
-        [action for item, action in planned if action and stores.is_store(item) == last] for last in (False, True)
-    ]
+    # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
+    # it sees it.
+    batches = [[action for item, action in planned if action and stores.rank(item) == rank] for rank in range(3)]
     actions = executor.run(first, *batches)
     if stage != "permissions" and params["wait"] and not context.check_mode:
         names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}

@@ -163,6 +163,11 @@ def is_store(manifest: Object) -> bool:
     return manifest["kind"] == "ClusterSecretStore"
 
 
+def rank(manifest: Object) -> int:
+    """Which comes first: 0 for accounts and roles, 1 for their bindings, 2 for stores."""
+    return 2 if is_store(manifest) else int(manifest["kind"].endswith("Binding"))
+
+
 def entry_of(live: Object, layout: Layout) -> str | None:
     """The name of the entry whose own store a live object of ours belongs to, or None."""
     meta = live["metadata"]

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The permissions of docs/permissions.yml are enough, and none of the narrower ones is missing."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from support import CANARY, ROOT, Platform, cluster, found
+
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+PLAYS = {
+    "cluster_secrets_eso_method": "existing",
+    "cluster_secrets_platform_users": ["system:serviceaccount:ci:deployer"],
+    "cluster_secrets_guard_mode": "enforce",
+    "cluster_secrets_audit_fail_on": "never",
+}
+
+
+@pytest.fixture(scope="module")
+def deployer(platform):
+    """A cluster with ESO that an administrator installed, and the kubeconfig of the play's own identity."""
+    if not platform.plane:
+        pytest.skip("needs a control plane of its own")
+    plane = cluster.ControlPlane("deployer", bound=True)
+    plane.start()
+    try:
+        folder = platform.folder / "deployer"
+        folder.mkdir()
+        own = Platform(plane, folder)
+        playbook = folder / "eso.yml"
+        role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}
+        playbook.write_text(yaml.safe_dump([role]))
+        own.play(str(playbook))
+        own.request("POST", "/api/v1/namespaces", {"metadata": {"name": "ci"}})
+        own.request("POST", "/api/v1/namespaces/ci/serviceaccounts", {"metadata": {"name": "deployer"}})
+        for manifest in yaml.safe_load_all((ROOT / "docs/permissions.yml").read_text()):
+            namespace = manifest["metadata"].get("namespace")
+            place = f"/namespaces/{namespace}" if namespace else ""
+            api = "/api/v1" if manifest["apiVersion"] == "v1" else RBAC
+            own.request("POST", f"{api}{place}/{manifest['kind'].lower()}s", manifest)
+        path = plane.token_kubeconfig("ci", "deployer", folder / "deployer.kubeconfig")
+        own.environment.update(KUBECONFIG=str(path), K8S_AUTH_KUBECONFIG=str(path))
+        yield own
+    finally:
+        plane.stop()
+
+
+def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
+    deployer.play("bootstrap", "--check", variables=PLAYS)
+    deployer.play("bootstrap", variables=PLAYS)
+    assert deployer.play("bootstrap", variables=PLAYS).recap["changed"] == 0
+    for isolation in ("entry", "shared"):
+        deployer.play("bootstrap", variables={**PLAYS, "cluster_secrets_isolation": isolation})
+    deployer.play("rotate", variables={**PLAYS, "cluster_secrets_verify_refresh": "always"})
+    assert "17 targets are synced" in deployer.play("status", variables=PLAYS).stdout
+    onboard = {**PLAYS, "onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]}
+    deployer.play("onboard", variables=onboard)
+    assert CANARY in deployer.data("team", "cloudflare-api-token")["api-token"]
+    deployer.play("audit", variables=PLAYS)
+
+
+def test_the_audit_does_not_report_the_platform_itself(deployer, catalog):
+    users = PLAYS["cluster_secrets_platform_users"]
+    checks = {check for check, _namespace, _name in found(deployer, catalog, platform_users=users)}
+    assert checks <= {"vulnerable-eso"}
+    assert "wide-permission" in {check for check, _namespace, _name in found(deployer, catalog)}
+
+
+def test_teardown_too(deployer):
+    deployer.play("teardown", variables=PLAYS)
+    assert deployer.request("GET", "/apis/external-secrets.io/v1/clustersecretstores")["items"] == []
