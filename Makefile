@@ -14,7 +14,7 @@ export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity docs bench clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity docs matrix bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ browser: ## Install the Chromium that one test opens the audit's page in (Debian
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; }
 
-test: collection build-controlplane browser lint sanity ## Run all tests
+test: collection build-controlplane browser lint sanity docs ## Run all tests
 	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit integration
 
 unit: collection ## Run the unit tests
@@ -77,6 +77,12 @@ lint: collection ## ruff, mypy, ansible-lint with the production profile, and ya
 
 sanity: collection shellcheck ## The part of ansible-test sanity that runs without containers
 	@tests/sanity/run.sh $(COLLECTION) $(CACHE)/sanity
+
+docs: collection ## Build the documentation site; a warning is an error
+	@tests/docs/site.sh $(CACHE)/docs
+
+matrix: collection build-controlplane ## Unit tests and a bootstrap on each supported ansible-core that the machine has a Python for
+	@$(VENV)/bin/python tests/matrix.py $(MATRIX_ARGS)
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
 	@$(VENV)/bin/python tests/bench/bench.py $(BENCH_ARGS)

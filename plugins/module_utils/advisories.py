@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which releases of the External Secrets Operator have which known vulnerability. Pure.
 
 Listed is what reaches a cluster that distributes Secrets through the Kubernetes provider. Errors of

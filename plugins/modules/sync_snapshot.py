@@ -1,6 +1,7 @@
 #!/usr/bin/python
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Module sync_snapshot: remember all Secrets by salted digests, and compare later."""
 
 from __future__ import annotations

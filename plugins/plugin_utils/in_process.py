@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run the collection's modules in Ansible's own process where that makes no difference but time.
 
 Packing a module and starting a Python for it takes Ansible about as long as the collection needs

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """``make bench``: the collection against kubernetes.core.k8s and raw HTTP, side by side in one run.
 
 Four ways: (a) kubernetes.core.k8s with a loop, (b) kubernetes.core.k8s with one multi-document

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The floor of the benchmark: the same work by plain concurrent HTTP, with no checks at all.
 
 ``python raw.py WORK JOB.json``: WORK is label, seed or rotate; the job says against what.

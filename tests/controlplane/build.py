@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Build the pinned programs of the control plane into a cache outside the checkout.
 
 Every program is built by the Go toolchain from modules whose versions are pinned here or in the

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run the External Secrets controller for the pod that its chart created.
 
 kwok only marks pods as running. This stand-in for a kubelet watches for the chart's controller pod,

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What tenants try, and which wall stops each of them. The table of docs/security.md is made of this.
 
 An outcome is what happens with no guard; ``audit`` adds a report, and ``enforce`` turns every outcome

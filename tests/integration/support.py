@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Integration tests: the real API server, the real ESO controller, the collection as installed.
 
 ``CLUSTER_SECRETS_TEST_KUBECONFIG`` runs them against a cluster that is already there instead of

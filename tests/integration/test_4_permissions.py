@@ -1,12 +1,13 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The permissions of docs/permissions.yml are enough, and none of the narrower ones is missing."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
-from support import CANARY, ROOT, Platform, cluster, found
+from support import CANARY, ROOT, Platform, cluster, found, values
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 PLAYS = {
@@ -70,3 +71,15 @@ def test_the_audit_does_not_report_the_platform_itself(deployer, catalog):
 def test_teardown_too(deployer):
     deployer.play("teardown", variables=PLAYS)
     assert deployer.request("GET", "/apis/external-secrets.io/v1/clustersecretstores")["items"] == []
+
+
+def test_a_catalog_of_ones_own_is_all_there_is(deployer):
+    """The entry of docs/docsite/rst/guide_own_catalog.rst, as it stands there."""
+    guide = (ROOT / "docs/docsite/rst/guide_own_catalog.rst").read_text()
+    block = guide.split(".. code-block:: yaml\n")[1].split(".. code-block::")[0]
+    catalog = yaml.safe_load(block)["cluster_secrets_catalog"]
+    values.write_vault({"smtp": {"user": "u", "password": CANARY}}, deployer.vault, deployer.password)
+    deployer.play("bootstrap", variables={**PLAYS, "cluster_secrets_catalog": catalog})
+    assert deployer.data("shop", "smtp") == {"SMTP_USER": "u", "SMTP_PASSWORD": CANARY}
+    listed = deployer.request("GET", "/apis/external-secrets.io/v1/clusterexternalsecrets")["items"]
+    assert [item["metadata"]["name"] for item in listed] == ["smtp"]

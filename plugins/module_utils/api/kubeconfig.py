@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where the Kubernetes API is and how to authenticate: options, environment, kubeconfig, the pod's own ServiceAccount.
 
 Precedence is that of kubernetes.core (its module_utils/k8s/client.py). A kubeconfig is read here when

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who may do what, from the live Roles and their bindings. Pure.
 
 Aggregated ClusterRoles need no care of their own: Kubernetes writes what they add up to into their rules.

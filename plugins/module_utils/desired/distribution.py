@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From checked catalog entries to the Kubernetes objects they call for. Pure.
 
 Every function returns plain manifests (dicts), complete enough that what the API server stores

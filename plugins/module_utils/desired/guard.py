@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The admission policies that keep tenants out of the central store. Pure.
 
 Each is a ValidatingAdmissionPolicy with one binding. RBAC says what an identity may do at all; these

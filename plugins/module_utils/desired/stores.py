@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The ClusterSecretStores over the central namespace, and who may read what through them. Pure.
 
 With the isolation ``shared`` one store serves all entries: whoever may create an ExternalSecret in a

@@ -1,5 +1,6 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is there, read in a few lists: enough to judge the targets, or for a whole audit."""
 
 from __future__ import annotations

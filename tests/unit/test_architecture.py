@@ -1,0 +1,70 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The layers of docs/architecture.md: who may import whom, and that what is pure is."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+UTILS = Path(__file__).resolve().parents[2] / "plugins/module_utils"
+
+#: Layer -> the layers that it may import, besides itself.
+ALLOWED = {
+    "errors": set(),
+    "resources": set(),
+    "advisories": set(),
+    "files": {"errors"},
+    "catalog": {"errors"},
+    "desired": {"catalog", "resources", "advisories"},
+    "plan": {"desired", "resources"},
+    "api": {"errors", "resources", "files"},
+    "live": {"api", "catalog", "desired", "resources", "advisories", "errors", "files"},
+    "apply": {"desired", "errors", "plan"},
+    "audit": {"advisories", "catalog", "desired", "live", "plan", "resources"},
+    "report": set(),
+    "module": {"api", "catalog", "desired", "errors", "live", "plan", "resources"},
+}
+PURE = ("catalog", "desired", "advisories", "resources", "audit", "report")
+FILES = sorted(path for path in UTILS.rglob("*.py") if path.name != "__init__.py")
+
+
+def layer(path):
+    return path.relative_to(UTILS).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """(what is imported, as a layer or a module of the standard library) outside of TYPE_CHECKING."""
+    tree = ast.parse(path.read_text())
+    depth = len(path.relative_to(UTILS).parts)
+    checked = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    skipped = {child for node in checked for child in ast.walk(node)}
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.level == depth:
+            yield from [node.module.split(".")[0]] if node.module else [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield layer(path)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (name.name.split(".")[0] for name in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(UTILS)))
+def test_a_layer_imports_only_what_lies_below(path):
+    own = layer(path)
+    assert {one for one in imports(path) if one in ALLOWED} - {own} <= ALLOWED[own]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if layer(path) in PURE], ids=lambda path: path.name)
+def test_what_is_pure_has_no_clock_no_file_and_no_network(path):
+    assert not {"os", "time", "socket", "urllib", "urllib3", "subprocess", "random", "pathlib"} & set(imports(path))
+
+
+def test_every_file_belongs_to_a_layer():
+    assert {layer(path) for path in FILES} == set(ALLOWED)
