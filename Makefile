@@ -42,7 +42,7 @@ start: venv ## Start the embedded control plane
 stop: venv ## Stop it
 	@$(VENV)/bin/python tests/controlplane stop
 
-status: venv ## Tell which of its parts run
+status: venv ## Show which of its parts run
 	@$(VENV)/bin/python tests/controlplane status
 
 demo: collection ## See the whole architecture work, from an empty cluster to 17 Secrets

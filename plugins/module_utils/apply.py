@@ -181,7 +181,7 @@ class Executor:
             answer = self.client.request("POST", _REVIEWS, body=body, what="cannot ask which permissions there are")
         except ApiError as error:
             if error.status in (403, 404):
-                return True  # it can't be asked; the write itself will tell
+                return True  # it can't be asked; the write itself will show it
             raise
         return bool(answer.get("status", {}).get("allowed"))
 

@@ -72,7 +72,7 @@ def plan_apply(desired: Object, live: Object | None, redact: Redact | None = Non
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
 
     Fields of other managers are not looked at. A field that our manager owns and that is no longer
-    desired is a difference too: applying takes it away.
+    desired is a difference too: applying removes it.
 
     :arg redact: makes the diff's (before, after) from (live, desired, the paths that will go), for
         objects with secrets.
@@ -250,7 +250,7 @@ def plan_namespace(name: str, labels: dict[str, str]) -> Action:
 
 
 def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Action | None:
-    """The patch that takes ``labels`` (keys) and ESO's ``finalizers`` off a live namespace.
+    """The patch that removes ``labels`` (keys) and ESO's ``finalizers`` from a live namespace.
 
     Both go in one JSON patch. A patch of the finalizers replaces the whole list, so it is bound to
     the list that was read; other writers of the namespace don't disturb it.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: eso_info
-short_description: Tell whether ESO is healthy, and what stands in the way of its upgrade
+short_description: Report whether ESO is healthy, and what stands in the way of its upgrade
 version_added: 1.0.0
 description:
   - Looks at ESO's controller, at the ClusterSecretStore and at the API versions of ESO's CustomResourceDefinitions.
@@ -59,7 +59,7 @@ image:
   returned: success
   type: str
 version:
-  description: The controller's release, or nothing when its image does not tell it.
+  description: The controller's release, or nothing when its image does not show it.
   returned: success
   type: str
   sample: 2.9.0

@@ -11,7 +11,7 @@ module: namespace_labels
 short_description: Label the namespaces that get the catalog's Secrets
 version_added: 1.0.0
 description:
-  - Gives any number of namespaces the labels by which ESO distributes the catalog's Secrets, or takes them away.
+  - Gives any number of namespaces the labels by which ESO distributes the catalog's Secrets, or removes them.
   - Reads all namespaces in a few pages and patches, concurrently, only those that differ; a run without differences
     writes nothing.
   - Taking a label away also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from
@@ -40,9 +40,9 @@ options:
     default: create
   exclusive:
     description:
-      - Whether to take the catalog's labels, and all others that begin with C(secrets/), from namespaces to which
+      - Whether to remove the catalog's labels, and all others that begin with C(secrets/), from namespaces to which
         neither the catalog nor
-        O(assignments) gives them. So the label of an entry that was taken out of the catalog goes, too.
+        O(assignments) gives them. So the label of an entry that was removed from the catalog is removed, too.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -174,9 +174,9 @@ def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[s
 
 
 def _unlabel(item: Object, labels: Iterable[str], entries: list[Entry], everything: bool) -> Action | None:
-    """Take labels off; ESO's finalizers of the same entries go with them.
+    """Remove labels, and ESO's finalizers of the same entries with them.
 
-    ``everything`` (teardown) takes all finalizers of ESO's, also those of entries long gone.
+    ``everything`` (teardown) removes all finalizers of ESO's, also those of entries long gone.
     """
     if everything:
         finalizers = [name for name in item["metadata"].get("finalizers") or [] if name.startswith(FINALIZER_PREFIX)]

@@ -35,7 +35,7 @@ options:
   changed_sources:
     description:
       - The keys of master Secrets that this play changes, as M(platform.cluster_secrets.central_secrets) returns them.
-      - In check mode they tell which targets will become stale; a real run sees it by comparing.
+      - In check mode they show which targets will become stale; a real run sees it by comparing.
     type: dict
     default: {}
   names:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: sync_info
-short_description: Tell which namespace holds which Secret, and whether it is current
+short_description: Show which namespace holds which Secret, and whether it is current
 version_added: 1.0.0
 description:
   - Returns one row for each pair of a namespace and a Secret that the catalog and the labels call for.
@@ -16,8 +16,8 @@ description:
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   read_sources:
-    description: Whether to read the master Secrets, to tell a stale target from a current one. It needs the right to
-      list them.
+    description: Whether to read the master Secrets, to distinguish a stale target from a current one. It needs the
+      permission to list them.
     type: bool
     default: true
 extends_documentation_fragment:

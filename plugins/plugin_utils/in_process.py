@@ -104,7 +104,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _masked(value: Any, secrets: list[str]) -> Any:
-    """``value`` with each of ``secrets``, longest first, taken out of all texts but the names of results."""
+    """``value`` with each of ``secrets``, longest first, removed from all texts but the names of results."""
     if isinstance(value, Mapping):
         return {key: _masked(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

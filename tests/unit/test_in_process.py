@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible.template import trust_as_template
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import in_process
 
@@ -64,7 +63,12 @@ def test_every_module_has_its_action():
 
 
 def test_options_come_without_ansibles_marks():
-    plain = in_process._plain({"list": (trust_as_template("{{ x }}"), 1, None, True)})
+    # Marks came with ansible-core 2.19.
+    template = pytest.importorskip("ansible.template")
+    mark = getattr(template, "trust_as_template", None)
+    if mark is None:
+        pytest.skip("this ansible-core marks no templates")
+    plain = in_process._plain({"list": (mark("{{ x }}"), 1, None, True)})
     assert plain == {"list": ["{{ x }}", 1, None, True]} and plain["list"][0].__class__ is str
 
 

@@ -107,8 +107,8 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
         state.STALE: "Run platform.cluster_secrets.rotate",
         state.FAILING: "Read what ESO says, then run platform.cluster_secrets.rotate",
         state.MISSING: "Look at ESO's log",
-        state.UNLABELLED: "Run platform.cluster_secrets.bootstrap, or take the namespace out of the catalog",
-        state.ABSENT_NAMESPACE: "Create the namespace, or take it out of the catalog",
+        state.UNLABELLED: "Run platform.cluster_secrets.bootstrap, or remove the namespace from the catalog",
+        state.ABSENT_NAMESPACE: "Create the namespace, or remove it from the catalog",
     }
     for row in rows:
         if row.status == state.SYNCED:
@@ -466,5 +466,5 @@ def _versions(crds: list[Object]) -> Iterator[Finding]:
         stored = set((item.get("status") or {}).get("storedVersions") or [])
         for version in sorted(stored - served):
             message = "objects may be stored as %s, which is no longer served" % version
-            fix = "Rewrite the objects, then take the version out of status.storedVersions"
+            fix = "Rewrite the objects, then remove the version from status.storedVersions"
             yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)
