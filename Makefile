@@ -14,7 +14,10 @@ export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity docs matrix bench clean
+# Tests import the harness as a package, and the collection as it was built and installed.
+TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
+
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix bench clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,22 +37,22 @@ collection: venv ## Build the collection and install what was built for the test
 	@ansible-galaxy collection install --force --offline --no-deps -p $(CHECKOUT) $(CHECKOUT)/platform-cluster_secrets-*.tar.gz >>$(CHECKOUT)/build.log || { cat $(CHECKOUT)/build.log; exit 1; }
 
 build-controlplane: venv ## Build the embedded control plane's programs
-	@$(VENV)/bin/python tests/controlplane build
+	@$(TESTS) -m controlplane build
 
 start: venv ## Start the embedded control plane
-	@$(VENV)/bin/python tests/controlplane start
+	@$(TESTS) -m controlplane start
 
 stop: venv ## Stop it
-	@$(VENV)/bin/python tests/controlplane stop
+	@$(TESTS) -m controlplane stop
 
 status: venv ## Show which of its parts run
-	@$(VENV)/bin/python tests/controlplane status
+	@$(TESTS) -m controlplane status
 
 demo: collection ## See the whole architecture work, from an empty cluster to 17 Secrets
-	@$(VENV)/bin/python tests/demo/demo.py
+	@$(TESTS) -m demo.demo
 
 demo-stop: venv ## Stop the demo's control plane
-	@$(VENV)/bin/python tests/controlplane --name demo stop
+	@$(TESTS) -m controlplane --name demo stop
 
 shellcheck: ## Install shellcheck, which one sanity test runs (Debian, as root)
 	@command -v shellcheck >/dev/null || { \
@@ -60,13 +63,13 @@ browser: ## Install the Chromium that one test opens the audit's page in (Debian
 	  echo "installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; }
 
 test: collection build-controlplane browser lint sanity docs ## Run all tests
-	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit integration
+	@cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) unit integration
 
 unit: collection ## Run the unit tests
-	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) unit
+	@cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) unit
 
 integration: collection build-controlplane browser ## Run the integration tests
-	@cd tests && $(VENV)/bin/python -m pytest $(PYTEST_ARGS) integration
+	@cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) integration
 
 lint: collection ## ruff, mypy, ansible-lint with the production profile, and yamllint
 	@echo "ruff, mypy, ansible-lint (profile production), yamllint"
@@ -78,14 +81,17 @@ lint: collection ## ruff, mypy, ansible-lint with the production profile, and ya
 sanity: collection shellcheck ## The part of ansible-test sanity that runs without containers
 	@tests/sanity/run.sh $(COLLECTION) $(CACHE)/sanity
 
+generate: collection ## Write what the documentation takes from the code
+	@$(TESTS) -m docs.generate
+
 docs: collection ## Build the documentation site; a warning is an error
 	@tests/docs/site.sh $(CACHE)/docs
 
 matrix: collection build-controlplane ## Unit tests and a bootstrap on each supported ansible-core that the machine has a Python for
-	@$(VENV)/bin/python tests/matrix.py $(MATRIX_ARGS)
+	@$(TESTS) -m matrix $(MATRIX_ARGS)
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
-	@$(VENV)/bin/python tests/bench/bench.py $(BENCH_ARGS)
+	@$(TESTS) -m bench.bench $(BENCH_ARGS)
 
 clean: ## Remove the cache folder
 	@$(MAKE) --no-print-directory stop demo-stop 2>/dev/null || true
@@ -97,4 +103,4 @@ integration-kind: collection ## The same tests on kind, where docker and kind ar
 	@kind create cluster --name cluster-secrets-test --kubeconfig $(CACHE)/kind.kubeconfig
 	@trap 'kind delete cluster --name cluster-secrets-test' EXIT; cd tests && \
 	  CLUSTER_SECRETS_TEST_KUBECONFIG=$(CACHE)/kind.kubeconfig CLUSTER_SECRETS_TEST_VARS=$(CACHE)/kind-vars.json \
-	  $(VENV)/bin/python -m pytest $(PYTEST_ARGS) integration
+	  $(TESTS) -m pytest $(PYTEST_ARGS) integration

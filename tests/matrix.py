@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the unit tests and a bootstrap on each supported ansible-core with a Python that it supports.
 
-``python tests/matrix.py [2.17 ...]``; a Python that is not on this machine is left out, and named.
+``make matrix MATRIX_ARGS="2.17 ..."``; a Python that is not on this machine is left out, and named.
 """
 
 from __future__ import annotations
@@ -15,11 +15,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests/controlplane"))
-
-import build
-import values
-from cluster import ControlPlane
+from controlplane import build, values
+from controlplane.cluster import ControlPlane
 
 #: ansible-core -> (the package ansible that brings it and its collections, a Python that it supports).
 MATRIX = {

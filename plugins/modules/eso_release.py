@@ -14,7 +14,7 @@ description:
   - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known
     vulnerability.
   - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
-  - A release that can't be determined (an image named by its digest, or a tag that upstream doesn't publish) is warned about.
+  - Warns of a release that can't be determined (an image named by its digest, or a tag that upstream doesn't publish).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   chart:

@@ -21,13 +21,13 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
+
+from controlplane import build, cluster
+
 HERE = Path(__file__).resolve().parent
-COLLECTIONS = os.environ["ANSIBLE_COLLECTIONS_PATH"].split(":")[0]
-sys.path[:0] = [COLLECTIONS, str(HERE.parent / "controlplane")]
-
-import build
-import cluster
-
 LABEL, ENTRY, SOURCE, STORE = "secrets/bench", "bench", "bench-source", "central-secret-store"
 LOOP, TEMPLATE, OURS, RAW_PLAY, RAW = "k8s loop", "k8s template", "ours", "raw in a play", "raw HTTP"
 WAYS = (LOOP, TEMPLATE, OURS, RAW_PLAY, RAW)
@@ -145,11 +145,6 @@ class Bench:
     """One control plane and the measuring on it."""
 
     def __init__(self, plane: cluster.ControlPlane, folder: Path) -> None:
-        from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
-        from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
-        from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
-
-        self.api_error = ApiError
         self.plane = plane
         self.folder = folder
         self.environment = {**os.environ, **plane.environment(), "ANSIBLE_PIPELINING": "true", "ANSIBLE_NOCOLOR": "1"}
@@ -170,7 +165,7 @@ class Bench:
     def ignore_missing(self, method: str, path: str) -> None:
         try:
             self.send(method, path)
-        except self.api_error as error:
+        except ApiError as error:
             if error.status != 404:
                 raise
 
@@ -208,7 +203,7 @@ class Bench:
         def create(name: str) -> None:
             try:
                 self.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-            except self.api_error as error:
+            except ApiError as error:
                 if error.status != 409:
                     raise
 

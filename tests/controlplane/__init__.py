@@ -1,4 +1,4 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Kubernetes control plane on this host, built from pinned Go modules."""
+"""A real control plane for tests, built from Go modules: no containers, no root."""

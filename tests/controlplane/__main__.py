@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``python tests/controlplane build|start|stop|status|env|run``: the control plane by hand."""
+"""``python -m controlplane build|start|stop|status|env|run``: the control plane by hand."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ import shlex
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import build
-from cluster import ClusterError, ControlPlane
+from . import build
+from .cluster import ClusterError, ControlPlane
 
 
 def _interrupt(_number: int, _frame: object) -> None:

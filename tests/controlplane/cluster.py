@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import base64
 import ctypes
-import datetime
 import http.client
-import ipaddress
 import json
 import os
 import random
@@ -28,15 +26,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-try:
-    from . import build
-except ImportError:  # run as a script's sibling
-    import build  # type: ignore[no-redef]
+from . import build
+from .pki import Pki, write_kubeconfig
 
 #: Who the kubeconfig's client certificate says it is; the audit log is counted by this name.
 ADMIN_USER = "cluster-admin"
@@ -87,7 +80,7 @@ class Api:
             return response.status, raw.decode(errors="replace")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A free port outside the range from which systems take ports for outgoing connections.
 
     One from inside that range could be taken by a client while the server restarts, even by a
@@ -103,128 +96,19 @@ def _free_port() -> int:
     raise ClusterError("no free port was found between 20000 and 29999 on 127.0.0.1")
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this child when its parent dies, however it dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         if Path("/proc/self").exists():
             return ""
     return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-
-
-class Pki:
-    """The cluster's certificate authority and what it signs, as PEM files in one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._ca_key = ec.generate_private_key(ec.SECP256R1())
-        self._ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "embedded-control-plane")])
-        certificate = (
-            self._builder(self._ca_name, self._ca_key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(self._usage(sign_certificates=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._ca_key.public_key()), critical=False)
-            .sign(self._ca_key, hashes.SHA256())
-        )
-        self._write("ca", certificate, self._ca_key)
-
-    @staticmethod
-    def _usage(sign_certificates: bool) -> x509.KeyUsage:
-        return x509.KeyUsage(
-            digital_signature=True,
-            key_cert_sign=sign_certificates,
-            crl_sign=sign_certificates,
-            key_encipherment=False,
-            content_commitment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        now = datetime.datetime.now(datetime.timezone.utc)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._ca_name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + datetime.timedelta(days=365))
-        )
-
-    def _write(self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-        (self.folder / f"{name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        self.write_key(name, key)
-
-    def write_key(self, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> None:
-        path = self.folder / f"{name}.key"
-        path.touch(mode=0o600)
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-            )
-        )
-
-    def issue(self, name: str, user: str, group: str | None = None, server: bool = False) -> None:
-        """Sign a certificate for ``user`` (CN) in ``group`` (O); a server's also names loopback."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
-        if group:
-            attributes.append(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
-        usages = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if server else [])
-        builder = (
-            self._builder(x509.Name(attributes), key)
-            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(self._usage(sign_certificates=False), critical=True)
-            # Python 3.13 refuses certificates that don't name their issuer's key.
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._ca_key.public_key()), critical=False
-            )
-        )
-        if server:
-            names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
-            names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "10.0.0.1")]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        self._write(name, builder.sign(self._ca_key, hashes.SHA256()), key)
-
-
-def write_kubeconfig(path: Path, port: int, pki: Path, *, client: str | None = None, token: str | None = None) -> None:
-    """Write a kubeconfig (JSON is YAML) with a client certificate or a bearer token, mode 0600."""
-
-    def b64(name: str) -> str:
-        return base64.b64encode((pki / name).read_bytes()).decode()
-
-    user: dict[str, str] = (
-        {"token": token}
-        if token
-        else {"client-certificate-data": b64(f"{client}.crt"), "client-key-data": b64(f"{client}.key")}
-    )
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [
-            {
-                "name": "embedded",
-                "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": b64("ca.crt")},
-            }
-        ],
-        "users": [{"name": "user", "user": user}],
-        "contexts": [{"name": "embedded", "context": {"cluster": "embedded", "user": "user"}}],
-        "current-context": "embedded",
-    }
-    staged = path.with_suffix(".tmp")
-    staged.touch(mode=0o600)
-    staged.write_text(json.dumps(document, indent=1))
-    staged.replace(path)
 
 
 class ControlPlane:
@@ -261,6 +145,15 @@ class ControlPlane:
         return self._state["ports"]["apiserver"]
 
     @property
+    def pids(self) -> dict[str, int]:
+        """The process of each component that was started."""
+        return self._state.get("pids", {})
+
+    def program(self, name: str) -> str:
+        """The path of a program of the control plane."""
+        return self._state["binaries"][name]
+
+    @property
     def api(self) -> Api:
         return Api(self.port, self.pki)
 
@@ -275,7 +168,7 @@ class ControlPlane:
             return child.poll() is None
         pid = self._state.get("pids", {}).get(component)
         # The run folder is in every command line, so a reused pid is never mistaken for ours.
-        return bool(pid) and str(self.run) in _command_line(pid)
+        return bool(pid) and str(self.run) in command_line(pid)
 
     def status(self) -> dict[str, bool]:
         """Each component with whether its process runs."""
@@ -322,7 +215,7 @@ class ControlPlane:
         (self.run / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
         names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok")
         self._state = {
-            "ports": {name: _free_port() for name in names},
+            "ports": {name: free_port() for name in names},
             "pids": {},
             "binaries": {k: str(v) for k, v in binaries.items()},
         }
@@ -337,7 +230,7 @@ class ControlPlane:
         etcd = f"http://127.0.0.1:{ports['etcd']}"
         peer = f"http://127.0.0.1:{ports['etcd_peer']}"
         if component == "kubelet":
-            return [sys.executable, str(Path(__file__).with_name("kubelet.py")), str(run)]
+            return [sys.executable, "-m", "controlplane.kubelet", str(run)]
         flags = {
             "etcd": [
                 f"--data-dir={run}/etcd",
@@ -410,11 +303,13 @@ class ControlPlane:
             child = subprocess.Popen(
                 self.argv(component),
                 cwd=self.run,
+                # The kubelet stand-in is a module of this package.
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if self.bound else None,
+                preexec_fn=die_with_parent if self.bound else None,
             )
         self._children[component] = child
         self._state.setdefault("pids", {})[component] = child.pid

@@ -19,9 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from cluster import ClusterError, ControlPlane, _die_with_parent, _free_port
+from .cluster import ClusterError, ControlPlane, die_with_parent, free_port
 
 SELECTOR = "app.kubernetes.io%2Fname%3Dexternal-secrets"
 INTERVAL = 0.5  # seconds between looks at the pods
@@ -40,7 +38,7 @@ class Kubelet:
 
     @property
     def _program(self) -> str:
-        return str(self.plane._state["binaries"]["external-secrets"])
+        return self.plane.program("external-secrets")
 
     def _pods(self) -> list[dict[str, Any]]:
         status, body = self.plane.api.request("GET", f"/api/v1/pods?labelSelector={SELECTOR}")
@@ -61,7 +59,7 @@ class Kubelet:
             for a in spec["containers"][0].get("args", [])
             if not a.startswith(("--metrics-addr", "--live-addr", "--enable-leader-election"))
         ]
-        own = [f"{flag}=127.0.0.1:{_free_port()}" for flag in self._listening]
+        own = [f"{flag}=127.0.0.1:{free_port()}" for flag in self._listening]
         with self.plane.log("external-secrets").open("ab") as log:
             self.process = subprocess.Popen(
                 [self._program, *given, *own],
@@ -70,7 +68,7 @@ class Kubelet:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         (self.plane.run / "external-secrets.pid").write_text(str(self.process.pid))
         self.pod = meta["uid"]

@@ -12,11 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "controlplane"))
-
-import build
-import values
-from cluster import ClusterError, ControlPlane
+from controlplane import build, values
+from controlplane.cluster import ClusterError, ControlPlane
 
 
 class DemoError(RuntimeError):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write what the documentation takes from the code: ``python tests/docs/generate.py``.
+"""Write what the documentation takes from the code: ``make generate``.
 
 A unit test fails when a file is not what this writes.
 """
@@ -9,16 +9,13 @@ A unit test fails when a file is not what this writes.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/integration"))
-
-import attacks
+from integration import attacks
 
 #: Where the table of attacks stands in docs/security.md.
 BEGIN, END = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
+from support import ROOT, Platform
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from support import ROOT, Platform, advisories, cluster
+from controlplane import cluster
 
 
 @pytest.fixture(scope="session")

@@ -11,35 +11,30 @@ tests that need the control plane's audit log or processes are then skipped.
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterator
 
 import pytest
 from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
+
+from controlplane import cluster, values
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]
-sys.path[:0] = [COLLECTIONS, str(ROOT / "tests/controlplane")]
 
 # Modules of collections are then found in this process as well, which pytest-ansible needs.
 init_plugin_loader([COLLECTIONS])
-
-cluster = importlib.import_module("cluster")
-values = importlib.import_module("values")
-advisories = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories")
-Client = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client").Client
-connection = importlib.import_module(
-    "ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig"
-).connection
-ApiError = importlib.import_module("ansible_collections.platform.cluster_secrets.plugins.module_utils.errors").ApiError
 
 CANARY = "CANARYx7Q"
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
@@ -212,6 +207,21 @@ class Platform:
             for event in self.requests(mark)
             if event["verb"] in WRITES and event.get("objectRef", {}).get("resource") not in REVIEWS
         ]
+
+
+@contextmanager
+def another(platform: Platform, name: str, apiserver_flags: tuple[str, ...] = ()) -> Iterator[Platform]:
+    """One more control plane, empty, for the block; skips where the tests run on a cluster that is there."""
+    if not platform.plane:
+        pytest.skip("needs a control plane of its own")
+    plane = cluster.ControlPlane(name, bound=True, apiserver_flags=apiserver_flags)
+    plane.start()
+    try:
+        folder = platform.folder / name
+        folder.mkdir(exist_ok=True)
+        yield Platform(plane, folder)
+    finally:
+        plane.stop()
 
 
 def entry(name: str, namespaces: list[str], **changes: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support import CANARY, Platform, cluster, entry, leaked, values
+from support import CANARY, another, entry, leaked, values
 
 FAILED = "fatal: [localhost]: FAILED!"
 
@@ -251,12 +251,7 @@ def test_a_foreign_manager_conflicts_only_on_request(bootstrapped, catalog):
 
 def test_eso_absent(platform, catalog):
     """On a second control plane without ESO."""
-    plane = cluster.ControlPlane("bare", bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / "bare"
-        folder.mkdir()
-        bare = Platform(plane, folder)
+    with another(platform, "bare") as bare:
         outcome = bare.play(
             "bootstrap",
             "-vvvv",
@@ -273,5 +268,3 @@ def test_eso_absent(platform, catalog):
                 "the External Secrets Operator is not installed: the API group external-secrets.io is not served"
                 in refused.result["msg"]
             )
-    finally:
-        plane.stop()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from support import Platform, cluster
+from support import another
 
 ESO = "/apis/external-secrets.io/v1"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/external-secrets/deployments"
@@ -25,16 +25,8 @@ HARDENED = (
 @pytest.fixture(scope="module")
 def own(platform):
     """A control plane of its own, empty at first."""
-    if not platform.plane:
-        pytest.skip("needs a control plane of its own")
-    plane = cluster.ControlPlane("eso", bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / "eso"
-        folder.mkdir()
-        yield Platform(plane, folder)
-    finally:
-        plane.stop()
+    with another(platform, "eso") as own:
+        yield own
 
 
 @pytest.fixture(scope="module")
@@ -259,14 +251,8 @@ def test_an_unknown_release_is_called_unknown(own, catalog):
 
 def test_another_namespace_and_release_name_are_honoured(platform):
     """Said once, as every other role and playbook reads it."""
-    if not platform.plane:
-        pytest.skip("needs a control plane of its own")
-    plane = cluster.ControlPlane("odd", bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / "odd"
-        folder.mkdir()
-        odd = Platform(plane, folder)
+    with another(platform, "odd") as odd:
+        folder = odd.folder
         names = {
             "cluster_secrets_eso_namespace": "secrets-system",
             "cluster_secrets_eso_release": "eso",
@@ -298,29 +284,18 @@ def test_another_namespace_and_release_name_are_honoured(platform):
         assert odd.get("/apis/apps/v1/namespaces/secrets-system/deployments/eso-external-secrets") is None
         assert odd.request("GET", f"{ESO}/clustersecretstores")["items"] == []
         assert odd.request("GET", "/apis/rbac.authorization.k8s.io/v1/namespaces/masters/roles")["items"] == []
-    finally:
-        plane.stop()
 
 
 def test_a_cluster_without_admission_policies_gets_one_sentence(platform):
     """As before Kubernetes 1.30."""
-    if not platform.plane:
-        pytest.skip("needs a control plane of its own")
     off = [
         f"admissionregistration.k8s.io/v1/{kind}=false"
         for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
     ]
     flags = (f"--runtime-config={','.join(off)}", "--disable-admission-plugins=ValidatingAdmissionPolicy")
-    plane = cluster.ControlPlane("before-policies", bound=True, apiserver_flags=flags)
-    plane.start()
-    try:
-        folder = platform.folder / "before-policies"
-        folder.mkdir()
-        bare = Platform(plane, folder)
+    with another(platform, "before-policies", flags) as bare:
         outcome = bare.play("bootstrap")
         assert "this cluster has no ValidatingAdmissionPolicies" in outcome.output
         assert bare.play("bootstrap").recap["changed"] == 0
         bare.play("audit", variables={"cluster_secrets_audit_fail_on": "never"})
         bare.play("teardown")
-    finally:
-        plane.stop()

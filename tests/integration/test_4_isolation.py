@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from support import COLLECTIONS, ROOT, Platform, cluster, entry, values
+from support import COLLECTIONS, ROOT, another, entry, values
 
 ESO = "/apis/external-secrets.io/v1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/central-secret-store"
@@ -230,8 +230,6 @@ def test_a_crash_in_the_middle_of_the_change(bootstrapped, seconds):
 
 def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
     """A cluster bootstrapped by the collection as of 7675966, which had neither isolation nor a hardened ESO."""
-    if not platform.plane:
-        pytest.skip("needs a control plane of its own")
     archive = subprocess.run(["git", "-C", str(ROOT), "archive", "7675966"], capture_output=True, check=False)
     if archive.returncode:
         pytest.skip("needs the history of the repository")
@@ -261,12 +259,7 @@ def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
         capture_output=True,
     )
     shutil.rmtree(old)
-    plane = cluster.ControlPlane("upgraded", bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / "upgraded"
-        folder.mkdir()
-        upgraded = Platform(plane, folder)
+    with another(platform, "upgraded") as upgraded:
         upgraded.play("bootstrap", ANSIBLE_COLLECTIONS_PATH=str(collections))
         assert len(targets(upgraded)) == 17
         with Poller(upgraded) as poller:
@@ -275,5 +268,3 @@ def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
         assert done.recap["changed"] == predicted.recap["changed"] > 0
         assert poller.looks > 20 and poller.seen == []
         assert upgraded.play("bootstrap").recap["changed"] == 0
-    finally:
-        plane.stop()

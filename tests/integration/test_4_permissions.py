@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from support import CANARY, ROOT, Platform, cluster, found, values
+from support import CANARY, ROOT, another, found, values
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 PLAYS = {
@@ -21,14 +21,9 @@ PLAYS = {
 @pytest.fixture(scope="module")
 def deployer(platform):
     """A cluster with ESO that an administrator installed, and the kubeconfig of the play's own identity."""
-    if not platform.plane:
-        pytest.skip("needs a control plane of its own")
-    plane = cluster.ControlPlane("deployer", bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / "deployer"
-        folder.mkdir()
-        own = Platform(plane, folder)
+    with another(platform, "deployer") as own:
+        plane = own.plane
+        folder = own.folder
         playbook = folder / "eso.yml"
         role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}
         playbook.write_text(yaml.safe_dump([role]))
@@ -43,8 +38,6 @@ def deployer(platform):
         path = plane.token_kubeconfig("ci", "deployer", folder / "deployer.kubeconfig")
         own.environment.update(KUBECONFIG=str(path), K8S_AUTH_KUBECONFIG=str(path))
         yield own
-    finally:
-        plane.stop()
 
 
 def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import CANARY, cluster, leaked, values
+from support import CANARY, another, cluster, leaked, values
 
 ORDER = ("etcd", "kube-apiserver")
 
@@ -102,17 +103,10 @@ def test_a_snapshot_that_is_none(bootstrapped, catalog, tmp_path):
 @pytest.mark.parametrize("seconds", [1.0, 2.5, 5.0])
 def test_a_crash_in_the_middle_of_a_bootstrap(platform, seconds):
     """etcd, API server and ESO are killed during a bootstrap; a rerun converges and loses nothing."""
-    if not platform.plane:
-        pytest.skip("needs the embedded control plane")
-    from support import Platform
 
     name = f"crash{int(seconds * 10)}"
-    plane = cluster.ControlPlane(name, bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / name
-        folder.mkdir()
-        crashing = Platform(plane, folder)
+    with another(platform, name) as crashing:
+        plane = crashing.plane
 
         def crash():
             time.sleep(seconds)
@@ -128,8 +122,6 @@ def test_a_crash_in_the_middle_of_a_bootstrap(platform, seconds):
         crashing.play("bootstrap")
         assert "17 targets are synced" in crashing.play("status").stdout
         assert crashing.play("bootstrap").recap["changed"] == 0
-    finally:
-        plane.stop()
 
 
 def test_eso_upgrade_check_on_a_clean_cluster(bootstrapped):
@@ -172,10 +164,8 @@ def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, cat
 
 def test_nothing_is_left_running_on_ctrl_c(tmp_path):
     """The tool itself: interrupted while it runs, it takes everything with it."""
-    from support import ROOT
-
     process = subprocess.Popen(
-        ["python3", str(ROOT / "tests/controlplane"), "--name", "interrupted", "run", "sleep", "60"],
+        [sys.executable, "-m", "controlplane", "--name", "interrupted", "run", "sleep", "60"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -184,11 +174,11 @@ def test_nothing_is_left_running_on_ctrl_c(tmp_path):
     for _attempt in range(200):
         time.sleep(0.1)
         plane = cluster.ControlPlane("interrupted")
-        if plane._state.get("pids", {}).get("kubelet"):
+        if plane.pids.get("kubelet"):
             break
-    pids = list(plane._state["pids"].values())
+    pids = list(plane.pids.values())
     assert len(pids) == 6
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     for pid in pids:
-        assert str(plane.run) not in cluster._command_line(pid)
+        assert str(plane.run) not in cluster.command_line(pid)

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import signal
 import time
 
 import pytest
-from support import ROOT, Platform, cluster
+from support import ROOT, another
 
-build = importlib.import_module("build")
+from controlplane import build
 
 #: ESO release -> what its CRDs serve, and what the collection must choose.
 MATRIX = {
@@ -43,23 +42,16 @@ def crds(name, folder):
 @pytest.fixture(scope="module", params=MATRIX)
 def release(request, platform):
     """An empty control plane with the CRDs of one release, and no controller."""
-    if not platform.plane:
-        pytest.skip("needs control planes of its own")
     folder = platform.folder / f"crds-{request.param}"
     folder.mkdir()
     src = crds(request.param, folder)
-    plane = cluster.ControlPlane("crds", bound=True)
-    plane.start()
-    try:
-        bare = Platform(plane, folder)
+    with another(platform, "crds") as bare:
         predicted = bare.module("eso_crds", src=src, check_mode=True).result
         done = bare.module("eso_crds", src=src).result
         assert done["established"] and done["changes"] == predicted["changes"]
         again = bare.module("eso_crds", src=src).result
         assert not again["changed"], [change["name"] for change in again["changes"]]
         yield request.param, bare
-    finally:
-        plane.stop()
 
 
 def test_the_matrix_is_what_the_harness_pins():
@@ -138,12 +130,7 @@ def test_a_definition_that_a_crash_left_half_established(release):
 
 def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catalog):
     """0.14 writes v1beta1; with 0.16's CRDs both are served, and the check counts what to rewrite."""
-    plane = cluster.ControlPlane("crds-upgrade", bound=True)
-    plane.start()
-    try:
-        folder = platform.folder / "crds-upgrade"
-        folder.mkdir()
-        bare = Platform(plane, folder)
+    with another(platform, "crds-upgrade") as bare:
         bare.module("eso_crds", src=str(build.eso_crds("v0.14.4")))
         bare.module("cluster_external_secrets", catalog=catalog)
         bare.module("eso_crds", src=str(build.eso_crds("v0.16.1")))
@@ -168,5 +155,3 @@ def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catal
             {"status": {"storedVersions": ["v1"]}},
         )
         assert "clusterexternalsecrets" not in text()
-    finally:
-        plane.stop()

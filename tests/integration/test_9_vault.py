@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import subprocess
@@ -18,7 +17,7 @@ import hvac
 import pytest
 from support import CANARY, leaked
 
-build = importlib.import_module("build")
+from controlplane import build
 
 POLICY = (
     'path "secret/data/cluster-secrets/*" { capabilities = ["read"] }\n'

@@ -5,22 +5,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from docs import generate
+
 ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location("generate", ROOT / "tests/docs/generate.py")
-generate = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(generate)
 
 
 @pytest.mark.parametrize("path", generate.files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_generated_files_are_current(path):
-    assert path.read_text() == generate.files()[path], "run python tests/docs/generate.py"
+    assert path.read_text() == generate.files()[path], "run make generate"
 
 
 @pytest.mark.parametrize("role", sorted(path.name for path in (ROOT / "roles").iterdir()))
