@@ -1,13 +1,13 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation of the options that every module shares."""
+"""Documentation of the connection options."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The connection options, named as in kubernetes.core, and the options of the catalog."""
+    """How to reach the API, named as in kubernetes.core."""
 
     DOCUMENTATION = r"""
 options:
@@ -90,76 +90,4 @@ notes:
     The result is the same.
   - All options that say how to reach the API can be set once for a play by C(module_defaults) of
     C(group/platform.cluster_secrets.cluster_secrets).
-"""
-
-    CATALOG = r"""
-options:
-  catalog:
-    description:
-      - The catalog, a list of entries. The collection's README describes their keys.
-      - Entries with C(enabled=false) are left out.
-    type: list
-    elements: dict
-    required: true
-"""
-
-    STORE_NAMESPACE = r"""
-options:
-  store_namespace:
-    description: The namespace that holds the master Secrets.
-    type: str
-    default: central-secret-store
-"""
-
-    STORE = r"""
-options:
-  store:
-    description: The name of the ClusterSecretStore.
-    type: str
-    default: central-secret-store
-"""
-
-    ISOLATION = r"""
-options:
-  isolation:
-    description:
-      - V(shared) has one ClusterSecretStore for all entries. Whoever may create an ExternalSecret in a labelled
-        namespace reads every source.
-      - V(entry) gives each entry a store of its own, which reads that entry's source only and admits that entry's label
-        only.
-    type: str
-    choices: [shared, entry]
-    default: shared
-"""
-
-    WRITES = r"""
-attributes:
-  check_mode:
-    description: Predicts what a run does and changes nothing.
-    support: full
-  diff_mode:
-    description: Shows what changes.
-    support: full
-"""
-
-    READS = r"""
-attributes:
-  check_mode:
-    description: Changes nothing in any mode.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-"""
-
-    ESO_OBJECTS = r"""
-options:
-  force_conflicts:
-    description: Whether to take over fields that another field manager has set to something else.
-    type: bool
-    default: true
-  assume_installed:
-    description: In check mode, predict for an External Secrets Operator that the run would install before.
-    type: bool
-    default: false
 """

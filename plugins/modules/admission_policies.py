@@ -58,10 +58,10 @@ options:
     default: []
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.writes
-  - platform.cluster_secrets.connection.catalog
-  - platform.cluster_secrets.connection.store_namespace
-  - platform.cluster_secrets.connection.store
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
 """
 
 EXAMPLES = r"""

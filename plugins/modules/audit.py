@@ -52,11 +52,11 @@ options:
     default: never
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.reads
-  - platform.cluster_secrets.connection.catalog
-  - platform.cluster_secrets.connection.store_namespace
-  - platform.cluster_secrets.connection.store
-  - platform.cluster_secrets.connection.isolation
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
 """
 
 EXAMPLES = r"""

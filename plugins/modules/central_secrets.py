@@ -40,9 +40,9 @@ options:
     default: false
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.writes
-  - platform.cluster_secrets.connection.catalog
-  - platform.cluster_secrets.connection.store_namespace
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
 seealso:
   - module: platform.cluster_secrets.sync
 """

@@ -34,11 +34,11 @@ options:
     default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.writes
-  - platform.cluster_secrets.connection.eso_objects
-  - platform.cluster_secrets.connection.catalog
-  - platform.cluster_secrets.connection.store
-  - platform.cluster_secrets.connection.isolation
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.eso_objects
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
 """
 
 EXAMPLES = r"""

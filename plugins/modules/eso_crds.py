@@ -33,7 +33,7 @@ options:
     default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.writes
+  - platform.cluster_secrets.attributes.writes
 """
 
 EXAMPLES = r"""

@@ -34,8 +34,8 @@ options:
     default: 300
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.reads
-  - platform.cluster_secrets.connection.store
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.store
 """
 
 EXAMPLES = r"""

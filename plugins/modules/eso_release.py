@@ -37,7 +37,7 @@ options:
     default: external-secrets
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.reads
+  - platform.cluster_secrets.attributes.reads
 """
 
 EXAMPLES = r"""

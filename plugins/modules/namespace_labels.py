@@ -47,8 +47,8 @@ options:
     default: false
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.writes
-  - platform.cluster_secrets.connection.catalog
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.catalog
 """
 
 EXAMPLES = r"""

@@ -52,8 +52,8 @@ options:
     default: 120
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.catalog
-  - platform.cluster_secrets.connection.store_namespace
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
 """
 
 EXAMPLES = r"""

@@ -31,9 +31,9 @@ options:
     required: true
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
-  - platform.cluster_secrets.connection.reads
-  - platform.cluster_secrets.connection.catalog
-  - platform.cluster_secrets.connection.store_namespace
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
 """
 
 EXAMPLES = r"""

@@ -4,7 +4,7 @@
 """``make bench``: the collection against kubernetes.core.k8s and raw HTTP, side by side in one run.
 
 Four ways: (a) kubernetes.core.k8s with a loop, (b) kubernetes.core.k8s with one multi-document
-template, (c) the collection, (d) raw concurrent HTTP. Four works: labelling namespaces (changed and
+template, (c) the collection, (d) raw concurrent HTTP. Four workloads: labelling namespaces (changed and
 unchanged), seeding master Secrets, and a rotation until every target holds the new value. Times
 include the start of the process.
 """
@@ -33,7 +33,7 @@ LOOP, TEMPLATE, OURS, RAW_PLAY, RAW = "k8s loop", "k8s template", "ours", "raw i
 WAYS = (LOOP, TEMPLATE, OURS, RAW_PLAY, RAW)
 #: The loop takes about a second for each object, so it is measured at this size only.
 LOOP_SIZE = 20
-WORKS = ("label, changed", "label, unchanged", "seed, changed", "seed, unchanged", "rotate")
+WORKLOADS = ("label, changed", "label, unchanged", "seed, changed", "seed, unchanged", "rotate")
 
 PLAYS: dict[str, Any] = {
     "empty": [],
@@ -222,8 +222,8 @@ class Bench:
 
     # -- measuring -------------------------------------------------------------------------------
 
-    def command(self, way: str, work: str, job: Path) -> list[str]:
-        verb = work.split(",")[0]
+    def command(self, way: str, workload: str, job: Path) -> list[str]:
+        verb = workload.split(",")[0]
         if way == RAW:
             return [sys.executable, str(HERE / "raw.py"), verb, str(job)]
         if way == RAW_PLAY:
@@ -267,32 +267,32 @@ class Bench:
             "failed": bool(status),
         }
 
-    def measure(self, size: int, work: str, way: str, runs: int, before: Callable[[], None]) -> None:
+    def measure(self, size: int, workload: str, way: str, runs: int, before: Callable[[], None]) -> None:
         job = self.job(size)
         path = self.folder / "job.json"
         samples = []
         for _number in range(runs):
             before()
-            if work == "rotate":
+            if workload == "rotate":
                 self.rotation += 1
                 value = f"rotation {self.rotation}"
                 job.update(value=value, rotated={SOURCE: {"key": value}}, stamp=str(self.rotation))
-            # Each work gets its own variables only, or reading the others' would count as its time.
+            # Each workload gets its own variables only, or reading the others' would count as its time.
             left_out = {"label": ("seeds", "values"), "seed": ("namespaces", "catalog"), "rotate": ("seeds", "values")}[
-                work.split(",", maxsplit=1)[0]
+                workload.split(",", maxsplit=1)[0]
             ]
             spoken = {key: value for key, value in job.items() if key not in left_out}
-            if work == "rotate":
+            if workload == "rotate":
                 spoken["values"] = job["rotated"]
             path.write_text(json.dumps(spoken))
             # ESO takes a touched annotation off again, so that the usual way may miss some targets.
             samples.append(
-                self.run(self.command(way, work, path), may_fail=work == "rotate" and way in (LOOP, TEMPLATE))
+                self.run(self.command(way, workload, path), may_fail=workload == "rotate" and way in (LOOP, TEMPLATE))
             )
             if samples[-1]["failed"]:
                 break  # it took as long as it was let wait, and would again
         runs = len(samples)
-        row: dict[str, Any] = {"size": size, "work": work, "way": way, "runs": runs}
+        row: dict[str, Any] = {"size": size, "workload": workload, "way": way, "runs": runs}
         for key in ("seconds", "requests", "writes", "memory"):
             row[key] = statistics.median(sample[key] for sample in samples)
         row["failed"] = sum(sample["failed"] for sample in samples)
@@ -300,7 +300,7 @@ class Bench:
         self.results.append(row)
         gave_up = f", {row['failed']} of {runs} runs gave up" if row["failed"] else ""
         build.say(
-            f"  {size:>5}  {work:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{gave_up}"
+            f"  {size:>5}  {workload:<17} {way:<13} {row['seconds']:8.2f} s  {row['requests']:>6.0f} requests{gave_up}"
         )
 
     def empty_play(self, runs: int) -> float:
@@ -363,15 +363,15 @@ def install_eso(bench: Bench) -> None:
 def table(results: list[dict[str, Any]], empty: float) -> list[str]:
     """The results as lines: seconds, requests, memory, and ratios to ours."""
     lines = [
-        f"{'namespaces':>10}  {'work':<17} {'way':<13} {'seconds':>8} {'requests':>9} {'writes':>7} "
+        f"{'namespaces':>10}  {'workload':<17} {'way':<13} {'seconds':>8} {'requests':>9} {'writes':>7} "
         f"{'MiB':>5} {'to ours':>8} {'to raw*':>8}"
     ]
-    cells = {(row["size"], row["work"], row["way"]): row for row in results}
+    cells = {(row["size"], row["workload"], row["way"]): row for row in results}
     for row in results:
-        ours, raw = cells[row["size"], row["work"], OURS], cells[row["size"], row["work"], RAW_PLAY]
+        ours, raw = cells[row["size"], row["workload"], OURS], cells[row["size"], row["workload"], RAW_PLAY]
         net = "" if row["way"] == RAW else f"{(row['seconds'] - empty) / (raw['seconds'] - empty):7.1f}x"
         lines.append(
-            f"{row['size']:>10}  {row['work']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} "
+            f"{row['size']:>10}  {row['workload']:<17} {row['way']:<13} {row['seconds']:8.2f} {row['requests']:>9.0f} "
             f"{row['writes']:>7.0f} {row['memory']:>5.0f} {row['seconds'] / ours['seconds']:7.1f}x {net:>8}"
             + (f"  {row['failed']} of {row['runs']} runs gave up with targets left" if row["failed"] else "")
         )
@@ -383,11 +383,11 @@ def table(results: list[dict[str, Any]], empty: float) -> list[str]:
 
 def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
     """What the project promises, each with what was measured."""
-    cells = {(row["size"], row["work"], row["way"]): row for row in results}
+    cells = {(row["size"], row["workload"], row["way"]): row for row in results}
     sizes = {row["size"] for row in results}
 
-    def seconds(size: int, work: str, way: str) -> float:
-        return cells[size, work, way]["seconds"]
+    def seconds(size: int, workload: str, way: str) -> float:
+        return cells[size, workload, way]["seconds"]
 
     found = []
     unchanged, changed = "label, unchanged", "label, changed"
@@ -421,9 +421,9 @@ def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
                 5,
             )
         )
-        for work in (changed, unchanged):
-            net = [seconds(2000, work, way) - empty for way in (OURS, RAW_PLAY)]
-            found.append((f"2000 {work}, ours over raw, an empty play taken from both", net[0] / net[1], "<=", 2))
+        for workload in (changed, unchanged):
+            net = [seconds(2000, workload, way) - empty for way in (OURS, RAW_PLAY)]
+            found.append((f"2000 {workload}, ours over raw, an empty play taken from both", net[0] / net[1], "<=", 2))
     for size in sorted(sizes):
         if size in labelled:
             found.append(
@@ -453,7 +453,7 @@ def main() -> int:
     parser.add_argument(
         "--runs", type=int, default=3, help="runs of each measurement; the median counts (default: %(default)s)"
     )
-    parser.add_argument("--works", default="label,seed,rotate", help="what to measure (default: %(default)s)")
+    parser.add_argument("--workloads", default="label,seed,rotate", help="what to measure (default: %(default)s)")
     parser.add_argument(
         "--json",
         type=Path,
@@ -462,7 +462,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.sizes.split(","))
-    works = options.works.split(",")
+    workloads = options.workloads.split(",")
     plane = cluster.ControlPlane("bench", bound=True)
     plane.start()
     try:
@@ -474,18 +474,20 @@ def main() -> int:
         build.say(f"an empty play takes {empty:.2f} s")
         for size in sizes:
             bench.namespaces(bench.job(size)["namespaces"])
-            if "label" in works:
+            if "label" in workloads:
                 bench.labels(size, options.runs)
-            if "seed" in works:
+            if "seed" in workloads:
                 bench.seeds(size, options.runs)
-        if "rotate" in works:
+        if "rotate" in workloads:
             # ESO comes only now, so that its work is not in the times above.
             install_eso(bench)
             for size in sizes:
                 bench.rotations(size, options.runs)
     finally:
         plane.stop()
-    results = sorted(bench.results, key=lambda row: (row["size"], WORKS.index(row["work"]), WAYS.index(row["way"])))
+    results = sorted(
+        bench.results, key=lambda row: (row["size"], WORKLOADS.index(row["workload"]), WAYS.index(row["way"]))
+    )
     print("\n".join(table(results, empty)))
     reached = goals(results, empty)
     print()

@@ -30,7 +30,7 @@ def deployer(platform):
         own.play(str(playbook))
         own.request("POST", "/api/v1/namespaces", {"metadata": {"name": "ci"}})
         own.request("POST", "/api/v1/namespaces/ci/serviceaccounts", {"metadata": {"name": "deployer"}})
-        for manifest in yaml.safe_load_all((ROOT / "docs/permissions.yml").read_text()):
+        for manifest in yaml.safe_load((ROOT / "docs/permissions.yml").read_text())["items"]:
             namespace = manifest["metadata"].get("namespace")
             place = f"/namespaces/{namespace}" if namespace else ""
             api = "/api/v1" if manifest["apiVersion"] == "v1" else RBAC

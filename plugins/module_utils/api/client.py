@@ -17,7 +17,7 @@ from typing import Any, Callable, Iterable, Iterator, List, TypeVar
 from urllib.parse import quote, urlencode
 
 from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, DependencyError
-from ..resources import Object, Resource, resource_of
+from ..resources import Object, Resource
 from .kubeconfig import Connection
 
 USER_AGENT = "platform.cluster_secrets"
@@ -302,12 +302,6 @@ class Client:
         with ThreadPoolExecutor(min(self.concurrency, len(items))) as pool:
             futures = [pool.submit(function, item) for item in items]
         return [future.result() for future in futures]
-
-    @staticmethod
-    def object_path(manifest: Object) -> str:
-        """The path of an object from its manifest."""
-        meta = manifest["metadata"]
-        return resource_of(manifest["apiVersion"], manifest["kind"]).path(meta["name"], meta.get("namespace"))
 
 
 def _ssl_context(target: Connection) -> ssl.SSLContext:

@@ -28,10 +28,6 @@ FAILING = "failing"
 UNLABELLED = "unlabelled"
 ABSENT_NAMESPACE = "no namespace"
 
-#: The states in which a target is not what the catalog asks for.
-NOT_SYNCED = (STALE, MISSING, FAILING, UNLABELLED, ABSENT_NAMESPACE)
-
-
 #: Seconds without an event after which a watch is opened anew.
 IDLE = 2.0
 
