@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
@@ -32,9 +31,6 @@ from controlplane import cluster, values
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]
-
-# Modules of collections are then found in this process as well, which pytest-ansible needs.
-init_plugin_loader([COLLECTIONS])
 
 CANARY = "CANARYx7Q"
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
