@@ -167,7 +167,10 @@ def run(context: Context) -> dict[str, Any]:
         guard.service_account_user(params["eso_namespace"], params["eso_service_account"]),
     )
     names = guard.Names(params["store"], params["store_namespace"], context.entries)
-    release = eso.Release(None) if absent else eso.running_or_unknown(client, params["eso_namespace"])
+    release = eso.Release(None)
+    if not absent:
+        release, account = eso.running_as(client, params["eso_namespace"])
+        _refuse_wrong_account(params, account)
     desired = guard.policies(identities, names, params["self_service_labels"], params["mode"], release)
     listed = client.each(lambda resource: client.list(resource)[0], (POLICIES, POLICY_BINDINGS))
     kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -214,6 +217,23 @@ def _writers(client: Client) -> dict[str, list[str]]:
     return guard.writers(
         namespaces, [{**item, "kind": kind} for (_api, kind), found in zip(kinds, lists) for item in found]
     )
+
+
+def _refuse_wrong_account(params: dict[str, Any], account: str | None) -> None:
+    """ESO itself is what a policy must not lock out."""
+    if account is not None and account != params["eso_service_account"]:
+        raise LockOut(
+            "these policies would lock out the External Secrets controller, which runs as the ServiceAccount '%s' of "
+            "namespace '%s', not '%s'. Set 'eso_service_account' to it (the variable "
+            "cluster_secrets_eso_service_account)."
+            % (account or "default", params["eso_namespace"], params["eso_service_account"])
+        )
+    if account is None and params["mode"] == "enforce":
+        raise LockOut(
+            "no External Secrets controller is seen in namespace '%s', so these policies might lock it out. Set "
+            "'eso_namespace' to where it runs (the variable cluster_secrets_eso_namespace), and let this play list "
+            "deployments there." % params["eso_namespace"]
+        )
 
 
 def _refuse_lock_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> None:

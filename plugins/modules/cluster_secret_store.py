@@ -127,6 +127,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
     ESO_VERSIONS,
+    NAMESPACES,
     RBAC,
     external_secrets,
     resource_of,
@@ -262,7 +263,14 @@ def _settle(
 
 
 def _unmoved(client: Client, layout: stores.Layout, entries: list[Entry], seconds: int) -> NotReady | None:
-    found = stores.unmoved(layout, entries, client.list(external_secrets(layout.api_version))[0])
+    externals, listed = client.each(
+        lambda call: call(),
+        (
+            lambda: client.list(external_secrets(layout.api_version))[0],
+            lambda: client.list(NAMESPACES, partial=True)[0],
+        ),
+    )
+    found = stores.unmoved(layout, entries, externals, {item["metadata"]["name"]: item for item in listed})
     if not found:
         return None
     return NotReady(

@@ -234,6 +234,12 @@ PUSH_METADATA = {
     "spec": {"remoteNamespace": CENTRAL},
 }
 
+PUSH_METADATA_IN_ANOTHER_CASE = {
+    "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+    "kind": "PushSecretMetadata",
+    "Spec": {"RemoteNamespace": CENTRAL},
+}
+
 ATTACKS = {
     # -- the central namespace
     "writes a master Secret": Attack(
@@ -277,6 +283,10 @@ ATTACKS = {
         ],
         {WIDE: OPEN},
     ),
+    "deletes the central namespace": Attack([("DELETE", f"/api/v1/namespaces/{CENTRAL}", None, JSON)], {WIDE: OPEN}),
+    "reads a master Secret by an empty patch": Attack(
+        [patch(f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat", {})], {WIDE: OPEN}
+    ),
     # -- labels
     "labels its namespace": Attack([patch(NAMESPACE, LABELS)], OWNERS),
     "labels it by an apply": Attack([patch(NAMESPACE + "?fieldManager=evil", WHOLE, APPLY)], OWNERS),
@@ -296,7 +306,7 @@ ATTACKS = {
     ),
     # -- targets
     "edits its target": Attack(
-        [patch(COPY, {"metadata": {"annotations": {"evil": "x"}}})], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}
+        [patch(COPY, {"stringData": {"api-token": "evil"}})], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}
     ),
     "takes the marks off its target": Attack(
         [patch(COPY, {"metadata": {"labels": {"managed-by": None, "reconcile.external-secrets.io/managed": None}}})],
@@ -424,6 +434,10 @@ ATTACKS = {
     ),
     "aims a push at the central namespace": Attack(
         [push("evil", [{"kind": "ClusterSecretStore", "name": "another"}], metadata=PUSH_METADATA)], PUSHED
+    ),
+    "aims a push by keys in another case": Attack(
+        [push("evil", [{"kind": "ClusterSecretStore", "name": "another"}], metadata=PUSH_METADATA_IN_ANOTHER_CASE)],
+        PUSHED,
     ),
     # -- ESO's cluster-wide objects
     "distributes a source to itself": Attack(

@@ -268,3 +268,70 @@ def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
         assert done.recap["changed"] == predicted.recap["changed"] > 0
         assert poller.looks > 20 and poller.seen == []
         assert upgraded.play("bootstrap").recap["changed"] == 0
+
+
+def test_no_tenant_holds_up_the_change(bootstrapped, catalog):
+    """A target that can't be made, a forged ExternalSecret, a namespace that never ends: the doors close anyway."""
+    platform = bootstrapped
+    label, name = "secrets/cloudflare-api-token", "cloudflare-api-token"
+    platform.play("bootstrap")
+    for namespace in ("holds-up", "never-ends"):
+        platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {label: "true"}}})
+        platform.eventually(lambda namespace=namespace: platform.secret(namespace, name), what="the target")
+    external = platform.get(f"{ESO}/namespaces/holds-up/externalsecrets/{name}")
+    forged = {
+        "apiVersion": external["apiVersion"],
+        "kind": "ExternalSecret",
+        "metadata": {"name": "loot", "ownerReferences": external["metadata"]["ownerReferences"]},
+        "spec": {**external["spec"], "target": {"name": "loot"}},
+    }
+    platform.request("POST", f"{ESO}/namespaces/holds-up/externalsecrets", forged)
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}}
+    platform.request("POST", "/api/v1/namespaces/holds-up/resourcequotas", quota)
+    time.sleep(1)
+    platform.delete(f"/api/v1/namespaces/holds-up/secrets/{name}")
+    stay = {"metadata": {"name": "stay", "finalizers": ["example.com/stay"]}}
+    platform.request("POST", "/api/v1/namespaces/never-ends/configmaps", stay)
+    platform.delete("/api/v1/namespaces/never-ends")
+    platform.eventually(lambda: platform.secret("never-ends", name) is None, what="the end of the target")
+    try:
+        assert ("tenant-reads-store", "loot") in {(one["check"], one["name"]) for one in _audit(platform)}
+        done = platform.play(
+            "bootstrap",
+            variables={**ENTRY, "cluster_secrets_guard_mode": "enforce", "cluster_secrets_verify_timeout": 3},
+            check=False,
+        )
+        # Only what the tenant holds up itself is reported.
+        assert done.rc == 2 and "1 of 18 targets were not synced" in done.stdout and "holds-up/" in done.stdout
+        assert platform.get(f"{RBAC}/roles/central-secret-store-reader")["rules"][0]["resourceNames"] == ["-"]
+        findings = {one["check"] for one in _audit(platform, **ENTRY)}
+        assert not {"isolation-unfinished", "may-label", "reads-every-source"} & findings
+        policies = platform.request("GET", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings")
+        assert {tuple(item["spec"]["validationActions"]) for item in policies["items"]} == {("Deny",)}
+    finally:
+        platform.module("admission_policies", catalog=catalog, state="absent")
+        platform.patch("/api/v1/namespaces/never-ends/configmaps/stay", {"metadata": {"finalizers": None}})
+        platform.delete("/api/v1/namespaces/holds-up/resourcequotas/none")
+        platform.delete(f"{ESO}/namespaces/holds-up/externalsecrets/loot")
+        for namespace in ("holds-up", "never-ends"):
+            if platform.get(f"/api/v1/namespaces/{namespace}"):
+                body = {"metadata": {"labels": {label: None}, "finalizers": None}}
+                platform.patch(f"/api/v1/namespaces/{namespace}", body)
+                platform.delete(f"/api/v1/namespaces/{namespace}")
+        platform.eventually(
+            lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in ("holds-up", "never-ends")), 30
+        )
+        platform.play("bootstrap")
+
+
+def test_a_change_that_was_cut_off_is_found(bootstrapped, catalog):
+    """Between distribution and the end, the shared store is still open: the audit says so."""
+    platform = bootstrapped
+    chosen = [one for one in catalog if one["name"] != "talos-config"]
+    url = {"server_url": f"https://127.0.0.1:{platform.plane.port}"} if platform.plane else {}
+    platform.module("cluster_secret_store", catalog=chosen, isolation="entry", **url)
+    found = {(one["check"], one["name"]) for one in _audit(platform, **ENTRY)}
+    assert ("isolation-unfinished", "central-secret-store") in found
+    platform.play("bootstrap", variables=ENTRY)
+    assert not {one["check"] for one in _audit(platform, **ENTRY)} & {"isolation-unfinished", "wide-permission"}
+    platform.play("bootstrap")

@@ -216,3 +216,29 @@ def test_a_second_store_a_foreign_entry_and_an_aimed_push(bootstrapped, catalog,
     finally:
         for path, body in made:
             p.delete(f"{path}/{body['metadata']['name']}")
+
+
+def test_ways_to_master_secrets_that_are_no_reading(bootstrapped, catalog, grant):
+    p = bootstrapped
+    central = {"namespace": "central-secret-store"}
+    grant("by-patch", rules=rule("", "secrets", verbs=("patch",)), **central)
+    grant("by-deletion", rules=rule("", "secrets", verbs=("deletecollection",)), **central)
+    grant("by-pod", rules=rule("batch", "cronjobs"), **central)
+    grant("by-binding", rules=rule(API_GROUP, "clusterroles", verbs=("bind",)), **central)
+    grant("impostor", rules=rule("", "serviceaccounts", verbs=("impersonate",)))
+    grant("climber", rules=rule(API_GROUP, "clusterroles", verbs=("escalate",)))
+    names = ("by-patch", "by-deletion", "by-pod", "by-binding")
+    assert named(p, catalog) == {
+        *(("wide-permission", "central-secret-store", f"User {name}") for name in names),
+        *(("wide-permission", None, f"User {name}") for name in ("impostor", "climber")),
+    }
+
+
+def test_a_binding_without_its_policy_guards_nothing(bootstrapped, catalog, grant):
+    p = bootstrapped
+    grant("owner", rules=rule("", "namespaces", verbs=("patch",)), namespace="n8n")
+    p.play("bootstrap", variables={"cluster_secrets_guard_mode": "enforce"})
+    assert named(p, catalog) == set()
+    p.delete("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/cluster-secrets-labels")
+    assert named(p, catalog) == {("may-label", "n8n", "User owner")}
+    p.play("bootstrap")

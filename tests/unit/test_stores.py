@@ -91,16 +91,28 @@ def test_only_objects_of_ours_belong_to_an_entry():
 
 
 def test_what_has_not_moved_yet():
-    def external(entry, store):
-        owner = {"kind": "ClusterExternalSecret", "name": entry}
-        return {
-            "metadata": {"namespace": "a", "name": entry, "ownerReferences": [owner]},
-            "spec": {"secretStoreRef": {"name": store}},
-        }
+    def external(name, store, namespace="a", owner=None, **meta):
+        owners = [{"kind": "ClusterExternalSecret", "name": owner or name}]
+        meta = {"namespace": namespace, "name": name, "ownerReferences": owners, **meta}
+        return {"metadata": meta, "spec": {"secretStoreRef": {"name": store}}}
 
+    labels = {"secrets/one": "true", "secrets/two": "true"}
+    namespaces = {
+        "a": {"metadata": {"labels": labels}},
+        "b": {"metadata": {"labels": {}}},
+        "ending": {"metadata": {"labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+    }
+    moved = [external("two", "s-two"), external("foreign", "s")]
+    forged = [
+        external("loot", "s", owner="one"),
+        external("one", "s", namespace="b"),
+        external("one", "s", namespace="ending"),
+        external("one", "s", owner="two"),
+        external("two", "s", deletionTimestamp="2026-01-01T00:00:00Z"),
+    ]
     tenants = {"metadata": {"namespace": "a", "name": "x"}, "spec": {"secretStoreRef": {"name": "s"}}}
-    live = [external("one", "s"), external("two", "s-two"), external("foreign", "s"), tenants]
-    assert stores.unmoved(layout("entry"), ENTRIES, live) == [("a", "one")]
+    live = [external("one", "s"), *moved, *forged, tenants]
+    assert stores.unmoved(layout("entry"), ENTRIES, live, namespaces) == [("a", "one")]
 
 
 def test_what_an_apply_will_have_made_can_be_assumed():

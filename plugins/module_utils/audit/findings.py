@@ -16,7 +16,7 @@ from ..desired import guard, stores
 from ..desired.distribution import FINALIZER_PREFIX, is_owned
 from ..live import state
 from ..plan import orphaned_finalizers
-from ..resources import ESO_GROUP, Object, key_of
+from ..resources import ESO_GROUP, RBAC, Object, key_of
 from . import permissions
 
 if TYPE_CHECKING:
@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 
 ERROR, WARNING = "error", "warning"
 
-_READ = ("get", "list", "watch")
+#: Writes answer with the object, its data included, and so does a deletion of several.
+_READ = ("get", "list", "watch", "update", "patch", "delete", "deletecollection")
 _WRITE = ("create", "update", "patch")
+
+#: What runs pods.
+_PODS = (
+    ("", "pods"),
+    ("", "replicationcontrollers"),
+    ("apps", "deployments"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+)
 
 #: How namespaces are written, each by a permission of its own.
 _NAMESPACES = ("namespaces", "namespaces/status", "namespaces/finalize")
@@ -69,7 +82,7 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     """All rows, and all findings: errors first, then by check, namespace and name."""
     entries, namespace = scope.entries, scope.layout.namespace
     rows = state.judge(entries, inventory.snapshot)
-    enforced = guard.enforced(inventory.policy_bindings)
+    enforced = guard.enforced(inventory.policies, inventory.policy_bindings)
     found: list[Finding] = []
     found.extend(_sources(entries, inventory.snapshot))
     found.extend(_rows(rows, inventory))
@@ -265,6 +278,19 @@ def _reads(spec: Object, central: set[str]) -> bool:
     return any(ref.get("name") in central and ref.get("kind") == "ClusterSecretStore" for ref in _store_refs(spec))
 
 
+def _is_distributed(external: Object, inventory: Inventory) -> bool:
+    """Whether ESO made, and keeps, an ExternalSecret; what its owner references say alone is no proof."""
+    namespace, name = key_of(external)
+    owners = external["metadata"].get("ownerReferences") or []
+    named = {owner.get("uid"): owner.get("name") for owner in owners if owner.get("kind") == "ClusterExternalSecret"}
+    labels = ((inventory.snapshot.namespaces.get(namespace) or {}).get("metadata") or {}).get("labels") or {}
+    for one in inventory.distributed:
+        meta, spec = one["metadata"], one.get("spec") or {}
+        if named.get(meta.get("uid")) == meta["name"] and name == (spec.get("externalSecretName") or meta["name"]):
+            return _selects(one, namespace, labels)
+    return False
+
+
 def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
     fix = "Delete it, enforce the guard, and onboard the namespace if it needs the Secret"
     central = _central_stores(inventory.stores, layout)
@@ -282,10 +308,7 @@ def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
         )
 
     for item in inventory.snapshot.externals.values():
-        owners = item["metadata"].get("ownerReferences") or []
-        if not any(owner.get("kind") == "ClusterExternalSecret" for owner in owners) and _reads(
-            item.get("spec") or {}, central
-        ):
+        if not _is_distributed(item, inventory) and _reads(item.get("spec") or {}, central):
             namespace, name = key_of(item)
             yield Finding(
                 ERROR,
@@ -334,6 +357,11 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
             yield Finding(ERROR, "store-missing", None, name, "there is no ClusterSecretStore", bootstrap)
         elif not (by_name[name].get("spec") or {}).get("conditions"):
             yield Finding(ERROR, "store-open", None, name, "every namespace may read it, labelled or not", bootstrap)
+    if layout.isolation == stores.ENTRY:
+        served = sorted(stores.served(by_name.get(layout.store), scope.entries))
+        if served:
+            message = "it still serves %d entries, such as '%s', beside their own stores" % (len(served), served[0])
+            yield Finding(ERROR, "isolation-unfinished", None, layout.store, message, bootstrap)
     for name, said in state.not_ready(live, wanted.intersection(by_name)):
         yield Finding(ERROR, "store-not-ready", None, name, said or "ESO has not looked at it", "Look at ESO's log")
     for name, item in sorted(by_name.items()):
@@ -363,17 +391,35 @@ def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iter
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
     for one in untrusted:
         central = one.namespace == layout.namespace
-        if one.allows("", "secrets", _READ)[0]:
-            if central:
-                yield Finding(
-                    ERROR, "wide-permission", one.namespace, one.who, "reads master Secrets by %s" % one.binding, fix
-                )
-            elif one.namespace is None:
-                yield Finding(WARNING, "wide-permission", None, one.who, "reads all Secrets by %s" % one.binding, fix)
+        reasons = _reasons(one) if central or one.namespace is None else []
+        if reasons:
+            message = "%s: it may %s, by %s" % (
+                "reaches master Secrets" if central else "may reach all Secrets",
+                " and ".join(reasons),
+                one.binding,
+            )
+            yield Finding(ERROR if central else WARNING, "wide-permission", one.namespace, one.who, message, fix)
         if (central or one.namespace is None) and one.allows("", "serviceaccounts/token", ("create",))[0]:
             message = "may act as the ServiceAccounts that read the central store, by %s" % one.binding
             yield Finding(ERROR if central else WARNING, "may-request-token", one.namespace, one.who, message, fix)
     yield from _ways_around(scope, inventory, untrusted, enforced)
+
+
+def _reasons(grant: permissions.Grant) -> list[str]:
+    """By what a grant leads to the Secrets of its namespace, or of all."""
+    rbac = RBAC.partition("/")[0]
+    granting = any(grant.allows(rbac, kind, ("bind", "escalate"))[0] for kind in ("roles", "clusterroles"))
+    ways = {
+        "read Secrets": grant.allows("", "secrets", _READ)[0],
+        "run pods that mount them": any(grant.allows(group, kind, _WRITE)[0] for group, kind in _PODS),
+        "grant itself more": granting,
+    }
+    if grant.namespace is None:
+        people = ("users", "groups", "serviceaccounts")
+        ways["act as others"] = any(grant.allows("", kind, ("impersonate",))[0] for kind in people)
+        # Whoever may run pods anywhere is any deployment tool; it is reported where that is the central namespace.
+        del ways["run pods that mount them"]
+    return [way for way, open_ in ways.items() if open_]
 
 
 def _is_reader(grant: permissions.Grant, layout: stores.Layout) -> bool:
@@ -385,7 +431,8 @@ def _is_reader(grant: permissions.Grant, layout: stores.Layout) -> bool:
 def _readers(scope: Scope, everything: list[permissions.Grant]) -> Iterator[Finding]:
     """The stores' own ServiceAccounts, each of which may read its entries' sources only."""
     layout = scope.layout
-    sources = {stores.reader_name(): {entry.source for entry in scope.entries}}
+    shared = scope.entries if layout.isolation == stores.SHARED else []
+    sources = {stores.reader_name(): {entry.source for entry in shared}}
     sources.update({stores.reader_name(entry.name): {entry.source} for entry in scope.entries})
     for one in everything:
         if not _is_reader(one, layout):

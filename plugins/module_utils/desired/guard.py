@@ -27,13 +27,22 @@ _Pairs = List[Tuple[str, str]]
 _GENERATORS = "generators." + ESO_GROUP
 
 PREFIX = "cluster-secrets-"
-CENTRAL_STORE, LABELS, TARGETS, TARGET_NAMES, DISTRIBUTED, STORE_USE, CLUSTER_OBJECTS = (
+CENTRAL_NAMESPACE, CENTRAL_STORE, LABELS, TARGETS, TARGET_NAMES, DISTRIBUTED, STORE_USE, CLUSTER_OBJECTS = (
     PREFIX + name
-    for name in ("central-store", "labels", "targets", "target-names", "distributed", "store-use", "cluster-objects")
+    for name in (
+        "central-namespace",
+        "central-store",
+        "labels",
+        "targets",
+        "target-names",
+        "distributed",
+        "store-use",
+        "cluster-objects",
+    )
 )
 
-#: Controllers of Kubernetes that clean up, or fill, any namespace.
-_CONTROLLERS = tuple(
+#: Controllers of Kubernetes that clean up, or fill, any namespace: as one user, or each by its own ServiceAccount.
+_CONTROLLERS = ("system:kube-controller-manager",) + tuple(
     "system:serviceaccount:kube-system:" + name
     for name in ("namespace-controller", "generic-garbage-collector", "service-account-controller")
 )
@@ -104,6 +113,7 @@ def policies(
     :arg release: the running eso.Release; what its vulnerabilities are used by is refused.
     """
     found = [
+        _central_namespace(identities, names),
         _central_store(identities, names),
         _labels(identities, self_service_labels),
         _targets(identities),
@@ -115,9 +125,10 @@ def policies(
     return found + [_binding(item["metadata"]["name"], mode) for item in found]
 
 
-def enforced(bindings: list[Object]) -> set[str]:
-    """The names of the policies that live bindings enforce."""
-    return {item["spec"]["policyName"] for item in bindings if "Deny" in (item["spec"].get("validationActions") or [])}
+def enforced(live_policies: list[Object], bindings: list[Object]) -> set[str]:
+    """The names of the live policies that live bindings enforce; a binding of an absent policy enforces nothing."""
+    bound = {item["spec"]["policyName"] for item in bindings if "Deny" in (item["spec"].get("validationActions") or [])}
+    return bound.intersection(item["metadata"]["name"] for item in live_policies)
 
 
 def writers(namespaces: list[Object], objects: list[Object]) -> dict[str, list[str]]:
@@ -208,6 +219,28 @@ def _platform_or(identities: Identities, *users: str) -> str:
     return "(%s || %s)" % (_platform(identities), _is(users))
 
 
+def _same(*path: str) -> str:
+    """CEL: whether an update leaves a field as it was."""
+    now, was = (".".join((name, *path)) for name in ("object", "oldObject"))
+    return f"(has({now}) == has({was}) && (!has({now}) || {now} == {was}))"
+
+
+def _central_namespace(identities: Identities, names: Names) -> Object:
+    """Nobody deletes the namespace of the master Secrets, and all that is in it."""
+    return _policy(
+        CENTRAL_NAMESPACE,
+        [_rule("", ["namespaces"], ["UPDATE", "DELETE"])],
+        [("central-namespace", "request.name == %s" % json.dumps(names.store_namespace))],
+        [],
+        [
+            (
+                "%s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS)),
+                "only the platform changes or deletes the namespace of the central store",
+            )
+        ],
+    )
+
+
 def _central_store(identities: Identities, names: Names) -> Object:
     operations = ["CREATE", "UPDATE", "DELETE", "CONNECT"]
     everything = {
@@ -265,6 +298,8 @@ def _managed(name: str) -> str:
 
 
 def _targets(identities: Identities) -> Object:
+    kept: list[tuple[str, ...]] = [("data",), ("type",), ("immutable",)]
+    kept += [("metadata", name) for name in ("labels", "annotations", "ownerReferences", "finalizers")]
     return _policy(
         TARGETS,
         [_rule("", ["secrets"], ["CREATE", "UPDATE", "DELETE"])],
@@ -272,7 +307,9 @@ def _targets(identities: Identities) -> Object:
         [],
         [
             (
-                _is([identities.eso, *_CONTROLLERS]),
+                # A write that changes nothing, as of a migration of stored objects, harms nobody.
+                "%s || (request.operation == 'UPDATE' && %s)"
+                % (_is([identities.eso, *_CONTROLLERS]), " && ".join(_same(*path) for path in kept)),
                 "this Secret is a copy that ESO writes; change the master Secret with platform.cluster_secrets.rotate",
             )
         ],
@@ -317,10 +354,6 @@ def _distributed(identities: Identities) -> Object:
         owners = "%s.metadata.ownerReferences" % name
         return "(%s != null && has(%s) && %s.exists(o, o.kind == 'ClusterExternalSecret'))" % (name, owners, owners)
 
-    def same(*path: str) -> str:
-        now, was = (".".join((name, *path)) for name in ("object", "oldObject"))
-        return f"(has({now}) == has({was}) && (!has({now}) || {now} == {was}))"
-
     kept = [("spec",), ("status",), ("metadata", "labels"), ("metadata", "ownerReferences"), ("metadata", "finalizers")]
     return _policy(
         DISTRIBUTED,
@@ -332,7 +365,7 @@ def _distributed(identities: Identities) -> Object:
         [],
         [
             (
-                "request.operation == 'UPDATE' && %s" % " && ".join(same(*path) for path in kept),
+                "request.operation == 'UPDATE' && %s" % " && ".join(_same(*path) for path in kept),
                 "ESO made this ExternalSecret of a ClusterExternalSecret; ask for platform.cluster_secrets.onboard",
             )
         ],
@@ -374,9 +407,10 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
         return "(has(variables.spec.%s) ? %s : [])" % (path, found)
 
     def aimed(path: str) -> str:
-        # The metadata of a push is free JSON.
-        said = "type(d.metadata) == map && has(d.metadata.spec) && type(d.metadata.spec) == map"
-        said += " && has(d.metadata.spec.remoteNamespace) && d.metadata.spec.remoteNamespace == %s" % central
+        # The metadata of a push is free JSON, whose keys ESO reads in any case.
+        named = "lowerAscii() == 'remotenamespace' && d.metadata[s][k] == %s" % central
+        inner = "s.lowerAscii() == 'spec' && type(d.metadata[s]) == map && d.metadata[s].exists(k, k.%s)" % named
+        said = "type(d.metadata) == map && d.metadata.exists(s, %s)" % inner
         return "(has(variables.spec.%s) && variables.spec.%s.exists(d, has(d.metadata) && %s))" % (path, path, said)
 
     def names_central(path: str) -> str:

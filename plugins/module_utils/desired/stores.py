@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any, Collection, Iterable
 
 from ..catalog import LABEL_VALUE, Entry
-from ..resources import ESO_GROUP, RBAC, Object
+from ..resources import ESO_GROUP, RBAC, Object, key_of
 from .distribution import is_owned, metadata
 
 SHARED, ENTRY = "shared", "entry"
@@ -210,17 +210,35 @@ def final(layout: Layout, entries: list[Entry], own: Collection[str], prune: boo
     return desired(layout, entries, (), set(own) - retired(layout, entries, own, prune))
 
 
-def unmoved(layout: Layout, entries: list[Entry], externals: list[Object]) -> list[tuple[str, str]]:
-    """(namespace, name) of the live ExternalSecrets of ``entries`` that read through another store than they should."""
-    stores = {entry.name: layout.store_of(entry.name) for entry in entries}
+def unmoved(
+    layout: Layout, entries: list[Entry], externals: list[Object], namespaces: dict[str, Object]
+) -> list[tuple[str, str]]:
+    """(namespace, name) of the live ExternalSecrets of ``entries`` that read through another store than they should.
+
+    Only what ESO keeps as it should be counts, or any tenant's ExternalSecret could say that it is one of these.
+
+    :arg namespaces: the live namespaces by name.
+    """
+    by_name = {entry.name: entry for entry in entries}
     found = []
     for item in externals:
-        owners = [
-            owner["name"]
-            for owner in item["metadata"].get("ownerReferences") or []
-            if owner.get("kind") == "ClusterExternalSecret"
-        ]
-        wanted = stores.get(owners[0]) if owners else None
-        if wanted and (item["spec"].get("secretStoreRef") or {}).get("name") != wanted:
-            found.append((item["metadata"]["namespace"], item["metadata"]["name"]))
+        namespace, name = key_of(item)
+        entry = by_name.get(name)
+        if entry is None or "deletionTimestamp" in item["metadata"] or not _is_of(item, name):
+            continue
+        if not carries(namespaces.get(namespace), entry.label):
+            continue
+        if (item["spec"].get("secretStoreRef") or {}).get("name") != layout.store_of(name):
+            found.append((namespace, name))
     return found
+
+
+def _is_of(external: Object, name: str) -> bool:
+    owners = external["metadata"].get("ownerReferences") or []
+    return any(owner.get("kind") == "ClusterExternalSecret" and owner.get("name") == name for owner in owners)
+
+
+def carries(namespace: Object | None, label: str) -> bool:
+    """Whether a live namespace (None: absent) carries an entry's label and is not being deleted."""
+    meta = (namespace or {}).get("metadata") or {}
+    return (meta.get("labels") or {}).get(label) == LABEL_VALUE and "deletionTimestamp" not in meta

@@ -84,12 +84,19 @@ def running(deployment: Object | None) -> Release:
 
 def running_or_unknown(client: Client, namespace: str) -> Release:
     """The running :class:`Release`; unknown where the Deployment may not be read."""
+    return running_as(client, namespace)[0]
+
+
+def running_as(client: Client, namespace: str) -> tuple[Release, str | None]:
+    """The running :class:`Release`, and the ServiceAccount of the controller; None where neither can be seen."""
     try:
-        return running(controller(client, namespace))
+        deployment = controller(client, namespace)
+        account = None if deployment is None else deployment["spec"]["template"]["spec"].get("serviceAccountName", "")
+        return running(deployment), account
     except ApiError as error:
         if error.status != 403:
             raise
-        return Release(None, "the permission to list deployments.apps in namespace '%s' is missing" % namespace)
+        return Release(None, "the permission to list deployments.apps in namespace '%s' is missing" % namespace), None
 
 
 def of_chart(chart: str, version: str | None, values: dict[str, Any]) -> Release:

@@ -12,6 +12,7 @@ from ..resources import (
     CRDS,
     ESO_GROUP,
     NAMESPACES,
+    POLICIES,
     POLICY_BINDINGS,
     RBAC,
     SECRETS,
@@ -93,6 +94,7 @@ class Inventory:
         "cluster_roles",
         "crds",
         "distributed",
+        "policies",
         "policy_bindings",
         "push_secrets",
         "release",
@@ -108,6 +110,7 @@ class Inventory:
     cluster_roles: list[Object]
     crds: list[Object]
     distributed: list[Object]
+    policies: list[Object]
     policy_bindings: list[Object]
     push_secrets: list[Object]
     release: eso.Release
@@ -144,6 +147,7 @@ def read_inventory(
         "bindings": listed(resource_of(RBAC, "RoleBinding")),
         "cluster_roles": listed(resource_of(RBAC, "ClusterRole")),
         "cluster_bindings": listed(resource_of(RBAC, "ClusterRoleBinding")),
+        "policies": listed(POLICIES, partial=True, missing_ok=True),
         "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
         "release": lambda: eso.running_or_unknown(client, eso_namespace),
         "crds": lambda: definitions(client),

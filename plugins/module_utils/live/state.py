@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from ..catalog import LABEL_VALUE
 from ..desired.distribution import ESO_MANAGED_LABEL
+from ..desired.stores import carries
 from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
@@ -36,12 +37,8 @@ Expected = Tuple[Optional[dict], Optional[str]]
 
 
 def labelled(namespaces: dict[str, Object], entry: Entry) -> list[str]:
-    """The names of the namespaces that carry the entry's label, sorted."""
-    return sorted(
-        name
-        for name, item in namespaces.items()
-        if (item["metadata"].get("labels") or {}).get(entry.label) == LABEL_VALUE
-    )
+    """The names of the namespaces that carry the entry's label, sorted; those that are being deleted get nothing."""
+    return sorted(name for name, item in namespaces.items() if carries(item, entry.label))
 
 
 def expected_data(entry: Entry, sources: dict[str, dict[str, bytes]]) -> Expected:
@@ -159,7 +156,10 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
             external = snapshot.externals.get((namespace, entry.name))
             rows.append(judge_target(entry, namespace, secret, external, expected))
         for namespace in sorted(set(entry.namespaces) - set(carrying)):
-            if namespace in snapshot.namespaces:
+            live = snapshot.namespaces.get(namespace)
+            if live is not None and "deletionTimestamp" in live["metadata"]:
+                rows.append(Row(entry, namespace, ABSENT_NAMESPACE, "the namespace is being deleted"))
+            elif live is not None:
                 rows.append(
                     Row(entry, namespace, UNLABELLED, "the namespace does not carry %s=%s" % (entry.label, LABEL_VALUE))
                 )
