@@ -32,25 +32,6 @@ options:
     type: str
     choices: [audit, enforce]
     default: audit
-  platform_users:
-    description: User names that are the platform, such as
-      C(system:serviceaccount:argocd:argocd-application-controller).
-    type: list
-    elements: str
-    default: []
-  platform_groups:
-    description: Groups that are the platform.
-    type: list
-    elements: str
-    default: [system:masters]
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
-  eso_service_account:
-    description: The ServiceAccount of ESO's controller.
-    type: str
-    default: external-secrets
   self_service_labels:
     description: Labels that anyone who may change a namespace may set or remove, the self-service mode.
     type: list
@@ -58,6 +39,8 @@ options:
     default: []
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.platform
+  - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store.namespace

@@ -29,16 +29,6 @@ options:
     description: The namespace of ESO, whose permissions are not reported.
     type: str
     default: external-secrets
-  platform_users:
-    description: User names that are the platform, whose permissions are not reported.
-    type: list
-    elements: str
-    default: []
-  platform_groups:
-    description: Groups that are the platform.
-    type: list
-    elements: str
-    default: [system:masters]
   html:
     description: Where to write the report as one self-contained HTML page, on the host that the module runs on.
     type: path
@@ -52,6 +42,7 @@ options:
     default: never
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.platform
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store.namespace

@@ -43,14 +43,6 @@ options:
     description: The URL at which ESO reaches the Kubernetes API.
     type: str
     default: https://kubernetes.default.svc
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
-  eso_service_account:
-    description: The ServiceAccount of ESO's controller.
-    type: str
-    default: external-secrets
   create_namespace:
     description: Whether to create the namespace of the central store when it is missing.
     type: bool
@@ -65,6 +57,7 @@ options:
     default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.eso_objects
   - platform.cluster_secrets.catalog

@@ -125,7 +125,9 @@ def test_isolation_and_the_enforced_guard_close_it(bootstrapped, catalog, grant)
     grant("owner", rules=rule("", "namespaces", verbs=("patch",), names=["n8n"]), namespace="n8n")
     reads, labels = ("reads-every-source", "n8n", "User tenant"), ("may-label", "n8n", "User owner")
     assert named(p, catalog) == {reads, labels}
+    p.play("bootstrap", variables={"cluster_secrets_isolation": "entry"})
     assert named(p, catalog, isolation="entry") == {labels}
+    p.play("bootstrap")
     p.play("bootstrap", variables={"cluster_secrets_guard_mode": "enforce"})
     assert named(p, catalog) == set()
     p.play("bootstrap")
