@@ -9,6 +9,7 @@ import pytest
 from support import another
 
 ESO = "/apis/external-secrets.io/v1"
+PUSH_SECRETS = "/apis/external-secrets.io/v1alpha1/namespaces/default/pushsecrets"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/external-secrets/deployments"
 DEPLOYMENT = f"{DEPLOYMENTS}/external-secrets"
 CLUSTER_ROLES = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
@@ -36,6 +37,18 @@ def release(own):
         "eso_release", chart=own.plane.ansible_variables()["cluster_secrets_eso_chart"], accept_vulnerable=True
     ).result["advisories"]
     return [one["id"] for one in found]
+
+
+def make_push_secret(own, name):
+    """A PushSecret that pushes nothing anywhere."""
+    spec = {
+        "selector": {"secret": {"name": "none"}},
+        "secretStoreRefs": [{"name": "any"}],
+        "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}],
+    }
+    api = "external-secrets.io/v1alpha1"
+    body = {"apiVersion": api, "kind": "PushSecret", "metadata": {"name": name}, "spec": spec}
+    own.request("POST", PUSH_SECRETS, body)
 
 
 def arguments(own):
@@ -89,22 +102,7 @@ def test_what_a_hand_made_eso_serves_is_not_stopped(own):
         == labels["rbac.authorization.k8s.io/aggregate-to-admin"]
         == "true"
     )
-    push = {
-        "selector": {"secret": {"name": "none"}},
-        "secretStoreRefs": [{"name": "any"}],
-        "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}],
-    }
-    pushes = "/apis/external-secrets.io/v1alpha1/namespaces/default/pushsecrets"
-    own.request(
-        "POST",
-        pushes,
-        {
-            "apiVersion": "external-secrets.io/v1alpha1",
-            "kind": "PushSecret",
-            "metadata": {"name": "mine"},
-            "spec": push,
-        },
-    )
+    make_push_secret(own, "mine")
     auth = {"kubernetes": {"mountPath": "k", "role": "r", "serviceAccountRef": {"name": "default"}}}
     vault = {"server": "http://127.0.0.1:1", "path": "x", "auth": auth}
     store = {
@@ -130,7 +128,7 @@ def test_what_a_hand_made_eso_serves_is_not_stopped(own):
     assert (
         own.module("eso_release", chart="external-secrets", chart_version="2.9.0", values={}).result["advisories"] == []
     )
-    own.delete(f"{pushes}/mine")
+    own.delete(f"{PUSH_SECRETS}/mine")
     own.delete(f"{ESO}/namespaces/default/secretstores/theirs")
 
 
@@ -142,24 +140,9 @@ def test_it_is_hardened_by_default_and_tenants_cant_block_a_bootstrap(own):
     assert "rbac.authorization.k8s.io/aggregate-to-edit" not in labels
     assert own.get(DEPLOYMENT)["spec"]["replicas"] == 1
     # What is switched off stays off, whatever objects a tenant makes.
-    push = {
-        "selector": {"secret": {"name": "none"}},
-        "secretStoreRefs": [{"name": "any"}],
-        "data": [{"match": {"remoteRef": {"remoteKey": "x"}}}],
-    }
-    pushes = "/apis/external-secrets.io/v1alpha1/namespaces/default/pushsecrets"
-    own.request(
-        "POST",
-        pushes,
-        {
-            "apiVersion": "external-secrets.io/v1alpha1",
-            "kind": "PushSecret",
-            "metadata": {"name": "late"},
-            "spec": push,
-        },
-    )
+    make_push_secret(own, "late")
     assert own.play("bootstrap").recap["changed"] == 0
-    own.delete(f"{pushes}/late")
+    own.delete(f"{PUSH_SECRETS}/late")
 
 
 def test_the_preset_for_high_availability(own):
