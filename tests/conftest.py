@@ -1,12 +1,34 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all tests need first: Ansible's own importer of collections, before anything of one is imported."""
+"""What all tests share: Ansible's importer of collections, before anything of one is imported, and the catalog."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
+import yaml
 from ansible.plugins.loader import init_plugin_loader
 
 init_plugin_loader([os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]])
+
+DEFAULTS = Path(__file__).resolve().parents[1] / "roles/catalog/defaults/main.yml"
+
+
+@pytest.fixture(scope="session")
+def catalog():
+    """The default catalog, with its few templated values filled in."""
+    defaults = yaml.safe_load(DEFAULTS.read_text())
+
+    def fill(value):
+        if isinstance(value, dict):
+            return {key: fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        if isinstance(value, str) and value.startswith("{{"):
+            return defaults[value.strip("{ }")]
+        return value
+
+    return fill(defaults["cluster_secrets_catalog"])

@@ -1,19 +1,44 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of the integration tests: the cluster, empty and bootstrapped, and the catalog."""
+"""Fixtures of the integration tests: the order of the files, the cluster, empty and bootstrapped."""
 
 from __future__ import annotations
 
-import json
 import os
 
 import pytest
-import yaml
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
-from support import ROOT, Platform
+from support import Grants, Platform
 
 from controlplane import cluster
+
+#: Files share one control plane. The first finds it empty: the first two runs of bootstrap exist only once. The last
+#: removes what the others share. Between them the order says which failure to look at first.
+ORDER = (
+    "test_bootstrap",
+    "test_failures",
+    "test_modules",
+    "test_eso",
+    "test_isolation",
+    "test_play_permissions",
+    "test_guard",
+    "test_audit",
+    "test_audit_permissions",
+    "test_upgrade",
+    "test_api_versions",
+    "test_vault",
+    "test_molecule",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Unit tests first, then the integration tests in :data:`ORDER`; a file that it doesn't name is an error."""
+
+    def place(item):
+        return ORDER.index(item.path.stem) if item.path.parent.name == "integration" else -1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +63,11 @@ def bootstrapped(platform):
     return platform
 
 
-@pytest.fixture(scope="session")
-def catalog():
-    """The default catalog, as the roles template it."""
-    defaults = yaml.safe_load((ROOT / "roles/catalog/defaults/main.yml").read_text())
-    text = json.dumps(defaults["cluster_secrets_catalog"])
-    for key, value in defaults.items():
-        if not isinstance(value, list) or not value:
-            text = text.replace(json.dumps("{{ %s }}" % key), json.dumps(value))
-    return json.loads(text)
+@pytest.fixture
+def grant(bootstrapped):
+    """Makes ServiceAccounts, roles and bindings for one test; see :class:`support.Grants`."""
+    with Grants(bootstrapped) as grants:
+        yield grants
 
 
 #: What is wrong with 0.20.3, the image of the chart in the module v0.20.4.

@@ -205,6 +205,58 @@ class Platform:
         ]
 
 
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+RBAC_GROUP = "rbac.authorization.k8s.io"
+
+
+class Grants:
+    """ServiceAccounts, roles and bindings of a test; the end of the block removes them."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.paths: list[str] = []
+
+    def __enter__(self) -> Grants:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for path in reversed(self.paths):
+            self.platform.delete(path)
+
+    def make(self, path: str, body: dict[str, Any]) -> None:
+        self.platform.request("POST", path, body)
+        self.paths.append(f"{path}/{body['metadata']['name']}")
+
+    def account(self, name: str, namespace: str = "default") -> dict[str, str]:
+        """Make a ServiceAccount; the result is the subject to bind."""
+        self.make(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": name}})
+        return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+    def kubeconfig(self, name: str, namespace: str = "default") -> Path:
+        """A kubeconfig that acts as a ServiceAccount."""
+        return self.platform.plane.token_kubeconfig(namespace, name, self.platform.folder / f"{name}.kubeconfig")
+
+    def __call__(
+        self,
+        name: str,
+        rules: list[dict[str, Any]] | None = None,
+        role: str | None = None,
+        namespace: str | None = None,
+        subject: dict[str, str] | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> None:
+        """Bind a ClusterRole or new rules to a user (or ``subject``), in a namespace or everywhere."""
+        if rules:
+            role = name
+            self.make(f"{RBAC}/clusterroles", {"metadata": {"name": name, "labels": labels or {}}, "rules": rules})
+        body = {
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": role},
+            "subjects": [subject or {"kind": "User", "name": name, "apiGroup": RBAC_GROUP}],
+        }
+        self.make(f"{RBAC}/namespaces/{namespace}/rolebindings" if namespace else f"{RBAC}/clusterrolebindings", body)
+
+
 @contextmanager
 def another(platform: Platform, name: str, apiserver_flags: tuple[str, ...] = ()) -> Iterator[Platform]:
     """One more control plane, empty, for the block; skips where the tests run on a cluster that is there."""

@@ -23,7 +23,6 @@ from attacks import (
     OPEN,
     OWNER,
     RBAC,
-    RBAC_API,
     READER,
     STORE,
     TARGET,
@@ -34,7 +33,7 @@ from attacks import (
     steal,
     table,
 )
-from support import CANARY, ROOT, ApiError, Client, connection
+from support import CANARY, ROOT, ApiError, Client, Grants, connection
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 FAILURE = "validation.policy.admission.k8s.io/validation_failure"
@@ -44,9 +43,9 @@ COUNT = 8  # policies
 class Attacker:
     """A tenant's client, its namespace and what it leaves there."""
 
-    def __init__(self, platform, tenant):
-        self.platform, self.tenant = platform, tenant
-        path = platform.plane.token_kubeconfig(tenant.name, tenant.name, platform.folder / f"{tenant.name}.kubeconfig")
+    def __init__(self, grants, tenant):
+        self.platform, self.tenant = grants.platform, tenant
+        path = grants.kubeconfig(tenant.name, tenant.name)
         self.client = Client(connection({"kubeconfig": str(path)}))
 
     def send(self, request, dry_run):
@@ -131,34 +130,23 @@ def attackers(bootstrapped):
     if not platform.plane:
         pytest.skip("needs the embedded control plane")
     platform.module("admission_policies", catalog=[], state="absent")
-    for tenant in TENANTS.values():
-        meta, name = {"metadata": {"name": tenant.name}}, tenant.name
-        labels = {"labels": {LABEL: "true"}} if tenant.labelled else {}
-        platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, **labels}})
-        platform.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", meta)
-        subject = {"kind": "ServiceAccount", "name": name, "namespace": name}
-        api = "rbac.authorization.k8s.io"
-        if tenant.rules:
-            platform.request("POST", f"{RBAC_API}/namespaces/{name}/roles", {**meta, "rules": tenant.rules})
-        if tenant.role or tenant.rules:
-            ref = {"apiGroup": api, "kind": "ClusterRole" if tenant.role else "Role", "name": tenant.role or name}
-            platform.request(
-                "POST", f"{RBAC_API}/namespaces/{name}/rolebindings", {**meta, "roleRef": ref, "subjects": [subject]}
-            )
-        if tenant.wide:
-            platform.request("POST", f"{RBAC_API}/clusterroles", {**meta, "rules": tenant.wide})
-            ref = {"apiGroup": api, "kind": "ClusterRole", "name": name}
-            platform.request("POST", f"{RBAC_API}/clusterrolebindings", {**meta, "roleRef": ref, "subjects": [subject]})
-    for tenant in TENANTS.values():
-        if tenant.labelled:
-            platform.eventually(
-                lambda tenant=tenant: platform.secret(tenant.name, TARGET), what="the tenants' own target"
-            )
-    yield {name: Attacker(platform, tenant) for name, tenant in TENANTS.items()}
-    platform.module("admission_policies", catalog=[], state="absent")
-    for name in TENANTS:
-        platform.delete(f"{RBAC_API}/clusterrolebindings/{name}")
-        platform.delete(f"{RBAC_API}/clusterroles/{name}")
+    with Grants(platform) as grants:
+        for tenant in TENANTS.values():
+            name = tenant.name
+            labels = {"labels": {LABEL: "true"}} if tenant.labelled else {}
+            platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, **labels}})
+            subject = grants.account(name, name)
+            if tenant.role or tenant.rules:
+                grants(f"{name}-own", tenant.rules, tenant.role, namespace=name, subject=subject)
+            if tenant.wide:
+                grants(name, tenant.wide, subject=subject)
+        for tenant in TENANTS.values():
+            if tenant.labelled:
+                platform.eventually(
+                    lambda tenant=tenant: platform.secret(tenant.name, TARGET), what="the tenants' own target"
+                )
+        yield {name: Attacker(grants, tenant) for name, tenant in TENANTS.items()}
+        platform.module("admission_policies", catalog=[], state="absent")
     variables = {"cluster_secrets_namespaces_state": "absent", "onboard_secrets": [ENTRY]}
     for name, tenant in TENANTS.items():
         if tenant.labelled:

@@ -20,24 +20,6 @@ def wrote_nothing(bootstrapped):
     assert bootstrapped.writes(mark) == []
 
 
-def make_service_account(platform, name, rules):
-    """A kubeconfig of a ServiceAccount with just these cluster-wide permissions."""
-    base = {"metadata": {"name": name}}
-    rbac = "/apis/rbac.authorization.k8s.io/v1"
-    platform.delete(f"{rbac}/clusterroles/{name}")
-    platform.delete(f"{rbac}/clusterrolebindings/{name}")
-    platform.delete(f"/api/v1/namespaces/default/serviceaccounts/{name}")
-    platform.request("POST", "/api/v1/namespaces/default/serviceaccounts", base)
-    platform.request("POST", f"{rbac}/clusterroles", {**base, "rules": rules})
-    binding = {
-        **base,
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": "default"}],
-    }
-    platform.request("POST", f"{rbac}/clusterrolebindings", binding)
-    return platform.plane.token_kubeconfig("default", name, platform.folder / f"{name}.kubeconfig")
-
-
 def test_wrong_vault_password(bootstrapped, wrote_nothing, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.write_text("not it\n")
@@ -94,24 +76,10 @@ def write_token_config(platform, server, token):
     return path
 
 
-@pytest.fixture
-def service_account(bootstrapped):
-    """Makes ServiceAccounts, and takes their permissions back."""
-    made = []
-
-    def make(name, rules):
-        made.append(name)
-        return make_service_account(bootstrapped, name, rules)
-
-    yield make
-    for name in made:
-        for kind in ("clusterrolebindings", "clusterroles"):
-            bootstrapped.delete(f"/apis/rbac.authorization.k8s.io/v1/{kind}/{name}")
-
-
-def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, catalog, service_account):
+def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, catalog, grant):
     reader = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]}
-    kubeconfig = service_account("reader", [reader])
+    grant("reader", [reader], subject=grant.account("reader"))
+    kubeconfig = grant.kubeconfig("reader")
     mark = bootstrapped.mark()
     for check_mode in (True, False):
         outcome = bootstrapped.module(
@@ -139,12 +107,13 @@ def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, 
     assert leaked(outcome.output) == []
 
 
-def test_a_permission_on_the_named_objects_is_enough(bootstrapped, catalog, service_account):
+def test_a_permission_on_the_named_objects_is_enough(bootstrapped, catalog, grant):
     rules = [
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list"]},
         {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["default"], "verbs": ["patch"]},
     ]
-    kubeconfig = service_account("named", rules)
+    grant("named", rules, subject=grant.account("named"))
+    kubeconfig = grant.kubeconfig("named")
     options = {"catalog": catalog, "assignments": {"default": ["cloudflare-api-token"]}, "kubeconfig": kubeconfig}
     assert bootstrapped.module("namespace_labels", **options).result["changed"]
     assert bootstrapped.module("namespace_labels", state="absent", **options).result["changed"]

@@ -8,17 +8,9 @@ from __future__ import annotations
 import copy
 import json
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, plan, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import plan
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution as desired
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot as live_snapshot
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import state
-
-
-def entries(*raw):
-    return catalog.parse_catalog(list(raw))
-
-
-ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
+from samples import ONE, entries, namespace
 
 
 def stored(manifest, **fields):
@@ -81,10 +73,6 @@ def test_a_secrets_diff_shows_keys_and_no_values():
     assert "CANARY" not in shown and "Q0FO" not in shown
 
 
-def namespace(name, labels=None, finalizers=None):
-    return {"metadata": {"name": name, "labels": labels or {}, "finalizers": finalizers or [], "resourceVersion": "5"}}
-
-
 def test_labelling_patches_only_what_is_missing():
     assert plan.plan_label(namespace("a", {"secrets/one": "true"}), {"secrets/one": "true"}) is None
     action = plan.plan_label(
@@ -114,48 +102,6 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
 def test_orphaned_finalizers():
     live = namespace("a", {}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
     assert plan.orphaned_finalizers(live, {"two"}) == [desired.finalizer("one")]
-
-
-def snapshot(**over):
-    secret = {
-        "metadata": {"name": "one", "namespace": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
-        "type": "Opaque",
-        "data": {"KEY": "dmFsdWU="},
-    }
-    given = {
-        "namespaces": [namespace("a", {"secrets/one": "true"})],
-        "secrets": [secret],
-        "version": "1",
-        "externals": [],
-        "sources": {"src": {"key": b"value"}},
-    }
-    given.update(over)
-    return live_snapshot.Snapshot(**given)
-
-
-def test_judgements():
-    def judged(**over):
-        return [(row.namespace, row.status) for row in state.judge(entries(ONE), snapshot(**over))]
-
-    failing = {
-        "metadata": {"name": "one", "namespace": "a"},
-        "status": {"conditions": [{"type": "Ready", "status": "False", "message": "no"}]},
-    }
-    assert judged() == [("a", state.SYNCED)]
-    assert judged(sources={"src": {"key": b"new"}}) == [("a", state.STALE)]
-    assert judged(sources=None) == [("a", state.SYNCED)]
-    assert judged(sources={}) == [("a", state.FAILING)]
-    assert judged(secrets=[]) == [("a", state.MISSING)]
-    assert judged(secrets=[], externals=[failing]) == [("a", state.FAILING)]
-    assert judged(namespaces=[namespace("a")]) == [("a", state.UNLABELLED)]
-    assert judged(namespaces=[]) == [("a", state.ABSENT_NAMESPACE)]
-    both = [namespace("a", {"secrets/one": "true"}), namespace("b", {"secrets/one": "true"})]
-    assert judged(namespaces=both) == [("a", state.SYNCED), ("b", state.MISSING)]
-
-
-def test_the_table_is_aligned():
-    lines = report.status_table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
-    assert lines == ["NAMESPACE  SECRET  STATUS  TYPE    AGE", "a          one     synced  Opaque  24h"]
 
 
 def test_a_half_established_definition_is_touched_with_a_new_value():

@@ -6,44 +6,15 @@
 from __future__ import annotations
 
 import pytest
-from support import found
+from support import RBAC, RBAC_GROUP, found
 
 ESO = "/apis/external-secrets.io/v1"
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-API_GROUP = "rbac.authorization.k8s.io"
 
 
-class Grants:
-    """Binds roles for a test, and takes all of it back."""
-
-    def __init__(self, platform):
-        self.platform, self.paths = platform, []
-
-    def make(self, path, body):
-        self.platform.request("POST", path, body)
-        self.paths.append(f"{path}/{body['metadata']['name']}")
-
-    def __call__(self, name, rules=None, role=None, namespace=None, subject=None, labels=None):
-        """Bind a ClusterRole or new rules to a user (or ``subject``), in a namespace or everywhere."""
-        if rules:
-            role = name
-            self.make(f"{RBAC}/clusterroles", {"metadata": {"name": name, "labels": labels or {}}, "rules": rules})
-        body = {
-            "metadata": {"name": name},
-            "roleRef": {"apiGroup": API_GROUP, "kind": "ClusterRole", "name": role},
-            "subjects": [subject or {"kind": "User", "name": name, "apiGroup": API_GROUP}],
-        }
-        self.make(f"{RBAC}/namespaces/{namespace}/rolebindings" if namespace else f"{RBAC}/clusterrolebindings", body)
-
-
-@pytest.fixture
-def grant(bootstrapped):
-    """On a clean cluster; see :class:`Grants`."""
+@pytest.fixture(autouse=True)
+def clean(bootstrapped):
+    """Each test begins on a cluster as bootstrap leaves it."""
     bootstrapped.play("bootstrap")
-    grants = Grants(bootstrapped)
-    yield grants
-    for path in reversed(grants.paths):
-        bootstrapped.delete(path)
 
 
 def rule(group, *resources, verbs=("create",), names=()):
@@ -78,7 +49,7 @@ def test_who_may_create_external_secrets_where_the_store_serves_is_named(bootstr
     grant(
         "everywhere",
         rules=rule("*", "*", verbs=("*",)),
-        subject={"kind": "Group", "name": "developers", "apiGroup": API_GROUP},
+        subject={"kind": "Group", "name": "developers", "apiGroup": RBAC_GROUP},
     )
     grant("patcher", rules=rule("external-secrets.io", "externalsecrets", verbs=("patch",)), namespace="n8n")
     hand, patcher = (
@@ -226,9 +197,9 @@ def test_ways_to_master_secrets_that_are_no_reading(bootstrapped, catalog, grant
     grant("by-patch", rules=rule("", "secrets", verbs=("patch",)), **central)
     grant("by-deletion", rules=rule("", "secrets", verbs=("deletecollection",)), **central)
     grant("by-pod", rules=rule("batch", "cronjobs"), **central)
-    grant("by-binding", rules=rule(API_GROUP, "clusterroles", verbs=("bind",)), **central)
+    grant("by-binding", rules=rule(RBAC_GROUP, "clusterroles", verbs=("bind",)), **central)
     grant("impostor", rules=rule("", "serviceaccounts", verbs=("impersonate",)))
-    grant("climber", rules=rule(API_GROUP, "clusterroles", verbs=("escalate",)))
+    grant("climber", rules=rule(RBAC_GROUP, "clusterroles", verbs=("escalate",)))
     names = ("by-patch", "by-deletion", "by-pod", "by-binding")
     assert named(p, catalog) == {
         *(("wide-permission", "central-secret-store", f"User {name}") for name in names),

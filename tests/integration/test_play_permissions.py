@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from support import CANARY, ROOT, another, found, values
+from support import CANARY, RBAC, ROOT, Grants, another, found, values
 
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
 PLAYS = {
     "cluster_secrets_eso_method": "existing",
     "cluster_secrets_platform_users": ["system:serviceaccount:ci:deployer"],
@@ -22,20 +21,20 @@ PLAYS = {
 def deployer(platform):
     """A cluster with ESO that an administrator installed, and the kubeconfig of the play's own identity."""
     with another(platform, "deployer") as own:
-        plane = own.plane
         folder = own.folder
         playbook = folder / "eso.yml"
         role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}
         playbook.write_text(yaml.safe_dump([role]))
         own.play(str(playbook))
         own.request("POST", "/api/v1/namespaces", {"metadata": {"name": "ci"}})
-        own.request("POST", "/api/v1/namespaces/ci/serviceaccounts", {"metadata": {"name": "deployer"}})
+        grants = Grants(own)
+        grants.account("deployer", "ci")
         for manifest in yaml.safe_load((ROOT / "docs/permissions.yml").read_text())["items"]:
             namespace = manifest["metadata"].get("namespace")
             place = f"/namespaces/{namespace}" if namespace else ""
             api = "/api/v1" if manifest["apiVersion"] == "v1" else RBAC
             own.request("POST", f"{api}{place}/{manifest['kind'].lower()}s", manifest)
-        path = plane.token_kubeconfig("ci", "deployer", folder / "deployer.kubeconfig")
+        path = grants.kubeconfig("deployer", "ci")
         own.environment.update(KUBECONFIG=str(path), K8S_AUTH_KUBECONFIG=str(path))
         yield own
 

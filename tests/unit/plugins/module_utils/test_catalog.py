@@ -19,8 +19,8 @@ def entry(**changes):
     return {key: value for key, value in base.items() if value is not None}
 
 
-def test_default_catalog_is_the_documented_table(default_catalog):
-    entries = {item.name: item for item in c.parse_catalog(default_catalog)}
+def test_default_catalog_is_the_documented_table(catalog):
+    entries = {item.name: item for item in c.parse_catalog(catalog)}
     table = {
         "application-docker-registry": (
             "github-pat",
@@ -140,10 +140,10 @@ def test_not_a_catalog(raw):
         c.parse_catalog(raw)
 
 
-def test_parsing_does_not_change_the_catalog(default_catalog):
-    before = copy.deepcopy(default_catalog)
-    c.parse_catalog(default_catalog)
-    assert default_catalog == before
+def test_parsing_does_not_change_the_catalog(catalog):
+    before = copy.deepcopy(catalog)
+    c.parse_catalog(catalog)
+    assert catalog == before
 
 
 def test_docker_config_is_what_a_container_runtime_reads():

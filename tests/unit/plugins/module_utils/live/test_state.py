@@ -1,0 +1,53 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judging targets against what the catalog wants."""
+
+from __future__ import annotations
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot as live_snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import state
+from samples import ONE, entries, namespace
+
+
+def snapshot(**over):
+    secret = {
+        "metadata": {"name": "one", "namespace": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "type": "Opaque",
+        "data": {"KEY": "dmFsdWU="},
+    }
+    given = {
+        "namespaces": [namespace("a", {"secrets/one": "true"})],
+        "secrets": [secret],
+        "version": "1",
+        "externals": [],
+        "sources": {"src": {"key": b"value"}},
+    }
+    given.update(over)
+    return live_snapshot.Snapshot(**given)
+
+
+def test_judgements():
+    def judged(**over):
+        return [(row.namespace, row.status) for row in state.judge(entries(ONE), snapshot(**over))]
+
+    failing = {
+        "metadata": {"name": "one", "namespace": "a"},
+        "status": {"conditions": [{"type": "Ready", "status": "False", "message": "no"}]},
+    }
+    assert judged() == [("a", state.SYNCED)]
+    assert judged(sources={"src": {"key": b"new"}}) == [("a", state.STALE)]
+    assert judged(sources=None) == [("a", state.SYNCED)]
+    assert judged(sources={}) == [("a", state.FAILING)]
+    assert judged(secrets=[]) == [("a", state.MISSING)]
+    assert judged(secrets=[], externals=[failing]) == [("a", state.FAILING)]
+    assert judged(namespaces=[namespace("a")]) == [("a", state.UNLABELLED)]
+    assert judged(namespaces=[]) == [("a", state.ABSENT_NAMESPACE)]
+    both = [namespace("a", {"secrets/one": "true"}), namespace("b", {"secrets/one": "true"})]
+    assert judged(namespaces=both) == [("a", state.SYNCED), ("b", state.MISSING)]
+
+
+def test_the_table_is_aligned():
+    lines = report.status_table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
+    assert lines == ["NAMESPACE  SECRET  STATUS  TYPE    AGE", "a          one     synced  Opaque  24h"]
