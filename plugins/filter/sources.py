@@ -36,7 +36,8 @@ _value:
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import enabled_entries, required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import enabled_entries
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 
 

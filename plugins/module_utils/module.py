@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Protocol
 
 from .api.client import CONCURRENCY, Client
 from .api.kubeconfig import connection
-from .catalog import Entry, enabled_entries
+from .catalog.entries import Entry, enabled_entries
 from .desired.stores import ISOLATIONS, SHARED
-from .errors import ClusterSecretsError, EsoError, MissingNamespace
+from .errors import ClusterSecretsError, EsoError, FileError, MissingNamespace
 from .live import eso
 from .plan import Action, plan_namespace
 from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES
@@ -71,19 +71,47 @@ PLATFORM_OPTIONS: Options = {
 STORE_OPTION: Options = {"store": {"type": "str", "default": "central-secret-store"}}
 
 
+class Vault(Protocol):
+    """ansible-vault, as plugin_utils.vault has it."""
+
+    def encrypt(self, text: str, what: str) -> str:
+        """The text, encrypted. Raises FileError naming ``what``."""
+
+    def decrypt(self, content: bytes, what: str) -> str:
+        """The text of an encrypted file's content. Raises FileError naming ``what``."""
+
+
 class Context:
     """What a module's run function gets: its options, how it runs, and an API client.
 
     ``warn`` takes the text of a warning for the user.
     """
 
-    def __init__(self, params: dict[str, Any], check_mode: bool, diff_mode: bool, warn: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        params: dict[str, Any],
+        check_mode: bool,
+        diff_mode: bool,
+        warn: Callable[[str], Any],
+        vault: Vault | None = None,
+    ) -> None:
+        self._vault = vault
         self.params = params
         self.check_mode = check_mode
         self.diff_mode = diff_mode
         self.warn = warn
         self._client: Client | None = None
         self._entries: List[Entry] | None = None
+
+    @property
+    def vault(self) -> Vault:
+        """ansible-vault with the run's passwords. Raises FileError where the module is not run by its action."""
+        if self._vault is None:
+            raise FileError(
+                "this needs the run's vault password, which only tasks on the control node have: run it with "
+                "'connection: local', as the user who runs Ansible."
+            )
+        return self._vault
 
     @property
     def client(self) -> Client:

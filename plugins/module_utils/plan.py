@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Iterator
 
-from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, OWNED
-from .resources import CRDS, NAMESPACES, Object, Resource, holds_true, resource_of
+from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, OWNED, OWNER_LABEL
+from .resources import CRDS, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
 TOUCHED = "cluster-secrets/touched"
@@ -96,6 +96,76 @@ def plan_apply(desired: Object, live: Object | None, redact: Redact | None = Non
         return None
     before, after = redact(live, desired, left_over) if redact else (_project(live, desired), desired)
     return Action("apply", UPDATED, before=before, after=after, **common)
+
+
+def plan_adoption(live: Object | None, owned: bool) -> Action | None:
+    """The patch that makes our manager the owner of an object's spec which someone else made; None when none is needed.
+
+    The next apply then removes what is not desired, as it does with what we made ourselves. Nothing but the record of
+    who owns which field changes, so that a run that ends here leaves the object working as it did.
+
+    :arg live: the live object, or None; :arg owned: whether the collection made it.
+    """
+    if live is None or owned:
+        return None
+    records = live["metadata"].get("managedFields") or []
+    ours: Object = {}
+    others = []
+    for record in records:
+        fields = dict(record.get("fieldsV1") or {})
+        if record.get("subresource"):
+            others.append(record)
+            continue
+        if record.get("manager") == MANAGER and record.get("operation") == "Apply":
+            ours = _merged(ours, fields)
+            continue
+        taken = {key: fields.pop(key) for key in _CONTENT if key in fields}
+        ours = _merged(ours, taken)
+        if fields:
+            others.append({**record, "fieldsV1": fields})
+    adopted = {
+        "manager": MANAGER,
+        "operation": "Apply",
+        "apiVersion": live["apiVersion"],
+        "fieldsType": "FieldsV1",
+        "fieldsV1": ours,
+    }
+    if not ours or [one for one in records if one.get("manager") != MANAGER] == others:
+        return None
+    meta = live["metadata"]
+    return Action(
+        "json",
+        UPDATED,
+        resource_of(live["apiVersion"], live["kind"]),
+        live["kind"],
+        meta["name"],
+        meta.get("namespace"),
+        body=[
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta.get("resourceVersion")},
+            {"op": "replace", "path": "/metadata/managedFields", "value": [*others, adopted]},
+        ],
+        before={"metadata": {"managedFields": "<others>"}},
+        after={"metadata": {"managedFields": "<%s>" % MANAGER}},
+        replan=lambda again: plan_adoption({**again, "apiVersion": live["apiVersion"], "kind": live["kind"]}, False),
+    )
+
+
+#: The parts of an object, besides its metadata, that an apply of ours is about.
+_CONTENT = ("f:spec", "f:rules", "f:subjects", "f:roleRef")
+
+
+def _merged(one: Any, other: Any) -> Any:
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return other
+    return {key: _merged(one.get(key, {}), other.get(key, {})) for key in dict.fromkeys([*one, *other])}
+
+
+def adopted(live: Object | None, owned: bool) -> Object | None:
+    """``live`` as it is after :func:`plan_adoption`."""
+    action = plan_adoption(live, owned)
+    if live is None or action is None:
+        return live
+    return {**live, "metadata": {**live["metadata"], "managedFields": action.body[1]["value"]}}
 
 
 def assumed(live: Any, applied: Any) -> Any:
@@ -209,6 +279,42 @@ def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -
     }
     before_object = {} if live is None else {**shown, "type": live.get("type"), "data": before}
     return before_object, {**shown, "data": after}
+
+
+def plan_restore(kept: Object, live: Object | None) -> list[Action]:
+    """The requests that make a live Secret (None: absent) what a backup kept: none, one, or a deletion and a creation.
+
+    A Secret of ours is applied, so that later runs know which keys are theirs; any other is written as it was.
+    """
+    if live is not None and _same_secret(kept, live):
+        return []
+    meta = kept["metadata"]
+    if (meta.get("labels") or {}).get(OWNER_LABEL) == MANAGER:
+        verb, body = "apply", kept
+    else:
+        verb, body = "create", kept
+    common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
+    before, after = redact_secret(live, kept, [])
+    made = Action(verb, CREATED, SECRETS, body=body, before=before, after=after, **common)
+    if live is None:
+        return [made]
+    if live.get("type") != kept["type"] or live.get("immutable"):
+        return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), made]
+    made.result = UPDATED
+    if verb == "create":
+        going = {key: None for key in live.get("data") or {} if key not in kept["data"]}
+        made.verb, made.body = "merge", {"metadata": {**meta}, "data": {**kept["data"], **going}}
+        if kept.get("immutable"):
+            made.body["immutable"] = True
+    return [made]
+
+
+def _same_secret(kept: Object, live: Object) -> bool:
+    return (
+        live.get("type") == kept["type"]
+        and (live.get("data") or {}) == kept["data"]
+        and bool(live.get("immutable")) == bool(kept.get("immutable"))
+    )
 
 
 def plan_refresh(resource: Resource, name: str) -> Action:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .audit.findings import Finding
     from .live.state import Row
+    from .takeover import preflight as takeover
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--ok:#2e7d32;--bad:#c62828;--warn:#b26a00;--off:#8882}
@@ -35,6 +36,20 @@ _SIGNS = {
     "unlabelled": "no label",
     "no namespace": "no ns",
 }
+
+
+def takeover_refused(findings: Sequence[takeover.Finding]) -> str:
+    """Why a run stops that would change or break what was there before, and what to say to go on."""
+    lines = ["%d thing(s) that were there before would change or stop working. Nothing was changed." % len(findings)]
+    answers = {}
+    for one in findings:
+        lines.append("- %s: %s: %s." % (one.kind, one.object, one.message))
+        if one.answers:
+            answers[one.kind] = " or ".join(one.answers)
+    lines.append("Correct them, run platform.cluster_secrets.adopt, or accept them in cluster_secrets_takeover")
+    if answers:
+        lines[-1] += ": " + ", ".join("%s: %s" % pair for pair in answers.items())
+    return "\n".join(lines) + "."
 
 
 def status_table(rows: list[Row], now: datetime.datetime | None = None) -> list[str]:

@@ -106,6 +106,34 @@ def key_of(item: Object) -> tuple[str, str]:
     return meta["namespace"], meta["name"]
 
 
+def label_of(kind: str, item: Object) -> str:
+    """Kind and place of a live object, such as 'Secret team/token'."""
+    meta = item["metadata"]
+    return "%s %s" % (kind, "/".join(filter(None, (meta.get("namespace"), meta["name"]))))
+
+
+def matches(selector: Object, labels: Dict[str, str]) -> bool:
+    """Whether a label selector of Kubernetes selects ``labels``; an empty one selects everything."""
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    for one in selector.get("matchExpressions") or []:
+        key, values = one["key"], one.get("values") or []
+        holds = {
+            "In": key in labels and labels[key] in values,
+            "NotIn": key not in labels or labels[key] not in values,
+            "Exists": key in labels,
+            "DoesNotExist": key not in labels,
+        }
+        if not holds[one["operator"]]:
+            return False
+    return True
+
+
+def kind_and_name(item: Object) -> tuple[str, str]:
+    """(kind, name) of an object that carries its kind."""
+    return item["kind"], item["metadata"]["name"]
+
+
 def decode(secret: Object) -> dict[str, bytes]:
     """A Secret's data, ``{key: bytes}``."""
     return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}

@@ -38,11 +38,32 @@ options:
     description: Whether to delete master Secrets that this module created and that no entry reads any more.
     type: bool
     default: false
+  takeover:
+    description:
+      - When given, everything that was there before and that a bootstrap with this catalog would change or break is
+        looked for first, and what is not accepted fails the module before anything is written.
+      - A mapping of kinds and answers. The kinds are C(consumers) of the store that the catalog doesn't know (C(keep)
+        or C(drop)), C(entries), which are ClusterExternalSecrets of other makes (C(adopt) or C(overwrite)), C(stores)
+        with their permissions (C(adopt) or C(overwrite)), C(values) of master Secrets (C(overwrite)), C(targets) that
+        exist already (C(adopt) or C(overwrite)) and field C(managers) such as Argo CD (C(overwrite)).
+      - C(adopt) accepts what nobody notices, C(overwrite) all of it, after a backup of the Secrets that change. What is
+        not said is C(refuse).
+    type: dict
+  backup_dir:
+    description: The folder, on the control node, for the backup that overwriting takes first.
+    type: path
+    default: cluster-secrets-backups
+  server_url:
+    description: The URL at which ESO is to reach the Kubernetes API, to compare with O(takeover).
+    type: str
+    default: https://kubernetes.default.svc
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
 seealso:
   - module: platform.cluster_secrets.sync
 """
@@ -67,6 +88,22 @@ changed_sources:
   returned: success
   type: dict
   sample: {"github-pat": ["token"]}
+takeover:
+  description: What was there before, each with its kind, object, message, the answers that accept it, and whether it is
+    accepted.
+  returned: when O(takeover) is given
+  type: list
+  elements: dict
+replace:
+  description: The targets that Kubernetes doesn't let change in place, for the option of that name of
+    M(platform.cluster_secrets.cluster_external_secrets).
+  returned: when O(takeover) is given
+  type: list
+  elements: dict
+backup:
+  description: The path of the backup that was taken, if any.
+  returned: when O(takeover) is given
+  type: str
 api_requests:
   description: How many requests were sent to the API server.
   returned: success
@@ -75,16 +112,24 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import check_values, required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
+    check_values,
+    required_sources,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     central_secret,
     is_owned,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    ISOLATION_OPTION,
     STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
@@ -92,20 +137,28 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     plan_delete,
     redact_secret,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import takeover_refused
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, SECRETS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover.preflight import Finding
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "values": {"type": "dict", "no_log": True},
     "create_namespace": {"type": "bool", "default": True},
     "prune": {"type": "bool", "default": False},
+    "takeover": {"type": "dict"},
+    "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
+    "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     **CATALOG_OPTION,
+    **ISOLATION_OPTION,
     **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
 }
 
 
@@ -121,14 +174,22 @@ def run(context: Context) -> dict[str, Any]:
         values, ignored = check_values(context.entries, params["values"])
     for name in ignored:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
+    more: dict[str, Any] = {}
+    findings: list[Finding] = []
+    if params["takeover"] is not None and params["state"] == "present":
+        findings, more = _preflight(context, values)
+        if more.get("failed"):
+            return more
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
+    removed = {name for one in findings if one.kind == "values" for _namespace, name in one.remove}
+    replaced = [plan_delete({**_KIND, **by_name.pop(name)}) for name in sorted(removed & set(by_name))]
     first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:
         first = context.missing_namespace(namespace, params["create_namespace"])
     planned = [
-        plan_apply(central_secret(name, namespace, data), by_name.get(name), redact_secret)
+        plan_apply(central_secret(name, namespace, data, _type(by_name.get(name))), by_name.get(name), redact_secret)
         for name, data in values.items()
     ]
     writes = [action for action in planned if action]
@@ -136,15 +197,59 @@ def run(context: Context) -> dict[str, Any]:
     if params["prune"] or params["state"] == "absent":
         kept = required_sources(context.entries) if params["state"] == "present" else {}
         deletes = [
-            plan_delete({"apiVersion": "v1", "kind": "Secret", **item})
-            for name, item in by_name.items()
-            if is_owned(item) and name not in kept
+            plan_delete({**_KIND, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept
         ]
-    actions = Executor(client, context.check_mode).run(first, writes, deletes)
+    actions = Executor(client, context.check_mode).run(first, replaced, writes, deletes)
     return context.result(
         actions,
+        **more,
         changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes},
     )
+
+
+def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[list[Finding], dict[str, Any]]:
+    """What was there before, and what of it belongs to the module's result; a backup is taken of what will change."""
+    params, client = context.params, context.client
+    answers = preflight.checked_answers(params["takeover"])
+    version, _served = eso.served(client)
+    layout = stores.Layout(
+        params["isolation"],
+        params["store"],
+        params["store_namespace"],
+        params["server_url"],
+        api_version=version or ESO_VERSIONS[0],
+    )
+    cluster = snapshot.Cluster(client, layout, version)
+    cluster.look(client, preflight.suspects(context.entries, cluster))
+    findings = preflight.find(context.entries, layout, cluster, values)
+    shown = [one.as_dict(answers) for one in findings]
+    refused = [one for one in findings if not one.accepted(answers)]
+    if refused:
+        return findings, {"failed": True, "msg": takeover_refused(refused)}
+    removals = {key for one in findings if one.kind != "values" for key in one.remove}
+    result: dict[str, Any] = {
+        "takeover": shown,
+        "replace": [
+            {"namespace": key[0], "name": key[1], "uid": cluster.secrets[key]["metadata"]["uid"]}
+            for key in sorted(removals)
+        ],
+        "backup": None,
+    }
+    changing = sorted({key for one in findings for key in one.backup})
+    if changing:
+        path = backups.automatic(params["backup_dir"])
+        cluster.look(client, [key for key in changing if key not in cluster.whole])
+        secrets = [cluster.whole[key] for key in changing if key in cluster.whole]
+        backups.write(context.vault, path, secrets, client.server, dry=context.check_mode)
+        result["backup"] = None if context.check_mode else path
+    return findings, result
+
+
+def _type(live: Object | None) -> str:
+    return (live or {}).get("type") or "Opaque"
+
+
+_KIND = {"apiVersion": "v1", "kind": "Secret"}
 
 
 def _changed_keys(live: Object | None, desired: Object) -> list[str]:

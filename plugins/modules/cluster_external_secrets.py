@@ -28,6 +28,14 @@ options:
       catalog, or are disabled there.
     type: bool
     default: false
+  replace:
+    description:
+      - Secrets to delete once the ClusterExternalSecrets are applied, so that ESO makes them anew; each a mapping of
+        C(namespace), C(name) and C(uid), as M(platform.cluster_secrets.central_secrets) returns them.
+      - One that has another uid by then is left alone.
+    type: list
+    elements: dict
+    default: []
   wait_timeout:
     description: How many seconds to wait until deleted ClusterExternalSecrets are gone.
     type: int
@@ -82,20 +90,28 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    adopted,
+    plan_adoption,
+    plan_apply,
+    plan_delete,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
+    SECRETS,
     cluster_external_secrets,
 )
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "prune": {"type": "bool", "default": False},
+    "replace": {"type": "list", "elements": "dict", "default": []},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
     **ESO_OBJECT_OPTIONS,
@@ -117,26 +133,36 @@ def run(context: Context) -> dict[str, Any]:
         raise
     resource = cluster_external_secrets(version)
     live, _version = client.list(resource, missing_ok=True)
-    by_name = {item["metadata"]["name"]: item for item in live}
     layout = stores.Layout(params["isolation"], params["store"], "")
+    kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
+    by_name = {item["metadata"]["name"]: {**item, **kind} for item in live}
+    theirs = {name for name, item in by_name.items() if not is_owned(item)}
+    adoptions = [plan_adoption(by_name.get(entry.name), entry.name not in theirs) for entry in entries]
     planned = [
-        plan_apply(cluster_external_secret(entry, layout.store_of(entry.name), version), by_name.get(entry.name))
+        plan_apply(
+            cluster_external_secret(entry, layout.store_of(entry.name), version),
+            adopted(by_name.get(entry.name), entry.name not in theirs),
+        )
         for entry in entries
     ]
     deletes = []
     if absent or params["prune"]:
         kept = {entry.name for entry in entries}
-        kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
-        deletes = [
-            plan_delete({**kind, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept
-        ]
+        deletes = [plan_delete(item) for name, item in by_name.items() if name not in theirs and name not in kept]
+    replaced = _replaced(client, params["replace"])
     actions = Executor(client, context.check_mode, params["force_conflicts"]).run(
-        [action for action in planned if action], deletes
+        [action for action in adoptions if action], [action for action in planned if action], deletes, replaced
     )
     if deletes and not context.check_mode:
         names = {action.name for action in deletes}
         wait_while(lambda: _still_there(client, resource, names, params["wait_timeout"]), params["wait_timeout"])
     return context.result(actions, api_version=version)
+
+
+def _replaced(client: Client, wanted: list[dict[str, str]]) -> list[Action]:
+    """The deletions of the Secrets to replace that are still the ones which were looked at."""
+    found = client.each(lambda one: client.get(SECRETS.path(one["name"], one["namespace"])), wanted)
+    return [plan_delete(item) for one, item in zip(wanted, found) if item and item["metadata"]["uid"] == one["uid"]]
 
 
 def _still_there(client: Client, resource: Resource, names: set[str], seconds: int) -> NotReady | None:

@@ -39,6 +39,16 @@ options:
       disabled there.
     type: bool
     default: false
+  consumers:
+    description:
+      - What becomes of those that read or write the central namespace through the shared store and that the catalog
+        doesn't know.
+      - With V(keep), the store and its permissions go on serving those that worked when the collection found a store
+        of another make. The store's annotation C(cluster-secrets/kept) names them; no later one is added.
+      - With V(drop), the store serves the catalog only.
+    type: str
+    choices: [drop, keep]
+    default: drop
   server_url:
     description: The URL at which ESO reaches the Kubernetes API.
     type: str
@@ -99,13 +109,13 @@ api_requests:
   type: int
 """
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
@@ -116,19 +126,25 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import assumed, plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    adopted,
+    assumed,
+    plan_adoption,
+    plan_apply,
+    plan_delete,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
     ESO_VERSIONS,
     NAMESPACES,
-    RBAC,
     external_secrets,
+    kind_and_name,
     resource_of,
 )
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
@@ -136,6 +152,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "stage": {"type": "str", "choices": ["all", "permissions", "stores", "settle"], "default": "all"},
     "prune": {"type": "bool", "default": False},
+    "consumers": {"type": "str", "choices": ["drop", "keep"], "default": "drop"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     "create_namespace": {"type": "bool", "default": True},
     "wait": {"type": "bool", "default": True},
@@ -167,65 +184,45 @@ def run(context: Context) -> dict[str, Any]:
         (params["eso_namespace"], params["eso_service_account"]),
         version or ESO_VERSIONS[0],
     )
-    live = _read(client, layout, installed=version is not None)
+    live = snapshot.read_stores(client, layout, installed=version is not None)
+    if params["consumers"] == "keep" and version and not absent:
+        names = {entry.name for entry in context.entries}
+        layout.kept = consumers.kept(
+            snapshot.read_users(client, version).consumers(layout.store, names),
+            live.get(("ClusterSecretStore", layout.store)),
+            live.get(("Role", stores.READER)),
+        )
     executor = Executor(client, context.check_mode, params["force_conflicts"])
     own = {name for name in (stores.entry_of(item, layout) for item in live.values()) if name is not None}
     if absent:
-        shared = {_key(item) for item in stores.desired(layout, [])}
+        shared = {kind_and_name(item) for item in stores.desired(layout, [])}
         gone = [plan_delete(item) for key, item in live.items() if key in shared or stores.entry_of(item, layout)]
         return context.result(executor.run(gone), api_version=version)
     shared_store = live.get(("ClusterSecretStore", layout.store))
     prepared = stores.prepared(layout, context.entries, own, shared_store)
-    final = {_key(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
+    final = {kind_and_name(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
     retired = stores.retired(layout, context.entries, own, params["prune"])
     if stage == "settle":
         return _settle(context, layout, executor, live, prepared, final, retired)
     changes = [item for item in prepared if stage == "all" or stores.is_store(item) == (stage == "stores")]
-    planned = [(item, plan_apply(item, live.get(_key(item)))) for item in changes]
+    theirs = {key: item for key, item in live.items() if not is_owned(item)}
+    adoptions = [plan_adoption(theirs.get(kind_and_name(item)), False) for item in changes]
+    planned = []
+    for item in changes:
+        key = kind_and_name(item)
+        planned.append((item, plan_apply(item, adopted(live.get(key), key not in theirs))))
     first = (
         [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
     )
     # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
     # it sees it.
     batches = [[action for item, action in planned if action and stores.rank(item) == rank] for rank in range(3)]
-    actions = executor.run(first, *batches)
+    actions = executor.run(first, [action for action in adoptions if action], *batches)
     if stage != "permissions" and params["wait"] and not context.check_mode:
         names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
         wait_while(lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])
-    pending = bool(retired) or any(final[_key(item)] != item for item in prepared)
+    pending = bool(retired) or any(final[kind_and_name(item)] != item for item in prepared)
     return context.result(actions, api_version=version, pending=pending)
-
-
-def _key(item: Object) -> tuple[str, str]:
-    return item["kind"], item["metadata"]["name"]
-
-
-def _read(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:
-    """The live objects that are or may be the stores', by (kind, name); their number doesn't make more requests."""
-    namespace = layout.namespace
-    lists: list[tuple[str, str, str | None]] = [
-        ("v1", "ServiceAccount", namespace),
-        (RBAC, "Role", namespace),
-        (RBAC, "RoleBinding", namespace),
-    ]
-    if installed:
-        lists.append(("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore", None))
-
-    def listed(api: str, kind: str, namespace: str | None) -> list[Object]:
-        # All that a plan of a ServiceAccount needs is its metadata.
-        found, _version = client.list(
-            resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True
-        )
-        return [{**item, "apiVersion": api, "kind": kind} for item in found]
-
-    def got(kind: str) -> list[Object]:
-        found = client.get(resource_of(RBAC, kind).path(stores.READER))
-        return [found] if found else []
-
-    calls = [functools.partial(listed, *one) for one in lists] + [
-        functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")
-    ]
-    return {_key(item): item for found in client.each(lambda call: call(), calls) for item in found}
 
 
 def _settle(
@@ -241,7 +238,7 @@ def _settle(
     params, client = context.params, context.client
     shrinking = []
     for item in prepared:
-        key = _key(item)
+        key = kind_and_name(item)
         if key in final and final[key] != item:
             # In check mode the earlier stages have written nothing, and this one must foresee what they would have.
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))

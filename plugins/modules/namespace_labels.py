@@ -84,7 +84,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import LABEL_PREFIX
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     FINALIZER_PREFIX,
     finalizer,
@@ -100,7 +100,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
@@ -125,7 +125,7 @@ def run(context: Context) -> dict[str, Any]:
     if params["state"] == "absent":
         labels_of: Mapping[str, Iterable[str]] = wanted
         if assignments is None:
-            labels_of = {name: {entry.label for entry in entries} for name in live}
+            labels_of = {name: _distributing(item, entries) for name, item in live.items()}
         everything = assignments is None
         planned = [
             _unlabel(live[name], labels, entries, everything) for name, labels in labels_of.items() if name in live
@@ -140,10 +140,7 @@ def run(context: Context) -> dict[str, Any]:
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     if params["exclusive"]:
         for name, item in live.items():
-            distributing = {entry.label for entry in entries}.union(
-                key for key in item["metadata"].get("labels") or {} if key.startswith(LABEL_PREFIX)
-            )
-            surplus = distributing - set(wanted.get(name, {}))
+            surplus = _distributing(item, entries) - set(wanted.get(name, {}))
             planned.append(_unlabel(item, surplus, entries, False))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
@@ -173,6 +170,13 @@ def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[s
     return assignments
 
 
+def _distributing(item: Object, entries: list[Entry]) -> set[str]:
+    """The keys of a namespace's labels that are there for distribution only: others may have been there before."""
+    labels = item["metadata"].get("labels") or {}
+    ours = {entry.label[0] for entry in entries if entry.label and entry.label[0].startswith(LABEL_PREFIX)}
+    return ours.union(key for key in labels if key.startswith(LABEL_PREFIX))
+
+
 def _unlabel(item: Object, labels: Iterable[str], entries: list[Entry], everything: bool) -> Action | None:
     """Remove labels, and ESO's finalizers of the same entries with them.
 
@@ -181,7 +185,7 @@ def _unlabel(item: Object, labels: Iterable[str], entries: list[Entry], everythi
     if everything:
         finalizers = [name for name in item["metadata"].get("finalizers") or [] if name.startswith(FINALIZER_PREFIX)]
     else:
-        finalizers = [finalizer(entry.name) for entry in entries if entry.label in labels]
+        finalizers = [finalizer(entry.name) for entry in entries if entry.label and entry.label[0] in labels]
     return plan_unlabel(item, set(labels), finalizers)
 
 

@@ -99,7 +99,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import cluster_external_secrets
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -162,7 +162,7 @@ def _needs_refresh(mode: str, changed_sources: dict[str, list[str]], rows: list[
     if mode == "always" or any(row.status in (state.STALE, state.FAILING) for row in rows):
         return True
     entry = rows[0].entry
-    becomes_stale = set(entry.source_keys()).intersection(changed_sources.get(entry.source) or [])
+    becomes_stale = any(entry.reads(key) for key in changed_sources.get(entry.source) or [])
     return bool(becomes_stale) and any(row.created is not None for row in rows)
 
 

@@ -23,6 +23,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
 from ..module_utils.module import AUTH_OPTIONS, Context, outcome
+from .vault import RunVault
 
 try:
     # Imported before Ansible forks, so that it is paid for once in a play; the client says what is wrong when it is
@@ -69,15 +70,27 @@ class InProcessAction(NormalAction):
                 + checked.errors.msg,
             }
         else:
-            result = outcome(
-                run, Context(checked.validated_parameters, self._task.check_mode, self._task.diff, warnings.append)
+            context = Context(
+                checked.validated_parameters,
+                self._task.check_mode,
+                self._task.diff,
+                warnings.append,
+                RunVault(self._loader),
             )
+            result = outcome(run, context)
         if warnings:
             result["warnings"] = warnings
         # AnsibleModule looks for each value in each text, which costs seconds for thousands of them.
         spoken = "\0".join(_texts(result))
         found = sorted((value for value in checked._no_log_values if value in spoken), key=len, reverse=True)
         return _masked(result, found) if found else result
+
+
+class ControlNodeAction(InProcessAction):
+    """The action of modules that use the run's vault password, which only Ansible's own process has."""
+
+    def _same_place(self, task_vars: dict[str, Any]) -> bool:
+        return True
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ a second start builds nothing.
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -30,6 +31,9 @@ KUBERNETES = "v1.36.3"
 ESO = "v0.20.4"
 HELM = "v3.22.0"
 KWOK = "v0.8.0"
+
+#: Older releases whose controller some tests run; each is built when a test first asks for it.
+OLDER_ESO = ("v0.14.4",)
 
 #: ESO releases whose CRDs the API-version tests install.
 ESO_CRD_VERSIONS = ("v0.14.4", "v0.16.1", "v0.20.4", "v1.3.2")
@@ -175,11 +179,11 @@ def _register_package(kind: str, names: tuple[str, ...]) -> str:
     return f"package register\n\nimport (\n{imports}\n)\n"
 
 
-def _make_eso(work: Path, out: Path) -> None:
+def _make_eso(version: str, name: str, work: Path, out: Path) -> None:
     # The module as published pulls in dependencies of providers that are not needed here and cannot
     # be verified, so the copy registers only the providers the tests use.
     source = work / "source"
-    shutil.copytree(module_dir(ESO_MODULE, ESO), source)
+    shutil.copytree(module_dir(ESO_MODULE, version), source)
     for path in [source, *source.rglob("*")]:
         path.chmod(path.stat().st_mode | 0o200)
     (source / "pkg/provider/register/register.go").write_text(_register_package("provider", ESO_PROVIDERS))
@@ -187,7 +191,7 @@ def _make_eso(work: Path, out: Path) -> None:
     log = work / "build.log"
     _run(["go", "mod", "edit", "-droprequire", "github.com/previder/vault-cli"], source, log)
     _run(
-        ["go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", str(out / "external-secrets"), "."],
+        ["go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", str(out / name), "."],
         source,
         log,
     )
@@ -209,9 +213,20 @@ PROGRAMS: dict[str, Program] = {
             "external-secrets",
             ("external-secrets",),
             "about 3 min",
-            _make_eso,
+            functools.partial(_make_eso, ESO, "external-secrets"),
             (),
             (ESO, *ESO_PROVIDERS, *ESO_GENERATORS),
+        ),
+        *(
+            Program(
+                f"external-secrets-{version}",
+                (f"external-secrets-{version}",),
+                "about 2 min",
+                functools.partial(_make_eso, version, f"external-secrets-{version}"),
+                (),
+                (version, *ESO_PROVIDERS, *ESO_GENERATORS),
+            )
+            for version in OLDER_ESO
         ),
         Program("helm", ("helm",), "about 2 min", _go_install("helm.sh/helm/v3/cmd/helm", HELM), (), (HELM,)),
         Program("kwok", ("kwok",), "about 1 min", _go_install("sigs.k8s.io/kwok/cmd/kwok", KWOK), (), (KWOK,)),
@@ -311,14 +326,15 @@ def eso_crds(version: str | None = None) -> Path:
     return module_dir(ESO_MODULE, version) / "deploy/crds/bundle.yaml"
 
 
-def eso_chart() -> Path:
-    """A copy of the chart of the release under test, installable without network access.
+def eso_chart(version: str | None = None) -> Path:
+    """A copy of ESO's chart, installable without network access; that of the release under test, unless given.
 
     The sub-chart it declares is an option nobody uses here and is not part of the module, and helm
     refuses a chart whose declared dependencies are absent; the copy drops that declaration.
     """
-    given = given_eso()
-    source = given[ESO_CHART_VARIABLE] if given else module_dir(ESO_MODULE, ESO) / "deploy/charts/external-secrets"
+    given = {} if version else given_eso()
+    chart = "deploy/charts/external-secrets"
+    source = given[ESO_CHART_VARIABLE] if given else module_dir(ESO_MODULE, version or ESO) / chart
     target = cache_root() / "charts" / f"external-secrets-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
     with locked(cache_root() / "charts" / "lock"):
         if not target.exists():

@@ -115,11 +115,19 @@ class ControlPlane:
     """One control plane, named by its run folder.
 
     ``bound`` ties every process to the life of this one (for test sessions); otherwise they go on
-    until ``stop``. ``apiserver_flags`` are added to the API server's own.
+    until ``stop``. ``apiserver_flags`` are added to the API server's own. ``eso`` is one of
+    build.OLDER_ESO, instead of the release under test.
     """
 
-    def __init__(self, name: str = "default", bound: bool = False, apiserver_flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str = "default",
+        bound: bool = False,
+        apiserver_flags: tuple[str, ...] = (),
+        eso: str | None = None,
+    ) -> None:
         self.name = name
+        self.eso = eso
         self.bound = bound
         self._apiserver_flags = apiserver_flags
         self.run = build.cache_root() / "run" / name
@@ -188,7 +196,9 @@ class ControlPlane:
 
         On any failure, an interrupt included, what was started is stopped again.
         """
-        binaries = build.ensure()
+        release = f"external-secrets-{self.eso}" if self.eso else "external-secrets"
+        binaries = build.ensure(tuple(release if name == "external-secrets" else name for name in build.CONTROL_PLANE))
+        binaries["external-secrets"] = binaries[release]
         with build.locked(build.cache_root() / "run" / f"{self.name}.lock"):
             if all(self.status().values()) and self.ready():
                 return
@@ -429,8 +439,8 @@ class ControlPlane:
     def ansible_variables(self) -> dict[str, Any]:
         """The roles' variables that differ on this control plane from their defaults."""
         return {
-            "cluster_secrets_eso_chart": str(build.eso_chart()),
-            "cluster_secrets_eso_crds": str(build.eso_crds()),
+            "cluster_secrets_eso_chart": str(build.eso_chart(self.eso)),
+            "cluster_secrets_eso_crds": str(build.eso_crds(self.eso)),
             # 0.20.4 has known vulnerabilities; newer controllers can't be built from Go modules.
             "cluster_secrets_eso_accept_vulnerable": True,
             "cluster_secrets_eso_timeout": "60s",

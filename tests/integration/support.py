@@ -258,11 +258,16 @@ class Grants:
 
 
 @contextmanager
-def another(platform: Platform, name: str, apiserver_flags: tuple[str, ...] = ()) -> Iterator[Platform]:
-    """One more control plane, empty, for the block; skips where the tests run on a cluster that is there."""
+def another(
+    platform: Platform, name: str, apiserver_flags: tuple[str, ...] = (), eso: str | None = None
+) -> Iterator[Platform]:
+    """One more control plane, empty, for the block; skips where the tests run on a cluster that is there.
+
+    :arg eso: one of build.OLDER_ESO, instead of the release under test.
+    """
     if not platform.plane:
         pytest.skip("needs a control plane of its own")
-    plane = cluster.ControlPlane(name, bound=True, apiserver_flags=apiserver_flags)
+    plane = cluster.ControlPlane(name, bound=True, apiserver_flags=apiserver_flags, eso=eso)
     plane.start()
     try:
         folder = platform.folder / name

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as catalog
 
 ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
 

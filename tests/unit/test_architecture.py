@@ -26,9 +26,12 @@ ALLOWED = {
     "apply": {"desired", "errors", "plan"},
     "audit": {"advisories", "catalog", "desired", "live", "plan", "resources"},
     "report": set(),
+    "takeover": {"catalog", "desired", "errors", "plan", "resources"},
+    "variables": set(),
+    "backups": {"errors", "files", "resources", "takeover"},
     "module": {"api", "catalog", "desired", "errors", "live", "plan", "resources"},
 }
-PURE = ("catalog", "desired", "advisories", "resources", "audit", "report")
+PURE = ("catalog", "desired", "advisories", "resources", "audit", "report", "takeover")
 FILES = sorted(path for path in UTILS.rglob("*.py") if path.name != "__init__.py")
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterator
 
 from .. import advisories
-from ..catalog import LABEL_PREFIX, LABEL_VALUE, Entry
-from ..desired import guard, stores
+from ..catalog.entries import LABEL_PREFIX, Entry
+from ..desired import consumers, guard, stores
 from ..desired.distribution import FINALIZER_PREFIX, is_owned
 from ..live import state
 from ..plan import orphaned_finalizers
@@ -160,7 +160,7 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
             continue
         if (namespace, name) in inventory.snapshot.secrets:
             continue
-        message = "a Secret with the name of a target, in a namespace without the label %s" % names[name].label
+        message = "a Secret with the name of a target, in a namespace that is not to get it"
         yield Finding(
             WARNING,
             "hand-made-copy",
@@ -172,7 +172,10 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
 
 
 def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Finding]:
-    known = {entry.label for entry in entries}
+    known: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.label:
+            known.setdefault(entry.label[0], set()).add(entry.label[1])
     for item in namespaces.values():
         for label, value in sorted((item["metadata"].get("labels") or {}).items()):
             if not label.startswith(LABEL_PREFIX):
@@ -187,43 +190,25 @@ def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Fin
                     "no enabled catalog entry has this label",
                     "Remove the label, or add the entry",
                 )
-            elif value != LABEL_VALUE:
+            elif value not in known[label]:
                 message = "the label's value is '%s', so nothing is distributed" % value
-                yield Finding(WARNING, "label-value", name, label, message, "Set it to '%s'" % LABEL_VALUE)
+                yield Finding(
+                    WARNING, "label-value", name, label, message, "Set it to '%s'" % "' or '".join(sorted(known[label]))
+                )
 
 
 def _finalizers(inventory: Inventory) -> Iterator[Finding]:
     for item in inventory.snapshot.namespaces.values():
         labels = item["metadata"].get("labels") or {}
         selecting = {
-            one["metadata"]["name"] for one in inventory.distributed if _selects(one, item["metadata"]["name"], labels)
+            one["metadata"]["name"]
+            for one in inventory.distributed
+            if consumers.selects(one, item["metadata"]["name"], labels)
         }
         for name in orphaned_finalizers(item, selecting):
             message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX) :]
             fix = "Run platform.cluster_secrets.namespace_labels with state=absent for it"
             yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
-
-
-def _selects(distributed: Object, namespace: str, labels: dict[str, str]) -> bool:
-    spec = distributed.get("spec") or {}
-    selectors = [one for one in [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])] if one]
-    return namespace in (spec.get("namespaces") or []) or any(_matches(selector, labels) for selector in selectors)
-
-
-def _matches(selector: Object, labels: dict[str, str]) -> bool:
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    for one in selector.get("matchExpressions") or []:
-        key, values = one["key"], one.get("values") or []
-        holds = {
-            "In": key in labels and labels[key] in values,
-            "NotIn": key not in labels or labels[key] not in values,
-            "Exists": key in labels,
-            "DoesNotExist": key not in labels,
-        }
-        if not holds[one["operator"]]:
-            return False
-    return True
 
 
 def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
@@ -287,7 +272,7 @@ def _is_distributed(external: Object, inventory: Inventory) -> bool:
     for one in inventory.distributed:
         meta, spec = one["metadata"], one.get("spec") or {}
         if named.get(meta.get("uid")) == meta["name"] and name == (spec.get("externalSecretName") or meta["name"]):
-            return _selects(one, namespace, labels)
+            return consumers.selects(one, namespace, labels)
     return False
 
 
@@ -450,12 +435,7 @@ def _ways_around(
     scope: Scope, inventory: Inventory, untrusted: list[permissions.Grant], enforced: set[str]
 ) -> Iterator[Finding]:
     """What permissions allow to those whom only the guard would stop."""
-    labels = {entry.label for entry in scope.entries}
-    carrying = {
-        name
-        for name, item in inventory.snapshot.namespaces.items()
-        if labels.intersection(item["metadata"].get("labels") or {})
-    }
+    carrying = {name for entry in scope.entries for name in state.labelled(inventory.snapshot.namespaces, entry)}
     enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'"
     isolate = enforce + ", or cluster_secrets_isolation to 'entry'"
     for one in untrusted:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from ..catalog import LABEL_VALUE, Entry
+from ..catalog.entries import Entry
 from ..resources import ESO_GROUP, Object
 
 #: The field manager, and the value of the label that says what is ours.
@@ -57,13 +57,16 @@ def is_owned(live: Object) -> bool:
     return (live["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNED[OWNER_LABEL]
 
 
-def central_secret(name: str, namespace: str, data: dict[str, bytes]) -> Object:
-    """A master Secret of the central store, from ``{key: bytes}``."""
+def central_secret(name: str, namespace: str, data: dict[str, bytes], kind: str = "Opaque") -> Object:
+    """A master Secret of the central store, from ``{key: bytes}``.
+
+    :arg kind: the Secret's type, which Kubernetes doesn't let change.
+    """
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "type": "Opaque",
+        "type": kind,
         "metadata": metadata(name, namespace),
         "data": encoded,
     }
@@ -71,54 +74,56 @@ def central_secret(name: str, namespace: str, data: dict[str, bytes]) -> Object:
 
 def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Object:
     """The ClusterExternalSecret of one entry."""
-    data = [
-        {
-            "secretKey": key,
-            "remoteRef": {
-                "key": entry.source,
-                "property": key,
-                "conversionStrategy": "Default",
-                "decodingStrategy": "None",
-                "metadataPolicy": "None",
-            },
+    # As ESO's older releases fill them in.
+    strategies = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
+    reading: Object
+    if entry.extract:
+        reading = {"dataFrom": [{"extract": {"key": entry.source, **strategies}}]}
+    else:
+        keys = entry.source_keys()
+        reading = {
+            "data": [
+                {"secretKey": key, "remoteRef": {"key": entry.source, "property": key, **strategies}} for key in keys
+            ]
         }
-        for key in entry.source_keys()
-    ]
     template_metadata: dict[str, Any] = {"labels": {TARGET_LABEL[0]: TARGET_LABEL[1], **entry.labels}}
     if entry.annotations:
         template_metadata["annotations"] = dict(entry.annotations)
+    template = {
+        "engineVersion": "v2",
+        "mergePolicy": "Replace",
+        "type": entry.type,
+        "metadata": template_metadata,
+    }
+    if not entry.extract:
+        # Without it, ESO takes what the source holds.
+        template["data"] = entry.template()
     target = {
         "name": entry.target,
         "creationPolicy": "Owner",
         "deletionPolicy": "Retain",
-        "template": {
-            "engineVersion": "v2",
-            "mergePolicy": "Replace",
-            "type": entry.type,
-            "metadata": template_metadata,
-            "data": entry.template(),
-        },
+        "template": template,
     }
     return {
         "apiVersion": "%s/%s" % (ESO_GROUP, api_version),
         "kind": "ClusterExternalSecret",
         "metadata": metadata(entry.name),
         "spec": {
-            "externalSecretName": entry.name,
+            "externalSecretName": entry.external_secret,
             "refreshTime": entry.refresh_interval,
-            "namespaceSelectors": [{"matchLabels": {entry.label: LABEL_VALUE}}],
+            "namespaceSelectors": [{"matchLabels": one} for one in entry.selectors()],
             "externalSecretSpec": {
                 "refreshInterval": entry.refresh_interval,
                 "secretStoreRef": {"name": store, "kind": "ClusterSecretStore"},
                 "target": target,
-                "data": data,
+                **reading,
             },
         },
     }
 
 
 def wanted_labels(entries: list[Entry], assignments: dict[str, list[str]] | None = None) -> dict[str, dict[str, str]]:
-    """Which labels which namespaces should carry: ``{namespace: {label: "true"}}``.
+    """Which labels which namespaces should carry: ``{namespace: {key: value}}``.
 
     :arg assignments: ``{namespace: [entry names]}`` instead of the catalog's own namespaces.
     """
@@ -129,8 +134,15 @@ def wanted_labels(entries: list[Entry], assignments: dict[str, list[str]] | None
         by_name = {entry.name: entry for entry in entries}
         pairs = [(namespace, by_name[name]) for namespace, names in assignments.items() for name in names]
     for namespace, entry in pairs:
-        wanted.setdefault(namespace, {})[entry.label] = LABEL_VALUE
+        if entry.label:
+            wanted.setdefault(namespace, {})[entry.label[0]] = entry.label[1]
     return wanted
+
+
+def selected(namespace: Object | None, entry: Entry) -> bool:
+    """Whether a live namespace (None: absent) is to get an entry's target: it is selected and not being deleted."""
+    meta = (namespace or {}).get("metadata") or {}
+    return "name" in meta and "deletionTimestamp" not in meta and entry.selects(meta["name"], meta.get("labels") or {})
 
 
 def finalizer(entry_name: str) -> str:

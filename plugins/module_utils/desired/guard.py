@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Tuple
 
 from .. import advisories
-from ..catalog import LABEL_PREFIX, Entry
+from ..catalog.entries import LABEL_PREFIX, Entry
 from ..resources import ADMISSION, ESO_GROUP, Object
 from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, metadata
 
@@ -94,7 +94,7 @@ class Names:
     def __init__(self, store: str, store_namespace: str, entries: list[Entry]) -> None:
         self.store = store
         self.store_namespace = store_namespace
-        self.entries = sorted(entry.name for entry in entries)
+        self.externals = sorted(entry.external_secret for entry in entries)
         self.targets = sorted({entry.target for entry in entries})
 
 
@@ -452,7 +452,7 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
         (
             "takes",
             "%s && (variables.target in %s || object.metadata.name in %s)"
-            % (external, json.dumps(names.targets), json.dumps(names.entries)),
+            % (external, json.dumps(names.targets), json.dumps(names.externals)),
         ),
     ]
     hint = (

@@ -13,11 +13,14 @@ need, and once ESO has moved every ExternalSecret, :func:`final` has what is lef
 
 from __future__ import annotations
 
-from typing import Any, Collection, Iterable
+import json
+from typing import Any, Collection, Iterable, Sequence
 
-from ..catalog import LABEL_VALUE, Entry
+from ..catalog.entries import Entry
 from ..resources import ESO_GROUP, RBAC, Object, key_of
-from .distribution import is_owned, metadata
+from . import consumers
+from .consumers import Consumer
+from .distribution import is_owned, metadata, selected
 
 SHARED, ENTRY = "shared", "entry"
 ISOLATIONS = (SHARED, ENTRY)
@@ -43,7 +46,7 @@ _NOWHERE = {
 class Layout:
     """Where the stores are and how they reach the API: what all functions here need.
 
-    :arg eso: (namespace, name) of ESO's ServiceAccount.
+    :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Layout:
         server_url: str = "",
         eso: tuple[str, str] = ("", ""),
         api_version: str = "v1",
+        kept: Sequence[Consumer] = (),
     ) -> None:
         self.isolation = isolation
         self.store = store
@@ -61,6 +65,7 @@ class Layout:
         self.server_url = server_url
         self.eso = eso
         self.api_version = api_version
+        self.kept = list(kept)
 
     def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""
@@ -76,12 +81,13 @@ def reader_name(entry_name: str | None = None) -> str:
     return READER if entry_name is None else "%s-%s" % (READER, entry_name)
 
 
-def conditions(labels: Iterable[str]) -> list[Object]:
-    """A store's conditions that admit namespaces with one of ``labels``; without any, none is admitted.
+def conditions(entries: Iterable[Entry]) -> list[Object]:
+    """A store's conditions that admit the namespaces which ``entries`` select; without any, none is admitted.
 
     ESO takes an empty list of conditions for 'any namespace'.
     """
-    return [{"namespaceSelector": {"matchLabels": {label: LABEL_VALUE}}} for label in sorted(set(labels))] or [_NOWHERE]
+    labels = sorted({pair for entry in entries for selector in entry.selectors() for pair in selector.items()})
+    return [{"namespaceSelector": {"matchLabels": {key: value}}} for key, value in labels] or [_NOWHERE]
 
 
 def desired(
@@ -132,11 +138,14 @@ def _binding(kind: str, meta: Object, role_kind: str, subjects: list[Object]) ->
 
 def _reader(layout: Layout, entry_name: str | None, entries: list[Entry]) -> list[Object]:
     name, namespace = reader_name(entry_name), layout.namespace
-    sources = sorted({entry.source for entry in entries}) or [NO_SECRET]
-    read = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": sources, "verbs": ["get"]}
+    kept = layout.kept if entry_name is None else []
+    sources = {entry.source for entry in entries}
+    if not sources and not any(one.reads is consumers.EVERYTHING or one.reads for one in kept):
+        sources = {NO_SECRET}
+    rules = consumers.rules(kept, sources)
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata(entry_name, name, namespace)},
-        {"apiVersion": RBAC, "kind": "Role", "metadata": _metadata(entry_name, name, namespace), "rules": [read]},
+        {"apiVersion": RBAC, "kind": "Role", "metadata": _metadata(entry_name, name, namespace), "rules": rules},
         _binding("RoleBinding", _metadata(entry_name, name, namespace), "Role", [_service_account(name, namespace)]),
     ]
 
@@ -151,11 +160,16 @@ def _store(layout: Layout, entry_name: str | None, entries: list[Entry]) -> Obje
         },
         "auth": {"serviceAccount": {"name": reader_name(entry_name), "namespace": namespace}},
     }
+    meta = _metadata(entry_name, layout.store if entry_name is None else layout.own_store(entry_name))
+    admitted = conditions(entries)
+    if entry_name is None and layout.kept:
+        admitted = ((admitted if entries else []) + consumers.conditions(layout.kept)) or conditions([])
+        meta["annotations"] = {consumers.KEPT_ANNOTATION: json.dumps([one.label() for one in layout.kept])}
     return {
         "apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version),
         "kind": "ClusterSecretStore",
-        "metadata": _metadata(entry_name, layout.store if entry_name is None else layout.own_store(entry_name)),
-        "spec": {"provider": {"kubernetes": provider}, "conditions": conditions(entry.label for entry in entries)},
+        "metadata": meta,
+        "spec": {"provider": {"kubernetes": provider}, "conditions": admitted},
     }
 
 
@@ -184,7 +198,7 @@ def served(live: Object | None, entries: list[Entry]) -> set[str]:
         return set()
     selectors = [one.get("namespaceSelector") or {} for one in (live.get("spec") or {}).get("conditions") or []]
     labels = [one.get("matchLabels") for one in selectors if not one.get("matchExpressions")]
-    return {entry.name for entry in entries if not selectors or {entry.label: LABEL_VALUE} in labels}
+    return {entry.name for entry in entries if not selectors or any(one in labels for one in entry.selectors())}
 
 
 def retired(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> set[str]:
@@ -219,16 +233,16 @@ def unmoved(
 
     :arg namespaces: the live namespaces by name.
     """
-    by_name = {entry.name: entry for entry in entries}
+    by_name = {entry.external_secret: entry for entry in entries}
     found = []
     for item in externals:
         namespace, name = key_of(item)
         entry = by_name.get(name)
-        if entry is None or "deletionTimestamp" in item["metadata"] or not _is_of(item, name):
+        if entry is None or "deletionTimestamp" in item["metadata"] or not _is_of(item, entry.name):
             continue
-        if not carries(namespaces.get(namespace), entry.label):
+        if not selected(namespaces.get(namespace), entry):
             continue
-        if (item["spec"].get("secretStoreRef") or {}).get("name") != layout.store_of(name):
+        if (item["spec"].get("secretStoreRef") or {}).get("name") != layout.store_of(entry.name):
             found.append((namespace, name))
     return found
 
@@ -236,9 +250,3 @@ def unmoved(
 def _is_of(external: Object, name: str) -> bool:
     owners = external["metadata"].get("ownerReferences") or []
     return any(owner.get("kind") == "ClusterExternalSecret" and owner.get("name") == name for owner in owners)
-
-
-def carries(namespace: Object | None, label: str) -> bool:
-    """Whether a live namespace (None: absent) carries an entry's label and is not being deleted."""
-    meta = (namespace or {}).get("metadata") or {}
-    return (meta.get("labels") or {}).get(label) == LABEL_VALUE and "deletionTimestamp" not in meta

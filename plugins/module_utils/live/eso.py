@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .. import advisories, files
 from ..desired.distribution import is_owned
 from ..errors import ApiError, EsoError, FileError
-from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, resource_of
+from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, label_of, resource_of
 
 if TYPE_CHECKING:
     from ..advisories import Advisory
@@ -161,19 +161,14 @@ def dependents(client: Client, version: str) -> tuple[list[str], list[str]]:
     api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
     kinds = [(alpha, "PushSecret"), (alpha, "ClusterPushSecret"), (api, "SecretStore"), (api, "ClusterSecretStore")]
     lists = client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds)
-    pushing = [_label(kind, item) for (_api, kind), found in zip(kinds[:2], lists) for item in found]
+    pushing = [label_of(kind, item) for (_api, kind), found in zip(kinds[:2], lists) for item in found]
     stores = [
-        _label(kind, item)
+        label_of(kind, item)
         for (_api, kind), found in zip(kinds[2:], lists[2:])
         for item in found
         if not is_owned(item) and _needs_token(item["spec"])
     ]
     return sorted(pushing), sorted(stores)
-
-
-def _label(kind: str, item: Object) -> str:
-    meta = item["metadata"]
-    return "%s %s" % (kind, "/".join(filter(None, (meta.get("namespace"), meta["name"]))))
 
 
 def _needs_token(value: Any) -> bool:

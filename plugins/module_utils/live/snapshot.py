@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Collection
 
+from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED_LABEL
 from ..resources import (
     CRDS,
@@ -22,13 +24,14 @@ from ..resources import (
     decode,
     external_secrets,
     key_of,
+    kind_and_name,
     resource_of,
 )
 from . import eso
 
 if TYPE_CHECKING:
     from ..api.client import Client
-    from ..catalog import Entry
+    from ..catalog.entries import Entry
 
 
 def definitions(client: Client) -> list[Object]:
@@ -78,6 +81,99 @@ def read(
         wanted = {entry.source for entry in entries}
         sources = {item["metadata"]["name"]: decode(item) for item in central if item["metadata"]["name"] in wanted}
     return Snapshot(namespaces, secrets, version, externals, sources)
+
+
+def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:
+    """The live objects that are or may be the stores' of a layout, by (kind, name).
+
+    How many there are doesn't make more requests.
+
+    :arg installed: whether ESO's API is served.
+    """
+    namespace = layout.namespace
+    lists: list[tuple[str, str, str | None]] = [
+        ("v1", "ServiceAccount", namespace),
+        (RBAC, "Role", namespace),
+        (RBAC, "RoleBinding", namespace),
+    ]
+    if installed:
+        lists.append(("%s/%s" % (ESO_GROUP, layout.api_version), "ClusterSecretStore", None))
+
+    def listed(api: str, kind: str, namespace: str | None) -> list[Object]:
+        # All that a plan of a ServiceAccount needs is its metadata.
+        found, _version = client.list(
+            resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True
+        )
+        return [{**item, "apiVersion": api, "kind": kind} for item in found]
+
+    def got(kind: str) -> list[Object]:
+        found = client.get(resource_of(RBAC, kind).path(stores.READER))
+        return [found] if found else []
+
+    calls = [functools.partial(listed, *one) for one in lists] + [
+        functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")
+    ]
+    return {kind_and_name(item): item for found in client.each(lambda call: call(), calls) for item in found}
+
+
+def secrets_of(client: Client, namespaces: list[str]) -> dict[tuple[str, str], Object]:
+    """The live Secrets of some namespaces by (namespace, name), one list for each."""
+    found = client.each(lambda name: client.list(SECRETS, namespace=name)[0], namespaces)
+    return {key_of(item): item for items in found for item in items}
+
+
+class Users:
+    """The live objects that may use a store, each attribute a list."""
+
+    __slots__ = ("cluster_pushes", "distributed", "externals", "pushes")
+
+    def __init__(self, *lists: list[Object]) -> None:
+        self.distributed, self.externals, self.pushes, self.cluster_pushes = lists
+
+    def consumers(self, store: str, names: Collection[str]) -> list[consumers.Consumer]:
+        """See :func:`consumers.find`."""
+        return consumers.find(store, names, self.distributed, self.externals, self.pushes, self.cluster_pushes)
+
+
+def read_users(client: Client, eso_version: str) -> Users:
+    """Read all that may use a store, each list concurrently with the others."""
+    api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
+    kinds = (
+        (api, "ClusterExternalSecret"),
+        (api, "ExternalSecret"),
+        (alpha, "PushSecret"),
+        (alpha, "ClusterPushSecret"),
+    )
+    return Users(*client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds))
+
+
+class Cluster:
+    """What a take-over looks at: what is there already that the catalog is about.
+
+    ``namespaces`` are live objects by name, ``secrets`` the metadata of all Secrets by (namespace, name), ``central``
+    the Secrets of the central namespace by name, ``stores`` as :func:`read_stores` returns them, ``version`` the API
+    version of ESO or None, and ``whole`` the Secrets by (namespace, name) that :meth:`look` has read.
+    """
+
+    def __init__(self, client: Client, layout: stores.Layout, version: str | None) -> None:
+        calls: list[Callable[[], Any]] = [
+            lambda: client.list(NAMESPACES, partial=True)[0],
+            lambda: client.list(SECRETS, partial=True)[0],
+            lambda: client.list(SECRETS, namespace=layout.namespace)[0],
+            lambda: read_stores(client, layout, version is not None),
+            lambda: read_users(client, version) if version else Users([], [], [], []),
+        ]
+        namespaces, secrets, central, self.stores, self.users = client.each(lambda call: call(), calls)
+        self.version = version
+        self.namespaces: dict[str, Object] = {item["metadata"]["name"]: item for item in namespaces}
+        self.secrets: dict[tuple[str, str], Object] = {key_of(item): item for item in secrets}
+        self.central: dict[str, Object] = {item["metadata"]["name"]: item for item in central}
+        self.whole: dict[tuple[str, str], Object] = {}
+
+    def look(self, client: Client, keys: Collection[tuple[str, str]]) -> None:
+        """Read these Secrets whole, those that are gone meanwhile left out."""
+        found = client.each(lambda key: client.get(SECRETS.path(key[1], key[0])), sorted(keys))
+        self.whole.update((key_of(item), item) for item in found if item)
 
 
 class Inventory:

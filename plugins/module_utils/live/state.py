@@ -12,14 +12,12 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
-from ..catalog import LABEL_VALUE
-from ..desired.distribution import ESO_MANAGED_LABEL
-from ..desired.stores import carries
+from ..desired.distribution import ESO_MANAGED_LABEL, selected
 from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
     from ..api.client import Client
-    from ..catalog import Entry
+    from ..catalog.entries import Entry
     from .snapshot import Snapshot
 
 SYNCED = "synced"
@@ -37,8 +35,8 @@ Expected = Tuple[Optional[dict], Optional[str]]
 
 
 def labelled(namespaces: dict[str, Object], entry: Entry) -> list[str]:
-    """The names of the namespaces that carry the entry's label, sorted; those that are being deleted get nothing."""
-    return sorted(name for name, item in namespaces.items() if carries(item, entry.label))
+    """The names of the namespaces that the entry selects, sorted; those that are being deleted get nothing."""
+    return sorted(name for name, item in namespaces.items() if selected(item, entry))
 
 
 def expected_data(entry: Entry, sources: dict[str, dict[str, bytes]]) -> Expected:
@@ -153,16 +151,14 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
         carrying = labelled(snapshot.namespaces, entry)
         for namespace in carrying:
             secret = snapshot.secrets.get((namespace, entry.target))
-            external = snapshot.externals.get((namespace, entry.name))
+            external = snapshot.externals.get((namespace, entry.external_secret))
             rows.append(judge_target(entry, namespace, secret, external, expected))
-        for namespace in sorted(set(entry.namespaces) - set(carrying)):
+        for namespace in sorted({*entry.namespaces, *entry.namespaces_by_name} - set(carrying)):
             live = snapshot.namespaces.get(namespace)
             if live is not None and "deletionTimestamp" in live["metadata"]:
                 rows.append(Row(entry, namespace, ABSENT_NAMESPACE, "the namespace is being deleted"))
             elif live is not None:
-                rows.append(
-                    Row(entry, namespace, UNLABELLED, "the namespace does not carry %s=%s" % (entry.label, LABEL_VALUE))
-                )
+                rows.append(Row(entry, namespace, UNLABELLED, "the namespace does not carry %s" % entry.label_text()))
             else:
                 rows.append(
                     Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist")
@@ -231,7 +227,7 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
     listed, _version = client.list(external_secrets(eso_version))
     externals = {key_of(item): item for item in listed}
     for row in rows:
-        external = externals.get((row.namespace, row.entry.name))
+        external = externals.get((row.namespace, row.entry.external_secret))
         condition = ready_condition(external)
         if condition is None:
             row.message += (

@@ -25,6 +25,7 @@ def action(transport="local", become=None, delegate_to=None, **task):
     )
     vars(made._task).update(task)
     made._connection = SimpleNamespace(transport=transport, become=become)
+    made._loader = None
     made._templar = SimpleNamespace(template=lambda text: text.replace("{{ ansible_playbook_python }}", sys.executable))
     return made
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog, plan
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import plan
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import checker
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 
 ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
@@ -46,7 +48,7 @@ def test_an_entrys_own_store_reads_its_source_and_serves_its_label_and_the_share
     ] == stores.reader_name("one")
     nobody = found["ClusterSecretStore", "s"]["spec"]["conditions"]
     assert nobody and "matchLabels" not in nobody[0]["namespaceSelector"]
-    assert not catalog._DNS_SUBDOMAIN.match(reads(found, stores.READER)[0])
+    assert not checker.DNS_SUBDOMAIN.match(reads(found, stores.READER)[0])
 
 
 def test_no_conditions_never_come_of_no_entries():
@@ -98,9 +100,9 @@ def test_what_has_not_moved_yet():
 
     labels = {"secrets/one": "true", "secrets/two": "true"}
     namespaces = {
-        "a": {"metadata": {"labels": labels}},
-        "b": {"metadata": {"labels": {}}},
-        "ending": {"metadata": {"labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"}},
+        "a": {"metadata": {"name": "a", "labels": labels}},
+        "b": {"metadata": {"name": "b", "labels": {}}},
+        "ending": {"metadata": {"name": "ending", "labels": labels, "deletionTimestamp": "2026-01-01T00:00:00Z"}},
     }
     moved = [external("two", "s-two"), external("foreign", "s")]
     forged = [

@@ -10,7 +10,7 @@ import copy
 import json
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import catalog as c
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as c
 
 
 def entry(**changes):
@@ -67,19 +67,19 @@ def test_default_catalog_is_the_documented_table(catalog):
             source,
             target,
             kind,
-            label,
+            (label, "true"),
             namespaces,
         )
         assert item.refresh_interval == "1h0m0s"
     talos = entries["talos-config"]
-    assert not talos.enabled and talos.label == "secrets/talos-config" and talos.target == "talos-config"
+    assert not talos.enabled and talos.label_text() == "secrets/talos-config=true" and talos.target == "talos-config"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"labl": "x"}, "catalog entry 'one': unknown key 'labl'. Did you mean 'label'?"),
-        ({"label": None}, "catalog entry 'one': key 'label' is missing. Add 'label'."),
+        ({"label": None}, "catalog entry 'one': key 'label' is missing. Add 'label', or 'namespaces_by_name'."),
         ({"name": None}, "catalog entry number 1: key 'name' is missing"),
         ({"name": "Not_Valid"}, "catalog entry 'Not_Valid': 'Not_Valid' is not a valid name"),
         ({"name": "a" * 206}, "is not a valid name"),
@@ -89,7 +89,7 @@ def test_default_catalog_is_the_documented_table(catalog):
         ({"namespaces": ["a", "b", "a"]}, "namespace 'a' is listed twice. Remove one of the two."),
         ({"namespaces": ["with.dot"]}, "'with.dot' is not a valid namespace"),
         ({"namespaces": "a"}, "'namespaces' must be a list, not a string"),
-        ({"data": None}, "it has no 'data', 'registry', 'git'. Give exactly one of"),
+        ({"data": None}, "it has no 'data', 'extract', 'registry', 'git'. Give exactly one of"),
         ({"git": {"repo_url": "x"}}, "'data' and 'git' can't be combined"),
         ({"data": {}}, "'data' is empty"),
         ({"data": {"bad key": "x"}}, "'bad key' is not a valid key of 'data'"),
@@ -105,6 +105,26 @@ def test_default_catalog_is_the_documented_table(catalog):
         ({"enabled": "maybe"}, "'enabled' must be true or false"),
         ({"labels": {"managed-by": "me"}}, "label 'managed-by' is set by the collection itself"),
         ({"target": "UPPER"}, "'UPPER' is not a valid target"),
+        ({"external_secret": "UPPER"}, "'UPPER' is not a valid external_secret"),
+        ({"label": "secrets/one=a b"}, "'a b' is not a valid label value"),
+        ({"label": "kubernetes.io/metadata.name=a"}, "nobody can set the label 'kubernetes.io/metadata.name'"),
+        ({"label": None, "namespaces_by_name": ["b"]}, "'namespaces' are the ones to label, and there is no label"),
+        ({"namespaces_by_name": "a"}, "'namespaces_by_name' must be a list, not a string"),
+        ({"extract": True}, "'data' and 'extract' can't be combined"),
+        ({"data": None, "extract": False}, "'extract' is false, and nothing else says what the target holds"),
+        ({"data": None, "extract": "all"}, "'extract' must be true or false, not a string"),
+        ({"type": "kubernetes.io/service-account-token"}, "is not a known Secret type. Use one of Opaque"),
+        ({"type": "bootstrap.kubernetes.io/token"}, "is not a known Secret type"),
+        ({"type": "Helm"}, "'Helm' is not a known Secret type"),
+        ({"data": {"K": {"text": "a", "value": "b"}}}, "'data.K' needs either 'value' or 'text'"),
+        ({"data": {"K": {"text": 5}}}, "'data.K.text' must be a string, not a number"),
+        ({"data": {"K": {"text": "plain"}}}, "'data.K.text' refers to no key of the source. Write keys in braces"),
+        ({"data": {"K": {"text": "{{ user }}"}}}, "'data.K.text' has '{{', which is no reference"),
+        ({"data": {"K": {"text": "{user} { password }"}}}, "'data.K.text' has '{ password }', which is no reference"),
+        ({"data": {"K": {"text": "{user|b64enc}"}}}, "'data.K.text' has '{user|b64enc}', which is no reference"),
+        ({"data": {"K": {"text": "{b64:user}"}}}, "'data.K.text' has '{b64:user}', which is no reference"),
+        ({"data": {"K": {"text": "{json:a:b}"}}}, "'data.K.text' has '{json:a:b}', which is no reference"),
+        ({"refresh_interval": "0s"}, "'0s' is not a valid refresh_interval"),
     ],
 )
 def test_what_is_refused(changes, message):
@@ -125,7 +145,7 @@ def test_two_entries_for_one_target_in_a_namespace():
 
 
 def test_one_label_for_one_target_twice():
-    with pytest.raises(c.CatalogError, match="in label 'secrets/one'"):
+    with pytest.raises(c.CatalogError, match="in label 'secrets/one=true'"):
         c.parse_catalog([entry(), entry(name="two", target="one", namespaces=["b"])])
 
 
@@ -174,27 +194,53 @@ def test_templates_hold_no_brace_of_the_catalogs_author():
     assert item.source_keys() == []
 
 
-def test_values_are_checked_and_never_quoted():
-    entries = c.parse_catalog([entry()])
-    canary = "CANARY"
-    for values, message in (
-        ({}, "source 'src' has no values"),
-        ({"src": {"other": canary}}, "catalog entry 'one': source 'src' has no key 'key'"),
-        ({"src": canary}, "must be a mapping of keys, not a string"),
-        ({"src": {"key": 12345}}, "the value of 'key' must be a string, not a number"),
-        ({"src": {"key": ""}}, "the value of 'key' is empty"),
-        ({"src": {"key": [canary]}}, "must be a string, not a list"),
-        (canary, "must be a mapping of sources, not a string"),
-    ):
-        with pytest.raises(c.CatalogError) as caught:
-            c.check_values(entries, values)
-        assert message in str(caught.value)
-        assert canary not in str(caught.value) and "12345" not in str(caught.value)
-    assert c.check_values(entries, {"src": {"key": "é"}, "unused": {}}) == ({"src": {"key": "é".encode()}}, ["unused"])
-
-
 @pytest.mark.parametrize(
     ("given", "printed"), [("1h", "1h0m0s"), ("90m", "1h30m0s"), ("30s", "30s"), ("5m", "5m0s"), ("3600s", "1h0m0s")]
 )
 def test_durations_are_written_as_eso_writes_them_back(given, printed):
     assert c.parse_catalog([entry(refresh_interval=given)])[0].refresh_interval == printed
+
+
+def test_text_composed_of_several_keys():
+    source = {"user": b"me", "pass.word": b"p{w}", "other": b"\xff"}
+    for text, rendered in (
+        ("postgres://{user}:{pass.word}@host", b"postgres://me:p{w}@host"),
+        (r"\{user}={user}", b"{user}=me"),
+        ('{"user":{json:user},"empty":{}}', b'{"user":"me","empty":{}}'),
+        ("Basic {base64:user:pass.word}", b"Basic " + base64.b64encode(b"me:p{w}")),
+        ("{base64:other}", b"/w=="),
+        ("{other}", b"\xff"),
+    ):
+        one = c.parse_catalog([entry(data={"K": {"text": text}})])[0]
+        assert one.render(source)["K"] == rendered
+        again = c.parse_catalog([entry(data={"K": one.data["K"].source_form()})])[0]
+        assert again.template() == one.template()
+
+
+@pytest.mark.parametrize("form", ["key", {"value": "{a} \\{"}, {"text": r"\{a} {b}"}, {"text": "{json:a}{base64:a:b}"}])
+def test_the_catalogs_own_form_comes_back(form):
+    assert c.parse_catalog([entry(data={"K": form})])[0].data["K"].source_form() == form
+
+
+def test_a_source_copied_whole():
+    one = c.parse_catalog([entry(data=None, extract=True, type="kubernetes.io/tls")])[0]
+    assert one.source_keys() == ["tls.crt", "tls.key"] and one.reads("anything") and one.template() == {}
+    assert one.render({"a": b"1"}) == {"a": b"1"}
+
+
+def test_labels_with_a_value_and_namespaces_by_name():
+    one = c.parse_catalog([entry(label="tier=app", namespaces_by_name=["b"])])[0]
+    assert one.selectors() == [{"tier": "app"}, {"kubernetes.io/metadata.name": "b"}]
+    assert one.selects("a", {"tier": "app"}) and one.selects("b", {}) and not one.selects("c", {"tier": "db"})
+    only = c.parse_catalog([entry(label=None, namespaces=None, namespaces_by_name=["b"])])[0]
+    assert only.label is None and only.selects("b", {}) and not only.selects("a", {})
+    with pytest.raises(c.CatalogError, match="it labels namespace 'a' with tier=db, and entry 'one' with tier=app"):
+        c.parse_catalog([entry(label="tier=app"), entry(name="two", label="tier=db")])
+    with pytest.raises(c.CatalogError, match="gives the target 'one' in namespace 'a'"):
+        c.parse_catalog(
+            [entry(), entry(name="two", target="one", label="secrets/two", namespaces=[], namespaces_by_name=["a"])]
+        )
+
+
+def test_a_type_of_ones_own():
+    assert c.parse_catalog([entry(type="example.com/thing")])[0].type == "example.com/thing"

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write and read backups of Secrets, encrypted before they touch the disk."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, List
+
+from . import files
+from .errors import FileError
+from .resources import Object
+from .takeover import backup
+
+if TYPE_CHECKING:
+    from .module import Vault
+
+#: What a run calls the backups that it takes by itself.
+AUTOMATIC = "cluster-secrets-%Y%m%dT%H%M%SZ.vault.yml"
+
+
+def beside(path: str) -> str:
+    """The path of the digests that belong to a backup."""
+    return path + ".digests.json"
+
+
+def automatic(folder: str) -> str:
+    """The path of a backup that is taken now."""
+    return os.path.join(folder, datetime.datetime.now(datetime.timezone.utc).strftime(AUTOMATIC))
+
+
+def write(vault: Vault, path: str, live: List[Object], server: str, force: bool = False, dry: bool = False) -> bool:
+    """Write a backup of live Secrets and the digests beside it; the result says whether it was (would be) written.
+
+    A file that holds the same already is left alone.
+
+    :arg server: the URL of the cluster's API; :arg dry: only say whether.
+    :raises FileError: when the file holds something else and ``force`` is not set, or can't be written.
+    """
+    kept = backup.kept(live)
+    if os.path.exists(path):
+        if read(vault, path)["secrets"] == kept:
+            return False
+        if not force:
+            raise FileError(
+                "the file '%s' is there and holds other Secrets. Name another one, or set 'force: true'." % path
+            )
+    if dry:
+        return True
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder or ".", mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise FileError("cannot make the folder '%s': %s." % (folder, error.strerror)) from None
+    taken = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    salt = secrets.token_hex(32)
+    encrypted = vault.encrypt(backup.document(kept, taken, server, salt), "backup")
+    # The digests first: a backup is only there once all of it is.
+    files.write(beside(path), backup.digests(kept, taken, server, salt), "digests", private=True)
+    files.write(path, encrypted, "backup", private=True)
+    return True
+
+
+def read(vault: Vault, path: str) -> dict[str, Any]:
+    """The content of a backup; see backup.parse(). Raises FileError when it is not whole."""
+    content = backup.parse(vault.decrypt(files.read(path, "backup"), "backup '%s'" % path), path)
+    try:
+        listed = json.loads(files.read(beside(path), "digests"))
+    except ValueError:
+        listed = None
+    damaged = backup.unlike(content, listed)
+    if damaged:
+        raise FileError("the digests '%s' don't fit the backup: %s." % (beside(path), ", ".join(damaged[:5])))
+    return content

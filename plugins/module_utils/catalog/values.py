@@ -1,0 +1,88 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values of the sources, checked against the catalog. Pure."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Iterable, List
+
+from ..errors import CatalogError
+from .checker import SECRET_KEY, kind_of
+from .entries import Entry
+
+
+def required_sources(entries: Iterable[Entry]) -> dict[str, dict[str, list[str]]]:
+    """What the central store must hold for ``entries``: ``{source: {key: [entry names]}}``."""
+    sources: dict[str, dict[str, List[str]]] = {}
+    for entry in entries:
+        keys = sources.setdefault(entry.source, {})
+        for key in entry.source_keys():
+            keys.setdefault(key, []).append(entry.name)
+    return sources
+
+
+def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str, bytes]], list[str]]:
+    """Check the values for the central store against the catalog, and encode them.
+
+    :arg values: ``{source: {key: str or {"base64": str}}}``; sources the catalog doesn't name are left out.
+    :returns: ``{source: {key: bytes}}``, and the sorted names of what was left out.
+    :raises CatalogError: names the source and the key, never a value.
+    """
+    if not isinstance(values, dict):
+        raise CatalogError(
+            "the values must be a mapping of sources, not %s. Write 'source:' and below it 'key: value' lines."
+            % kind_of(values)
+        )
+    needed = required_sources(entries)
+    readers: dict[str, str] = {}
+    for entry in entries:
+        readers.setdefault(entry.source, entry.name)
+    checked: dict[str, dict[str, bytes]] = {}
+    for source, keys in needed.items():
+        where = "catalog entry '%s': source '%s'" % (readers[source], source)
+        given = values.get(source)
+        if not given and given in (None, {}):
+            shown = " with the keys %s" % ", ".join(sorted(keys)) if keys else ""
+            raise CatalogError("%s has no values. Add '%s'%s to the values." % (where, source, shown))
+        if not isinstance(given, dict):
+            raise CatalogError(
+                "%s must be a mapping of keys, not %s. Write 'key: value' lines below it." % (where, kind_of(given))
+            )
+        for key in sorted(keys):
+            if key not in given:
+                raise CatalogError(
+                    "catalog entry '%s': source '%s' has no key '%s'. Add it to the values."
+                    % (keys[key][0], source, key)
+                )
+        checked[source] = {}
+        for key, value in given.items():
+            if not isinstance(key, str) or not SECRET_KEY.match(key):
+                raise CatalogError(
+                    "%s has a key that can't be a Secret's key. Use letters, digits, '-', '_' and '.' only." % where
+                )
+            checked[source][key] = _encoded(value, where, key)
+    return checked, sorted(str(name) for name in values if name not in needed)
+
+
+def _encoded(value: Any, where: str, key: str) -> bytes:
+    """The value of a key as bytes, from text or from ``{"base64": text}``."""
+    if isinstance(value, dict) and list(value) == ["base64"] and isinstance(value["base64"], str):
+        try:
+            # Line breaks are what base64 tools print.
+            encoded = base64.b64decode("".join(value["base64"].split()), validate=True)
+        except ValueError:
+            raise CatalogError(
+                "%s: the value of '%s' is not base64. Encode it with: base64 FILE" % (where, key)
+            ) from None
+    elif isinstance(value, str):
+        encoded = value.encode("utf-8")
+    else:
+        raise CatalogError(
+            "%s: the value of '%s' must be a string, not %s. Put it in quotes, or write binary data as 'base64: ...' "
+            "below the key." % (where, key, kind_of(value))
+        )
+    if not encoded:
+        raise CatalogError("%s: the value of '%s' is empty. Give it a value." % (where, key))
+    return encoded

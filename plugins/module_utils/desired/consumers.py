@@ -1,0 +1,277 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Consumers of the shared store that the catalog doesn't know, and what the store must give them. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Collection, Iterable, Iterator
+
+from ..resources import Object, key_of, label_of, matches
+from .distribution import is_owned
+
+#: On the shared store: the consumers that were kept when the collection took it over, as a JSON list of texts.
+KEPT_ANNOTATION = "cluster-secrets/kept"
+
+#: What any Secret's name is part of.
+EVERYTHING = None
+
+
+class Consumer:
+    """A live object that reads or writes the central namespace through the shared store.
+
+    ``conditions`` are the store's conditions that admit it, ``reads`` the names of the master Secrets that it reads
+    (None: it searches all), ``writes`` of those that it writes (None: any). ``works`` says whether it ever did its
+    work: what never worked can't stop working.
+    """
+
+    __slots__ = ("conditions", "item", "kind", "reads", "works", "writes")
+
+    def __init__(
+        self,
+        kind: str,
+        item: Object,
+        conditions: list[Object],
+        reads: set[str] | None,
+        writes: set[str] | None,
+        works: bool,
+    ) -> None:
+        self.kind = kind
+        self.item = item
+        self.conditions = conditions
+        self.reads = reads
+        self.writes = writes
+        self.works = works
+
+    def label(self) -> str:
+        """Kind and place, such as 'ExternalSecret team/token'."""
+        return label_of(self.kind, self.item)
+
+    def namespaces(self, live: dict[str, Object]) -> list[str]:
+        """The names of the live namespaces (by name) that it reads from."""
+        return sorted(name for name, item in live.items() if admits(self.conditions, name, _labels(item)))
+
+
+def _labels(namespace: Object) -> dict[str, str]:
+    return namespace["metadata"].get("labels") or {}
+
+
+def admits(conditions: list[Object], namespace: str, labels: dict[str, str]) -> bool:
+    """Whether a store's conditions admit a namespace; ESO takes an empty list for 'any namespace'."""
+    for one in conditions:
+        selector = one.get("namespaceSelector")
+        if selector is not None and matches(selector, labels):
+            return True
+        if namespace in (one.get("namespaces") or []):
+            return True
+        if any(_found(pattern, namespace) for pattern in one.get("namespaceRegexes") or []):
+            return True
+    return not conditions
+
+
+def _found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False  # Go's syntax differs in rare cases; such a store is looked at by a person
+
+
+def selection(spec: Object) -> list[Object]:
+    """Which namespaces a ClusterExternalSecret or ClusterPushSecret selects, as a store's conditions."""
+    selectors = [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])]
+    found: list[Object] = [{"namespaceSelector": one} for one in selectors if one is not None]
+    return found + ([{"namespaces": sorted(spec["namespaces"])}] if spec.get("namespaces") else [])
+
+
+def selects(distributed: Object, namespace: str, labels: dict[str, str]) -> bool:
+    """Whether a live ClusterExternalSecret selects a namespace."""
+    chosen = selection(distributed.get("spec") or {})
+    return bool(chosen) and admits(chosen, namespace, labels)
+
+
+def find(
+    store: str,
+    names: Collection[str],
+    distributed: list[Object],
+    externals: Iterable[Object],
+    pushes: list[Object],
+    cluster_pushes: list[Object],
+) -> list[Consumer]:
+    """The consumers of the ClusterSecretStore ``store``, in the order of their texts.
+
+    :arg names: the catalog's ClusterExternalSecrets, which are none of them.
+    """
+    found = [
+        Consumer("ClusterExternalSecret", item, selection(item["spec"]), _reads(item["spec"], store), set(), True)
+        for item in distributed
+        if item["metadata"]["name"] not in names and not is_owned(item) and _uses(item["spec"], store)
+    ]
+    made = {(one["metadata"]["name"], external_name(one)) for one in distributed}
+    for item in externals:
+        if not _uses({"externalSecretSpec": item.get("spec") or {}}, store) or _is_made(item, made):
+            continue
+        works = bool((item.get("status") or {}).get("refreshTime"))
+        reads = _reads({"externalSecretSpec": item["spec"]}, store)
+        found.append(Consumer("ExternalSecret", item, _within(item), reads, set(), works))
+    for item in pushes:
+        if _pushes(item["spec"], store) and not item["metadata"].get("ownerReferences"):
+            works = bool((item.get("status") or {}).get("syncedPushSecrets"))
+            found.append(Consumer("PushSecret", item, _within(item), set(), _writes(item["spec"]), works))
+    for item in cluster_pushes:
+        spec = item["spec"].get("pushSecretSpec") or {}
+        if _pushes(spec, store):
+            chosen = selection({**item["spec"], "namespaceSelector": None})
+            found.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec), True))
+    return sorted(found, key=Consumer.label)
+
+
+def external_name(distributed: Object) -> str:
+    """The name of the ExternalSecrets that a live ClusterExternalSecret makes."""
+    return distributed["spec"].get("externalSecretName") or distributed["metadata"]["name"]
+
+
+def _within(item: Object) -> list[Object]:
+    return [{"namespaces": [key_of(item)[0]]}]
+
+
+def _is_made(external: Object, made: set[tuple[str, str]]) -> bool:
+    """Whether a ClusterExternalSecret keeps the ExternalSecret as it is."""
+    owners = external["metadata"].get("ownerReferences") or []
+    name = external["metadata"]["name"]
+    return any(one.get("kind") == "ClusterExternalSecret" and (one.get("name"), name) in made for one in owners)
+
+
+def _references(spec: Object) -> Iterator[tuple[Any, Object]]:
+    """(the store's reference, what is read through it) of each piece of data of an ExternalSecret's spec."""
+    default = spec.get("secretStoreRef")
+    for one in (spec.get("data") or []) + (spec.get("dataFrom") or []):
+        yield (one.get("sourceRef") or {}).get("storeRef") or default, one
+
+
+def _is(reference: Any, store: str) -> bool:
+    return (
+        isinstance(reference, dict) and reference.get("kind") == "ClusterSecretStore" and reference.get("name") == store
+    )
+
+
+def _uses(spec: Object, store: str) -> bool:
+    inner = spec.get("externalSecretSpec") or {}
+    return any(_is(reference, store) for reference, _one in _references(inner))
+
+
+def _reads(spec: Object, store: str) -> set[str] | None:
+    found: set[str] = set()
+    for reference, one in _references(spec.get("externalSecretSpec") or {}):
+        if not _is(reference, store):
+            continue
+        key = (one.get("remoteRef") or one.get("extract") or {}).get("key")
+        if key is None:
+            return EVERYTHING
+        found.add(key)
+    return found
+
+
+def _pushes(spec: Object, store: str) -> bool:
+    return any(
+        _is({"kind": "SecretStore", **one}, store)
+        or (one.get("kind") == "ClusterSecretStore" and one.get("labelSelector"))
+        for one in spec.get("secretStoreRefs") or []
+    )
+
+
+def _writes(spec: Object) -> set[str] | None:
+    names: list[Any] = [
+        ((one.get("match") or {}).get("remoteRef") or {}).get("remoteKey") for one in spec.get("data") or []
+    ]
+    if spec.get("dataTo") or not names or None in names:
+        return EVERYTHING
+    return set(names)
+
+
+def kept_names(store: Object) -> list[str]:
+    """The texts of the consumers that a live store of ours says were kept."""
+    try:
+        names = json.loads((store["metadata"].get("annotations") or {}).get(KEPT_ANNOTATION) or "[]")
+    except ValueError:
+        names = []
+    return [one for one in names if isinstance(one, str)] if isinstance(names, list) else []
+
+
+def kept(consumers: list[Consumer], store: Object | None, role: Object | None) -> list[Consumer]:
+    """The consumers that the shared store goes on serving.
+
+    Those that worked when the collection found a store of another make. Later only those count, and only with what
+    they could read then, or a tenant could widen the store by what its namespace holds.
+
+    :arg store: the live shared store, or None; :arg role: the live Role of its reader, or None.
+    """
+    if store is None:
+        return []
+    if not is_owned(store):
+        return [one for one in consumers if one.works]
+    names = kept_names(store)
+    return [_bounded(one, role) for one in consumers if one.label() in names]
+
+
+def _bounded(consumer: Consumer, role: Object | None) -> Consumer:
+    reads, writes = allowed(role, ("get",)), allowed(role, ("update",))
+    return Consumer(
+        consumer.kind,
+        consumer.item,
+        consumer.conditions,
+        _within_of(consumer.reads, reads),
+        _within_of(consumer.writes, writes),
+        consumer.works,
+    )
+
+
+def _within_of(wanted: set[str] | None, limit: set[str] | None) -> set[str] | None:
+    if limit is None:
+        return wanted
+    return set(limit) if wanted is None else wanted & limit
+
+
+def allowed(role: Object | None, verbs: Collection[str]) -> set[str] | None:
+    """The names of the Secrets that a live Role (None: absent) allows all ``verbs`` on; None: any."""
+    names: set[str] = set()
+    for rule in (role or {}).get("rules") or []:
+        if not {"secrets", "*"}.intersection(rule.get("resources") or []):
+            continue
+        if "*" in (rule.get("verbs") or []) or set(verbs) <= set(rule.get("verbs") or []):
+            if not rule.get("resourceNames"):
+                return None
+            names.update(rule["resourceNames"])
+    return names
+
+
+def conditions(consumers: list[Consumer]) -> list[Object]:
+    """What the shared store's conditions have for its consumers, each once and in a fixed order."""
+    texts = {json.dumps(one, sort_keys=True) for consumer in consumers for one in consumer.conditions}
+    return [json.loads(text) for text in sorted(texts)]
+
+
+def rules(consumers: list[Consumer], sources: Collection[str]) -> list[Object]:
+    """The rules of the shared reader's Role, for the catalog's ``sources`` and for the consumers."""
+    reads = set(sources)
+    everything = any(one.reads is EVERYTHING for one in consumers)
+    for one in consumers:
+        reads |= one.reads or set()
+    found: list[Object] = [_rule(["get"], sorted(reads))]
+    if everything:
+        # Searching by name or tag lists all master Secrets.
+        found = [_rule(["get", "list"], None)]
+    writing = [one for one in consumers if one.writes is EVERYTHING or one.writes]
+    if writing:
+        named: set[str] | None = set()
+        for one in writing:
+            named = None if named is None or one.writes is EVERYTHING else named | (one.writes or set())
+        found.append(_rule(["get", "update", "patch", "delete"], None if named is None else sorted(named)))
+        found.append(_rule(["create"], None))  # a creation has no name yet
+    return found
+
+
+def _rule(verbs: list[str], names: list[str] | None) -> Object:
+    rule: Object = {"apiGroups": [""], "resources": ["secrets"], "verbs": verbs}
+    return rule if names is None else {**rule, "resourceNames": names}

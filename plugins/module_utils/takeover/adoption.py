@@ -1,0 +1,188 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a live cluster to the variables and values that the collection needs to run it. Pure."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+from ..catalog.entries import Entry, parse_catalog
+from ..desired import stores
+from ..errors import CatalogError
+from ..resources import Object, decode
+from . import preflight
+from .express import expressed
+from .templates import Inexpressible
+
+if TYPE_CHECKING:
+    from ..live.eso import Release
+    from ..live.snapshot import Cluster
+
+
+class Adoption:
+    """What a live cluster says.
+
+    ``catalog`` are entries as YAML holds them, ``values`` are ``{source: {key: str or {"base64": str}}}``, ``foreign``
+    maps each ClusterExternalSecret that no entry can express to the reason.
+    """
+
+    __slots__ = ("catalog", "foreign", "isolation", "values")
+
+    def __init__(
+        self, catalog: list[dict[str, Any]], values: dict[str, dict[str, Any]], foreign: dict[str, str], isolation: str
+    ) -> None:
+        self.catalog = catalog
+        self.values = values
+        self.foreign = foreign
+        self.isolation = isolation
+
+    def entries(self) -> list[Entry]:
+        """The catalog, parsed."""
+        return parse_catalog(self.catalog)
+
+
+def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str], Object]) -> Adoption:
+    """The catalog and values of a live cluster.
+
+    :arg targets: the live Secrets that ESO manages, by (namespace, name).
+    """
+    own = {
+        name: layout.own_store(name)
+        for name in (stores.entry_of(item, layout) for item in cluster.stores.values())
+        if name is not None
+    }
+    known: dict[str, str | None] = {layout.store: None, **{store: name for name, store in own.items()}}
+    catalog: list[dict[str, Any]] = []
+    foreign: dict[str, str] = {}
+    for live in sorted(cluster.users.distributed, key=lambda one: one["metadata"]["name"]):
+        name = live["metadata"]["name"]
+        if not _is_central(live, known):
+            continue
+        try:
+            entry = expressed(live, known, cluster.namespaces)
+            _check(entry, cluster, targets)
+            parse_catalog([*catalog, entry])
+        except (Inexpressible, CatalogError) as error:
+            foreign[name] = str(error)
+            continue
+        catalog.append(entry)
+    sources = {entry["source"] for entry in catalog}
+    values = {name: _values(item) for name, item in sorted(cluster.central.items()) if name in sources}
+    return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED)
+
+
+def _is_central(live: Object, known: dict[str, str | None]) -> bool:
+    reference = (live["spec"].get("externalSecretSpec") or {}).get("secretStoreRef") or {}
+    return reference.get("kind") == "ClusterSecretStore" and reference.get("name") in known
+
+
+def _check(raw: dict[str, Any], cluster: Cluster, targets: dict[tuple[str, str], Object]) -> None:
+    """Raise Inexpressible unless the entry renders each live target byte for byte."""
+    entry = parse_catalog([raw])[0]
+    live = cluster.central.get(entry.source)
+    if live is None:
+        raise Inexpressible("its source %s is not in the central namespace" % entry.source)
+    try:
+        expected = entry.render(decode(live))
+    except KeyError as error:
+        raise Inexpressible("its source %s has no key %s" % (entry.source, error.args[0])) from None
+    except UnicodeDecodeError:
+        raise Inexpressible("its source %s is no text" % entry.source) from None
+    for (namespace, name), secret in targets.items():
+        labels = cluster.namespaces.get(namespace, {"metadata": {}})["metadata"].get("labels") or {}
+        if name != entry.target or not entry.selects(namespace, labels):
+            continue
+        if decode(secret) != expected or secret.get("type") != entry.type:
+            raise Inexpressible("its target in namespace %s holds something else than it says today" % namespace)
+
+
+def _values(secret: Object) -> dict[str, Any]:
+    return {key: _value(value) for key, value in sorted(decode(secret).items()) if value}
+
+
+def _value(value: bytes) -> str | dict[str, str]:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        text = None
+    # YAML keeps what can be printed, and line breaks.
+    if text is not None and all(one.isprintable() or one in "\n\t" for one in text):
+        return text
+    return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def variables(
+    adoption: Adoption,
+    layout: stores.Layout,
+    release: Release,
+    eso: tuple[str, str],
+    answers: dict[str, str],
+    server_url: str,
+    values_file: str,
+) -> dict[str, Any]:
+    """The variables for a bootstrap of the cluster; what a default says already is left out.
+
+    :arg eso: (namespace, ServiceAccount) of the running controller; :arg server_url: how the live store reaches the
+        API.
+    """
+    found: dict[str, Any] = {
+        "cluster_secrets_catalog": adoption.catalog,
+        "cluster_secrets_values_file": values_file,
+        "cluster_secrets_eso_method": "existing",
+    }
+    for name, value, default in (
+        ("cluster_secrets_isolation", adoption.isolation, stores.SHARED),
+        ("cluster_secrets_store", layout.store, "central-secret-store"),
+        ("cluster_secrets_store_namespace", layout.namespace, "central-secret-store"),
+        ("cluster_secrets_store_server_url", server_url, "https://kubernetes.default.svc"),
+        ("cluster_secrets_eso_namespace", eso[0], "external-secrets"),
+        ("cluster_secrets_eso_service_account", eso[1], "external-secrets"),
+        ("cluster_secrets_eso_accept_vulnerable", bool(release.advisories), False),
+        ("cluster_secrets_takeover", {kind: one for kind, one in answers.items() if one != preflight.REFUSE}, {}),
+    ):
+        if value != default:
+            found[name] = value
+    return found
+
+
+def answers(findings: list[preflight.Finding]) -> dict[str, str]:
+    """The gentlest answers, ``{kind: answer}``, that let everything go on as it is; what needs a person is refused."""
+    found = dict.fromkeys(preflight.ANSWERS, preflight.REFUSE)
+    for kind in found:
+        of_kind = [one for one in findings if one.kind == kind]
+        for answer in (preflight.KEEP, preflight.ADOPT):
+            if of_kind and all(answer in one.answers for one in of_kind):
+                found[kind] = answer
+                break
+    return found
+
+
+def server_url(layout: stores.Layout, cluster: Cluster) -> str:
+    """The URL at which the live store reaches the API, as the collection writes it."""
+    store = cluster.stores.get(("ClusterSecretStore", layout.store))
+    provider = ((store or {}).get("spec", {}).get("provider") or {}).get("kubernetes") or {}
+    url = (provider.get("server") or {}).get("url") or ""
+    # ESO's own default has no scheme.
+    return url if url.startswith("https://") else "https://%s" % url if url else "https://kubernetes.default.svc"
+
+
+def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[str, str], release: Release) -> str:
+    """What was found and what remains to be decided, as Markdown."""
+    lines = ["# Take-over of the central secret store", ""]
+    lines += ["External Secrets %s." % (release.text or "of an unknown release"), ""]
+    lines += ["- %s" % one.id for one in release.advisories] + ([""] if release.advisories else [])
+    lines += ["## Entries", ""]
+    for entry in adoption.catalog:
+        places = entry.get("namespaces", []) + entry.get("namespaces_by_name", [])
+        lines.append("- `%s`: from `%s`, to %s" % (entry["name"], entry["source"], ", ".join(places) or "no namespace"))
+    lines += ["", "## Kept as they are", ""]
+    lines += ["- `%s`: no entry can say it: %s" % pair for pair in sorted(adoption.foreign.items())] or ["- none"]
+    lines += ["", "## What a bootstrap does", ""]
+    for one in findings:
+        answer = chosen[one.kind]
+        done = "`%s: %s`" % (one.kind, answer) if one.accepted(chosen) else "**to be decided** (`%s`)" % one.kind
+        lines.append("- %s: %s. %s" % (one.object, one.message, done))
+    lines += [] if findings else ["- nothing that anyone notices"]
+    return "\n".join(lines) + "\n"

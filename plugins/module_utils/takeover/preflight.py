@@ -1,0 +1,471 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a bootstrap would change or break that was there before it, and which answers accept that. Pure.
+
+No message holds a value of a Secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Iterator
+
+from ..catalog.checker import close_to, kind_of
+from ..desired import consumers, stores
+from ..desired.distribution import ESO_MANAGED_LABEL, cluster_external_secret, is_owned
+from ..errors import CatalogError
+from ..plan import plan_apply
+from ..resources import ESO_GROUP, Object, decode, key_of, kind_and_name, label_of
+
+if TYPE_CHECKING:
+    from ..catalog.entries import Entry
+    from ..live.snapshot import Cluster
+
+REFUSE, KEEP, DROP, ADOPT, OVERWRITE = "refuse", "keep", "drop", "adopt", "overwrite"
+
+#: What can be found, and the answers that accept it. adopt takes over what nobody notices; overwrite takes over all.
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "consumers": (KEEP, DROP),
+    "entries": (ADOPT, OVERWRITE),
+    "stores": (ADOPT, OVERWRITE),
+    "values": (OVERWRITE,),
+    "targets": (ADOPT, OVERWRITE),
+    "managers": (OVERWRITE,),
+}
+
+#: Who writes objects again and again: how the names of their field managers begin, and their marks on objects.
+_TOOLS = {
+    "Argo CD": (("argocd",), ("argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id")),
+    "Flux": (
+        ("kustomize-controller", "helm-controller"),
+        ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"),
+    ),
+    "helm": (("helm",), ("meta.helm.sh/release-name",)),
+    "Terraform": (("terraform", "hashicorp"), ()),
+    "kapp": (("kapp",), ("kapp.k14s.io/app",)),
+}
+
+
+class Finding:
+    """Something that was there before.
+
+    ``answers`` are the answers for its kind that accept it; none means that no run may go on. ``backup`` lists the
+    (namespace, name) of Secrets that change, ``remove`` those of them that Kubernetes doesn't let change in place.
+    """
+
+    __slots__ = ("answers", "backup", "kind", "message", "object", "remove")
+
+    def __init__(
+        self,
+        kind: str,
+        what: str,
+        message: str,
+        answers: tuple[str, ...],
+        backup: list[tuple[str, str]] | None = None,
+        remove: list[tuple[str, str]] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.object = what
+        self.message = message
+        self.answers = answers
+        self.backup = backup or []
+        self.remove = remove or []
+
+    def accepted(self, answers: dict[str, str]) -> bool:
+        """Whether the answers, ``{kind: answer}``, accept it."""
+        return answers[self.kind] in self.answers
+
+    def as_dict(self, answers: dict[str, str]) -> dict[str, Any]:
+        """The finding as a module returns it."""
+        return {
+            "kind": self.kind,
+            "object": self.object,
+            "message": self.message,
+            "answers": list(self.answers),
+            "accepted": self.accepted(answers),
+        }
+
+
+def checked_answers(given: Any) -> dict[str, str]:
+    """The answers for all kinds, ``{kind: answer}``; what is not said is refused. Raises CatalogError."""
+    where = "cluster_secrets_takeover"
+    if not isinstance(given, dict):
+        raise CatalogError("%s must be a mapping of kinds, not %s." % (where, kind_of(given)))
+    answers = dict.fromkeys(ANSWERS, REFUSE)
+    for kind, answer in given.items():
+        if kind not in ANSWERS:
+            raise CatalogError(
+                "%s: unknown kind '%s'. %sKinds are: %s." % (where, kind, close_to(kind, ANSWERS), ", ".join(ANSWERS))
+            )
+        allowed = (REFUSE, *ANSWERS[kind])
+        if answer not in allowed:
+            raise CatalogError("%s: '%s' can't be '%s'. Use one of: %s." % (where, kind, answer, ", ".join(allowed)))
+        answers[kind] = answer
+    return answers
+
+
+def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
+    """(namespace, name) of the Secrets whose data has to be looked at before :func:`find`."""
+    theirs = {
+        (namespace, _target_of(live))
+        for _entry, live in _theirs(entries, cluster)
+        for namespace in _selected(live, cluster)
+    }
+    return sorted(key for key in theirs.union(_pairs(entries, cluster)) if key in cluster.secrets)
+
+
+def find(
+    entries: list[Entry], layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]
+) -> list[Finding]:
+    """All that a bootstrap would change or break.
+
+    :arg values: the values of the sources as they will be, ``{source: {key: bytes}}``.
+    """
+    return [
+        *_values(layout, cluster, values),
+        *_stores(entries, layout, cluster),
+        *_consumers(entries, layout, cluster),
+        *_entries(entries, cluster, values),
+        *_targets(entries, cluster, values),
+        *_managers(entries, layout, cluster),
+    ]
+
+
+# -- master Secrets ------------------------------------------------------------------------------
+
+
+def _values(layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+    for source, new in values.items():
+        live = cluster.central.get(source)
+        if live is None or is_owned(live):
+            continue
+        old = decode(live)
+        changed = sorted(key for key, value in new.items() if key in old and old[key] != value)
+        added = sorted(set(new) - set(old))
+        if not changed and not added:
+            continue
+        key = (layout.namespace, source)
+        parts = ["the value of %s would change" % ", ".join(changed)] if changed else []
+        if added:
+            beside = sorted(set(old) - set(new))
+            text = "%s would be added" % ", ".join(added)
+            if beside:
+                text += " beside %s, which nothing would rotate any more" % ", ".join(beside)
+            parts.append(text)
+        yield Finding(
+            "values",
+            label_of("Secret", live),
+            "made by %s; %s" % (_makers(live), "; ".join(parts)),
+            (OVERWRITE,),
+            [key],
+            [key] if live.get("immutable") else [],
+        )
+
+
+# -- the store -----------------------------------------------------------------------------------
+
+
+def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
+    for want in stores.desired(layout, entries):
+        live = cluster.stores.get(kind_and_name(want))
+        if live is None or is_owned(live):
+            continue
+        what = label_of(want["kind"], live)
+        if stores.is_store(want):
+            yield _store(layout, live, what)
+            continue
+        if live.get("roleRef", want.get("roleRef")) != want.get("roleRef"):
+            message = "made by %s; it binds another role, and Kubernetes lets nobody change that. Delete it" % _makers(
+                live
+            )
+            yield Finding("stores", what, message, ())
+            continue
+        if want.get("rules", live.get("rules")) == live.get("rules") and want.get("subjects") == live.get("subjects"):
+            continue
+        yield Finding(
+            "stores", what, "made by %s; its rules or subjects would be replaced" % _makers(live), (OVERWRITE,)
+        )
+
+
+def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
+    provider = (live["spec"].get("provider") or {}).get("kubernetes")
+    if provider is None:
+        others = ", ".join(live["spec"].get("provider") or {}) or "none"
+        message = "its provider is %s, not kubernetes: whoever reads through it would read elsewhere" % others
+        return Finding("stores", what, message, (OVERWRITE,))
+    namespace = provider.get("remoteNamespace") or "default"
+    if namespace != layout.namespace:
+        message = "it reads namespace '%s', and would read '%s'" % (namespace, layout.namespace)
+        return Finding("stores", what, message, (OVERWRITE,))
+    account = ((provider.get("auth") or {}).get("serviceAccount") or {}).get("name")
+    reader = "ServiceAccount %s" % account if account else "credentials of its own"
+    open_to = "the namespaces of its conditions" if live["spec"].get("conditions") else "any namespace"
+    message = "made by %s; it serves %s by %s, and would serve what the catalog selects by ServiceAccount %s" % (
+        _makers(live),
+        open_to,
+        reader,
+        stores.READER,
+    )
+    url = (provider.get("server") or {}).get("url") or "kubernetes.default"
+    if url.rpartition("//")[2] != layout.server_url.rpartition("//")[2] and "kubernetes.default" not in url:
+        message += "; it reaches the API at %s, and would at %s" % (url, layout.server_url)
+        return Finding("stores", what, message, (OVERWRITE,))
+    return Finding("stores", what, message, (ADOPT, OVERWRITE))
+
+
+def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
+    store = cluster.stores.get(("ClusterSecretStore", layout.store))
+    names = {entry.name for entry in entries}
+    found = [one for one in cluster.users.consumers(layout.store, names) if one.works] if store else []
+    if not store or not found:
+        return
+    role = cluster.stores.get(("Role", stores.READER))
+    own = {name for name in (stores.entry_of(item, layout) for item in cluster.stores.values()) if name is not None}
+    after = {kind_and_name(item): item for item in stores.final(layout, entries, own, False)}
+    new_store, new_role = after["ClusterSecretStore", layout.store], after["Role", stores.READER]
+    for one in found:
+        admitted = [
+            name
+            for name in one.namespaces(cluster.namespaces)
+            if _admits(store, name, cluster) and "deletionTimestamp" not in cluster.namespaces[name]["metadata"]
+        ]
+        if not admitted or (is_owned(store) and not _may(one, role)):
+            continue  # it doesn't work today
+        shut = [name for name in admitted if not _admits(new_store, name, cluster)]
+        parts = ["the store would no longer admit namespace %s" % ", ".join(shut)] if shut else []
+        allowed = consumers.allowed(new_role, ("get",)) or set()
+        if one.reads is consumers.EVERYTHING:
+            parts.append("the store could no longer search the master Secrets")
+        elif one.reads and one.reads - allowed:
+            parts.append("the store could no longer read %s" % ", ".join(sorted(one.reads - allowed)))
+        if one.writes is consumers.EVERYTHING or one.writes:
+            parts.append("the store could no longer write")
+        if parts:
+            message = "it uses the ClusterSecretStore %s, and is not in the catalog: %s" % (
+                layout.store,
+                "; ".join(parts),
+            )
+            yield Finding("consumers", one.label(), message, (KEEP, DROP))
+
+
+def _admits(store: Object, namespace: str, cluster: Cluster) -> bool:
+    labels = cluster.namespaces[namespace]["metadata"].get("labels") or {}
+    return consumers.admits(store["spec"].get("conditions") or [], namespace, labels)
+
+
+def _may(consumer: consumers.Consumer, role: Object | None) -> bool:
+    for wanted, verbs in ((consumer.reads, ("get",)), (consumer.writes, ("update",))):
+        limit = consumers.allowed(role, verbs)
+        if limit is not None and (wanted is None or wanted - limit):
+            return False
+    return True
+
+
+# -- ClusterExternalSecrets and targets -----------------------------------------------------------
+
+
+def _theirs(entries: list[Entry], cluster: Cluster) -> list[tuple[Entry, Object]]:
+    """The entries whose ClusterExternalSecret someone else made, each with that."""
+    by_name = {item["metadata"]["name"]: item for item in cluster.users.distributed if not is_owned(item)}
+    return [(entry, by_name[entry.name]) for entry in entries if entry.name in by_name]
+
+
+def _target_of(distributed: Object) -> str:
+    return (distributed["spec"]["externalSecretSpec"].get("target") or {}).get("name") or consumers.external_name(
+        distributed
+    )
+
+
+def _selected(distributed: Object, cluster: Cluster) -> list[str]:
+    return sorted(
+        name
+        for name, item in cluster.namespaces.items()
+        if consumers.selects(distributed, name, item["metadata"].get("labels") or {})
+        and "deletionTimestamp" not in item["metadata"]
+    )
+
+
+def _pairs(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Entry]:
+    """The targets that there will be and are not served yet, each with its entry.
+
+    In a namespace that is served, a Secret that ESO can't fill is for verifying to report: a tenant who makes one there
+    must not hold up everybody's bootstrap.
+    """
+    carrying: dict[tuple[str, str], list[str]] = {}
+    for name, item in cluster.namespaces.items():
+        for label in (item["metadata"].get("labels") or {}).items():
+            carrying.setdefault(label, []).append(name)
+    externals = {key_of(item): item for item in cluster.users.externals}
+    pairs = {}
+    for entry in entries:
+        chosen = set(entry.namespaces)
+        for selector in entry.selectors():
+            chosen.update(name for pair in selector.items() for name in carrying.get(pair, ()))
+        for name in chosen:
+            live = cluster.namespaces.get(name)
+            external = externals.get((name, entry.external_secret))
+            served = external is not None and _is_made_by(external, entry.name)
+            if live is not None and "deletionTimestamp" not in live["metadata"] and not served:
+                pairs[name, entry.target] = entry
+    return pairs
+
+
+def _is_made_by(external: Object, name: str) -> bool:
+    owners = external["metadata"].get("ownerReferences") or []
+    return any(one.get("kind") == "ClusterExternalSecret" and one.get("name") == name for one in owners)
+
+
+def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> dict[str, bytes] | None:
+    """What the entry's targets will hold, or None when that can't be known."""
+    live = cluster.central.get(entry.source)
+    source = {**(decode(live) if live else {}), **values.get(entry.source, {})}
+    try:
+        return entry.render(source)
+    except (KeyError, UnicodeDecodeError):
+        return None
+
+
+def _difference(entry: Entry, live: Object, expected: dict[str, bytes] | None) -> list[str]:
+    """In which ways a live target differs from what it will be."""
+    found = []
+    if live.get("type") != entry.type:
+        found.append("its type becomes %s instead of %s" % (entry.type, live.get("type")))
+    if expected is None:
+        return found
+    old = decode(live)
+    for keys, text in (
+        (set(expected) - set(old), "gets"),
+        (set(old) - set(expected), "loses"),
+        ({key for key in expected if key in old and old[key] != expected[key]}, "has another value in"),
+    ):
+        if keys:
+            found.append("it %s %s" % (text, ", ".join(sorted(keys))))
+    return found
+
+
+def _stuck(entry: Entry, live: Object, differs: bool) -> bool:
+    """Whether Kubernetes lets nobody make the live Secret what the entry says."""
+    return live.get("type") != entry.type or bool(differs and live.get("immutable"))
+
+
+def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+    for entry, live in _theirs(entries, cluster):
+        selected = _selected(live, cluster)
+        target = _target_of(live)
+        parts, backup, remove = [], [], []
+        going = [
+            name
+            for name in selected
+            if name not in entry.namespaces
+            and not entry.selects(name, cluster.namespaces[name]["metadata"].get("labels") or {})
+        ]
+        if going:
+            parts.append("namespace %s would lose the Secret %s" % (", ".join(going), target))
+        renamed = consumers.external_name(live) != entry.external_secret or target != entry.target
+        if renamed:
+            parts.append(
+                "Secret %s, by ExternalSecret %s, would go and Secret %s, by %s, be made anew"
+                % (target, consumers.external_name(live), entry.target, entry.external_secret)
+            )
+        expected = _expected(entry, cluster, values)
+        for name in selected:
+            secret = cluster.whole.get((name, target))
+            if secret is None:
+                continue
+            differs = _difference(entry, secret, expected)
+            if differs:
+                parts.append("in namespace %s: %s" % (name, ", ".join(differs)))
+            if differs or renamed or name in going:
+                backup.append((name, target))
+            if _stuck(entry, secret, bool(differs)):
+                remove.append((name, target))
+        message = "made by %s; it would be taken over" % _makers(live)
+        yield Finding(
+            "entries",
+            label_of("ClusterExternalSecret", live),
+            "; ".join([message, *parts]) if parts else message + ", and no target changes",
+            (OVERWRITE,) if parts else (ADOPT, OVERWRITE),
+            backup,
+            remove,
+        )
+
+
+def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+    expected = {entry.name: _expected(entry, cluster, values) for entry in entries}
+    for key, entry in sorted(_pairs(entries, cluster).items(), key=lambda pair: pair[0]):
+        live = cluster.whole.get(key)
+        if live is None:
+            continue
+        what = label_of("Secret", live)
+        owner = next((one for one in live["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
+        if owner is not None:
+            message = "it belongs to %s %s, so ESO can't fill it. Take the namespace out of catalog entry '%s'" % (
+                owner.get("kind"),
+                owner.get("name"),
+                entry.name,
+            )
+            yield Finding("targets", what, message, ())
+            continue
+        differs = _difference(entry, live, expected[entry.name])
+        made = "left behind by ESO" if ESO_MANAGED_LABEL in (live["metadata"].get("labels") or {}) else "made by hand"
+        if not differs:
+            yield Finding(
+                "targets", what, "%s, with what ESO would write; ESO would take it over" % made, (ADOPT, OVERWRITE)
+            )
+            continue
+        yield Finding(
+            "targets",
+            what,
+            "%s; ESO would take it over, and %s" % (made, ", ".join(differs)),
+            (OVERWRITE,),
+            [key],
+            [key] if _stuck(entry, live, True) else [],
+        )
+
+
+# -- field managers --------------------------------------------------------------------------------
+
+
+def tools(live: Object) -> list[str]:
+    """The tools that write a live object again and again, sorted."""
+    meta = live["metadata"]
+    managers = [str(one.get("manager", "")).lower() for one in meta.get("managedFields") or []]
+    marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
+    return sorted(
+        tool
+        for tool, (prefixes, keys) in _TOOLS.items()
+        if any(manager.startswith(prefixes) for manager in managers) or any(key in marks for key in keys)
+    )
+
+
+def _makers(live: Object) -> str:
+    """Who made a live object, for a message."""
+    named = tools(live) or [
+        str(one.get("manager")) for one in live["metadata"].get("managedFields") or [] if not one.get("subresource")
+    ]
+    return ", ".join(dict.fromkeys(named)) or "someone else"
+
+
+def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
+    version = cluster.version or ""
+    kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
+    live = dict(cluster.stores)
+    live.update({(kind["kind"], one["metadata"]["name"]): {**one, **kind} for one in cluster.users.distributed})
+    wanted = stores.desired(layout, entries)
+    if cluster.version:
+        wanted += [cluster_external_secret(entry, layout.store_of(entry.name), version) for entry in entries]
+    for want in wanted:
+        there = live.get(kind_and_name(want))
+        if there is None:
+            continue
+        found = tools(there)
+        if found and plan_apply(want, there) is not None:
+            message = "%s owns it too and would undo what the collection writes, or the other way round" % " and ".join(
+                found
+            )
+            yield Finding("managers", label_of(want["kind"], there), message, (OVERWRITE,))
+    for name, there in sorted(cluster.central.items()):
+        found = tools(there)
+        if found and name in {entry.source for entry in entries}:
+            message = "%s owns it too and would undo a rotation, or the other way round" % " and ".join(found)
+            yield Finding("managers", label_of("Secret", there), message, (OVERWRITE,))

@@ -1,0 +1,151 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read the part of Go's templates that the catalog can express: text, look-ups, base64, JSON strings. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Iterator
+
+from ..catalog.pieces import Base64, Literal, Piece, Ref, Text
+
+_STRING = r'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
+#: Braces within a string don't end an action.
+_ACTION = re.compile(r"\{\{(-\s)?((?:%s|[^\"`}]|\}(?!\}))*?)(\s-)?\}\}" % _STRING, re.DOTALL)
+_TOKEN = re.compile(r"\s*(%s|\||\(|\)|\$?\.[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9]*|\.)" % _STRING)
+
+#: Functions that don't change a string.
+_SAME = ("toString",)
+
+
+class Inexpressible(ValueError):
+    """The template does something that the catalog has no word for. The text says what."""
+
+
+def parse(template: str, keys: dict[str, str]) -> Text:
+    """The value that a template makes.
+
+    :arg keys: which key of the source each name in the template stands for.
+    :raises Inexpressible: for anything but text and the look-ups that the catalog knows.
+    """
+    pieces: list[Piece] = []
+    end, trim = 0, False
+    for action in _ACTION.finditer(template):
+        text = template[end : action.start()]
+        text = text.lstrip() if trim else text
+        _add(pieces, text.rstrip() if action[1] else text)
+        piece = _expression(action[2], keys)
+        if isinstance(piece, Literal):
+            _add(pieces, piece.text)
+        else:
+            pieces.append(piece)
+        end, trim = action.end(), bool(action[3])
+    rest = template[end:]
+    _add(pieces, rest.lstrip() if trim else rest)
+    return Text(*pieces)
+
+
+def _add(pieces: list[Piece], text: str) -> None:
+    if "{{" in text:
+        raise Inexpressible("a template that does not end")
+    if text and pieces and isinstance(pieces[-1], Literal):
+        pieces[-1] = Literal(pieces[-1].text + text)
+    elif text:
+        pieces.append(Literal(text))
+
+
+def _expression(text: str, keys: dict[str, str]) -> Piece:
+    tokens = list(_tokens(text))
+    value, rest = _operand(tokens, text, keys)
+    while rest:
+        if rest[0] != "|" or len(rest) < 2:
+            raise _unknown(text)
+        value, rest = _piped(value, rest[1], text), rest[2:]
+    if isinstance(value, tuple):
+        raise _unknown(text)
+    return value
+
+
+def _tokens(text: str) -> Iterator[str]:
+    position = 0
+    text = text.strip()
+    while position < len(text):
+        found = _TOKEN.match(text, position)
+        if not found:
+            raise _unknown(text)
+        yield found[1]
+        position = found.end()
+
+
+def _operand(tokens: list[str], text: str, keys: dict[str, str]) -> tuple[Piece | tuple[str, ...], list[str]]:
+    """The value at the start of the tokens, and the tokens after it."""
+    if not tokens:
+        raise _unknown(text)
+    first, rest = tokens[0], tokens[1:]
+    if first.startswith(('"', "`")):
+        return Literal(_unquoted(first, text)), rest
+    if first == "(":
+        value, rest = _operand(rest, text, keys)
+        while rest and rest[0] == "|" and len(rest) > 1:
+            value, rest = _piped(value, rest[1], text), rest[2:]
+        if not rest or rest[0] != ")":
+            raise _unknown(text)
+        return value, rest[1:]
+    if re.match(r"\$?\.[A-Za-z_]", first):
+        return Ref(_source(first.lstrip("$.").strip(), keys)), rest
+    if first == "index" and len(rest) >= 2 and rest[0] == "." and rest[1].startswith(('"', "`")):
+        return Ref(_source(_unquoted(rest[1], text), keys)), rest[2:]
+    if first == "printf" and rest and rest[0].startswith(('"', "`")):
+        return _printf(rest, text, keys)
+    if first in ("b64enc", "toJson", *_SAME):
+        value, rest = _operand(rest, text, keys)
+        return _piped(value, first, text), rest
+    raise _unknown(text)
+
+
+def _printf(tokens: list[str], text: str, keys: dict[str, str]) -> tuple[tuple[str, ...], list[str]]:
+    form, rest = _unquoted(tokens[0], text), tokens[1:]
+    count = form.count("%s")
+    if form != ":".join(["%s"] * count) or not count:
+        raise _unknown(text)
+    found = []
+    for _number in range(count):
+        value, rest = _operand(rest, text, keys)
+        if not isinstance(value, Ref) or value.quoted:
+            raise _unknown(text)
+        found.append(value.key)
+    return tuple(found), rest
+
+
+def _piped(value: Piece | tuple[str, ...], function: str, text: str) -> Piece | tuple[str, ...]:
+    if function in _SAME:
+        return value
+    if function == "b64enc" and isinstance(value, tuple):
+        return Base64(*value)
+    if isinstance(value, Ref) and not value.quoted:
+        if function == "b64enc":
+            return Base64(value.key)
+        if function == "toJson":
+            return Ref(value.key, quoted=True)
+    raise _unknown(text)
+
+
+def _source(name: str, keys: dict[str, str]) -> str:
+    if name not in keys:
+        raise Inexpressible("a template that uses '%s', which nothing reads" % name)
+    return keys[name]
+
+
+def _unquoted(token: str, text: str) -> str:
+    if token.startswith("`"):
+        return token[1:-1]
+    try:
+        return str(json.loads(token))
+    except ValueError:
+        raise _unknown(text) from None
+
+
+def _unknown(text: str) -> Inexpressible:
+    return Inexpressible("the template expression '%s'" % " ".join(text.split()))

@@ -1,0 +1,191 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module adopt: what the collection needs to run a cluster that was set up without it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: adopt
+short_description: Write down a cluster that was set up without the collection
+version_added: 1.0.0
+description:
+  - Reads the ClusterExternalSecrets, the store and the master Secrets of a cluster, and writes the variables and values
+    with which M(platform.cluster_secrets.central_secrets) and the roles take it over. It writes nothing to the cluster.
+  - A ClusterExternalSecret becomes an entry when the entry makes every target byte for byte as it is. Any other is
+    listed with the reason and stays as it is.
+  - The values are encrypted with the run's vault password before they touch the disk.
+  - Runs on the control node, whatever the connection.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  dest:
+    description:
+      - The folder for C(cluster-secrets.yml) (variables), C(cluster-secrets.vault.yml) (values) and
+        C(cluster-secrets-report.md).
+    type: path
+    required: true
+  force:
+    description: Whether to replace files of these names that hold something else.
+    type: bool
+    default: false
+  eso_namespace:
+    description: The namespace of ESO. Without it, the controller is looked for in all namespaces.
+    type: str
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+seealso:
+  - module: platform.cluster_secrets.backup
+"""
+
+EXAMPLES = r"""
+- name: Write down what is there
+  platform.cluster_secrets.adopt:
+    dest: adopted
+"""
+
+RETURN = r"""
+changed_files:
+  description: The files that were (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: str
+entries:
+  description: The names of the entries.
+  returned: success
+  type: list
+  elements: str
+foreign:
+  description: The ClusterExternalSecrets that no entry can express, each with the reason.
+  returned: success
+  type: dict
+takeover:
+  description: What a bootstrap would find, as M(platform.cluster_secrets.central_secrets) returns it.
+  returned: success
+  type: list
+  elements: dict
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    run_module,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import adoption, preflight
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dest": {"type": "path", "required": True},
+    "force": {"type": "bool", "default": False},
+    "eso_namespace": {"type": "str"},
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
+VARIABLES, VALUES, REPORT = "cluster-secrets.yml", "cluster-secrets.vault.yml", "cluster-secrets-report.md"
+
+_HEAD = """Written by platform.cluster_secrets.adopt. Take the cluster over with
+ansible-playbook platform.cluster_secrets.bootstrap -e @%s --vault-password-file FILE"""
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read the cluster and write the files."""
+    params, client = context.params, context.client
+    # Only here, because it imports yaml, which other modules do without.
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import variables
+
+    version = context.eso_version()
+    layout = stores.Layout(stores.SHARED, params["store"], params["store_namespace"], api_version=version)
+    cluster = snapshot.Cluster(client, layout, version)
+    managed = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")[0]
+    found = adoption.read(layout, cluster, {key_of(item): item for item in managed})
+    entries = found.entries()
+    layout.isolation, layout.server_url = found.isolation, adoption.server_url(layout, cluster)
+    cluster.look(client, preflight.suspects(entries, cluster))
+    values, _ignored = check_values(entries, found.values)
+    findings = preflight.find(entries, layout, cluster, values)
+    answers = adoption.answers(findings)
+    deployment = eso.controller(client, params["eso_namespace"])
+    release = eso.running(deployment)
+    place = (
+        (
+            deployment["metadata"]["namespace"],
+            deployment["spec"]["template"]["spec"].get("serviceAccountName") or "default",
+        )
+        if deployment
+        else (params["eso_namespace"] or "external-secrets", "external-secrets")
+    )
+    dest = os.path.normpath(params["dest"])
+    settings = adoption.variables(found, layout, release, place, answers, layout.server_url, os.path.join(dest, VALUES))
+    texts = {
+        VARIABLES: variables.dump(settings, _HEAD % os.path.normpath(os.path.join(dest, VARIABLES))),
+        REPORT: adoption.report(found, findings, answers, release),
+    }
+    written = _write(context, dest, texts, variables.dump(found.values, "The values of the master Secrets."))
+    return {
+        "changed": bool(written),
+        "changed_files": written,
+        "entries": [entry.name for entry in entries],
+        "foreign": found.foreign,
+        "takeover": [one.as_dict(answers) for one in findings],
+        "api_requests": client.requests,
+    }
+
+
+def _write(context: Context, dest: str, texts: dict[str, str], values: str) -> list[str]:
+    """Write what differs, all or (when a file holds something else) nothing; the names of the files."""
+    changing = []
+    for name, text in [*texts.items(), (VALUES, values)]:
+        path = os.path.join(dest, name)
+        if not os.path.exists(path):
+            changing.append(name)
+            continue
+        content = files.read(path, name)
+        there = context.vault.decrypt(content, name) if name == VALUES else content.decode("utf-8", "replace")
+        if there == text:
+            continue
+        if not context.params["force"]:
+            raise FileError(
+                "the file '%s' is there and holds something else. Nothing was written. Name another folder, or set "
+                "'force: true'." % path
+            )
+        changing.append(name)
+    encrypted = context.vault.encrypt(values, "values") if VALUES in changing else ""
+    if context.check_mode or not changing:
+        return changing
+    try:
+        os.makedirs(dest, exist_ok=True)
+    except OSError as error:
+        raise FileError("cannot make the folder '%s': %s." % (dest, error.strerror)) from None
+    for name in changing:
+        text = encrypted if name == VALUES else texts[name]
+        files.write(os.path.join(dest, name), text, name, private=name == VALUES)
+    return changing
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

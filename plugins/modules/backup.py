@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module backup: the master Secrets in an encrypted file."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup
+short_description: Write the master Secrets to an ansible-vault file
+version_added: 1.0.0
+description:
+  - Writes all Secrets of the central store's namespace, and the targets on request, to a file that is encrypted with
+    the run's vault password before it touches the disk. Tokens of ServiceAccounts are left out.
+  - A file of the same name with C(.digests.json) behind it holds a digest of each value, keyed by a salt that only the
+    encrypted file has.
+  - Runs on the control node, whatever the connection.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  dest:
+    description: The path of the file. One that holds the same Secrets already is left alone.
+    type: path
+    required: true
+  targets:
+    description: Whether to write the Secrets that ESO manages too.
+    type: bool
+    default: false
+  force:
+    description: Whether to replace a file that holds other Secrets.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.store.namespace
+seealso:
+  - module: platform.cluster_secrets.restore
+"""
+
+EXAMPLES = r"""
+- name: Back up the master Secrets
+  platform.cluster_secrets.backup:
+    dest: backups/today.vault.yml
+"""
+
+RETURN = r"""
+secrets:
+  description: The Secrets in the file, each as C(namespace/name).
+  returned: success
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dest": {"type": "path", "required": True},
+    "targets": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+    **STORE_NAMESPACE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read the Secrets and write the file."""
+    params, client = context.params, context.client
+    found = {key_of(item): item for item in client.list(SECRETS, namespace=params["store_namespace"])[0]}
+    if params["targets"]:
+        found.update((key_of(item), item) for item in client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")[0])
+    kept = backup.kept(list(found.values()))
+    if not kept:
+        raise NotReady("there is nothing to back up: namespace '%s' holds no Secret." % params["store_namespace"])
+    written = backups.write(
+        context.vault, params["dest"], list(found.values()), client.server, params["force"], context.check_mode
+    )
+    return {
+        "changed": written,
+        "secrets": ["/".join(key_of(item)) for item in kept],
+        "api_requests": client.requests,
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module restore: Secrets from a backup."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore
+short_description: Bring Secrets back from a backup
+version_added: 1.0.0
+description:
+  - Makes the Secrets of a backup's central namespace what they were, and the targets in it on request. Other Secrets
+    are left alone.
+  - Secrets that hold something else are backed up first, into O(backup_dir).
+  - A backup that doesn't fit the digests beside it is refused.
+  - Runs on the control node, whatever the connection.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: Shows which keys change, and never a value.
+    support: full
+options:
+  src:
+    description: The path of the backup.
+    type: path
+    required: true
+  targets:
+    description:
+      - Whether to bring back the Secrets of other namespaces too, where the namespace exists and ESO doesn't manage the
+        Secret.
+    type: bool
+    default: false
+  backup_dir:
+    description: The folder for the backup of what is overwritten.
+    type: path
+    default: cluster-secrets-backups
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.store.namespace
+seealso:
+  - module: platform.cluster_secrets.backup
+"""
+
+EXAMPLES = r"""
+- name: Bring the master Secrets back
+  platform.cluster_secrets.restore:
+    src: backups/today.vault.yml
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: dict
+taken:
+  description: When the backup was taken.
+  returned: success
+  type: str
+backup:
+  description: The path of the backup of what was overwritten, if any.
+  returned: success
+  type: str
+skipped_targets:
+  description: The targets in the backup that were left alone, each as C(namespace/name).
+  returned: success
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_restore
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, key_of
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "src": {"type": "path", "required": True},
+    "targets": {"type": "bool", "default": False},
+    "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
+    **STORE_NAMESPACE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Compare the backup with what is there and write the difference."""
+    params, client = context.params, context.client
+    content = backups.read(context.vault, params["src"])
+    store_namespace = params["store_namespace"]
+    wanted = [item for item in content["secrets"] if params["targets"] or key_of(item)[0] == store_namespace]
+    places = {key_of(item)[0] for item in wanted}
+    namespaces = {item["metadata"]["name"] for item in client.list(NAMESPACES, partial=True)[0]} if places else set()
+    live = snapshot.secrets_of(client, sorted(places & namespaces))
+    skipped = []
+    planned, removed, overwritten = [], [], []
+    for item in wanted:
+        key = key_of(item)
+        there = live.get(key)
+        managed = ((there or {}).get("metadata", {}).get("labels") or {}).get(ESO_MANAGED_LABEL)
+        if key[0] != store_namespace and (key[0] not in namespaces or managed):
+            skipped.append("/".join(key))
+            continue
+        actions = plan_restore(item, there)
+        if actions and there is not None:
+            overwritten.append(there)
+        removed += [action for action in actions if action.verb == "delete"]
+        planned += [action for action in actions if action.verb != "delete"]
+    first = context.missing_namespace(store_namespace, True) if planned and store_namespace not in namespaces else []
+    path = backups.automatic(params["backup_dir"]) if overwritten else None
+    if path:
+        backups.write(context.vault, path, overwritten, client.server, dry=context.check_mode)
+    done = Executor(client, context.check_mode).run(first, removed, planned)
+    return context.result(
+        done, taken=content["taken"], backup=None if context.check_mode else path, skipped_targets=sorted(skipped)
+    )
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values of the sources: what is refused in which words, and what is encoded."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from samples import ONE, entries
+
+
+def test_values_are_checked_and_never_quoted():
+    one = entries(ONE)
+    canary = "CANARY"
+    for values, message in (
+        ({}, "source 'src' has no values"),
+        ({"src": {"other": canary}}, "catalog entry 'one': source 'src' has no key 'key'"),
+        ({"src": canary}, "must be a mapping of keys, not a string"),
+        ({"src": {"key": 12345}}, "the value of 'key' must be a string, not a number"),
+        ({"src": {"key": ""}}, "the value of 'key' is empty"),
+        ({"src": {"key": {"base64": ""}}}, "the value of 'key' is empty"),
+        ({"src": {"key": {"base64": canary + "!"}}}, "the value of 'key' is not base64"),
+        ({"src": {"key": {"base64": 5}}}, "must be a string, not a mapping"),
+        ({"src": {"key": {"base64": "AA==", "x": "y"}}}, "must be a string, not a mapping"),
+        ({"src": {"key": [canary]}}, "must be a string, not a list"),
+        (canary, "must be a mapping of sources, not a string"),
+    ):
+        with pytest.raises(CatalogError) as caught:
+            check_values(one, values)
+        assert message in str(caught.value)
+        assert canary not in str(caught.value) and "12345" not in str(caught.value)
+    assert check_values(one, {"src": {"key": "é"}, "unused": {}}) == ({"src": {"key": "é".encode()}}, ["unused"])
+
+
+def test_binary_values_come_as_base64():
+    values = {"src": {"key": {"base64": "/wA\n=\n"}}}
+    assert check_values(entries(ONE), values)[0] == {"src": {"key": b"\xff\x00"}}
+
+
+def test_a_source_that_is_copied_whole_needs_values_and_its_types_keys():
+    whole = {key: value for key, value in ONE.items() if key != "data"}
+    with pytest.raises(CatalogError, match=r"catalog entry 'one': source 'src' has no values. Add 'src' to the values"):
+        check_values(entries({**whole, "extract": True}), {"src": {}})
+    with pytest.raises(CatalogError, match=r"source 'src' has no key 'tls.key'"):
+        check_values(entries({**whole, "extract": True, "type": "kubernetes.io/tls"}), {"src": {"tls.crt": "x"}})
