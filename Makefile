@@ -19,7 +19,7 @@ TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
 .PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix bench clean
 
-help: ## Show what there is to make
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/done: $(REQUIREMENTS)
@@ -97,7 +97,7 @@ clean: ## Remove the cache folder
 	@$(MAKE) --no-print-directory stop demo-stop 2>/dev/null || true
 	rm -rf $(CACHE)
 
-integration-kind: collection ## The same tests on kind, where docker and kind are installed
+integration-kind: collection ## Run the integration tests on kind, where docker and kind are installed
 	@command -v kind >/dev/null && docker info >/dev/null 2>&1 || { echo "kind and a running docker are needed"; exit 1; }
 	@echo '{}' >$(CACHE)/kind-vars.json
 	@kind create cluster --name cluster-secrets-test --kubeconfig $(CACHE)/kind.kubeconfig

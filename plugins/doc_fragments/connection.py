@@ -14,7 +14,7 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig file, or several joined by V(:), or the kubeconfig itself as a mapping.
-      - Without it, E(K8S_AUTH_KUBECONFIG), E(KUBECONFIG), V(~/.kube/config) and the ServiceAccount of the pod are tried
+      - Without it, E(K8S_AUTH_KUBECONFIG), the ServiceAccount of the pod, E(KUBECONFIG) and V(~/.kube/config) are tried
         in this order.
     type: raw
   context:

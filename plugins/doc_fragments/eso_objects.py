@@ -16,7 +16,7 @@ options:
     type: bool
     default: true
   assume_installed:
-    description: In check mode, predict for an External Secrets Operator that the run would install before.
+    description: In check mode, assume that the run installs the External Secrets Operator first.
     type: bool
     default: false
 """

@@ -25,12 +25,12 @@ options:
 options:
   platform_users:
     description:
-      - User names that are the platform, such as C(system:serviceaccount:argocd:argocd-application-controller).
+      - Users that count as the platform, such as C(system:serviceaccount:argocd:argocd-application-controller).
     type: list
     elements: str
     default: []
   platform_groups:
-    description: Groups that are the platform.
+    description: Groups that count as the platform.
     type: list
     elements: str
     default: [system:masters]

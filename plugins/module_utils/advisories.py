@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which releases of the External Secrets Operator have which known vulnerability. Pure.
 
-Listed is what reaches a cluster that distributes Secrets through the Kubernetes provider. Errors of
-other providers (AWS, 1Password, BeyondTrust and others) are left out, as are those of dependencies.
+Only those are listed that affect a cluster that distributes Secrets through the Kubernetes provider.
+Those of other providers (AWS, 1Password, BeyondTrust and others) and of dependencies are left out.
 """
 
 from __future__ import annotations
@@ -135,8 +135,9 @@ def known(release: Number) -> list[Advisory]:
 
 
 def safe(release: Number) -> str:
-    """The lowest release without any of the advisories that ``release`` is open to, as text."""
-    return text(max(advisory.fixed for advisory in known(release)))
+    """The lowest release above ``release`` that no known advisory applies to, as text."""
+    candidates = sorted({advisory.fixed for advisory in ADVISORIES if advisory.fixed > release})
+    return text(next(one for one in candidates if not known(one)))
 
 
 def release_of_image(image: str | None) -> tuple[Number | None, str | None]:
@@ -149,5 +150,5 @@ def release_of_image(image: str | None) -> tuple[Number | None, str | None]:
     if release:
         return release, None
     if tag:
-        return None, "the tag '%s' of the image '%s' is not a release of upstream" % (tag, image)
-    return None, "the image '%s' is named by %s, which says no release" % (image, "a digest" if digest else "no tag")
+        return None, "the tag '%s' of the image '%s' is not an upstream release" % (tag, image)
+    return None, "the image '%s' is named by %s, which shows no release" % (image, "a digest" if digest else "no tag")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Send a plan to the API server: checked for permissions first, then concurrently, with retries.
 
-The only code of the collection that writes.
+The only code of the collection that writes to the cluster.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Executor:
     def run(self, *batches: list[Action]) -> list[Action]:
         """Carry out lists of actions, one list after the other, each list concurrently.
 
-        The permissions for all of them are asked about before the first write, in check mode as well,
+        The permissions for all of them are checked before the first write, in check mode as well,
         so that a missing one stops a run before it has changed anything.
 
         :returns: all actions, in order.
@@ -101,7 +101,7 @@ class Executor:
                     return None
                 conflict = error.status == 409 and attempt < CONFLICT_RETRIES
                 if conflict and current.verb == "create" and error.reason == "AlreadyExists":
-                    # Someone else was quicker; what is left to do is a patch of our fields.
+                    # Someone else was quicker; what is left to do is to add our labels.
                     current = _patch_instead(current)
                 elif (conflict and current.verb == "apply" and self.force_conflicts) or (
                     conflict and current.verb == "merge"
@@ -153,7 +153,7 @@ class Executor:
                 place = "in namespace '%s'" % namespace if namespace else "at the cluster scope"
                 first = wanted[permission][0]
                 raise MissingPermission(
-                    "missing permission: '%s' on %s%s %s, needed for %s%s. Nothing was changed. Grant it to the "
+                    "missing permission: '%s' on %s%s %s, needed for %s%s. This task changed nothing. Grant it to the "
                     "identity that this play uses."
                     % (
                         verb,
@@ -178,7 +178,7 @@ class Executor:
             "spec": {"resourceAttributes": attributes},
         }
         try:
-            answer = self.client.request("POST", _REVIEWS, body=body, what="cannot ask which permissions there are")
+            answer = self.client.request("POST", _REVIEWS, body=body, what="cannot check permissions")
         except ApiError as error:
             if error.status in (403, 404):
                 return True  # it can't be asked; the write itself will show it
@@ -187,7 +187,7 @@ class Executor:
 
 
 def _patch_instead(action: Action) -> Action:
-    """The patch that stands in for a creation when the object has come into being meanwhile."""
+    """The patch of the labels that replaces a creation when the object was created meanwhile."""
     labels = action.body["metadata"]["labels"]
     return Action(
         "merge",

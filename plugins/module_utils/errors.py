@@ -14,16 +14,16 @@
   * :class:`MissingPermission`: the identity of the play may not do what the plan needs
   * :class:`WriteError`: some of a batch of writes failed
   * :class:`MissingNamespace`: a namespace does not exist and is not to be created
-  * :class:`EsoError`: the External Secrets Operator is absent, vulnerable or too old
-  * :class:`NotReady`: something did not come about in time
-  * :class:`LockOut`: an admission policy would lock out who applies it
+  * :class:`EsoError`: the External Secrets Operator is absent or too old, or a chart is not readable as its chart
+  * :class:`NotReady`: something was not ready in time
+  * :class:`LockOut`: the admission policies would lock out the play, ESO or a GitOps controller
 """
 
 from __future__ import annotations
 
 
 class ClusterSecretsError(Exception):
-    """What every error of the collection is."""
+    """The base class of the collection's errors."""
 
 
 class CatalogError(ClusterSecretsError, ValueError):
@@ -49,7 +49,7 @@ class ApiUnreachable(ClusterSecretsError):
 class ApiError(ClusterSecretsError):
     """The API server answered with an error status.
 
-    ``status`` is the HTTP status (0: the answer is no API's), ``reason`` Kubernetes' own word for it,
+    ``status`` is the HTTP status (0: what answered is not a Kubernetes API), ``reason`` Kubernetes' own word for it,
     ``detail`` its message.
     """
 
@@ -67,7 +67,7 @@ class ApiError(ClusterSecretsError):
 
 
 class MissingPermission(ClusterSecretsError):
-    """The identity of the play may not do what the plan needs. Nothing was changed."""
+    """The identity of the play may not do what the plan needs. The plan changed nothing."""
 
 
 class WriteError(ClusterSecretsError):
@@ -79,12 +79,12 @@ class MissingNamespace(ClusterSecretsError):
 
 
 class EsoError(ClusterSecretsError):
-    """The cluster serves no API of the External Secrets Operator that the collection can use."""
+    """The External Secrets Operator is absent or too old, or a chart is not readable as its chart."""
 
 
 class NotReady(ClusterSecretsError):
-    """Something did not come about in time."""
+    """Something was not ready in time."""
 
 
 class LockOut(ClusterSecretsError):
-    """An admission policy would lock out who applies it."""
+    """The admission policies would lock out the play, ESO or a GitOps controller."""

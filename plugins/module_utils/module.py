@@ -130,7 +130,7 @@ class Context:
     def eso_version(self, assumed: bool = False) -> str:
         """The API version of ESO to use.
 
-        :arg assumed: check mode of a run that will install ESO first: take the newest version.
+        :arg assumed: the run installs ESO first, so in check mode assume the newest version.
         :raises EsoError: when the cluster serves none.
         """
         version, served = eso.served(self.client)
@@ -197,7 +197,7 @@ def wait_while(problem: Callable[[], ClusterSecretsError | None], seconds: float
 
 
 def outcome(run: Callable[[Context], Result], context: Context) -> Result:
-    """The result of ``run(context)``; that of an error of ours has its text as the only message."""
+    """The result of ``run(context)``; an error of the collection becomes a failed result with its text."""
     try:
         return run(context)
     except ClusterSecretsError as error:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare desired objects with live ones and say which requests make them agree. Pure.
+"""Compare desired objects with live ones and say which requests make them agree. Pure, but for the time of a refresh.
 
 Check mode and a real run use the very same plan: check mode just doesn't send it.
 """
@@ -21,7 +21,7 @@ CREATED, UPDATED, DELETED = "created", "updated", "deleted"
 
 
 class Action:
-    """One write request to come.
+    """One planned write request.
 
     ``verb`` is ``apply`` (server-side apply of ``body``), ``create``, ``merge`` (JSON merge patch),
     ``json`` (JSON patch) or ``delete``. ``before`` and ``after`` are what diff mode shows.
@@ -71,8 +71,8 @@ Redact = Callable[[Any, Any, Any], Any]
 def plan_apply(desired: Object, live: Object | None, redact: Redact | None = None) -> Action | None:
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
 
-    Fields of other managers are not looked at. A field that our manager owns and that is no longer
-    desired is a difference too: applying removes it.
+    Fields of others that are not desired are not looked at. A field that our manager owns and that is no
+    longer desired is a difference too: applying removes it.
 
     :arg redact: makes the diff's (before, after) from (live, desired, the paths that will go), for
         objects with secrets.
@@ -183,7 +183,7 @@ def is_established(definition: Object | None) -> bool:
 def plan_touch(definition: Object | None) -> Action | None:
     """The patch that makes the API server look at a CustomResourceDefinition again; None when it needn't.
 
-    A server that ends between accepting a definition's names and establishing it never comes back
+    A server that stops between accepting a definition's names and establishing it never comes back
     to it by itself (kube-apiserver 1.36; its informers' resync is minutes away).
     """
     if definition is None or is_established(definition) or not holds_true(definition, "NamesAccepted"):
@@ -358,8 +358,8 @@ def plan_namespace(name: str, labels: dict[str, str]) -> Action:
 def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Action | None:
     """The patch that removes ``labels`` (keys) and ESO's ``finalizers`` from a live namespace.
 
-    Both go in one JSON patch. A patch of the finalizers replaces the whole list, so it is bound to
-    the list that was read; other writers of the namespace don't disturb it.
+    Both go in one JSON patch. A patch of the finalizers replaces the whole list, so it tests
+    that the list is the one that was read; other writers of the namespace don't disturb it.
     """
     meta = live["metadata"]
     current = meta.get("labels") or {}

@@ -24,7 +24,7 @@ th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-
 .matrix th.col{writing-mode:vertical-rl;transform:rotate(180deg);font-weight:500;white-space:nowrap}
 .matrix td{text-align:center}td.none{background:var(--off)}
 .synced{color:var(--ok)}
-.error,.stale,.missing,.failing,.shadowed{color:var(--bad);font-weight:600}
+.error,.stale,.missing,.failing{color:var(--bad);font-weight:600}
 .warning,.unlabelled,.no-namespace{color:var(--warn);font-weight:600}
 """
 
@@ -82,7 +82,7 @@ def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def age_text(seconds: int | None) -> str:
-    """An age as kubectl writes it, roughly: the largest unit only."""
+    """An age in one unit, roughly as kubectl writes it: the largest of which there are at least two."""
     if seconds is None:
         return "-"
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):

@@ -73,7 +73,7 @@ supported:
 writers:
   description:
     - What field managers other than the collection's and ESO's wrote last of what the policies guard. V(enforce)
-      refuses them to write it
+      does not let them write it
       again, unless they act as the platform.
   returned: when O(state=present)
   type: dict
@@ -141,7 +141,7 @@ def run(context: Context) -> dict[str, Any]:
             context.warn(
                 "this cluster has no ValidatingAdmissionPolicies (they come with Kubernetes 1.30), so the guard is not "
                 "applied; "
-                "'isolation: entry' and tight permissions have to do"
+                "rely on 'isolation: entry' and tight permissions instead"
             )
         return context.result([], supported=False, **({} if absent else {"writers": {}, "summary": []}))
     identities = guard.Identities(
@@ -203,7 +203,7 @@ def _writers(client: Client) -> dict[str, list[str]]:
 
 
 def _refuse_wrong_account(params: dict[str, Any], account: str | None) -> None:
-    """ESO itself is what a policy must not lock out."""
+    """Refuse policies that would lock out ESO itself."""
     if account is not None and account != params["eso_service_account"]:
         raise LockOut(
             "these policies would lock out the External Secrets controller, which runs as the ServiceAccount '%s' of "
@@ -221,7 +221,7 @@ def _refuse_wrong_account(params: dict[str, Any], account: str | None) -> None:
 
 def _refuse_lock_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> None:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    user = client.request("POST", _REVIEW, body=body, what="cannot ask who this play is")["status"]["userInfo"]
+    user = client.request("POST", _REVIEW, body=body, what="cannot look up the play's user")["status"]["userInfo"]
     if not identities.covers(user["username"], user.get("groups") or []):
         raise LockOut(
             "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users', or one of its "
@@ -244,13 +244,13 @@ def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
         return ["The guard is enforced."]
     lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
     lines += [
-        "Enforced, it would refuse '%s', unless that acts as the platform, to write again: %s." % (name, _some(what))
+        "Enforced, it would no longer let '%s' write this, unless that acts as the platform: %s." % (name, _some(what))
         for name, what in writers.items()
     ]
     hint = (
-        "Name those that should go on in cluster_secrets_platform_users, then set"
+        "Add those that may go on writing to cluster_secrets_platform_users, then set"
         if writers
-        else "Nothing in the cluster speaks against it; set"
+        else "Nothing in the cluster would be refused; set"
     )
     return lines + ["%s cluster_secrets_guard_mode to 'enforce'." % hint]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: adopt
-short_description: Write down a cluster that was set up without the collection
+short_description: Describe a cluster that was set up without the collection as variables and values
 version_added: 1.0.0
 description:
   - Reads the ClusterExternalSecrets, the store and the master Secrets of a cluster, and writes the variables and values
@@ -18,6 +18,10 @@ description:
   - The values are encrypted with the run's vault password before they touch the disk.
   - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Says which files it would write.
+    support: full
 options:
   dest:
     description:
@@ -42,7 +46,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Write down what is there
+- name: Describe what is there
   platform.cluster_secrets.adopt:
     dest: adopted
 """
@@ -135,7 +139,8 @@ def run(context: Context) -> dict[str, Any]:
         else (params["eso_namespace"] or "external-secrets", "external-secrets")
     )
     dest = os.path.normpath(params["dest"])
-    settings = adoption.variables(found, layout, release, place, answers, layout.server_url, os.path.join(dest, VALUES))
+    values_file = os.path.normpath(os.path.join(dest, VALUES))
+    settings = adoption.variables(found, layout, release, place, answers, layout.server_url, values_file)
     texts = {
         VARIABLES: variables.dump(settings, _HEAD % os.path.normpath(os.path.join(dest, VARIABLES))),
         REPORT: adoption.report(found, findings, answers, release),

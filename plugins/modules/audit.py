@@ -8,16 +8,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: audit
-short_description: Find hand-made Secrets, drift, leftovers, open doors and a vulnerable ESO
+short_description: Find hand-made Secrets, drift, leftovers, wide permissions and a vulnerable ESO
 version_added: 1.0.0
 description:
   - Looks for hand-made Secrets that shadow a target, stale or failing targets, missing sources, labels without a
     catalog entry, finalizers that ESO
-    left behind, objects that reach the central store beside the collection's, API versions that are no longer served,
+    left behind, objects that reach the central store besides the collection's, API versions that are no longer served,
     and known vulnerabilities of
     the running ESO.
-  - Names every subject whose permissions, unless the guard is enforced, lead to master Secrets that its labels don't
-    give it.
+  - Names every subject, other than ESO, Kubernetes and the platform, whose permissions lead to master Secrets that its
+    labels don't give it. What only needs ESO's objects or labels is left out while the guard is enforced.
   - Changes nothing in the cluster. Of Secrets that are neither masters nor targets, only the metadata is read.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -61,7 +61,7 @@ EXAMPLES = r"""
 RETURN = r"""
 findings:
   description: What was found, errors first.
-  returned: always
+  returned: success, or failure because of what was found
   type: list
   elements: dict
   contains:
@@ -85,20 +85,20 @@ findings:
       type: str
 errors:
   description: The number of errors.
-  returned: always
+  returned: success, or failure because of what was found
   type: int
 warnings_found:
   description: The number of warnings.
-  returned: always
+  returned: success, or failure because of what was found
   type: int
 table:
   description: The findings as lines of aligned text.
-  returned: always
+  returned: success, or failure because of what was found
   type: list
   elements: str
 api_requests:
   description: How many requests were sent to the API server.
-  returned: always
+  returned: success, or failure because of what was found
   type: int
 """
 

@@ -13,10 +13,14 @@ version_added: 1.0.0
 description:
   - Writes all Secrets of the central store's namespace, and the targets on request, to a file that is encrypted with
     the run's vault password before it touches the disk. Tokens of ServiceAccounts are left out.
-  - A file of the same name with C(.digests.json) behind it holds a digest of each value, keyed by a salt that only the
+  - A file of the same name with the suffix C(.digests.json) holds a digest of each value, keyed by a salt that only the
     encrypted file has.
   - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Says which files it would write.
+    support: full
 options:
   dest:
     description: The path of the file. One that holds the same Secrets already is left alone.

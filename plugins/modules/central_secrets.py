@@ -27,7 +27,7 @@ options:
     default: present
   values:
     description:
-      - The values, a mapping of sources, each a mapping of keys and strings.
+      - The values, a mapping of sources, each a mapping of keys to strings (binary data as a mapping of C(base64)).
       - Sources that no enabled entry of the catalog reads are left out, with a warning.
     type: dict
   create_namespace:

@@ -19,7 +19,7 @@ options:
   state:
     description:
       - With V(absent), all ClusterExternalSecrets that the collection created are deleted.
-      - ESO then removes the ExternalSecrets, and Kubernetes the Secrets, that came of them.
+      - ESO then removes the ExternalSecrets, and Kubernetes the Secrets, that came from them.
     type: str
     choices: [present, absent]
     default: present
@@ -50,7 +50,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Distribute what the catalog says, and stop distributing what it says no more
+- name: Distribute what the catalog lists, and stop distributing what it no longer lists
   platform.cluster_secrets.cluster_external_secrets:
     catalog: "{{ cluster_secrets_catalog }}"
     prune: true

@@ -12,7 +12,7 @@ short_description: Manage the ClusterSecretStores over the central namespace
 version_added: 1.0.0
 description:
   - Manages the ClusterSecretStores, and the ServiceAccounts that they read with.
-  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and nothing else. ESO may ask for
+  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and no others. ESO may ask for
     tokens of these
     ServiceAccounts in the central namespace, and of no other.
   - A store's conditions admit only namespaces that carry the label of one of its entries.
@@ -214,8 +214,8 @@ def run(context: Context) -> dict[str, Any]:
     first = (
         [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
     )
-    # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
-    # it sees it.
+    # Without an administrator's permissions, a role can be bound only once it exists, and ESO validates a store as soon
+    # as it sees it.
     batches = [[action for item, action in planned if action and stores.rank(item) == rank] for rank in range(3)]
     actions = executor.run(first, [action for action in adoptions if action], *batches)
     if stage != "permissions" and params["wait"] and not context.check_mode:
@@ -234,7 +234,7 @@ def _settle(
     final: dict[tuple[str, str], Object],
     retired: set[str],
 ) -> dict[str, Any]:
-    """Take back what only ExternalSecrets needed that have moved to another store since."""
+    """Remove what only those ExternalSecrets needed that have since moved to another store."""
     params, client = context.params, context.client
     shrinking = []
     for item in prepared:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: eso_info
-short_description: Report whether ESO is healthy, and what stands in the way of its upgrade
+short_description: Report whether ESO is healthy, and what blocks its upgrade
 version_added: 1.0.0
 description:
-  - Looks at ESO's controller, at the ClusterSecretStore and at the API versions of ESO's CustomResourceDefinitions.
+  - Looks at ESO's controller, at the ClusterSecretStores and at the API versions of ESO's CustomResourceDefinitions.
   - Can wait until the API server answers and ESO is healthy, as after an upgrade of the nodes.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -20,12 +20,11 @@ options:
     type: str
     default: external-secrets
   deployment:
-    description: The name of the controller's Deployment. Without it, the one is taken that is labelled as ESO's chart
-      does it.
+    description: The name of the controller's Deployment. Without it, the one with the label of ESO's chart is used.
     type: str
   wait:
-    description: Whether to wait until the API server answers and ESO is healthy, and to fail if that does not come
-      about.
+    description: Whether to wait until the API server answers and ESO is healthy, and to fail if that does not happen
+      in time.
     type: bool
     default: false
   wait_timeout:
@@ -200,7 +199,7 @@ def _blockers(client: Client) -> list[str]:
             text = "%s serves no v1 yet: upgrade ESO to 0.16 first, which serves both versions" % name
         else:
             text = (
-                "%s: %d object(s) were last written as %s; rewrite them, then take %s out of the CRD's "
+                "%s: %d object(s) were last written as %s; rewrite them, then remove %s from the CRD's "
                 "status.storedVersions" % (name, count, _OLD, _OLD)
             )
         blockers.append(text)

@@ -14,7 +14,7 @@ description:
   - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known
     vulnerability.
   - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
-  - Warns of a release that can't be determined (an image named by its digest, or a tag that upstream doesn't publish).
+  - Warns when the release can't be determined (an image named by its digest, or a tag that upstream doesn't publish).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   chart:
@@ -53,12 +53,12 @@ EXAMPLES = r"""
 RETURN = r"""
 version:
   description: The release, or nothing when it is unknown.
-  returned: always
+  returned: success, or failure because of what was found
   type: str
   sample: 2.9.0
 advisories:
   description: The known vulnerabilities of the release.
-  returned: always
+  returned: success, or failure because of what was found
   type: list
   elements: dict
   contains:
@@ -79,7 +79,7 @@ advisories:
       type: str
 api_requests:
   description: How many requests were sent to the API server.
-  returned: always
+  returned: success, or failure because of what was found
   type: int
 """
 
@@ -152,7 +152,7 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     version, _served = eso.served(client)
     if deployment is None or version is None:
         return None
-    # What is switched off already stops nothing more, however much of it tenants make.
+    # What is switched off already can't stop, however many such objects tenants create.
     said = values.get("rbac")
     rbac: dict[str, Any] = said if isinstance(said, dict) else {}
     no_pushes = values.get("processPushSecret") is False and eso.pushes(deployment)

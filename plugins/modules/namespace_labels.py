@@ -14,7 +14,7 @@ description:
   - Gives any number of namespaces the labels by which ESO distributes the catalog's Secrets, or removes them.
   - Reads all namespaces in a few pages and patches, concurrently, only those that differ; a run without differences
     writes nothing.
-  - Taking a label away also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from
+  - Removing a label also removes the finalizer that ESO leaves on the namespace, which would otherwise keep it from
     ever being deleted.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -31,7 +31,7 @@ options:
     description:
       - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the
         catalog lists.
-      - With O(state=absent) and without this option, every namespace loses all labels of the catalog.
+      - With O(state=absent) and without this option, every namespace loses all labels that begin with C(secrets/).
     type: dict
   missing:
     description: What to do about namespaces that do not exist. With V(fail), nothing at all is written.
@@ -40,8 +40,7 @@ options:
     default: create
   exclusive:
     description:
-      - Whether to remove the catalog's labels, and all others that begin with C(secrets/), from namespaces to which
-        neither the catalog nor
+      - Whether to remove labels that begin with C(secrets/) from namespaces to which neither the catalog nor
         O(assignments) gives them. So the label of an entry that was removed from the catalog is removed, too.
     type: bool
     default: false

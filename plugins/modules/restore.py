@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: restore
-short_description: Bring Secrets back from a backup
+short_description: Restore Secrets from a backup
 version_added: 1.0.0
 description:
   - Makes the Secrets of a backup's central namespace what they were, and the targets in it on request. Other Secrets
@@ -28,7 +28,7 @@ options:
     required: true
   targets:
     description:
-      - Whether to bring back the Secrets of other namespaces too, where the namespace exists and ESO doesn't manage the
+      - Whether to restore the Secrets of other namespaces too, where the namespace exists and ESO doesn't manage the
         Secret.
     type: bool
     default: false
@@ -45,7 +45,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Bring the master Secrets back
+- name: Restore the master Secrets
   platform.cluster_secrets.restore:
     src: backups/today.vault.yml
 """

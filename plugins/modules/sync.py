@@ -57,7 +57,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Rotate one secret everywhere
+- name: Refresh one secret everywhere
   platform.cluster_secrets.sync:
     catalog: "{{ cluster_secrets_catalog }}"
     names: [application-docker-registry]
@@ -76,12 +76,12 @@ targets:
   type: int
 unsynced:
   description: The pairs that are not as they should be, each with its state and what ESO says of it.
-  returned: failure, or when O(wait=false)
+  returned: success, or when targets were not synced in time
   type: list
   elements: dict
 api_requests:
   description: How many requests were sent to the API server.
-  returned: always
+  returned: success, or when targets were not synced in time
   type: int
 """
 

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module sync_snapshot: remember all Secrets by salted digests, and compare later."""
+"""Module sync_snapshot: save salted digests of the master and target Secrets, and compare later."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ module: sync_snapshot
 short_description: Take or compare a snapshot of salted digests of the master and target Secrets
 version_added: 1.0.0
 description:
-  - Writes a file with one keyed digest for each Secret, under a random salt, and no value; or compares the cluster with
-    such a file.
+  - Writes a file with a digest of each value, keyed by a random salt, and with no value itself; or compares the cluster
+    with such a file.
   - Meant for before and after an upgrade of the nodes or of ESO.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -37,7 +37,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Remember what is there
+- name: Take a snapshot
   platform.cluster_secrets.sync_snapshot:
     catalog: "{{ cluster_secrets_catalog }}"
     path: /var/tmp/cluster-secrets.snapshot
@@ -47,7 +47,7 @@ EXAMPLES = r"""
 RETURN = r"""
 secrets:
   description: How many Secrets the snapshot or the comparison covers.
-  returned: always
+  returned: success, or failure because of what was found
   type: int
 differences:
   description: Each Secret that differs, with how.
@@ -155,7 +155,7 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
         if key not in new["keys"]:
             yield "lost key %s" % key
         elif key not in old["keys"]:
-            yield "got key %s" % key
+            yield "new key %s" % key
         elif old["keys"][key] != new["keys"][key]:
             yield "changed key %s" % key
 

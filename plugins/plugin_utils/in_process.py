@@ -117,7 +117,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _masked(value: Any, secrets: list[str]) -> Any:
-    """``value`` with each of ``secrets``, longest first, removed from all texts but the names of results."""
+    """``value`` with each of ``secrets``, longest first, masked in all texts but the keys of mappings."""
     if isinstance(value, Mapping):
         return {key: _masked(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

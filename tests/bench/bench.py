@@ -4,9 +4,9 @@
 """``make bench``: the collection against kubernetes.core.k8s and raw HTTP, side by side in one run.
 
 Four ways: (a) kubernetes.core.k8s with a loop, (b) kubernetes.core.k8s with one multi-document
-template, (c) the collection, (d) raw concurrent HTTP. Four workloads: labelling namespaces (changed and
-unchanged), seeding master Secrets, and a rotation until every target holds the new value. Times
-include the start of the process.
+template, (c) the collection, (d) raw concurrent HTTP, by itself and started by a play. Five workloads:
+labelling namespaces and seeding master Secrets, each changed and unchanged, and a rotation until every
+target holds the new value. Times include the start of the process.
 """
 
 from __future__ import annotations
@@ -285,12 +285,12 @@ class Bench:
             if workload == "rotate":
                 spoken["values"] = job["rotated"]
             path.write_text(json.dumps(spoken))
-            # ESO takes a touched annotation off again, so that the usual way may miss some targets.
+            # ESO removes a touched annotation again, so that the usual way may miss some targets.
             samples.append(
                 self.run(self.command(way, workload, path), may_fail=workload == "rotate" and way in (LOOP, TEMPLATE))
             )
             if samples[-1]["failed"]:
-                break  # it took as long as it was let wait, and would again
+                break  # it used up its whole wait, and would again
         runs = len(samples)
         row: dict[str, Any] = {"size": size, "workload": workload, "way": way, "runs": runs}
         for key in ("seconds", "requests", "writes", "memory"):

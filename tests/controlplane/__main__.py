@@ -27,7 +27,7 @@ def main() -> int:
     commands.add_parser("build", help="build what is missing of its programs, and of Vault for the tests")
     commands.add_parser("start", help="start it, unless it runs")
     commands.add_parser("stop", help="stop it")
-    commands.add_parser("status", help="tell which parts run; exit status 1 unless all do")
+    commands.add_parser("status", help="report which parts run; exit status 1 unless all do and the API is ready")
     commands.add_parser("env", help="print the variables that point clients at it, for eval")
     run = commands.add_parser("run", help="start it, run a command with its variables, stop it")
     run.add_argument("argv", nargs=argparse.REMAINDER)
@@ -50,7 +50,7 @@ def main() -> int:
             return 0 if all(status.values()) and plane.ready() else 1
         elif options.command == "env":
             if not plane.ready():
-                raise ClusterError(f"control plane '{options.name}' does not run; start it first")
+                raise ClusterError(f"control plane '{options.name}' is not running; start it first")
             for key, value in plane.environment().items():
                 print(f"export {key}={shlex.quote(value)}")
         else:

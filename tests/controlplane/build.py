@@ -43,7 +43,7 @@ ESO_MODULE = "github.com/external-secrets/external-secrets"
 ESO_PROVIDERS = ("fake", "kubernetes")
 ESO_GENERATORS = ("fake", "password")
 
-#: Environment variables that put another release of ESO in the place of the built one: a ready
+#: Environment variables that replace the built release of ESO with another one: a ready
 #: controller binary, the folder of its chart, a file with its CRDs. Each goes with the other two.
 ESO_BINARY_VARIABLE = "CLUSTER_SECRETS_ESO_BINARY"
 ESO_CHART_VARIABLE = "CLUSTER_SECRETS_ESO_CHART"
@@ -94,7 +94,7 @@ def _go_env() -> dict[str, str]:
 
 
 def _run(argv: list[str], cwd: Path, log: Path, env: dict[str, str] | None = None) -> None:
-    """Run one step; its output goes to ``log``, and a line tells every 30 s that it is alive."""
+    """Run one step; its output goes to ``log``, and a line every 30 s shows that it is alive."""
     with log.open("ab") as out:
         out.write(("$ " + " ".join(argv) + "\n").encode())
         out.flush()
@@ -117,7 +117,7 @@ def _run(argv: list[str], cwd: Path, log: Path, env: dict[str, str] | None = Non
 
 
 def say(line: str) -> None:
-    """Tell progress on stderr, so that stdout stays for results."""
+    """Report progress on stderr; stdout is for results."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -234,7 +234,7 @@ PROGRAMS: dict[str, Program] = {
     )
 }
 
-#: What a control plane needs; Vault is built only by the tests that use it.
+#: What a control plane needs; only the tests of values from Vault need Vault.
 CONTROL_PLANE = ("etcd", "kubernetes", "external-secrets", "helm", "kwok")
 
 

@@ -308,7 +308,7 @@ class ControlPlane:
         return [self._state["binaries"][component], *flags[component]]
 
     def start_component(self, component: str) -> None:
-        """Start one component (again) on its recorded ports and data; waits until it answers."""
+        """Start one component (again) on its recorded ports and data; waits for the API server, and for kwok's node."""
         with self.log(component).open("ab") as log:
             child = subprocess.Popen(
                 self.argv(component),
@@ -335,8 +335,8 @@ class ControlPlane:
         return self.api.request("GET", "/api/v1/namespaces/default")[0] == 200
 
     def _controllers_run(self) -> bool:
-        """Whether the controllers are past their start, during which the controller-manager dies of an API server's
-        restart."""
+        """Whether the controllers are past their start, during which a restart of the API server ends the
+        controller-manager."""
         return self.api.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
 
     def _node_ready(self) -> bool:

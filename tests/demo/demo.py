@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``make demo``: bootstrap an empty cluster, show what is where, bootstrap again: nothing changes."""
+"""``make demo``: bootstrap an empty cluster, bootstrap it again (nothing changes), show what is where."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DemoError(RuntimeError):
 
 
 def playbook(plane: ControlPlane, name: str, vault: Path, password: Path) -> str:
-    """Run one of the collection's playbooks, its output shown and returned."""
+    """Run one of the collection's playbooks and return its output; that of bootstrap is shown as well."""
     argv = ["ansible-playbook", f"platform.cluster_secrets.{name}", "--vault-password-file", str(password)]
     argv += ["-e", f"@{plane.variables_file}", "-e", f"cluster_secrets_values_file={vault}"]
     environment = {

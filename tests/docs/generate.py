@@ -44,7 +44,7 @@ def role_readme(role: str) -> str:
     others = [name for name in specs if name != "main"]
     if others:
         parts = ", ".join(f"`{name}` ({_lower(specs[name]['short_description'])})" for name in others)
-        lines += [f"Parts of it, for `tasks_from`: {parts}.", ""]
+        lines += [f"Entry points for `tasks_from`: {parts}.", ""]
     lines += ["```yaml", "- hosts: localhost", "  roles:", f"    - role: platform.cluster_secrets.{role}", "```", ""]
     lines.append(
         f"`ansible-doc -t role platform.cluster_secrets.{role}` says the same; "

@@ -12,18 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-#: The walls, in the order in which a request meets them.
+#: The walls, in the order in which a request meets them: the tenant has no such permission; an admission policy
+#: refuses the request; the store's conditions don't admit the namespace; the identity that would read has no
+#: permission to; ESO doesn't do it (PushSecrets are not processed, or the release is not vulnerable); nothing: the
+#: attack succeeds; there is nothing to attack, because the namespace gets no target.
 RBAC, GUARD, STORE, READER, ESO, OPEN, NONE = "RBAC", "guard", "store", "reader", "ESO", "open", "-"
-
-WALLS = {
-    RBAC: "the tenant has no such permission",
-    GUARD: "an admission policy refuses the request",
-    STORE: "the store's conditions don't admit the namespace",
-    READER: "the identity that would read has no permission to",
-    ESO: "ESO doesn't do it: PushSecrets are not processed, or the release is not vulnerable",
-    OPEN: "nothing: the attack succeeds",
-    NONE: "there is nothing to attack: the namespace gets no target",
-}
 
 RBAC_API = "/apis/rbac.authorization.k8s.io/v1"
 ESO_API = "/apis/external-secrets.io/v1"
@@ -289,10 +282,10 @@ ATTACKS = {
     ),
     # -- labels
     "labels its namespace": Attack([patch(NAMESPACE, LABELS)], OWNERS),
-    "labels it by an apply": Attack([patch(NAMESPACE + "?fieldManager=evil", WHOLE, APPLY)], OWNERS),
+    "labels it by server-side apply": Attack([patch(NAMESPACE + "?fieldManager=evil", WHOLE, APPLY)], OWNERS),
     "labels it by the subresource finalize": Attack([("PUT", NAMESPACE + "/finalize", WHOLE, JSON)], OWNERS),
     "labels it by the subresource status": Attack([patch(NAMESPACE + "/status", LABELS)], OWNERS),
-    "labels it with a label to come": Attack(
+    "sets a label that no entry has yet": Attack(
         [patch(NAMESPACE, {"metadata": {"labels": {"secrets/not-yet": "true"}}})], OWNERS
     ),
     "creates a labelled namespace": Attack(
@@ -308,7 +301,7 @@ ATTACKS = {
     "edits its target": Attack(
         [patch(COPY, {"stringData": {"api-token": "evil"}})], {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED}
     ),
-    "takes the marks off its target": Attack(
+    "removes the labels from its target": Attack(
         [patch(COPY, {"metadata": {"labels": {"managed-by": None, "reconcile.external-secrets.io/managed": None}}})],
         {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED},
     ),
@@ -317,7 +310,7 @@ ATTACKS = {
         [("DELETE", "/api/v1/namespaces/{ns}/secrets?labelSelector=managed-by%3Dexternal-secrets", None, JSON)],
         {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED},
     ),
-    "takes the name of a target to come": Attack(
+    "takes the name of a future target": Attack(
         [post("/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "gh-oauth"}, "immutable": True})],
         {OUTSIDE: OPEN, INSIDE: OPEN, **OWNERS},
     ),
@@ -338,11 +331,11 @@ ATTACKS = {
     "lets ESO take the name of a target": Attack(
         [FAKE, external(target={"name": "gh-oauth"}, dataFrom=FROM_FAKE)], OWNERS
     ),
-    "takes the name of an ExternalSecret to come": Attack(
+    "takes the name of a future ExternalSecret": Attack(
         [FAKE, external("github-oauth-credentials", dataFrom=FROM_FAKE)], OWNERS
     ),
     # -- the ExternalSecrets that ESO makes
-    "bends the ExternalSecret that ESO made": Attack(
+    "changes the ExternalSecret that ESO made": Attack(
         [
             patch(
                 DISTRIBUTED,
@@ -351,7 +344,7 @@ ATTACKS = {
         ],
         LABELLED,
     ),
-    "bends its status": Attack(
+    "changes its status": Attack(
         [patch(DISTRIBUTED + "/status", {"status": {"refreshTime": "2020-01-01T00:00:00Z"}})], LABELLED
     ),
     "deletes it": Attack([("DELETE", DISTRIBUTED, None, JSON)], LABELLED),
@@ -360,7 +353,7 @@ ATTACKS = {
     ),
     # -- reading through ESO
     "reads the store": Attack([external(**steal())], READERS, loot=True),
-    "reads the store by an apply": Attack(
+    "reads the store by server-side apply": Attack(
         [patch(ESO_API + "/namespaces/{ns}/externalsecrets/loot?fieldManager=evil", external(**steal())[2], APPLY)],
         READERS,
         loot=True,

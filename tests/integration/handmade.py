@@ -171,9 +171,7 @@ def make(platform: Platform, api_version: str) -> None:
         create(f"/api/v1/namespaces/{CENTRAL}/secrets", {"metadata": {"name": name}, "data": encoded(data)})
     create(f"/api/v1/namespaces/{CENTRAL}/serviceaccounts", {"metadata": {"name": "eso-reader"}})
     rules = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]
-    reviews = [
-        {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
-    ]
+    reviews = [{"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}]
     subject = {"kind": "ServiceAccount", "name": "eso-reader", "namespace": CENTRAL}
     for place, kind, granted in ((f"/namespaces/{CENTRAL}", "role", rules), ("", "clusterrole", reviews)):
         create(f"{RBAC}{place}/{kind}s", {"metadata": {"name": "eso-reader"}, "rules": granted})

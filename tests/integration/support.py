@@ -188,7 +188,7 @@ class Platform:
         return self.plane.audit_mark()
 
     def requests(self, mark: int, user: str | None = None) -> list[dict[str, Any]]:
-        """The audit events of our own identity since ``mark``."""
+        """The audit events of our own identity, or of ``user``, since ``mark``."""
         who = user or cluster.ADMIN_USER
         return [
             event

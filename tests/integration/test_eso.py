@@ -69,7 +69,7 @@ def test_a_vulnerable_release_is_refused_before_anything_is_written(own, release
             in outcome.stdout
         )
         assert (
-            "Use 2.4.1 or newer" in outcome.stdout and "cluster_secrets_eso_accept_vulnerable: true" in outcome.stdout
+            "Use 2.9.0 or newer" in outcome.stdout and "cluster_secrets_eso_accept_vulnerable: true" in outcome.stdout
         )
     accepted = own.play("bootstrap", "--check")
     assert "[WARNING]" in accepted.output and "CVE-2026-22822" in accepted.output

@@ -91,8 +91,8 @@ def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, 
             kubeconfig=kubeconfig,
         )
         assert outcome.result["msg"] == (
-            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. Nothing was "
-            "changed. "
+            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. This task "
+            "changed nothing. "
             "Grant it to the identity that this play uses."
         )
     events = bootstrapped.requests(mark, "system:serviceaccount:default:reader")

@@ -68,7 +68,7 @@ def test_every_difference_is_named(bootstrapped, snapshot):
     for difference in (
         "3 Secret(s) differ from the snapshot",
         "central-secret-store/cloudflare-api-token: changed key api-token",
-        "central-secret-store/cloudflare-api-token: got key extra",
+        "central-secret-store/cloudflare-api-token: new key extra",
         "cert-manager/cloudflare-api-token: changed key api-token",
     ):
         assert difference in outcome.stdout
@@ -125,7 +125,7 @@ def test_a_crash_in_the_middle_of_a_bootstrap(platform, seconds):
 
 
 def test_eso_upgrade_check_on_a_clean_cluster(bootstrapped):
-    assert "Nothing stands in the way" in bootstrapped.play("eso_upgrade_check").stdout
+    assert "Nothing blocks the upgrade" in bootstrapped.play("eso_upgrade_check").stdout
 
 
 def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, catalog):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ansible-test sanity without containers, in the installed collection: all of its tests but those for
-# files that a collection of this kind has not (PowerShell: pslint, validate of .ps1; the other
+# files that a collection of this kind does not have (PowerShell: pslint, validate of .ps1; the other
 # left-out ones are of ansible-core's own repository), and mypy, which the Makefile runs itself, with
 # the collection's own settings.
 set -euo pipefail

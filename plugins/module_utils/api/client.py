@@ -42,7 +42,7 @@ _Out = TypeVar("_Out")
 class Client:
     """Requests to one API server, from as many threads as wanted.
 
-    ``requests`` counts what was sent. All methods raise ApiError and ApiUnreachable.
+    ``requests`` counts what was sent, retries left out. All requests raise ApiError and ApiUnreachable.
     """
 
     def __init__(self, target: Connection, concurrency: int = CONCURRENCY) -> None:
@@ -236,11 +236,10 @@ class Client:
         selector: str | None = None,
         seconds: float = 30,
         idle: float = 2.0,
-        namespace: str | None = None,
     ) -> Iterator[tuple[str, Object] | None]:
         """Changes after ``version``, as (type, object), for at most ``seconds``.
 
-        Yields None whenever nothing came for ``idle`` seconds. Ends early when the server ends it;
+        Yields None and ends once nothing came for ``idle`` seconds. Ends early when the server ends it;
         an ERROR event (such as 410, too old) is passed on as it is.
         """
         query = {
@@ -254,7 +253,7 @@ class Client:
         timeout = self._urllib3.Timeout(connect=CONNECT_TIMEOUT, read=idle)
         response = self._send(
             "GET",
-            resource.path(namespace=namespace),
+            resource.path(),
             query,
             None,
             None,
@@ -293,7 +292,10 @@ class Client:
         return [version["version"] for version in (answer or {}).get("versions", [])]
 
     def each(self, function: Callable[[_In], _Out], items: Iterable[_In]) -> List[_Out]:
-        """``[function(item) ...]``, concurrently; the first error is raised once all have ended."""
+        """``[function(item) ...]``, concurrently; the first error is raised once all have ended.
+
+        With a concurrency of 1, the first error ends it.
+        """
         items = list(items)
         if len(items) <= 1 or self.concurrency == 1:
             return [function(item) for item in items]
@@ -329,7 +331,7 @@ def _ssl_context(target: Connection) -> ssl.SSLContext:
 
 
 class _AsFile:
-    """A path for PEM data: ssl loads from files only. Memory is used, where the system has it."""
+    """A path for PEM data: ssl loads from files only. It is in memory where the system supports that."""
 
     def __init__(self, data: bytes | None, path: str | None) -> None:
         self._data, self._path = data, path

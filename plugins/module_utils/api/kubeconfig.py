@@ -4,8 +4,8 @@
 """Where the Kubernetes API is and how to authenticate: options, environment, kubeconfig, the pod's own ServiceAccount.
 
 Precedence is that of kubernetes.core (its module_utils/k8s/client.py). A kubeconfig is read here when
-all of it is understood, because importing the ``kubernetes`` package costs more than a whole run over
-200 namespaces; any other kubeconfig is left to that package.
+all of it is understood, because importing the ``kubernetes`` package takes longer than checking 200
+labelled namespaces; any other kubeconfig is left to that package.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Connection:
     """Where the API is and how to authenticate; made by :func:`connection`.
 
     ``server`` has no slash at its end; ``authorization`` is the whole header; ``*_data`` are PEM bytes
-    that go before the file of the same name.
+    that take precedence over the file of the same name.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Connection:
         return self.proxy
 
 
-#: Not in the types of the standard library, and documented nowhere else.
+#: Undocumented, and missing from the standard library's type stubs.
 _bypass: Callable[..., bool] = vars(urllib_request)["proxy_bypass_environment"]
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find what the rule 'nobody creates a Secret by hand' is broken by. Pure.
+"""Find what breaks the rule 'nobody creates a Secret by hand'. Pure.
 
 :func:`find` judges what :class:`Inventory` holds; reading it is the module's work.
 """
@@ -160,7 +160,7 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
             continue
         if (namespace, name) in inventory.snapshot.secrets:
             continue
-        message = "a Secret with the name of a target, in a namespace that is not to get it"
+        message = "a Secret with the name of a target, in a namespace that gets no such target"
         yield Finding(
             WARNING,
             "hand-made-copy",
@@ -345,7 +345,7 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
     if layout.isolation == stores.ENTRY:
         served = sorted(stores.served(by_name.get(layout.store), scope.entries))
         if served:
-            message = "it still serves %d entries, such as '%s', beside their own stores" % (len(served), served[0])
+            message = "it still serves %d entries, such as '%s', besides their own stores" % (len(served), served[0])
             yield Finding(ERROR, "isolation-unfinished", None, layout.store, message, bootstrap)
     for name, said in state.not_ready(live, wanted.intersection(by_name)):
         yield Finding(ERROR, "store-not-ready", None, name, said or "ESO has not looked at it", "Look at ESO's log")
@@ -372,7 +372,7 @@ def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iter
         inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
     )
     yield from _readers(scope, everything)
-    fix = "Remove the permission, or bind it to what the subject needs"
+    fix = "Remove the permission, or limit it to what the subject needs"
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
     for one in untrusted:
         central = one.namespace == layout.namespace
@@ -391,7 +391,7 @@ def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iter
 
 
 def _reasons(grant: permissions.Grant) -> list[str]:
-    """By what a grant leads to the Secrets of its namespace, or of all."""
+    """The ways in which a grant leads to the Secrets of its namespace, or of all namespaces."""
     rbac = RBAC.partition("/")[0]
     granting = any(grant.allows(rbac, kind, ("bind", "escalate"))[0] for kind in ("roles", "clusterroles"))
     ways = {
@@ -402,7 +402,7 @@ def _reasons(grant: permissions.Grant) -> list[str]:
     if grant.namespace is None:
         people = ("users", "groups", "serviceaccounts")
         ways["act as others"] = any(grant.allows("", kind, ("impersonate",))[0] for kind in people)
-        # Whoever may run pods anywhere is any deployment tool; it is reported where that is the central namespace.
+        # Any deployment tool may run pods everywhere; only a binding in the central namespace is reported for it.
         del ways["run pods that mount them"]
     return [way for way, open_ in ways.items() if open_]
 
@@ -434,7 +434,7 @@ def _readers(scope: Scope, everything: list[permissions.Grant]) -> Iterator[Find
 def _ways_around(
     scope: Scope, inventory: Inventory, untrusted: list[permissions.Grant], enforced: set[str]
 ) -> Iterator[Finding]:
-    """What permissions allow to those whom only the guard would stop."""
+    """What permissions allow and only the guard would stop."""
     carrying = {name for entry in scope.entries for name in state.labelled(inventory.snapshot.namespaces, entry)}
     enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'"
     isolate = enforce + ", or cluster_secrets_isolation to 'entry'"
@@ -479,7 +479,7 @@ def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
             scope.eso_namespace,
             "external-secrets",
             message,
-            "Use an image with a release of upstream as its tag",
+            "Use an image whose tag is an upstream release",
         )
     for advisory in release.advisories:
         message = "ESO %s: %s (%s)" % (release.text, advisory.what, advisory.source)

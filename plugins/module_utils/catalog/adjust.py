@@ -12,11 +12,11 @@ from .checker import close_to, kind_of
 
 
 def adjusted(raw: Any, disabled: Any = (), added: Any = None, replaced: Any = None) -> Any:
-    """A catalog as read from YAML, with entries disabled and their namespaces changed; the given one stays as it is.
+    """A catalog as read from YAML, with entries disabled and their namespaces changed; the original is left unchanged.
 
     :arg disabled: names of entries; :arg added: ``{name: [namespaces]}`` besides the entry's own; :arg replaced: the
         same instead of them.
-    :raises CatalogError: for a name that no entry has.
+    :raises CatalogError: for a name that no entry has, or an argument of the wrong type.
     """
     for value, kind, what in (
         (disabled, (list, tuple), "cluster_secrets_disabled must be a list of names"),

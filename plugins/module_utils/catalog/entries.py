@@ -18,13 +18,13 @@ from ..errors import CatalogError
 from .checker import DNS_LABEL, LABEL_VALUE, SECRET_TYPE, Checker, kind_of
 from .pieces import Base64, Literal, Ref, Text
 
-#: The value of a label that the catalog writes without one.
+#: The value of a label for which the catalog gives none.
 TRUE = "true"
 
 #: The label by which every namespace can be chosen by its name; nobody can change it.
 NAME_LABEL = "kubernetes.io/metadata.name"
 
-#: What distribution labels start with; the guard reserves the prefix.
+#: What distribution labels should start with; the guard reserves the prefix.
 LABEL_PREFIX = "secrets/"
 
 OPAQUE = "Opaque"
@@ -67,7 +67,7 @@ _TYPE_KEYS = {
 #: basic-auth needs at least one of its keys, so the type is only known here.
 _TYPES = (OPAQUE, "kubernetes.io/basic-auth", *_TYPE_KEYS)
 
-#: Where Kubernetes' own types are: no other is made there, above all no token of a ServiceAccount.
+#: The domains of Kubernetes' own types; no other type from them is allowed, above all no ServiceAccount token.
 _KUBERNETES = ("kubernetes.io", ".kubernetes.io")
 
 
@@ -116,7 +116,7 @@ class Entry:
             setattr(self, name, attributes[name])
 
     def label_text(self) -> str:
-        """The label as kubectl writes it, ``key=value``."""
+        """The label as kubectl writes it, ``key=value``; empty without one."""
         return "=".join(self.label or ())
 
     def selectors(self) -> list[dict[str, str]]:
@@ -143,7 +143,8 @@ class Entry:
     def render(self, source: dict[str, bytes]) -> dict[str, bytes]:
         """The data of a target Secret, ``{key: bytes}``, for the source's data, ``{key: bytes}``.
 
-        Raises KeyError, whose argument is the source key that is missing.
+        Raises KeyError, whose argument is the missing source key, and UnicodeDecodeError for a value that goes into
+        JSON and is not UTF-8.
         """
         return dict(source) if self.extract else {key: text.render(source) for key, text in self.data.items()}
 
@@ -181,11 +182,13 @@ def _parse_entry(position: int, raw: Any) -> Entry:
     check = Checker(position, raw)
     check.mapping(raw, "entry")
     check.keys(raw, _ENTRY_KEYS, required=("name", "source"))
-    name = check.subdomain(raw["name"], "name", 205)  # ESO makes the finalizer 'ces-<name>' of it
+    name = check.subdomain(raw["name"], "name", 59)  # ESO makes the finalizer 'ces-<name>' of it, which may have 63
     shapes = [shape for shape in _SHAPES if shape in raw]
     if len(shapes) != 1:
         problem = (
-            "it has no '%s'" % "', '".join(_SHAPES) if not shapes else "'%s' can't be combined" % "' and '".join(shapes)
+            "it has none of '%s'" % "', '".join(_SHAPES)
+            if not shapes
+            else "'%s' can't be combined" % "' and '".join(shapes)
         )
         check.fail(problem, "Give exactly one of: %s" % ", ".join(_SHAPES))
     shape = shapes[0]
@@ -212,7 +215,7 @@ def _parse_entry(position: int, raw: Any) -> Entry:
     if label is None and not by_name:
         check.fail("key 'label' is missing", "Add 'label', or 'namespaces_by_name'")
     if label is None and namespaces:
-        check.fail("'namespaces' are the ones to label, and there is no label", "Add 'label'")
+        check.fail("'namespaces' lists the namespaces to label, and there is no 'label'", "Add 'label'")
     extra = _labels(check, raw.get("labels", {}))
     annotations = check.mapping(raw.get("annotations", {}), "annotations")
     for key, value in annotations.items():
@@ -237,7 +240,7 @@ def _parse_entry(position: int, raw: Any) -> Entry:
                 _DURATION,
                 "refresh_interval",
                 20,
-                "Write it like '1h' or '30m'; it can't be nothing",
+                "Write it like '1h' or '30m'; it can't be zero",
             )
         ),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),
@@ -293,7 +296,7 @@ def _labels(check: Checker, labels: Any) -> dict[str, str]:
         check.label_key(key, "label key")
         check.matches(value, LABEL_VALUE, "label value", 63, "Use at most 63 letters, digits, '-', '_' and '.'")
         if key in _RESERVED_LABELS:
-            check.fail("label '%s' is set by the collection itself" % key, "Remove it from 'labels'")
+            check.fail("label '%s' is set by the collection or ESO" % key, "Remove it from 'labels'")
     return labels
 
 
@@ -325,7 +328,7 @@ def _composed(check: Checker, given: Any, what: str) -> Text:
         if not error.args:
             check.fail("'%s' refers to no key of the source" % what, "Write keys in braces, '{key}', or use 'value'")
         check.fail(
-            "'%s' has '%s', which is no reference" % (what, error.args[0]),
+            "'%s' has '%s', which is not a reference" % (what, error.args[0]),
             "Write '{key}', '{base64:key}', '{base64:user:password}' or '{json:key}', and '\\{' for a brace",
         )
 
@@ -387,15 +390,15 @@ def _check_together(entries: list[Entry]) -> None:
         names.add(entry.name)
         if not entry.enabled:
             continue
-        # Any namespace may carry any label, but only what the catalog itself says is certain to clash.
+        # Any namespace may carry any label; only clashes that the catalog itself makes certain are errors.
         places = [("namespace", name) for name in entry.namespaces + entry.namespaces_by_name]
         for what, place in places + ([("label", entry.label_text())] if entry.label else []):
             for kind, name in (("target", entry.target), ("ExternalSecret", entry.external_secret)):
                 other = owners.setdefault((what + kind + place, name), entry.name)
                 if other != entry.name:
                     raise CatalogError(
-                        "%s: it gives the %s '%s' in %s '%s', and so does entry '%s'. Rename one %s, or take the "
-                        "namespace out of one entry." % (where, kind, name, what, place, other, kind)
+                        "%s: it gives the %s '%s' in %s '%s', and so does entry '%s'. Rename one %s, or remove the "
+                        "namespace from one entry." % (where, kind, name, what, place, other, kind)
                     )
         for namespace in entry.namespaces:
             assert entry.label

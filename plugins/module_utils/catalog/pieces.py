@@ -10,7 +10,7 @@ import json
 import re
 from typing import Union
 
-#: A reference to a source key in a composed text, with how it is encoded in front, or a brace that stands for itself.
+#: A reference to a source key in a composed text, preceded by its encoding, or a brace that stands for itself.
 _REFERENCE = re.compile(r"\\\{|\{(?:(?P<how>base64|json):)?(?P<keys>[-._a-zA-Z0-9]+(?::[-._a-zA-Z0-9]+)*)\}")
 
 #: What looks like an attempt at one.
@@ -64,11 +64,11 @@ class Text:
         return {"text": "".join(piece.source_form() for piece in pieces)}
 
     def keys(self) -> list[str]:
-        """The source keys that are read, as often as they are."""
+        """The source keys that are read, each as often as it is read."""
         return [key for piece in self.pieces for key in piece.keys()]
 
     def render(self, source: dict[str, bytes]) -> bytes:
-        """The value for a source's data. Raises KeyError for a key that the source lacks."""
+        """The value for a source's data. Raises KeyError for a missing key, UnicodeDecodeError for JSON of bytes."""
         return b"".join(piece.render(source) for piece in self.pieces)
 
     def template(self) -> str:
@@ -85,7 +85,7 @@ class Literal:
         self.text = text
 
     def keys(self) -> list[str]:
-        """None: no source key is read."""
+        """An empty list: no source key is read."""
         return []
 
     def render(self, source: dict[str, bytes]) -> bytes:
@@ -98,8 +98,8 @@ class Literal:
 
     def expression(self) -> str:
         """The text as an expression of a Go template."""
-        # A JSON string is a Go string literal, and inside quotes no brace opens an action.
-        return json.dumps(self.text)
+        # A JSON string is a Go string literal (but for surrogates), and inside quotes no brace opens an action.
+        return json.dumps(self.text, ensure_ascii=False)
 
 
 class Ref:

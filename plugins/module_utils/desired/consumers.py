@@ -15,7 +15,7 @@ from .distribution import is_owned
 #: On the shared store: the consumers that were kept when the collection took it over, as a JSON list of texts.
 KEPT_ANNOTATION = "cluster-secrets/kept"
 
-#: What any Secret's name is part of.
+#: Stands for all Secrets, in place of a set of names.
 EVERYTHING = None
 
 
@@ -75,7 +75,7 @@ def _found(pattern: str, text: str) -> bool:
     try:
         return re.search(pattern, text) is not None
     except re.error:
-        return False  # Go's syntax differs in rare cases; such a store is looked at by a person
+        return False  # Go's syntax differs in rare cases; such a pattern counts as admitting nothing
 
 
 def selection(spec: Object) -> list[Object]:
@@ -99,9 +99,9 @@ def find(
     pushes: list[Object],
     cluster_pushes: list[Object],
 ) -> list[Consumer]:
-    """The consumers of the ClusterSecretStore ``store``, in the order of their texts.
+    """The consumers of the ClusterSecretStore ``store``, sorted by label.
 
-    :arg names: the catalog's ClusterExternalSecrets, which are none of them.
+    :arg names: the names of the catalog's ClusterExternalSecrets, which don't count, as those of ours don't.
     """
     found = [
         Consumer("ClusterExternalSecret", item, selection(item["spec"]), _reads(item["spec"], store), set(), True)
@@ -202,8 +202,8 @@ def kept_names(store: Object) -> list[str]:
 def kept(consumers: list[Consumer], store: Object | None, role: Object | None) -> list[Consumer]:
     """The consumers that the shared store goes on serving.
 
-    Those that worked when the collection found a store of another make. Later only those count, and only with what
-    they could read then, or a tenant could widen the store by what its namespace holds.
+    Those that worked when the collection took over a store that it had not made. Later only those count, and only
+    with what they could read then, or a tenant could widen the store by what its namespace holds.
 
     :arg store: the live shared store, or None; :arg role: the live Role of its reader, or None.
     """

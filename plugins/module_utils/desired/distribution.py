@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From checked catalog entries to the Kubernetes objects they call for. Pure.
 
-Every function returns plain manifests (dicts), complete enough that what the API server stores
-differs from them only by what it adds.
+Manifests are plain dicts, complete enough that what the API server stores differs from them only by
+what it adds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANAGER = "platform.cluster_secrets"
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 
-#: On every object the collection creates; what carries it may be pruned by the collection.
+#: On every object that the collection creates, except ESO's CRDs; what carries it may be pruned by the collection.
 OWNED = {OWNER_LABEL: MANAGER, PART_OF_LABEL: "cluster-secrets"}
 
 #: On every target Secret.
@@ -74,7 +74,7 @@ def central_secret(name: str, namespace: str, data: dict[str, bytes], kind: str 
 
 def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Object:
     """The ClusterExternalSecret of one entry."""
-    # As ESO's older releases fill them in.
+    # The defaults that older releases of ESO fill in.
     strategies = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
     reading: Object
     if entry.extract:

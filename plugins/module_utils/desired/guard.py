@@ -47,7 +47,7 @@ _CONTROLLERS = ("system:kube-controller-manager",) + tuple(
     for name in ("namespace-controller", "generic-garbage-collector", "service-account-controller")
 )
 
-#: All of Kubernetes' own, for what no tenant may do and many of them must.
+#: All of Kubernetes' own identities, for actions that no tenant may take and that many of these must.
 _KUBERNETES_USERS = ("system:kube-controller-manager", "system:kube-scheduler", "system:apiserver")
 _KUBERNETES_GROUPS = ("system:nodes", "system:serviceaccounts:kube-system")
 
@@ -110,7 +110,7 @@ def policies(
 
     :arg self_service_labels: label keys that anyone who may change a namespace may set.
     :arg mode: ``audit`` (report, refuse nothing) or ``enforce``.
-    :arg release: the running eso.Release; what its vulnerabilities are used by is refused.
+    :arg release: the running eso.Release; what exploits its vulnerabilities is refused.
     """
     found = [
         _central_namespace(identities, names),
@@ -226,7 +226,7 @@ def _same(*path: str) -> str:
 
 
 def _central_namespace(identities: Identities, names: Names) -> Object:
-    """Nobody deletes the namespace of the master Secrets, and all that is in it."""
+    """Only the platform and Kubernetes itself change or delete the namespace of the master Secrets."""
     return _policy(
         CENTRAL_NAMESPACE,
         [_rule("", ["namespaces"], ["UPDATE", "DELETE"])],
@@ -366,7 +366,7 @@ def _distributed(identities: Identities) -> Object:
         [
             (
                 "request.operation == 'UPDATE' && %s" % " && ".join(_same(*path) for path in kept),
-                "ESO made this ExternalSecret of a ClusterExternalSecret; ask for platform.cluster_secrets.onboard",
+                "ESO made this ExternalSecret from a ClusterExternalSecret; ask for platform.cluster_secrets.onboard",
             )
         ],
     )
@@ -537,11 +537,11 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
         validations += [
             (
                 "variables.unchanged || !variables.calls",
-                "the running ESO is vulnerable, so templates may not call %s" % " or ".join(functions),
+                "the running ESO is or may be vulnerable, so templates may not call %s" % " or ".join(functions),
             ),
             (
                 "variables.unchanged || !variables.borrows",
-                "the running ESO is vulnerable, so templates may not come from a ConfigMap or Secret",
+                "the running ESO is or may be vulnerable, so templates may not come from a ConfigMap or Secret",
             ),
         ]
     if "CVE-2026-42876" in open_to:
@@ -549,7 +549,7 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
         validations.append(
             (
                 "variables.unchanged || !(%s)" % token,
-                "the running ESO is vulnerable, so no template may make a ServiceAccount token",
+                "the running ESO is or may be vulnerable, so no template may make a ServiceAccount token",
             )
         )
     if "#6735" in open_to:
@@ -557,7 +557,7 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
         validations.append(
             (
                 "variables.unchanged || !%s" % target,
-                "the running ESO is vulnerable, so templateFrom may only fill data, labels and annotations",
+                "the running ESO is or may be vulnerable, so templateFrom may only fill data, labels and annotations",
             )
         )
     return variables, validations

@@ -93,7 +93,7 @@ def conditions(entries: Iterable[Entry]) -> list[Object]:
 def desired(
     layout: Layout, entries: list[Entry], kept: Collection[str] = (), also: Collection[str] = ()
 ) -> list[Object]:
-    """The objects for ``entries``, as manifests: what may be read first, then the stores.
+    """The objects for ``entries``, as manifests: permissions first, then the stores.
 
     :arg kept: with isolation by entry, the names of the entries that the shared store still serves.
     :arg also: the names of more entries whose own stores are still there and need their permissions.
@@ -105,7 +105,7 @@ def desired(
     for entry in own:
         permissions += _reader(layout, entry.name, [entry])
         stores.append(_store(layout, entry.name, [entry]))
-    # ESO asks by this review, when it validates a store, whether it may read there.
+    # With this review ESO asks, when it validates a store, whether it may read there.
     review = {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
     token = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": readers, "verbs": ["create"]}
     subjects = [_service_account(name, layout.namespace) for name in readers]
@@ -202,7 +202,7 @@ def served(live: Object | None, entries: list[Entry]) -> set[str]:
 
 
 def retired(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> set[str]:
-    """The names of the entries whose own stores are no longer called for.
+    """The names of the entries whose own stores are no longer needed.
 
     :arg own: the names of the entries that have one.
     :arg prune: whether those of entries that left the catalog count too.
@@ -229,7 +229,7 @@ def unmoved(
 ) -> list[tuple[str, str]]:
     """(namespace, name) of the live ExternalSecrets of ``entries`` that read through another store than they should.
 
-    Only what ESO keeps as it should be counts, or any tenant's ExternalSecret could say that it is one of these.
+    Only those count that ESO maintains; otherwise a tenant's ExternalSecret could pass for one of them.
 
     :arg namespaces: the live namespaces by name.
     """

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The External Secrets Operator itself: which release runs, which one a chart installs, what hardening it breaks.
+"""The External Secrets Operator itself: which release runs, which one a chart installs, what hardening would break.
 
-Reading takes a client; all else is pure.
+Reading the cluster takes a client, :func:`of_chart` reads the chart's files; all else is pure.
 """
 
 from __future__ import annotations
@@ -83,12 +83,12 @@ def running(deployment: Object | None) -> Release:
 
 
 def running_or_unknown(client: Client, namespace: str) -> Release:
-    """The running :class:`Release`; unknown where the Deployment may not be read."""
+    """The running :class:`Release`; unknown when the permission to read the Deployment is missing."""
     return running_as(client, namespace)[0]
 
 
 def running_as(client: Client, namespace: str) -> tuple[Release, str | None]:
-    """The running :class:`Release`, and the ServiceAccount of the controller; None where neither can be seen."""
+    """The running :class:`Release`, and the controller's ServiceAccount ('': the default one; None: not seen)."""
     try:
         deployment = controller(client, namespace)
         account = None if deployment is None else deployment["spec"]["template"]["spec"].get("serviceAccountName", "")
@@ -104,8 +104,8 @@ def of_chart(chart: str, version: str | None, values: dict[str, Any]) -> Release
 
     :arg chart: what helm takes: a name, a URL, the path of a folder or archive.
     :arg version: the chart's version; upstream gives chart and controller the same.
-    :arg values: the chart's values; a tag among them counts.
-    :raises FileError: when the chart is a path that can't be read; :raises EsoError: when it is no chart of ESO's.
+    :arg values: the chart's values; an image tag among them takes precedence.
+    :raises FileError: when the chart is a path that can't be read; :raises EsoError: without a readable Chart.yaml.
     """
     said = values.get("image")
     image: dict[str, Any] = said if isinstance(said, dict) else {}
@@ -156,7 +156,7 @@ def dependents(client: Client, version: str) -> tuple[list[str], list[str]]:
     """The live objects that ESO serves less, or not at all, once it is hardened.
 
     :arg version: the API version of ESO's stores.
-    :returns: (push secrets, stores of others that need a ServiceAccount's token), each as texts, sorted.
+    :returns: (PushSecrets, stores not of ours that need a ServiceAccount's token), each as sorted texts.
     """
     api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
     kinds = [(alpha, "PushSecret"), (alpha, "ClusterPushSecret"), (api, "SecretStore"), (api, "ClusterSecretStore")]

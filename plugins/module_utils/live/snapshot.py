@@ -43,10 +43,10 @@ def definitions(client: Client) -> list[Object]:
 
 
 class Snapshot:
-    """What was read: each attribute is a list of live objects, or a dict by (namespace, name).
+    """What was read: live ``namespaces`` by name, ``secrets`` and ``externals`` by (namespace, name).
 
-    ``secrets`` holds the Secrets that ESO manages, ``sources`` those of the central store by name
-    (None: they may not be read), ``version`` is the resourceVersion of the list of ``secrets``.
+    ``secrets`` holds the Secrets that ESO manages, ``sources`` the catalog's sources, ``{name: {key: bytes}}``
+    (None: not read), ``version`` is the resourceVersion of the list of ``secrets``.
     """
 
     def __init__(

@@ -178,11 +178,11 @@ def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[s
         places = entry.get("namespaces", []) + entry.get("namespaces_by_name", [])
         lines.append("- `%s`: from `%s`, to %s" % (entry["name"], entry["source"], ", ".join(places) or "no namespace"))
     lines += ["", "## Kept as they are", ""]
-    lines += ["- `%s`: no entry can say it: %s" % pair for pair in sorted(adoption.foreign.items())] or ["- none"]
+    lines += ["- `%s`: no entry can express it: %s" % pair for pair in sorted(adoption.foreign.items())] or ["- none"]
     lines += ["", "## What a bootstrap does", ""]
     for one in findings:
         answer = chosen[one.kind]
         done = "`%s: %s`" % (one.kind, answer) if one.accepted(chosen) else "**to be decided** (`%s`)" % one.kind
         lines.append("- %s: %s. %s" % (one.object, one.message, done))
-    lines += [] if findings else ["- nothing that anyone notices"]
+    lines += [] if findings else ["- nothing noticeable"]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ from ..errors import CatalogError
 from ..resources import Object
 from .templates import Inexpressible, parse
 
-#: What a spec may hold; anything else has no word in the catalog.
+#: What a spec may hold; the catalog can't express anything else.
 _SPEC = (
     "externalSecretName",
     "externalSecretMetadata",

@@ -33,7 +33,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "managers": (OVERWRITE,),
 }
 
-#: Who writes objects again and again: how the names of their field managers begin, and their marks on objects.
+#: Tools that keep writing objects: the prefixes of their field managers, and the labels or annotations they set.
 _TOOLS = {
     "Argo CD": (("argocd",), ("argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id")),
     "Flux": (
@@ -326,7 +326,7 @@ def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]
 
 
 def _difference(entry: Entry, live: Object, expected: dict[str, bytes] | None) -> list[str]:
-    """In which ways a live target differs from what it will be."""
+    """How a live target differs from what it will be."""
     found = []
     if live.get("type") != entry.type:
         found.append("its type becomes %s instead of %s" % (entry.type, live.get("type")))
@@ -334,9 +334,9 @@ def _difference(entry: Entry, live: Object, expected: dict[str, bytes] | None) -
         return found
     old = decode(live)
     for keys, text in (
-        (set(expected) - set(old), "gets"),
+        (set(expected) - set(old), "gains"),
         (set(old) - set(expected), "loses"),
-        ({key for key in expected if key in old and old[key] != expected[key]}, "has another value in"),
+        ({key for key in expected if key in old and old[key] != expected[key]}, "changes"),
     ):
         if keys:
             found.append("it %s %s" % (text, ", ".join(sorted(keys))))
@@ -399,7 +399,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
         what = label_of("Secret", live)
         owner = next((one for one in live["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
         if owner is not None:
-            message = "it belongs to %s %s, so ESO can't fill it. Take the namespace out of catalog entry '%s'" % (
+            message = "it belongs to %s %s, so ESO can't fill it. Remove the namespace from catalog entry '%s'" % (
                 owner.get("kind"),
                 owner.get("name"),
                 entry.name,
@@ -427,7 +427,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
 
 
 def tools(live: Object) -> list[str]:
-    """The tools that write a live object again and again, sorted."""
+    """The tools that keep writing a live object, sorted."""
     meta = live["metadata"]
     managers = [str(one.get("manager", "")).lower() for one in meta.get("managedFields") or []]
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}

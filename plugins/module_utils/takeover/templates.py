@@ -21,7 +21,7 @@ _SAME = ("toString",)
 
 
 class Inexpressible(ValueError):
-    """The template does something that the catalog has no word for. The text says what."""
+    """The template does something that the catalog can't express. The text says what."""
 
 
 def parse(template: str, keys: dict[str, str]) -> Text:
