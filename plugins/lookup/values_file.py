@@ -15,7 +15,7 @@ description:
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _terms:
-    description: The path of the file, searched for as other lookups search files.
+    description: The path of the file, searched for as other lookups search files, and last in the current folder.
     required: true
   allow_plaintext:
     description: Whether to accept a file that is not encrypted.
@@ -62,6 +62,8 @@ class LookupModule(LookupBase):
             term
             if os.path.isabs(term)
             else self.find_file_in_search_path(variables, "files", term, ignore_missing=True)
+            # A playbook of a collection is searched for beside the collection, and people are elsewhere.
+            or os.path.abspath(term)
         )
         if not path or not os.path.exists(path):
             raise AnsibleLookupError(

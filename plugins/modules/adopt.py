@@ -145,7 +145,7 @@ def run(context: Context) -> dict[str, Any]:
         VARIABLES: variables.dump(settings, _HEAD % os.path.normpath(os.path.join(dest, VARIABLES))),
         REPORT: adoption.report(found, findings, answers, release),
     }
-    written = _write(context, dest, texts, variables.dump(found.values, "The values of the master Secrets."))
+    written = _write(context, dest, texts, variables.dump_plain(found.values, "The values of the master Secrets."))
     return {
         "changed": bool(written),
         "changed_files": written,

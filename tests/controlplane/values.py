@@ -57,3 +57,15 @@ def write_vault(values: object, path: Path, password_file: Path) -> None:
         capture_output=True,
         env={**os.environ, "ANSIBLE_VAULT_PASSWORD_FILE": ""},
     )
+
+
+def read_vault(path: Path, password_file: Path) -> object:
+    """What an encrypted YAML file holds."""
+    done = subprocess.run(
+        ["ansible-vault", "view", "--vault-password-file", str(password_file), str(path)],
+        text=True,
+        check=True,
+        capture_output=True,
+        env={**os.environ, "ANSIBLE_VAULT_PASSWORD_FILE": "", "PAGER": "cat"},
+    )
+    return yaml.safe_load(done.stdout)

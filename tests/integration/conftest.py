@@ -21,6 +21,7 @@ ORDER = (
     "test_modules",
     "test_eso",
     "test_isolation",
+    "test_takeover",
     "test_play_permissions",
     "test_guard",
     "test_audit",

@@ -21,17 +21,17 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 BINARY = bytes(range(256))
 
 MASTERS = {
-    "github-pat": {"username": b"ci", "token": CANARY.encode() + b"-pat<&>"},
+    "github-pat": {"username": b"robot-of-the-team", "token": CANARY.encode() + b"-pat<&>"},
     "github-oauth": {
-        "GITHUB_CLIENT_ID": b"id",
+        "GITHUB_CLIENT_ID": b"Iv1.client-of-the-team",
         "GITHUB_CLIENT_SECRET": CANARY.encode() + b"-oauth",
         "GITHUB_TOKEN": CANARY.encode() + b"-token",
     },
     "cloudflare-api-token": {"api-token": CANARY.encode() + b"-cloudflare"},
     "kargo-admin-credentials": {"hash": CANARY.encode() + b"{{ .x }}$2y$10", "key": b"two\nlines\n"},
     "market-making-kucoin-credentials": {"api-key": CANARY.encode(), "keystore": BINARY},
-    "database": {"user": b"app", "password": CANARY.encode() + b"-db"},
-    "legacy": {"a": CANARY.encode() + b"-a", "b": b"b"},
+    "database": {"user": b"user-of-the-app", "password": CANARY.encode() + b"-db"},
+    "legacy": {"a": CANARY.encode() + b"-a", "b": b"value-of-b"},
 }
 
 #: What a person writes into a registry's template.
@@ -141,7 +141,7 @@ TARGETS = {
     ("shop", "database"): None,
     ("special", "special"): {"a": MASTERS["legacy"]["a"]},
     ("two", "two"): None,
-    ("lone", "lone"): {"b": b"b"},
+    ("lone", "lone"): {"b": b"value-of-b"},
     ("code-server", "gh-docker-registry-creds"): None,
 }
 

@@ -95,7 +95,48 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_permissions(scope, inventory, enforced))
     found.extend(_versions(inventory.crds))
     found.extend(_vulnerabilities(scope, inventory.release))
+    kept = {one.label() for one in _kept(scope, inventory)}
+    found = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in found]
     return rows, sorted(found, key=lambda one: (one.severity != ERROR, one.check, one.namespace or "", one.name or ""))
+
+
+#: What is found of a consumer of the central store that the catalog doesn't know, and the kinds that it may be.
+_OF_CONSUMERS = {
+    "foreign-entry": "ClusterExternalSecret",
+    "tenant-reads-store": "ExternalSecret",
+    "tenant-writes-store": "PushSecret",
+}
+
+
+def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
+    """The consumers that the shared store serves because they were there before the collection."""
+    layout = scope.layout
+    store = next((one for one in inventory.stores if one["metadata"]["name"] == layout.store and is_owned(one)), None)
+    names = consumers.kept_names(store) if store else []
+    if not names:
+        return []
+    found = consumers.find(
+        layout.store,
+        {entry.name for entry in scope.entries},
+        inventory.distributed,
+        inventory.snapshot.externals.values(),
+        inventory.push_secrets,
+        inventory.cluster_push_secrets,
+    )
+    return [one for one in found if one.label() in names]
+
+
+def _label(finding: Finding) -> str:
+    kind = _OF_CONSUMERS[finding.check]
+    if kind == "PushSecret" and finding.namespace is None:
+        kind = "ClusterPushSecret"
+    return "%s %s" % (kind, "/".join(filter(None, (finding.namespace, finding.name))))
+
+
+def _softened(finding: Finding) -> Finding:
+    message = "it was there before the collection and was kept; nothing rotates or verifies it"
+    fix = "Add it to the catalog, or delete it"
+    return Finding(WARNING, "kept-consumer", finding.namespace, finding.name, message, fix)
 
 
 def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
@@ -371,7 +412,7 @@ def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iter
     everything = permissions.grants(
         inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
     )
-    yield from _readers(scope, everything)
+    yield from _readers(scope, everything, _kept(scope, inventory))
     fix = "Remove the permission, or limit it to what the subject needs"
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
     for one in untrusted:
@@ -413,18 +454,23 @@ def _is_reader(grant: permissions.Grant, layout: stores.Layout) -> bool:
     return subject["kind"] == "ServiceAccount" and subject.get("namespace") == layout.namespace and own
 
 
-def _readers(scope: Scope, everything: list[permissions.Grant]) -> Iterator[Finding]:
+def _readers(scope: Scope, everything: list[permissions.Grant], kept: list[consumers.Consumer]) -> Iterator[Finding]:
     """The stores' own ServiceAccounts, each of which may read its entries' sources only."""
     layout = scope.layout
     shared = scope.entries if layout.isolation == stores.SHARED else []
-    sources = {stores.reader_name(): {entry.source for entry in shared}}
+    sources: dict[str, set[str] | None] = {stores.reader_name(): {entry.source for entry in shared}}
+    for consumer in kept:
+        # Searching reads everything.
+        named = (sources[stores.reader_name()], consumer.reads, consumer.writes)
+        sources[stores.reader_name()] = None if None in named else set().union(*(one or () for one in named))
     sources.update({stores.reader_name(entry.name): {entry.source} for entry in scope.entries})
     for one in everything:
         if not _is_reader(one, layout):
             continue
         reads, names = one.allows("", "secrets", _READ)
-        expected = sources.get(one.subject["name"], set()) | {stores.NO_SECRET}
-        if reads and (one.namespace != layout.namespace or names is None or names - expected):
+        expected = sources.get(one.subject["name"], set())
+        wide = expected is not None and (names is None or names - expected - {stores.NO_SECRET})
+        if reads and (one.namespace != layout.namespace or wide):
             message = "the store may read more than its entries' sources, by %s" % one.binding
             yield Finding(
                 ERROR, "wide-permission", one.namespace, one.who, message, "Run platform.cluster_secrets.bootstrap"

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A cluster that was set up by hand: refused, written down, taken over, and nothing that worked stops."""
+
+from __future__ import annotations
+
+import base64
+import json
+import stat
+
+import handmade
+import pytest
+import yaml
+from handmade import CENTRAL, FOREIGN, MASTERS
+from support import CANARY, another, entry, found, leaked
+
+from controlplane import cluster, values
+
+OPERATOR = cluster.ADMIN_USER
+
+
+def adopted(platform, name="adopted"):
+    """The arguments that make a play use what adopt wrote."""
+    return ("-e", f"@{platform.folder / name / 'cluster-secrets.yml'}")
+
+
+@pytest.fixture(scope="module", params=["v0.14.4", None], ids=["v1beta1", "v1"])
+def byhand(request, platform):
+    """(a cluster made by hand, its API version of ESO): on the oldest supported release, and on the one under test."""
+    version = "v1beta1" if request.param else "v1"
+    with another(platform, f"byhand-{version}", eso=request.param) as own:
+        handmade.make(own, version)
+        yield own, version
+
+
+@pytest.fixture(scope="module")
+def eso(byhand):
+    return f"/apis/external-secrets.io/{byhand[1]}"
+
+
+def test_a_bootstrap_that_would_break_something_is_refused_with_everything_named(byhand):
+    own, _version = byhand
+    for arguments in (("--check",), (), ("-vvvv", "--diff")):
+        mark = own.mark()
+        outcome = own.play("bootstrap", *arguments, variables={"cluster_secrets_eso_method": "existing"}, check=False)
+        assert outcome.rc == 2 and own.writes(mark) == []
+        for text in (
+            "16 thing(s) that were there before would change or stop working. Nothing was changed.",
+            "- values: Secret central-secret-store/github-pat: made by kubectl-create; the value of token,",
+            "client-id, client-secret, token would be added beside GITHUB_CLIENT_ID, GITHUB_CLIENT_SECRET, GITHUB",
+            "- stores: ClusterSecretStore central-secret-store: made by kubectl-create; it serves any namespace",
+            "- consumers: ClusterExternalSecret team-special: ",
+            "- consumers: ExternalSecret lone/lone: ",
+            "the store would no longer admit namespace lone; the store could no longer read legacy",
+            "- entries: ClusterExternalSecret kargo-admin-credentials: ",
+            "it gains ADMIN_ACCOUNT_PASSWORD_HASH, ADMIN_ACCOUNT_TOKEN_SIGNING_KEY, it loses hash, key",
+            "- targets: Secret code-server/gh-docker-registry-creds: made by hand; ",
+            "run platform.cluster_secrets.adopt",
+        ):
+            assert text in outcome.stdout, text
+        assert leaked(outcome.output) == []
+
+
+def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
+    own, _version = byhand
+    mark = own.mark()
+    predicted = own.play("adopt", "--check", variables={"adopt_dest": "adopted"})
+    assert predicted.recap["changed"] == 1 and not (own.folder / "adopted").exists()
+    outcome = own.play("adopt", "-vvvv", "--diff", variables={"adopt_dest": "adopted"})
+    assert own.writes(mark) == [] and leaked(predicted.output + outcome.output) == []
+    folder = own.folder / "adopted"
+    variables = yaml.safe_load((folder / "cluster-secrets.yml").read_text())
+    catalog = {one["name"]: one for one in variables["cluster_secrets_catalog"]}
+    assert set(catalog) == {one["metadata"]["name"] for one in handmade.objects()} - set(FOREIGN)
+    assert catalog["database"]["data"] == {"URL": {"text": "postgres://{user}:{password}@db/app"}}
+    assert catalog["metrics-service-credentials"]["extract"] is True
+    assert catalog["application-docker-registry"]["namespaces"] == ["backstage", "n8n"]
+    assert variables["cluster_secrets_takeover"] == {"consumers": "keep", "entries": "adopt", "stores": "adopt"}
+    assert variables["cluster_secrets_eso_method"] == "existing"
+    vault = folder / "cluster-secrets.vault.yml"
+    assert stat.S_IMODE(vault.stat().st_mode) == 0o600
+    given = values.read_vault(vault, own.password)
+    assert given["database"] == {
+        "password": MASTERS["database"]["password"].decode(),
+        "user": "user-of-the-app",
+    }
+    assert base64.b64decode(given["market-making-kucoin-credentials"]["keystore"]["base64"]) == handmade.BINARY
+    report = (folder / "cluster-secrets-report.md").read_text()
+    assert "`team-special`: no entry can express it: a selector" in report and "two-sources" in report
+    for path in own.folder.rglob("*"):
+        assert not path.is_file() or leaked(path.read_text(errors="replace")) == [], path
+    assert own.play("adopt", variables={"adopt_dest": "adopted"}).recap["changed"] == 0
+
+
+def test_adopt_never_replaces_what_holds_something_else(byhand, tmp_path):
+    own, _version = byhand
+    (tmp_path / "cluster-secrets.yml").write_text("mine: true\n")
+    for variables, ok in (({"adopt_force": False}, False), ({"adopt_force": True}, True)):
+        outcome = own.play("adopt", variables={"adopt_dest": str(tmp_path), **variables}, check=False)
+        assert (outcome.rc == 0) is ok
+        assert ok or "is there and holds something else. Nothing was written" in outcome.stdout
+        assert ok or sorted(path.name for path in tmp_path.iterdir()) == ["cluster-secrets.yml"]
+
+
+def test_a_takeover_changes_no_target(byhand, eso):
+    own, _version = byhand
+    arguments = adopted(own)
+    predicted = own.play("bootstrap", "--check", *arguments)
+    with handmade.Poller(own) as poller:
+        outcome = own.play("bootstrap", *arguments, "-vvvv", "--diff")
+        mark = own.mark()
+        again = own.play("bootstrap", *arguments)
+    assert poller.changes == [] and poller.reads > 50
+    assert predicted.recap["changed"] == outcome.recap["changed"] == 5
+    assert again.recap["changed"] == 0 and own.writes(mark) == []
+    assert leaked(predicted.output + outcome.output + again.output) == []
+    live = own.get(f"{eso}/clusterexternalsecrets/database")
+    assert "namespaceSelector" not in live["spec"] and len(live["spec"]["namespaceSelectors"]) == 1
+    assert own.play("status", *arguments).rc == 0
+
+
+def test_foreign_consumers_go_on_refreshing(byhand, eso):
+    own, _version = byhand
+    changed = {"a": base64.b64encode(f"{CANARY}-new".encode()).decode(), "b": base64.b64encode(b"new").decode()}
+    own.patch(f"/api/v1/namespaces/{CENTRAL}/secrets/legacy", {"data": changed})
+    for name in FOREIGN:
+        refresh = {"spec": {"externalSecretMetadata": {"annotations": {"refresh": "now"}}}}
+        own.patch(f"{eso}/clusterexternalsecrets/{name}", refresh)
+    own.patch(f"{eso}/namespaces/lone/externalsecrets/lone", {"metadata": {"annotations": {"refresh": "now"}}})
+    for namespace, name, key in (("special", "special", "a"), ("two", "two", "a"), ("lone", "lone", "b")):
+        own.eventually(
+            lambda place=(namespace, name), key=key: own.secret(*place)["data"][key] == changed[key],
+            what=f"the new value in {namespace}",
+        )
+    assert {one for one in found(own, catalog_of(own), isolation="shared") if one[0] == "kept-consumer"} == {
+        ("kept-consumer", None, "team-special"),
+        ("kept-consumer", None, "two-sources"),
+        ("kept-consumer", "lone", "lone"),
+    }
+
+
+def catalog_of(platform, name="adopted"):
+    return yaml.safe_load((platform.folder / name / "cluster-secrets.yml").read_text())["cluster_secrets_catalog"]
+
+
+def test_what_was_kept_is_not_dropped_by_accident(byhand):
+    own, _version = byhand
+    mark = own.mark()
+    outcome = own.play("bootstrap", *adopted(own), "-e", json.dumps({"cluster_secrets_takeover": {}}), check=False)
+    assert outcome.rc == 2 and own.writes(mark) == []
+    assert "- consumers: ClusterExternalSecret team-special: " in outcome.stdout, outcome.stdout
+
+
+def test_a_tenant_can_not_join_what_was_kept(byhand, eso):
+    """Neither a new ExternalSecret, nor a kept one that now asks for more."""
+    own, version = byhand
+    role = f"{handmade.RBAC}/namespaces/{CENTRAL}/roles/central-secret-store-reader"
+    before = own.get(role)["rules"], own.get(f"{eso}/clustersecretstores/{CENTRAL}")["spec"]["conditions"]
+    spec = {
+        "refreshInterval": "1h",
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": CENTRAL},
+        "data": [handmade.ref("t", "unheard-of", "t")],
+    }
+    body = {"apiVersion": f"external-secrets.io/{version}", "kind": "ExternalSecret", "metadata": {"name": "joiner"}}
+    own.request("POST", f"{eso}/namespaces/code-server/externalsecrets", {**body, "spec": spec})
+    data = [handmade.ref("b", "legacy", "b"), handmade.ref("t", "unheard-of", "t")]
+    own.patch(f"{eso}/namespaces/lone/externalsecrets/lone", {"spec": {"data": data}})
+    try:
+        assert own.play("bootstrap", *adopted(own)).recap["changed"] == 0
+        assert (own.get(role)["rules"], own.get(f"{eso}/clustersecretstores/{CENTRAL}")["spec"]["conditions"]) == before
+    finally:
+        own.delete(f"{eso}/namespaces/code-server/externalsecrets/joiner")
+        own.patch(f"{eso}/namespaces/lone/externalsecrets/lone", {"spec": {"data": data[:1]}})
+
+
+def test_adopting_again_gives_the_same_catalog(byhand):
+    own, _version = byhand
+    own.play("adopt", variables={"adopt_dest": "again"})
+    assert catalog_of(own, "again") == catalog_of(own)
+
+
+def test_a_hand_made_target_is_replaced_only_on_request_and_backed_up(byhand, eso):
+    """Its type stays what Kubernetes lets nobody change, so it has to be made anew."""
+    own, _version = byhand
+    path = "/api/v1/namespaces/code-server/secrets/gh-docker-registry-creds"
+    old = own.get(path)
+    own.delete(path)
+    body = {"metadata": {"name": "gh-docker-registry-creds"}, "data": old["data"], "immutable": True}
+    own.request("POST", "/api/v1/namespaces/code-server/secrets", body)
+    add = {"cluster_secrets_catalog_namespaces_add": {"application-docker-registry": ["code-server"]}}
+    refused = own.play("bootstrap", *adopted(own), "-e", json.dumps(add), check=False)
+    assert "its type becomes kubernetes.io/dockerconfigjson instead of Opaque" in refused.stdout
+    add["cluster_secrets_takeover"] = {"consumers": "keep", "targets": "adopt"}
+    assert own.play("bootstrap", *adopted(own), "-e", json.dumps(add), check=False).rc == 2
+    add["cluster_secrets_takeover"]["targets"] = "overwrite"
+    assert own.play("bootstrap", "--check", *adopted(own), "-e", json.dumps(add)).recap["changed"] > 0
+    assert not (own.folder / "cluster-secrets-backups").exists()
+    outcome = own.play("bootstrap", *adopted(own), "-e", json.dumps(add))
+    assert leaked(outcome.output) == []
+    assert own.get(path)["type"] == "kubernetes.io/dockerconfigjson"
+    (backup,) = (own.folder / "cluster-secrets-backups").glob("*.vault.yml")
+    kept = values.read_vault(backup, own.password)["secrets"]
+    assert [one["data"] for one in kept] == [old["data"]]
+    assert own.play("bootstrap", *adopted(own), "-e", json.dumps(add)).recap["changed"] == 0
+
+
+def test_adopt_of_a_bootstrapped_cluster_returns_its_catalog(bootstrapped, catalog, tmp_path):
+    for isolation in ("shared", "entry", "shared"):
+        bootstrapped.play("bootstrap", variables={"cluster_secrets_isolation": isolation})
+        dest = tmp_path / isolation
+        bootstrapped.play("adopt", variables={"adopt_dest": str(dest), "adopt_force": True})
+        variables = yaml.safe_load((dest / "cluster-secrets.yml").read_text())
+        assert variables.get("cluster_secrets_isolation", "shared") == isolation
+        assert "cluster_secrets_takeover" not in variables
+        wanted = {one["name"]: parsed(one) for one in catalog if one["name"] != "talos-config"}
+        assert {one["name"]: parsed(one) for one in variables["cluster_secrets_catalog"]} == wanted
+        given = values.read_vault(dest / "cluster-secrets.vault.yml", bootstrapped.password)
+        assert given == {name: data for name, data in bootstrapped.values.items() if name in given} and len(given) == 6
+
+
+def parsed(raw):
+    """An entry as people compare it: defaults left out, namespaces in any order."""
+    one = {key: value for key, value in raw.items() if key != "target" or value != raw["name"]}
+    return {**one, "namespaces": sorted(one["namespaces"])}
+
+
+def test_objects_that_gitops_or_helm_own_are_named(bootstrapped, catalog):
+    """Only where the collection would write to them."""
+    p = bootstrapped
+    path = f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat"
+    marks = {"argocd.argoproj.io/tracking-id": "apps:v1"}
+    p.patch(path, {"metadata": {"annotations": marks}})
+    ces = "/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token"
+    p.client.request(
+        "PATCH",
+        ces,
+        {"fieldManager": "kustomize-controller"},
+        {"spec": {"refreshTime": "2h0m0s"}},
+        "application/merge-patch+json",
+    )
+    mark = p.mark()
+    outcome = p.play("bootstrap", check=False)
+    assert outcome.rc == 2 and p.writes(mark) == []
+    assert "- managers: ClusterExternalSecret cloudflare-api-token: Flux owns it too" in outcome.stdout
+    assert "- managers: Secret central-secret-store/github-pat: Argo CD owns it too" in outcome.stdout
+    accepted = {"cluster_secrets_takeover": {"managers": "overwrite"}}
+    assert p.play("bootstrap", variables=accepted).recap["changed"] == 1
+    p.patch(path, {"metadata": {"annotations": dict.fromkeys(marks)}})
+    assert p.play("bootstrap").recap["changed"] == 0
+
+
+def test_wrong_answers(bootstrapped):
+    for given, text in (
+        ({"consumer": "keep"}, "unknown kind 'consumer'. Did you mean 'consumers'?"),
+        ({"values": "adopt"}, "'values' can't be 'adopt'. Use one of: refuse, overwrite."),
+    ):
+        outcome = bootstrapped.play("bootstrap", variables={"cluster_secrets_takeover": given}, check=False)
+        assert outcome.rc == 2 and text in outcome.stdout
+
+
+def test_an_entry_may_have_the_longest_name_that_eso_takes(bootstrapped, tmp_path):
+    one = entry("n" * 59, ["longest"])
+    vault = tmp_path / "more.vault.yml"
+    values.write_vault({**bootstrapped.values, one["source"]: {"key": "value"}}, vault, bootstrapped.password)
+    variables = {"cluster_secrets_catalog_extra": [one], "cluster_secrets_values_file": str(vault)}
+    bootstrapped.play("bootstrap", variables=variables)
+    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    bootstrapped.play("bootstrap", variables=prune)
+    bootstrapped.module("namespace_labels", catalog=[one], assignments={"longest": [one["name"]]}, state="absent")
+    bootstrapped.delete("/api/v1/namespaces/longest")
+    bootstrapped.eventually(lambda: not bootstrapped.get("/api/v1/namespaces/longest"), what="the end of the namespace")
