@@ -17,7 +17,7 @@ export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix bench clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix soak-takeover bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ docs: collection ## Build the documentation site; a warning is an error
 
 matrix: collection build-controlplane ## Unit tests and a bootstrap on each supported ansible-core that the machine has a Python for
 	@$(TESTS) -m matrix $(MATRIX_ARGS)
+
+soak-takeover: collection build-controlplane ## Kill things at random moments of a take-over
+	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.takeover $(SOAK_ARGS)
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
 	@$(TESTS) -m bench.bench $(BENCH_ARGS)

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
 from .desired.distribution import MANAGER
-from .errors import ApiError, ClusterSecretsError, MissingPermission, WriteError
+from .errors import ApiError, ClusterSecretsError, Drift, MissingPermission, WriteError
 from .plan import Action
 
 if TYPE_CHECKING:
@@ -37,15 +37,23 @@ _VERBS = {
 }
 
 
+#: What has to be done about an object, for people.
+_TO_BE = {"created": "to be created", "updated": "to be updated", "deleted": "to be deleted"}
+
+
 class Executor:
     """Applies plans through one client.
 
     ``force_conflicts`` takes over fields that another manager set to something else, as the option
-    of that name does in kubernetes.core.
+    of that name does in kubernetes.core. With ``read_only``, because GitOps owns the objects, a plan
+    that is not empty is an error.
     """
 
-    def __init__(self, client: Client, check_mode: bool = False, force_conflicts: bool = True) -> None:
+    def __init__(
+        self, client: Client, check_mode: bool = False, force_conflicts: bool = True, read_only: bool = False
+    ) -> None:
         self.client = client
+        self.read_only = read_only
         self.check_mode = check_mode
         self.force_conflicts = force_conflicts
 
@@ -56,12 +64,22 @@ class Executor:
         so that a missing one stops a run before it has changed anything.
 
         :returns: all actions, in order.
-        :raises MissingPermission: before the first write; :raises WriteError: for what failed, after
-            all of the batch ended.
+        :raises Drift: with ``read_only``; :raises MissingPermission: before the first write; :raises WriteError: for
+            what failed, after all of the batch ended.
         """
         actions = [action for batch in batches for action in batch]
         if not actions:
             return actions
+        if self.read_only:
+            raise Drift(
+                "GitOps owns the distribution, and %d object(s) are not what the catalog says: %s%s. Commit what "
+                "platform.cluster_secrets.render writes. Nothing was changed."
+                % (
+                    len(actions),
+                    ", ".join("%s (%s)" % (one.label(), _TO_BE[one.result]) for one in actions[:5]),
+                    " and %d more" % (len(actions) - 5) if len(actions) > 5 else "",
+                )
+            )
         self._check_permissions(actions)
         if not self.check_mode:
             for batch in batches:

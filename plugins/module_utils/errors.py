@@ -16,6 +16,7 @@
   * :class:`MissingNamespace`: a namespace does not exist and is not to be created
   * :class:`EsoError`: the External Secrets Operator is absent or too old, or a chart is not readable as its chart
   * :class:`NotReady`: something was not ready in time
+  * :class:`Drift`: GitOps owns objects that are not what the catalog says
   * :class:`LockOut`: the admission policies would lock out the play, ESO or a GitOps controller
 """
 
@@ -84,6 +85,10 @@ class EsoError(ClusterSecretsError):
 
 class NotReady(ClusterSecretsError):
     """Something was not ready in time."""
+
+
+class Drift(ClusterSecretsError):
+    """GitOps owns objects that are not what the catalog says. Nothing was changed."""
 
 
 class LockOut(ClusterSecretsError):

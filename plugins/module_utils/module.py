@@ -54,6 +54,8 @@ ESO_OBJECT_OPTIONS: Options = {
     "assume_installed": {"type": "bool", "default": False},
 }
 
+OWNER_OPTION: Options = {"owner": {"type": "str", "choices": ["collection", "gitops"], "default": "collection"}}
+
 STORE_NAMESPACE_OPTION: Options = {"store_namespace": {"type": "str", "default": "central-secret-store"}}
 
 ISOLATION_OPTION: Options = {"isolation": {"type": "str", "choices": list(ISOLATIONS), "default": SHARED}}

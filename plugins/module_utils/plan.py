@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Iterator
 
-from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, OWNED, OWNER_LABEL
+from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED, OWNER_LABEL
 from .resources import CRDS, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
@@ -98,16 +98,39 @@ def plan_apply(desired: Object, live: Object | None, redact: Redact | None = Non
     return Action("apply", UPDATED, before=before, after=after, **common)
 
 
-def plan_adoption(live: Object | None, owned: bool) -> Action | None:
-    """The patch that makes our manager the owner of an object's spec which someone else made; None when none is needed.
+def plan_takeover(
+    desired: Object, live: Object | None, owned: bool, redact: Redact | None = None
+) -> tuple[Action | None, Action | None]:
+    """:func:`plan_apply`, and before it the patch that makes our manager the owner of what someone else made.
 
-    The next apply then removes what is not desired, as it does with what we made ourselves. Nothing but the record of
-    who owns which field changes, so that a run that ends here leaves the object working as it did.
+    The apply then removes what is not desired, as it does with what we made ourselves. The patch changes nothing but
+    the record of who owns which field, so that a run that ends after it leaves the object working as it did.
 
-    :arg live: the live object, or None; :arg owned: whether the collection made it.
+    :arg owned: whether the live object carries our label. One that GitOps applied does, and is taken over only when it
+        differs.
+    :returns: (the patch or None, the apply or None).
     """
-    if live is None or owned:
-        return None
+    applied = plan_apply(desired, live, redact)
+    if live is None or (owned and (applied is None or _applied_by_us(live))):
+        return None, applied
+    live = {**live, "apiVersion": desired["apiVersion"], "kind": desired["kind"]}
+    adoption = _plan_adoption(live)
+    if adoption is None:
+        return None, applied
+    records = adoption.body[1]["value"]
+    return adoption, plan_apply(desired, {**live, "metadata": {**live["metadata"], "managedFields": records}}, redact)
+
+
+def _is_ours(record: Object) -> bool:
+    return record.get("manager") == MANAGER and record.get("operation") == "Apply" and not record.get("subresource")
+
+
+def _applied_by_us(live: Object) -> bool:
+    return any(_is_ours(record) for record in live["metadata"].get("managedFields") or [])
+
+
+def _plan_adoption(live: Object) -> Action | None:
+    """The patch that gives our manager the content of a live object, or None when nobody else has any of it."""
     records = live["metadata"].get("managedFields") or []
     ours: Object = {}
     others = []
@@ -115,14 +138,14 @@ def plan_adoption(live: Object | None, owned: bool) -> Action | None:
         fields = dict(record.get("fieldsV1") or {})
         if record.get("subresource"):
             others.append(record)
-            continue
-        if record.get("manager") == MANAGER and record.get("operation") == "Apply":
+        elif _is_ours(record):
             ours = _merged(ours, fields)
-            continue
-        taken = {key: fields.pop(key) for key in _CONTENT if key in fields}
-        ours = _merged(ours, taken)
-        if fields:
-            others.append({**record, "fieldsV1": fields})
+        else:
+            ours = _merged(ours, {key: fields.pop(key) for key in _CONTENT if key in fields})
+            if fields:
+                others.append({**record, "fieldsV1": fields})
+    if not ours or [one for one in records if not _is_ours(one)] == others:
+        return None
     adopted = {
         "manager": MANAGER,
         "operation": "Apply",
@@ -130,23 +153,41 @@ def plan_adoption(live: Object | None, owned: bool) -> Action | None:
         "fieldsType": "FieldsV1",
         "fieldsV1": ours,
     }
-    if not ours or [one for one in records if one.get("manager") != MANAGER] == others:
+    return _plan_records(live, [*others, adopted], _plan_adoption)
+
+
+def plan_release(live: Object | None) -> Action | None:
+    """The patch by which our manager lets go of a live object (None: absent) that someone else applies now.
+
+    What two managers own stays until both let go of it, so that the other one could remove nothing.
+    """
+    records = ((live or {}).get("metadata") or {}).get("managedFields") or []
+    others = [record for record in records if not _is_ours(record)]
+    content = [one for one in others if not one.get("subresource") and set(_CONTENT) & set(one.get("fieldsV1") or {})]
+    if live is None or len(others) == len(records) or not content:
         return None
+    return _plan_records(live, others, plan_release)
+
+
+def _plan_records(live: Object, records: list[Object], again: Callable[[Object], Action | None]) -> Action:
+    """The patch that sets who owns which field of a live object, bound to the version that was read."""
     meta = live["metadata"]
+    api, kind = live["apiVersion"], live["kind"]
+    names = [[str(one.get("manager")) for one in found] for found in (meta.get("managedFields") or [], records)]
     return Action(
         "json",
         UPDATED,
-        resource_of(live["apiVersion"], live["kind"]),
-        live["kind"],
+        resource_of(api, kind),
+        kind,
         meta["name"],
         meta.get("namespace"),
         body=[
             {"op": "test", "path": "/metadata/resourceVersion", "value": meta.get("resourceVersion")},
-            {"op": "replace", "path": "/metadata/managedFields", "value": [*others, adopted]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": records},
         ],
-        before={"metadata": {"managedFields": "<others>"}},
-        after={"metadata": {"managedFields": "<%s>" % MANAGER}},
-        replan=lambda again: plan_adoption({**again, "apiVersion": live["apiVersion"], "kind": live["kind"]}, False),
+        before={"metadata": {"managers": names[0]}},
+        after={"metadata": {"managers": names[1]}},
+        replan=lambda current: again({**current, "apiVersion": api, "kind": kind}),
     )
 
 
@@ -158,14 +199,6 @@ def _merged(one: Any, other: Any) -> Any:
     if not isinstance(one, dict) or not isinstance(other, dict):
         return other
     return {key: _merged(one.get(key, {}), other.get(key, {})) for key in dict.fromkeys([*one, *other])}
-
-
-def adopted(live: Object | None, owned: bool) -> Object | None:
-    """``live`` as it is after :func:`plan_adoption`."""
-    action = plan_adoption(live, owned)
-    if live is None or action is None:
-        return live
-    return {**live, "metadata": {**live["metadata"], "managedFields": action.body[1]["value"]}}
 
 
 def assumed(live: Any, applied: Any) -> Any:
@@ -317,12 +350,20 @@ def _same_secret(kept: Object, live: Object) -> bool:
     )
 
 
-def plan_refresh(resource: Resource, name: str) -> Action:
-    """The patch that makes ESO refresh all ExternalSecrets of a ClusterExternalSecret."""
+def plan_refresh(resource: Resource, name: str, mirrored: bool) -> Action:
+    """The patch that makes ESO refresh all ExternalSecrets of a ClusterExternalSecret.
+
+    :arg mirrored: whether the running ESO copies the annotation :data:`MIRRORED` of the object itself, as releases
+        since 0.20 do; older ones copy only those of a field of its spec, which GitOps would see as drift.
+    """
     # Any new value does; ESO copies the annotation to each ExternalSecret and so reconciles it.
-    annotations = {FORCE_SYNC: str(time.time_ns())}
-    body = {"spec": {"externalSecretMetadata": {"annotations": annotations}}}
-    shown = {"spec": {"externalSecretMetadata": {"annotations": {FORCE_SYNC: "<the time of the refresh>"}}}}
+    key = MIRRORED if mirrored else FORCE_SYNC
+
+    def wrapped(value: str) -> Object:
+        metadata = {"annotations": {key: value}}
+        return {"metadata": metadata} if mirrored else {"spec": {"externalSecretMetadata": metadata}}
+
+    body, shown = wrapped(str(time.time_ns())), wrapped("<the time of the refresh>")
     return Action("merge", UPDATED, resource, "ClusterExternalSecret", name, body=body, before={}, after=shown)
 
 

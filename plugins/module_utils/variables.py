@@ -41,6 +41,12 @@ def dump_plain(content: Any, head: str) -> str:
     return _dump(content, head, _Dumper)
 
 
+def dump_all(documents: list[Any], head: str) -> str:
+    """A file of several documents, with ``head`` as a comment in front."""
+    comment = "".join("# %s\n" % line for line in head.splitlines())
+    return comment + yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=110, explicit_start=True)
+
+
 def _dump(content: Any, head: str, dumper: type[yaml.SafeDumper]) -> str:
     comment = "".join("# %s\n" % line for line in head.splitlines())
     return "---\n" + comment + yaml.dump(content, Dumper=dumper, sort_keys=False, width=110, allow_unicode=True)

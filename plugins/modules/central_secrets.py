@@ -49,6 +49,11 @@ options:
       - C(adopt) accepts what nobody notices, C(overwrite) all of it, after a backup of the Secrets that change. What is
         not said is C(refuse).
     type: dict
+  preflight:
+    description: Whether O(takeover) is about everything, or about the values of master Secrets only, as for a rotation.
+    type: str
+    choices: [all, values]
+    default: all
   backup_dir:
     description: The folder, on the control node, for the backup that overwriting takes first.
     type: path
@@ -64,6 +69,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.store
   - platform.cluster_secrets.store.isolation
+  - platform.cluster_secrets.ownership
 seealso:
   - module: platform.cluster_secrets.sync
 """
@@ -128,6 +134,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ISOLATION_OPTION,
+    OWNER_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     run_module,
@@ -153,10 +160,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "create_namespace": {"type": "bool", "default": True},
     "prune": {"type": "bool", "default": False},
     "takeover": {"type": "dict"},
+    "preflight": {"type": "str", "choices": ["all", "values"], "default": "all"},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     **CATALOG_OPTION,
     **ISOLATION_OPTION,
+    **OWNER_OPTION,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
@@ -211,7 +220,7 @@ def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[l
     """What was there before, and what of it belongs to the module's result; a backup is taken of what will change."""
     params, client = context.params, context.client
     answers = preflight.checked_answers(params["takeover"])
-    version, _served = eso.served(client)
+    version = eso.served(client)[0] if params["preflight"] == "all" else None
     layout = stores.Layout(
         params["isolation"],
         params["store"],
@@ -219,9 +228,13 @@ def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[l
         params["server_url"],
         api_version=version or ESO_VERSIONS[0],
     )
-    cluster = snapshot.Cluster(client, layout, version)
-    cluster.look(client, preflight.suspects(context.entries, cluster))
-    findings = preflight.find(context.entries, layout, cluster, values)
+    if params["preflight"] == "values":
+        cluster = snapshot.Cluster(client, layout, None, central_only=True)
+        findings = preflight.values_found(layout, cluster, values)
+    else:
+        cluster = snapshot.Cluster(client, layout, version)
+        cluster.look(client, preflight.suspects(context.entries, cluster))
+        findings = preflight.find(context.entries, layout, cluster, values, params["owner"] == "gitops")
     shown = [one.as_dict(answers) for one in findings]
     refused = [one for one in findings if not one.accepted(answers)]
     if refused:

@@ -44,6 +44,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.eso_objects
+  - platform.cluster_secrets.ownership
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store
   - platform.cluster_secrets.store.isolation
@@ -86,15 +87,15 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CATALOG_OPTION,
     ESO_OBJECT_OPTIONS,
     ISOLATION_OPTION,
+    OWNER_OPTION,
     STORE_OPTION,
     run_module,
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
-    adopted,
-    plan_adoption,
-    plan_apply,
     plan_delete,
+    plan_release,
+    plan_takeover,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
@@ -116,6 +117,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **CATALOG_OPTION,
     **ESO_OBJECT_OPTIONS,
     **ISOLATION_OPTION,
+    **OWNER_OPTION,
     **STORE_OPTION,
 }
 
@@ -137,11 +139,11 @@ def run(context: Context) -> dict[str, Any]:
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
     by_name = {item["metadata"]["name"]: {**item, **kind} for item in live}
     theirs = {name for name, item in by_name.items() if not is_owned(item)}
-    adoptions = [plan_adoption(by_name.get(entry.name), entry.name not in theirs) for entry in entries]
-    planned = [
-        plan_apply(
+    pairs = [
+        plan_takeover(
             cluster_external_secret(entry, layout.store_of(entry.name), version),
-            adopted(by_name.get(entry.name), entry.name not in theirs),
+            by_name.get(entry.name),
+            entry.name not in theirs,
         )
         for entry in entries
     ]
@@ -149,9 +151,15 @@ def run(context: Context) -> dict[str, Any]:
     if absent or params["prune"]:
         kept = {entry.name for entry in entries}
         deletes = [plan_delete(item) for name, item in by_name.items() if name not in theirs and name not in kept]
-    replaced = _replaced(client, params["replace"])
-    actions = Executor(client, context.check_mode, params["force_conflicts"]).run(
-        [action for action in adoptions if action], [action for action in planned if action], deletes, replaced
+    by_gitops = params["owner"] == "gitops" and not absent
+    actions = Executor(client, context.check_mode, params["force_conflicts"], by_gitops).run(
+        [adoption for adoption, _applied in pairs if adoption],
+        [applied for _adoption, applied in pairs if applied],
+        deletes,
+    )
+    releases = [plan_release(by_name.get(entry.name)) for entry in entries] if by_gitops else []
+    actions += Executor(client, context.check_mode).run(
+        [action for action in releases if action], _replaced(client, params["replace"])
     )
     if deletes and not context.check_mode:
         names = {action.name for action in deletes}

@@ -70,6 +70,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.eso_objects
+  - platform.cluster_secrets.ownership
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.store
@@ -121,17 +122,18 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     ESO_IDENTITY_OPTIONS,
     ESO_OBJECT_OPTIONS,
     ISOLATION_OPTION,
+    OWNER_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     run_module,
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
-    adopted,
     assumed,
-    plan_adoption,
     plan_apply,
     plan_delete,
+    plan_release,
+    plan_takeover,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
@@ -161,6 +163,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **ESO_IDENTITY_OPTIONS,
     **ESO_OBJECT_OPTIONS,
     **ISOLATION_OPTION,
+    **OWNER_OPTION,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
@@ -192,7 +195,8 @@ def run(context: Context) -> dict[str, Any]:
             live.get(("ClusterSecretStore", layout.store)),
             live.get(("Role", stores.READER)),
         )
-    executor = Executor(client, context.check_mode, params["force_conflicts"])
+    by_gitops = params["owner"] == "gitops" and not absent
+    executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
     own = {name for name in (stores.entry_of(item, layout) for item in live.values()) if name is not None}
     if absent:
         shared = {kind_and_name(item) for item in stores.desired(layout, [])}
@@ -205,19 +209,20 @@ def run(context: Context) -> dict[str, Any]:
     if stage == "settle":
         return _settle(context, layout, executor, live, prepared, final, retired)
     changes = [item for item in prepared if stage == "all" or stores.is_store(item) == (stage == "stores")]
-    theirs = {key: item for key, item in live.items() if not is_owned(item)}
-    adoptions = [plan_adoption(theirs.get(kind_and_name(item)), False) for item in changes]
-    planned = []
+    pairs = []
     for item in changes:
-        key = kind_and_name(item)
-        planned.append((item, plan_apply(item, adopted(live.get(key), key not in theirs))))
+        there = live.get(kind_and_name(item))
+        pairs.append((item, *plan_takeover(item, there, there is not None and is_owned(there))))
     first = (
         [] if stage == "stores" else context.missing_namespace(params["store_namespace"], params["create_namespace"])
     )
-    # Without an administrator's permissions, a role can be bound only once it exists, and ESO validates a store as soon
-    # as it sees it.
-    batches = [[action for item, action in planned if action and stores.rank(item) == rank] for rank in range(3)]
-    actions = executor.run(first, [action for action in adoptions if action], *batches)
+    # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
+    # it sees it.
+    batches = [[applied for item, _a, applied in pairs if applied and stores.rank(item) == rank] for rank in range(3)]
+    actions = executor.run(first, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
+    if executor.read_only:
+        releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
+        actions += Executor(client, context.check_mode).run([action for action in releases if action])
     if stage != "permissions" and params["wait"] and not context.check_mode:
         names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
         wait_while(lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])

@@ -48,6 +48,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.ownership
 """
 
 EXAMPLES = r"""
@@ -90,7 +91,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     wanted_labels,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import CATALOG_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    OWNER_OPTION,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     plan_label,
     plan_namespace,
@@ -110,6 +115,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "missing": {"type": "str", "choices": ["create", "fail", "ignore"], "default": "create"},
     "exclusive": {"type": "bool", "default": False},
     **CATALOG_OPTION,
+    **OWNER_OPTION,
 }
 
 
@@ -150,7 +156,8 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _apply(context: Context, *batches: list[Action]) -> list[Action]:
-    return Executor(context.client, context.check_mode).run(*batches)
+    by_gitops = context.params["owner"] == "gitops" and context.params["state"] == "present"
+    return Executor(context.client, context.check_mode, read_only=by_gitops).run(*batches)
 
 
 def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[str, list[str]] | None:

@@ -88,6 +88,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import finalizer, selected
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -100,6 +101,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Snapshot
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -133,7 +135,9 @@ def run(context: Context) -> dict[str, Any]:
         if _needs_refresh(params["refresh"], foreseen, [row for row in rows if row.entry is entry])
     ]
     resource = cluster_external_secrets(version)
-    actions = Executor(client, context.check_mode).run([plan_refresh(resource, entry.name) for entry in refreshed])
+    actions = Executor(client, context.check_mode).run(
+        [plan_refresh(resource, entry.name, _is_mirrored(entry, before)) for entry in refreshed]
+    )
     outcome = {"refreshed": [entry.name for entry in refreshed], "targets": len(rows)}
     unsynced = [row for row in rows if row.status != state.SYNCED]
     if params["wait"] and not context.check_mode:
@@ -142,6 +146,15 @@ def run(context: Context) -> dict[str, Any]:
             state.explain(client, version, unsynced)
             outcome.update(failed=True, msg=_message(unsynced, len(rows), params["wait_timeout"]))
     return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
+
+
+def _is_mirrored(entry: Entry, snapshot: Snapshot) -> bool:
+    """Whether the running ESO copies annotations: the releases that do put a finalizer on the namespaces they serve."""
+    return any(
+        finalizer(entry.name) in (item["metadata"].get("finalizers") or [])
+        for item in snapshot.namespaces.values()
+        if selected(item, entry)
+    )
 
 
 def _selected(entries: list[Entry], names: list[str] | None) -> list[Entry]:

@@ -388,6 +388,32 @@ class ControlPlane:
             self._state["pids"] = {}
             self._save()
 
+    def kill_eso(self) -> None:
+        """Kill ESO's controller, as the kernel would; the kubelet starts it again."""
+        try:
+            os.kill(int((self.run / "external-secrets.pid").read_text()), signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
+
+    def restart(self, signal_number: int, lose_data: bool = False) -> None:
+        """End API server and etcd (and so, for a while, all that talks to them), and ESO; start them again.
+
+        :arg lose_data: whether etcd comes back empty.
+        """
+        self.kill_eso()
+        for component in ("kube-apiserver", "etcd"):
+            self.stop_component(component, signal_number)
+        if lose_data:
+            shutil.rmtree(self.run / "etcd")
+            for component in START_ORDER[2:]:
+                self.stop_component(component, signal.SIGKILL)
+        # A kubelet would start a static pod that ended meanwhile.
+        for component in START_ORDER:
+            if not self.alive(component):
+                self.start_component(component)
+        if lose_data:
+            self._wait("kube-controller-manager", self._controllers_run, 60)
+
     # -- the audit log -----------------------------------------------------------------------------
 
     def audit_mark(self) -> int:

@@ -22,6 +22,8 @@ ORDER = (
     "test_eso",
     "test_isolation",
     "test_takeover",
+    "test_backup",
+    "test_gitops",
     "test_play_permissions",
     "test_guard",
     "test_audit",

@@ -16,6 +16,7 @@ from handmade import CENTRAL, FOREIGN, MASTERS
 from support import CANARY, another, entry, found, leaked
 
 from controlplane import cluster, values
+from soak import takeover
 
 OPERATOR = cluster.ADMIN_USER
 
@@ -250,6 +251,14 @@ def test_objects_that_gitops_or_helm_own_are_named(bootstrapped, catalog):
     assert p.play("bootstrap").recap["changed"] == 0
 
 
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_crash_in_the_middle_of_a_takeover(platform, tmp_path, number):
+    """``make soak-takeover`` runs more of these."""
+    if not platform.plane:
+        pytest.skip("needs a control plane of its own")
+    assert "converged" in takeover.run(number, tmp_path / "soak")
+
+
 def test_wrong_answers(bootstrapped):
     for given, text in (
         ({"consumer": "keep"}, "unknown kind 'consumer'. Did you mean 'consumers'?"),
@@ -257,6 +266,77 @@ def test_wrong_answers(bootstrapped):
     ):
         outcome = bootstrapped.play("bootstrap", variables={"cluster_secrets_takeover": given}, check=False)
         assert outcome.rc == 2 and text in outcome.stdout
+
+
+def test_a_rotation_does_not_overwrite_what_somebody_made(bootstrapped):
+    p = bootstrapped
+    path = f"/api/v1/namespaces/{CENTRAL}/secrets/cloudflare-api-token"
+    labels = p.get(path)["metadata"]["labels"]
+    p.patch(path, {"metadata": {"labels": dict.fromkeys(labels)}, "data": {"api-token": "aGFuZA=="}})
+    mark = p.mark()
+    outcome = p.play("rotate", check=False)
+    assert outcome.rc == 2 and p.writes(mark) == []
+    assert "- values: Secret central-secret-store/cloudflare-api-token: " in outcome.stdout
+    accepted = {"cluster_secrets_takeover": {"values": "overwrite"}, "cluster_secrets_backup_dir": "rotated"}
+    assert leaked(p.play("rotate", "--diff", variables=accepted).output) == []
+    (backup,) = (p.folder / "rotated").glob("*.vault.yml")
+    assert values.read_vault(backup, p.password)["secrets"][0]["data"] == {"api-token": "aGFuZA=="}
+    assert p.data("cert-manager", "cloudflare-api-token") == p.values["cloudflare-api-token"]
+
+
+def test_every_form_of_the_catalog_on_a_real_cluster(bootstrapped, tmp_path):
+    """Binary data, composed text, a whole source, labels with a value, namespaces by name, a type of one's own."""
+    source = {"user": "me", "pass.word": 'p{"w"}', "bin": {"base64": base64.b64encode(handmade.BINARY).decode()}}
+    text = {"text": r"postgres://{user}:{pass.word}@db/\{x}?auth={base64:user:pass.word}&json={json:pass.word}"}
+    catalog = [
+        entry(
+            "composed", ["forms"], label="tier=forms", data={"URL": text, "BIN": "bin", "E": {"value": "\U0001f600{{"}}
+        ),
+        {
+            "name": "whole",
+            "source": "composed-source",
+            "namespaces_by_name": ["default"],
+            "extract": True,
+            "type": "example.com/own",
+            "external_secret": "other",
+        },
+    ]
+    vault = tmp_path / "forms.vault.yml"
+    values.write_vault({**bootstrapped.values, "composed-source": source}, vault, bootstrapped.password)
+    variables = {"cluster_secrets_catalog_extra": catalog, "cluster_secrets_values_file": str(vault)}
+    bootstrapped.play("bootstrap", variables=variables)
+    assert bootstrapped.play("bootstrap", variables=variables).recap["changed"] == 0
+
+    def data(namespace, name):
+        return {key: base64.b64decode(value) for key, value in bootstrapped.secret(namespace, name)["data"].items()}
+
+    pair = base64.b64encode(b'me:p{"w"}').decode()
+    url = f'postgres://me:p{{"w"}}@db/{{x}}?auth={pair}&json="p{{\\"w\\"}}"'
+    assert data("forms", "composed") == {"URL": url.encode(), "BIN": handmade.BINARY, "E": "\U0001f600{{".encode()}
+    assert data("default", "whole") == {"user": b"me", "pass.word": b'p{"w"}', "bin": handmade.BINARY}
+    assert bootstrapped.secret("default", "whole")["type"] == "example.com/own"
+    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    bootstrapped.play("bootstrap", variables=prune)
+    bootstrapped.module("namespace_labels", catalog=catalog[:1], assignments={"forms": ["composed"]}, state="absent")
+    bootstrapped.delete("/api/v1/namespaces/forms")
+
+
+def test_entries_are_changed_by_name(bootstrapped):
+    variables = {
+        "cluster_secrets_disabled": ["code-server-ssh-key"],
+        "cluster_secrets_catalog_namespaces_add": {"cloudflare-api-token": ["kargo"]},
+    }
+    outcome = bootstrapped.play("status", variables=variables, check=False)
+    assert "'unlabelled': 1" in outcome.stdout and "code-server-ssh-key" not in outcome.stdout
+    wrong = bootstrapped.play("status", variables={"cluster_secrets_disabled": ["code-server"]}, check=False)
+    assert "no catalog entry is called 'code-server'. Did you mean 'code-server-ssh-key'?" in wrong.output
+
+
+def test_the_values_file_is_found_in_the_current_folder(bootstrapped):
+    """As the quickstart has it."""
+    (bootstrapped.folder / "cluster_secrets.vault.yml").write_bytes(bootstrapped.vault.read_bytes())
+    outcome = bootstrapped.play("bootstrap", "-e", "cluster_secrets_values_file=cluster_secrets.vault.yml")
+    assert outcome.recap["changed"] == 0
 
 
 def test_an_entry_may_have_the_longest_name_that_eso_takes(bootstrapped, tmp_path):

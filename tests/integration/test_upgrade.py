@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,32 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support import CANARY, another, cluster, leaked, values
 
-ORDER = ("etcd", "kube-apiserver")
-
 
 @pytest.fixture(scope="module")
 def snapshot(bootstrapped):
     return {"cluster_secrets_snapshot": str(bootstrapped.folder / "snapshot.json")}
-
-
-def restart(plane, signal_number):
-    """End API server and etcd (and so, for a while, all that talks to them), and ESO; start them again."""
-    kill_eso(plane)
-    for component in reversed(ORDER):
-        plane.stop_component(component, signal_number)
-    for component in ORDER:
-        plane.start_component(component)
-    # A kubelet would start a static pod that ended meanwhile.
-    for component in cluster.START_ORDER:
-        if not plane.alive(component):
-            plane.start_component(component)
-
-
-def kill_eso(plane):
-    try:
-        os.kill(int((plane.run / "external-secrets.pid").read_text()), signal.SIGKILL)
-    except (OSError, ValueError):
-        pass
 
 
 def test_before_and_after_a_restart_of_everything(bootstrapped, snapshot):
@@ -52,7 +29,7 @@ def test_before_and_after_a_restart_of_everything(bootstrapped, snapshot):
     saved = (platform.folder / "snapshot.json").read_text()
     assert leaked(before.output) == [] and leaked(saved) == []
     assert (platform.folder / "snapshot.json").stat().st_mode & 0o077 == 0
-    restart(platform.plane, signal.SIGTERM)
+    platform.plane.restart(signal.SIGTERM)
     after = platform.play("talos_upgrade_post", "-vvvv", "--diff", variables=snapshot)
     assert leaked(after.output) == []
 
@@ -110,7 +87,7 @@ def test_a_crash_in_the_middle_of_a_bootstrap(platform, seconds):
 
         def crash():
             time.sleep(seconds)
-            restart(plane, signal.SIGKILL)
+            plane.restart(signal.SIGKILL)
 
         # Children with a session of their own must be started by the main thread to be bound to it; unbind here.
         plane.bound = False

@@ -36,6 +36,9 @@ FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
 #: The annotation whose change makes ESO refresh an ExternalSecret.
 FORCE_SYNC = "force-sync"
 
+#: The annotation of a ClusterExternalSecret that ESO, since 0.20, copies to its ExternalSecrets.
+MIRRORED = "external-secrets.io/force-sync"
+
 
 def metadata(
     name: str,
@@ -137,6 +140,22 @@ def wanted_labels(entries: list[Entry], assignments: dict[str, list[str]] | None
         if entry.label:
             wanted.setdefault(namespace, {})[entry.label[0]] = entry.label[1]
     return wanted
+
+
+#: Neither Argo CD nor Flux may delete a namespace, whatever leaves the files.
+_KEPT = {
+    "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+    "kustomize.toolkit.fluxcd.io/prune": "disabled",
+}
+
+
+def namespaces(central: str, wanted: dict[str, dict[str, str]]) -> list[Object]:
+    """The central namespace, and those that carry labels (``{namespace: {key: value}}``), as files hold them."""
+    found: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(central, None, None, _KEPT)}]
+    for name, labels in sorted(wanted.items()):
+        meta = {"name": name, "labels": dict(labels), "annotations": dict(_KEPT)}
+        found.append({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    return found
 
 
 def selected(namespace: Object | None, entry: Entry) -> bool:

@@ -155,7 +155,13 @@ class Cluster:
     version of ESO or None, and ``whole`` the Secrets by (namespace, name) that :meth:`look` has read.
     """
 
-    def __init__(self, client: Client, layout: stores.Layout, version: str | None) -> None:
+    def __init__(self, client: Client, layout: stores.Layout, version: str | None, central_only: bool = False) -> None:
+        if central_only:
+            self.namespaces, self.secrets, self.stores, self.users = {}, {}, {}, Users([], [], [], [])
+            self.whole = {}
+            central = client.list(SECRETS, namespace=layout.namespace)[0]
+            self.central = {item["metadata"]["name"]: item for item in central}
+            return
         calls: list[Callable[[], Any]] = [
             lambda: client.list(NAMESPACES, partial=True)[0],
             lambda: client.list(SECRETS, partial=True)[0],

@@ -25,10 +25,10 @@ REFUSE, KEEP, DROP, ADOPT, OVERWRITE = "refuse", "keep", "drop", "adopt", "overw
 
 #: What can be found, and the answers that accept it. adopt takes over what nobody notices; overwrite takes over all.
 ANSWERS: dict[str, tuple[str, ...]] = {
+    "values": (OVERWRITE,),
+    "stores": (ADOPT, OVERWRITE),
     "consumers": (KEEP, DROP),
     "entries": (ADOPT, OVERWRITE),
-    "stores": (ADOPT, OVERWRITE),
-    "values": (OVERWRITE,),
     "targets": (ADOPT, OVERWRITE),
     "managers": (OVERWRITE,),
 }
@@ -115,23 +115,35 @@ def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
 
 
 def find(
-    entries: list[Entry], layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]
+    entries: list[Entry],
+    layout: stores.Layout,
+    cluster: Cluster,
+    values: dict[str, dict[str, bytes]],
+    by_gitops: bool = False,
 ) -> list[Finding]:
     """All that a bootstrap would change or break.
 
-    :arg values: the values of the sources as they will be, ``{source: {key: bytes}}``.
+    :arg values: the values of the sources as they will be, ``{source: {key: bytes}}``; :arg by_gitops: whether the
+        stores and ClusterExternalSecrets are written by someone else, so that a bootstrap leaves them alone.
     """
-    return [
-        *_values(layout, cluster, values),
-        *_stores(entries, layout, cluster),
-        *_consumers(entries, layout, cluster),
-        *_entries(entries, cluster, values),
-        *_targets(entries, cluster, values),
-        *_managers(entries, layout, cluster),
-    ]
+    found = [*_values(layout, cluster, values), *_targets(entries, cluster, values), *_sources(entries, cluster)]
+    if not by_gitops:
+        found += [
+            *_stores(entries, layout, cluster),
+            *_consumers(entries, layout, cluster),
+            *_entries(entries, cluster, values),
+            *_managers(entries, layout, cluster),
+        ]
+    order = list(ANSWERS)
+    return sorted(found, key=lambda one: order.index(one.kind))
 
 
 # -- master Secrets ------------------------------------------------------------------------------
+
+
+def values_found(layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> list[Finding]:
+    """What :func:`find` finds of master Secrets."""
+    return list(_values(layout, cluster, values))
 
 
 def _values(layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
@@ -464,6 +476,9 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
                 found
             )
             yield Finding("managers", label_of(want["kind"], there), message, (OVERWRITE,))
+
+
+def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
     for name, there in sorted(cluster.central.items()):
         found = tools(there)
         if found and name in {entry.source for entry in entries}:

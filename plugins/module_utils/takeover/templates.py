@@ -33,7 +33,7 @@ def parse(template: str, keys: dict[str, str]) -> Text:
     pieces: list[Piece] = []
     end, trim = 0, False
     for action in _ACTION.finditer(template):
-        text = template[end : action.start()]
+        text = _outside(template[end : action.start()])
         text = text.lstrip() if trim else text
         _add(pieces, text.rstrip() if action[1] else text)
         piece = _expression(action[2], keys)
@@ -42,14 +42,19 @@ def parse(template: str, keys: dict[str, str]) -> Text:
         else:
             pieces.append(piece)
         end, trim = action.end(), bool(action[3])
-    rest = template[end:]
+    rest = _outside(template[end:])
     _add(pieces, rest.lstrip() if trim else rest)
     return Text(*pieces)
 
 
-def _add(pieces: list[Piece], text: str) -> None:
+def _outside(text: str) -> str:
+    """Text between actions, in which none may begin."""
     if "{{" in text:
-        raise Inexpressible("a template that does not end")
+        raise Inexpressible("a template that can't be read")
+    return text
+
+
+def _add(pieces: list[Piece], text: str) -> None:
     if text and pieces and isinstance(pieces[-1], Literal):
         pieces[-1] = Literal(pieces[-1].text + text)
     elif text:

@@ -1,0 +1,22 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation shared by the modules: who owns the objects."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Who owns the objects."""
+
+    DOCUMENTATION = r"""
+options:
+  owner:
+    description:
+      - With V(gitops), the objects come from files that M(platform.cluster_secrets.render) wrote. This module then
+        writes none of them, and fails naming those that are not what the catalog says. It only lets go of the fields
+        that it applied itself before, so that the new owner can remove them.
+    type: str
+    choices: [collection, gitops]
+    default: collection
+"""

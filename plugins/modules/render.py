@@ -1,0 +1,183 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module render: the catalog's objects as files for GitOps."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: render
+short_description: Write the catalog's objects as files for GitOps
+version_added: 1.0.0
+description:
+  - Writes the stores with their permissions, the ClusterExternalSecrets and the namespaces with their labels as
+    manifests, for Argo CD, Flux or kubectl to apply. They hold no value of a Secret.
+  - They are the objects that M(platform.cluster_secrets.cluster_secret_store),
+    M(platform.cluster_secrets.cluster_external_secrets) and M(platform.cluster_secrets.namespace_labels) apply, which
+    change nothing on a cluster that has them.
+  - Namespaces are marked so that neither Argo CD nor Flux ever deletes them.
+  - The files are written where the module runs.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  check_mode:
+    description: Says which files it would write.
+    support: full
+options:
+  dest:
+    description: The folder for the files.
+    type: path
+    required: true
+  format:
+    description: With V(kustomize), a C(kustomization.yaml) that names the other files is written too.
+    type: str
+    choices: [plain, kustomize]
+    default: plain
+  api_version:
+    description: The API version of ESO's objects. With it, no cluster is asked, and no consumer is kept.
+    type: str
+    choices: [v1, v1beta1]
+  server_url:
+    description: The URL at which ESO reaches the Kubernetes API.
+    type: str
+    default: https://kubernetes.default.svc
+  consumers:
+    description: As the option of that name of M(platform.cluster_secrets.cluster_secret_store).
+    type: str
+    choices: [drop, keep]
+    default: drop
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.eso
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
+"""
+
+EXAMPLES = r"""
+- name: Write the manifests for Argo CD
+  platform.cluster_secrets.render:
+    catalog: "{{ cluster_secrets_catalog }}"
+    dest: gitops/cluster-secrets
+    format: kustomize
+"""
+
+RETURN = r"""
+changed_files:
+  description: The files that were (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: str
+objects:
+  description: How many objects are in the files.
+  returned: success
+  type: int
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, distribution, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    ESO_IDENTITY_OPTIONS,
+    ISOLATION_OPTION,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    run_module,
+)
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dest": {"type": "path", "required": True},
+    "format": {"type": "str", "choices": ["plain", "kustomize"], "default": "plain"},
+    "api_version": {"type": "str", "choices": ["v1", "v1beta1"]},
+    "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
+    "consumers": {"type": "str", "choices": ["drop", "keep"], "default": "drop"},
+    **CATALOG_OPTION,
+    **ESO_IDENTITY_OPTIONS,
+    **ISOLATION_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
+_HEAD = "Written by platform.cluster_secrets.render from the catalog. Change that, not this."
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Render the objects and write the files that differ."""
+    # Only here, because it imports yaml, which other modules do without.
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import variables
+
+    params, entries = context.params, context.entries
+    version = params["api_version"] or context.eso_version()
+    layout = stores.Layout(
+        params["isolation"],
+        params["store"],
+        params["store_namespace"],
+        params["server_url"],
+        (params["eso_namespace"], params["eso_service_account"]),
+        version,
+    )
+    if params["consumers"] == "keep" and not params["api_version"]:
+        live = snapshot.read_stores(context.client, layout, True)
+        layout.kept = consumers.kept(
+            snapshot.read_users(context.client, version).consumers(layout.store, {entry.name for entry in entries}),
+            live.get(("ClusterSecretStore", layout.store)),
+            live.get(("Role", stores.READER)),
+        )
+    rendered = {
+        "namespaces.yaml": distribution.namespaces(layout.namespace, distribution.wanted_labels(entries)),
+        "central-secret-store.yaml": stores.desired(layout, entries),
+        "cluster-external-secrets.yaml": [
+            distribution.cluster_external_secret(entry, layout.store_of(entry.name), version) for entry in entries
+        ],
+    }
+    texts = {name: variables.dump_all(found, _HEAD) for name, found in rendered.items()}
+    if params["format"] == "kustomize":
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": list(rendered),
+        }
+        texts["kustomization.yaml"] = variables.dump_all([kustomization], _HEAD)
+    written = _write(params["dest"], texts, context.check_mode)
+    return {
+        "changed": bool(written),
+        "changed_files": written,
+        "objects": sum(len(found) for found in rendered.values()),
+    }
+
+
+def _write(dest: str, texts: dict[str, str], dry: bool) -> list[str]:
+    """Write the files that differ; their names."""
+    changing = []
+    for name, text in texts.items():
+        path = os.path.join(dest, name)
+        if not os.path.exists(path) or files.read(path, name) != text.encode("utf-8"):
+            changing.append(name)
+    if dry or not changing:
+        return changing
+    try:
+        os.makedirs(dest, exist_ok=True)
+    except OSError as error:
+        raise FileError("cannot make the folder '%s': %s." % (dest, error.strerror)) from None
+    for name in changing:
+        files.write(os.path.join(dest, name), texts[name], name)
+    return changing
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

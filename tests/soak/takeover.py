@@ -1,0 +1,122 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make soak-takeover SOAK_ARGS="--seeds 30"``: kill something at a random moment of a take-over; a rerun converges.
+
+Each seed has a cluster made by hand. adopt or bootstrap is begun, and after a while Ansible, ESO, or the API server and
+etcd are killed. Then both are run again, and every target has to be what it was all the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import handmade
+from support import Platform, leaked
+
+import conftest  # noqa: F401  # loads Ansible's importer of collections
+from controlplane import cluster
+
+VICTIMS = ("ansible", "eso", "control plane")
+
+
+class SoakError(RuntimeError):
+    """A seed did not converge, or lost something."""
+
+
+def seed(number: int, platform: Platform) -> str:
+    """Run one seed on a cluster that :func:`handmade.make` made; what was done, in one line. Raises SoakError."""
+    choose = random.Random(number)
+    play, victim = choose.choice(("adopt", "bootstrap", "bootstrap")), choose.choice(VICTIMS)
+    delay = choose.uniform(0.4, 2.0 if play == "adopt" else 6.0)
+    told = f"seed {number}: {victim} killed {delay:.1f} s into {play}"
+    adopted = ("-e", f"@{platform.folder / 'adopted/cluster-secrets.yml'}")
+    dest = {"adopt_dest": "adopted"}
+    with handmade.Poller(platform) as poller:
+        if play == "bootstrap":
+            platform.play("adopt", variables=dest)
+        _killed(platform, play, adopted if play == "bootstrap" else (), victim, delay)
+        if play == "adopt":
+            # Whatever a killed one left is complete, and is left alone.
+            platform.play("adopt", variables=dest)
+        for _attempt in range(2):
+            outcome = platform.play("bootstrap", *adopted, check=False)
+            if outcome.rc == 0:
+                break
+        else:
+            raise SoakError(f"{told}: did not converge by a rerun\n{outcome.output}")
+        again = platform.play("bootstrap", *adopted)
+    if again.recap["changed"]:
+        raise SoakError(f"{told}: a second run changed something\n{again.output}")
+    if poller.changes:
+        raise SoakError(f"{told}: targets were not the same all the time: {sorted(set(poller.changes))}")
+    found = [path for path in platform.folder.rglob("*") if path.is_file() and leaked(path.read_text(errors="replace"))]
+    if found or leaked(outcome.output + again.output):
+        raise SoakError(f"{told}: a value in clear: {found}")
+    return f"{told}: converged, {poller.reads} reads without a change"
+
+
+def _killed(platform: Platform, play: str, arguments: tuple[str, ...], victim: str, delay: float) -> None:
+    environment = platform.environment
+    argv = ["ansible-playbook", f"platform.cluster_secrets.{play}", "--vault-password-file", str(platform.password)]
+    argv += ["-e", f"cluster_secrets_values_file={platform.vault}"]
+    argv += ["-e", f"@{environment['CLUSTER_SECRETS_TEST_VARS']}", "-e", "adopt_dest=adopted", *arguments]
+    process = subprocess.Popen(
+        argv,
+        cwd=platform.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(delay)
+    if victim == "ansible":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif victim == "eso":
+        platform.plane.kill_eso()
+    else:
+        platform.plane.restart(signal.SIGKILL)
+    process.wait(timeout=300)
+
+
+def run(number: int, folder: Path) -> str:
+    """Make a cluster by hand and run one seed on it. Raises SoakError."""
+    plane = cluster.ControlPlane("soak", bound=True)
+    plane.start()
+    try:
+        folder.mkdir(parents=True)
+        platform = Platform(plane, folder)
+        handmade.make(platform, "v1")
+        return seed(number, platform)
+    finally:
+        plane.stop()
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=30, help="how many (default: %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first one (default: %(default)s)")
+    given = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(given.first, given.first + given.seeds):
+            try:
+                print(run(number, Path(folder) / str(number)), flush=True)
+            except (SoakError, AssertionError) as error:
+                failed += 1
+                print(f"FAILED {error}", flush=True)
+    print(f"{given.seeds - failed} of {given.seeds} seeds converged")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Consumers of the store: what they need, who works, and what is kept."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
+
+STORE = {"kind": "ClusterSecretStore", "name": "store"}
+
+
+def external(name="e", namespace="a", status=True, **spec):
+    data = {"data": [{"remoteRef": {"key": "s"}}], "secretStoreRef": STORE, **spec}
+    done = {"refreshTime": "2026-01-01T00:00:00Z"} if status else {}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": data, "status": done}
+
+
+def push(**spec):
+    return {
+        "metadata": {"name": "p", "namespace": "a"},
+        "spec": {"secretStoreRefs": [STORE], **spec},
+        "status": {"syncedPushSecrets": {"x": {}}},
+    }
+
+
+def find(distributed=(), externals=(), pushes=(), cluster_pushes=()):
+    return consumers.find("store", {"known"}, list(distributed), list(externals), list(pushes), list(cluster_pushes))
+
+
+def test_what_an_external_secret_reads():
+    (one,) = find(externals=[external()])
+    assert (one.label(), one.reads, one.writes, one.works) == ("ExternalSecret a/e", {"s"}, set(), True)
+    assert one.conditions == [{"namespaces": ["a"]}]
+    assert find(externals=[external(secretStoreRef={**STORE, "name": "other"})]) == []
+    (searching,) = find(externals=[external(data=[], dataFrom=[{"find": {}}])])
+    assert searching.reads is consumers.EVERYTHING
+    (nested,) = find(
+        externals=[
+            external(
+                secretStoreRef={"name": "x", "kind": "SecretStore"},
+                data=[{"remoteRef": {"key": "s"}}, {"remoteRef": {"key": "t"}, "sourceRef": {"storeRef": STORE}}],
+            )
+        ]
+    )
+    assert nested.reads == {"t"}
+    assert not find(externals=[external(status=False)])[0].works
+
+
+def test_what_a_cluster_external_secret_makes_is_no_consumer_of_its_own():
+    made = {"metadata": {"name": "c"}, "spec": {"externalSecretSpec": external()["spec"], "namespaces": ["b", "a"]}}
+    child = external("c")
+    child["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "c"}]
+    forged = external("f")
+    forged["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "c"}]
+    labels = [one.label() for one in find([made], [child, forged])]
+    assert labels == ["ClusterExternalSecret c", "ExternalSecret a/f"]
+    known = {**made, "metadata": {"name": "known"}}
+    ours = {**made, "metadata": {"name": "ours", "labels": OWNED}}
+    assert find([known, ours]) == []
+
+
+def test_what_a_push_writes():
+    named = [{"match": {"remoteRef": {"remoteKey": "r"}}}]
+    assert find(pushes=[push(data=named)])[0].writes == {"r"}
+    assert find(pushes=[push(dataTo=[{}])])[0].writes is consumers.EVERYTHING
+    assert find(pushes=[push(secretStoreRefs=[{**STORE, "kind": "SecretStore"}])]) == []
+    everywhere = {"metadata": {"name": "cp"}, "spec": {"pushSecretSpec": push(data=named)["spec"]}}
+    assert find(cluster_pushes=[everywhere])[0].label() == "ClusterPushSecret cp"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "admitted"),
+    [
+        ([], True),
+        ([{"namespaces": ["a"]}], True),
+        ([{"namespaces": ["b"]}], False),
+        ([{"namespaceRegexes": ["^x"]}, {"namespaceSelector": {"matchLabels": {"l": "1"}}}], True),
+        ([{"namespaceSelector": {"matchExpressions": [{"key": "l", "operator": "NotIn", "values": ["1"]}]}}], False),
+        ([{"namespaceSelector": {}}], True),
+        ([{"namespaceRegexes": ["a"]}], True),
+        ([{"namespaceRegexes": ["("]}], False),
+    ],
+)
+def test_whom_a_store_admits(conditions, admitted):
+    assert consumers.admits(conditions, "a", {"l": "1"}) is admitted
+
+
+def store(owned, kept="[]"):
+    labels = OWNED if owned else {}
+    return {
+        "metadata": {"name": "store", "labels": labels, "annotations": {consumers.KEPT_ANNOTATION: kept}},
+        "spec": {},
+    }
+
+
+def role(*rules):
+    return {"rules": [{"resources": ["secrets"], "verbs": verbs, **names} for verbs, names in rules]}
+
+
+def test_only_what_worked_is_kept_and_nothing_joins_later():
+    works, new = external("works"), external("new", data=[{"remoteRef": {"key": "other"}}])
+    found = find(externals=[works, new, external("never", status=False)])
+    assert [one.label() for one in consumers.kept(found, store(False), None)] == [
+        "ExternalSecret a/new",
+        "ExternalSecret a/works",
+    ]
+    limited = role((["get"], {"resourceNames": ["s"]}))
+    listed = store(True, '["ExternalSecret a/works"]')
+    assert [(one.label(), one.reads) for one in consumers.kept(found, listed, limited)] == [
+        ("ExternalSecret a/works", {"s"})
+    ]
+    more = find(externals=[external("works", data=[{"remoteRef": {"key": "s"}}, {"remoteRef": {"key": "other"}}])])
+    assert consumers.kept(more, listed, limited)[0].reads == {"s"}
+    searching = find(externals=[external("works", data=[], dataFrom=[{"find": {}}])])
+    assert consumers.kept(searching, listed, limited)[0].reads == {"s"}
+    assert consumers.kept(found, None, None) == [] == consumers.kept(found, store(True, "{broken"), None)
+
+
+def test_the_rules_for_those_that_are_kept():
+    assert consumers.rules([], {"s"}) == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["s"]}
+    ]
+    searching = find(externals=[external(data=[], dataFrom=[{"find": {}}])])
+    assert consumers.rules(searching, {"s"}) == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}
+    ]
+    writing = consumers.rules(find(pushes=[push(data=[{"match": {"remoteRef": {"remoteKey": "r"}}}])]), {"s"})
+    assert [(rule["verbs"], rule.get("resourceNames")) for rule in writing] == [
+        (["get"], ["s"]),
+        (["get", "update", "patch", "delete"], ["r"]),
+        (["create"], None),
+    ]
