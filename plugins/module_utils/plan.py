@@ -315,31 +315,34 @@ def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -
 
 
 def plan_restore(kept: Object, live: Object | None) -> list[Action]:
-    """The requests that make a live Secret (None: absent) what a backup kept: none, one, or a deletion and a creation.
+    """The requests that make a live Secret (None: absent) what a backup kept.
 
-    A Secret of ours is applied, so that later runs know which keys are theirs; any other is written as it was.
+    A Secret of ours is applied, so that later runs know which keys are theirs; any other is written as it was. What
+    Kubernetes lets nobody change is deleted first.
     """
     if live is not None and _same_secret(kept, live):
         return []
     meta = kept["metadata"]
-    if (meta.get("labels") or {}).get(OWNER_LABEL) == MANAGER:
-        verb, body = "apply", kept
-    else:
-        verb, body = "create", kept
+    ours = (meta.get("labels") or {}).get(OWNER_LABEL) == MANAGER
     common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
     before, after = redact_secret(live, kept, [])
-    made = Action(verb, CREATED, SECRETS, body=body, before=before, after=after, **common)
+    shown = {"before": before, "after": after}
+    made = Action("apply" if ours else "create", CREATED, SECRETS, body=kept, **shown, **common)
     if live is None:
         return [made]
     if live.get("type") != kept["type"] or live.get("immutable"):
         return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), made]
-    made.result = UPDATED
-    if verb == "create":
-        going = {key: None for key in live.get("data") or {} if key not in kept["data"]}
-        made.verb, made.body = "merge", {"metadata": {**meta}, "data": {**kept["data"], **going}}
+    surplus: Object = {key: None for key in live.get("data") or {} if key not in kept["data"]}
+    if not ours:
+        body = {"metadata": meta, "data": {**kept["data"], **surplus}}
         if kept.get("immutable"):
-            made.body["immutable"] = True
-    return [made]
+            body["immutable"] = True
+        return [Action("merge", UPDATED, SECRETS, body=body, **shown, **common)]
+    made.result = UPDATED
+    if not surplus:
+        return [made]
+    # An apply leaves keys of other managers alone.
+    return [made, Action("merge", UPDATED, SECRETS, body={"data": surplus}, **shown, **common)]
 
 
 def _same_secret(kept: Object, live: Object) -> bool:

@@ -84,7 +84,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
@@ -96,6 +96,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover 
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "dest": {"type": "path", "required": True},
@@ -124,20 +125,17 @@ def run(context: Context) -> dict[str, Any]:
     found = adoption.read(layout, cluster, {key_of(item): item for item in managed})
     entries = found.entries()
     layout.isolation, layout.server_url = found.isolation, adoption.server_url(layout, cluster)
+    deployment = _controller(context)
+    release = eso.running(deployment)
+    place = (params["eso_namespace"] or "external-secrets", "external-secrets")
+    if deployment:
+        account = deployment["spec"]["template"]["spec"].get("serviceAccountName")
+        place = (deployment["metadata"]["namespace"], account or "default")
+    layout.eso = place
     cluster.look(client, preflight.suspects(entries, cluster))
     values, _ignored = check_values(entries, found.values)
     findings = preflight.find(entries, layout, cluster, values)
     answers = adoption.answers(findings)
-    deployment = eso.controller(client, params["eso_namespace"])
-    release = eso.running(deployment)
-    place = (
-        (
-            deployment["metadata"]["namespace"],
-            deployment["spec"]["template"]["spec"].get("serviceAccountName") or "default",
-        )
-        if deployment
-        else (params["eso_namespace"] or "external-secrets", "external-secrets")
-    )
     dest = os.path.normpath(params["dest"])
     values_file = os.path.normpath(os.path.join(dest, VALUES))
     settings = adoption.variables(found, layout, release, place, answers, layout.server_url, values_file)
@@ -154,6 +152,16 @@ def run(context: Context) -> dict[str, Any]:
         "takeover": [one.as_dict(answers) for one in findings],
         "api_requests": client.requests,
     }
+
+
+def _controller(context: Context) -> Object | None:
+    try:
+        return eso.controller(context.client, context.params["eso_namespace"])
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        context.warn("ESO may not be looked for in all namespaces; name its own in 'eso_namespace'")
+        return None
 
 
 def _write(context: Context, dest: str, texts: dict[str, str], values: str) -> list[str]:

@@ -70,6 +70,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.store
   - platform.cluster_secrets.store.isolation
   - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.identities.eso
 seealso:
   - module: platform.cluster_secrets.sync
 """
@@ -133,6 +134,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    ESO_IDENTITY_OPTIONS,
     ISOLATION_OPTION,
     OWNER_OPTION,
     STORE_NAMESPACE_OPTION,
@@ -164,6 +166,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     **CATALOG_OPTION,
+    **ESO_IDENTITY_OPTIONS,
     **ISOLATION_OPTION,
     **OWNER_OPTION,
     **STORE_NAMESPACE_OPTION,
@@ -226,6 +229,7 @@ def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[l
         params["store"],
         params["store_namespace"],
         params["server_url"],
+        (params["eso_namespace"], params["eso_service_account"]),
         api_version=version or ESO_VERSIONS[0],
     )
     if params["preflight"] == "values":

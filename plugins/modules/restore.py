@@ -26,6 +26,11 @@ options:
     description: The path of the backup.
     type: path
     required: true
+  catalog:
+    description: The catalog, to say whose targets then have to be refreshed.
+    type: list
+    elements: dict
+    default: []
   targets:
     description:
       - Whether to restore the Secrets of other namespaces too, where the namespace exists and ESO doesn't manage the
@@ -64,6 +69,12 @@ backup:
   description: The path of the backup of what was overwritten, if any.
   returned: success
   type: str
+refresh:
+  description: The entries of O(catalog) whose targets do not hold what the restored sources say, for the option
+    C(names) of M(platform.cluster_secrets.sync).
+  returned: success
+  type: list
+  elements: str
 skipped_targets:
   description: The targets in the backup that were left alone, each as C(namespace/name).
   returned: success
@@ -80,16 +91,18 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_restore
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, decode, key_of
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "src": {"type": "path", "required": True},
+    "catalog": {"type": "list", "elements": "dict", "default": []},
     "targets": {"type": "bool", "default": False},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     **STORE_NAMESPACE_OPTION,
@@ -125,8 +138,25 @@ def run(context: Context) -> dict[str, Any]:
         backups.write(context.vault, path, overwritten, client.server, dry=context.check_mode)
     done = Executor(client, context.check_mode).run(first, removed, planned)
     return context.result(
-        done, taken=content["taken"], backup=None if context.check_mode else path, skipped_targets=sorted(skipped)
+        done,
+        taken=content["taken"],
+        backup=None if context.check_mode else path,
+        refresh=_stale(context, wanted) if context.entries else [],
+        skipped_targets=sorted(skipped),
     )
+
+
+def _stale(context: Context, restored: list[Object]) -> list[str]:
+    """The entries whose targets do not hold what the sources say once ``restored`` are there, in check mode too."""
+    client, namespace = context.client, context.params["store_namespace"]
+    live = snapshot.read(client, context.entries, "", namespace, read_externals=False)
+    live.sources = {
+        **(live.sources or {}),
+        **{item["metadata"]["name"]: decode(item) for item in restored if item["metadata"]["namespace"] == namespace},
+    }
+    rows = state.judge(context.entries, live)
+    stale = {row.entry.name for row in rows if row.status in (state.STALE, state.MISSING)}
+    return [entry.name for entry in context.entries if entry.name in stale]
 
 
 def main() -> None:

@@ -155,7 +155,8 @@ def test_values_that_miss_a_key_or_are_no_text(bootstrapped, wrote_nothing, cata
         ),
         (
             {"username": CANARY, "token": 31337001},
-            "the value of 'token' must be a string, not a number. Put it in quotes.",
+            "the value of 'token' must be a string, not a number. Put it in quotes, or write binary data as "
+            "'base64: ...' below the key.",
         ),
     ):
         outcome = bootstrapped.module(

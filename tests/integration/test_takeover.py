@@ -290,7 +290,7 @@ def test_every_form_of_the_catalog_on_a_real_cluster(bootstrapped, tmp_path):
     text = {"text": r"postgres://{user}:{pass.word}@db/\{x}?auth={base64:user:pass.word}&json={json:pass.word}"}
     catalog = [
         entry(
-            "composed", ["forms"], label="tier=forms", data={"URL": text, "BIN": "bin", "E": {"value": "\U0001f600{{"}}
+            "composed", ["forms"], label="tier=forms", data={"URL": text, "BIN": "bin", "E": {"value": "\U0001f600{"}}
         ),
         {
             "name": "whole",
@@ -312,7 +312,7 @@ def test_every_form_of_the_catalog_on_a_real_cluster(bootstrapped, tmp_path):
 
     pair = base64.b64encode(b'me:p{"w"}').decode()
     url = f'postgres://me:p{{"w"}}@db/{{x}}?auth={pair}&json="p{{\\"w\\"}}"'
-    assert data("forms", "composed") == {"URL": url.encode(), "BIN": handmade.BINARY, "E": "\U0001f600{{".encode()}
+    assert data("forms", "composed") == {"URL": url.encode(), "BIN": handmade.BINARY, "E": "\U0001f600{".encode()}
     assert data("default", "whole") == {"user": b"me", "pass.word": b'p{"w"}', "bin": handmade.BINARY}
     assert bootstrapped.secret("default", "whole")["type"] == "example.com/own"
     prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}

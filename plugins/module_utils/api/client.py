@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import ssl
 import threading
 import time
@@ -134,7 +135,7 @@ class Client:
         if accept:
             headers["Accept"] = accept
         url = self.server + path + ("?" + urlencode(query) if query else "")
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode("utf-8")
+        data = None if body is None else _encoded(body)
         with self._lock:
             self.requests += 1
         try:
@@ -304,6 +305,19 @@ class Client:
         with ThreadPoolExecutor(min(self.concurrency, len(items))) as pool:
             futures = [pool.submit(function, item) for item in items]
         return [future.result() for future in futures]
+
+
+#: An escaped backslash, or a character beyond U+FFFF as JSON escapes it.
+_PAIR = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
+
+
+def _encoded(body: Any) -> bytes:
+    """JSON that is YAML too, which is what the API server takes an apply for: YAML has no surrogate pairs."""
+
+    def plain(found: re.Match[str]) -> str:
+        return found[0] if found[0] == r"\\" else str(json.loads('"%s"' % found[0]))
+
+    return _PAIR.sub(plain, json.dumps(body, separators=(",", ":"))).encode("utf-8")
 
 
 def _ssl_context(target: Connection) -> ssl.SSLContext:

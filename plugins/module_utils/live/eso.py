@@ -59,10 +59,11 @@ def served(client: Client) -> tuple[str | None, list[str]]:
     return next((version for version in ESO_VERSIONS if version in versions), None), versions
 
 
-def controller(client: Client, namespace: str, name: str | None = None) -> Object | None:
+def controller(client: Client, namespace: str | None, name: str | None = None) -> Object | None:
     """The live Deployment of ESO's controller, or None.
 
-    :arg name: the Deployment's name; without it, it is found by the chart's label.
+    :arg namespace: where it is; None looks in all. :arg name: the Deployment's name; without it, it is found by the
+        chart's label.
     """
     if name:
         return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")

@@ -65,14 +65,20 @@ class Snapshot:
 
 
 def read(
-    client: Client, entries: list[Entry], eso_version: str, store_namespace: str, read_sources: bool = True
+    client: Client,
+    entries: list[Entry],
+    eso_version: str,
+    store_namespace: str,
+    read_sources: bool = True,
+    read_externals: bool = True,
 ) -> Snapshot:
-    """Read all that state.judge() needs, each list concurrently with the others."""
+    """Read all that state.judge() needs, each list concurrently with the others; ExternalSecrets only add what ESO
+    says."""
     resource = external_secrets(eso_version)
     calls: list[Callable[[], Any]] = [
         lambda: client.list(NAMESPACES, partial=True),
         lambda: client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true"),
-        lambda: client.list(resource, missing_ok=True),
+        lambda: client.list(resource, missing_ok=True) if read_externals else ([], None),
         lambda: client.list(SECRETS, namespace=store_namespace) if read_sources else (None, None),
     ]
     (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)

@@ -472,9 +472,7 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
             continue
         found = tools(there)
         if found and plan_apply(want, there) is not None:
-            message = "%s owns it too and would undo what the collection writes, or the other way round" % " and ".join(
-                found
-            )
+            message = "%s owns it too; the two would undo each other's changes" % " and ".join(found)
             yield Finding("managers", label_of(want["kind"], there), message, (OVERWRITE,))
 
 
@@ -482,5 +480,5 @@ def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
     for name, there in sorted(cluster.central.items()):
         found = tools(there)
         if found and name in {entry.source for entry in entries}:
-            message = "%s owns it too and would undo a rotation, or the other way round" % " and ".join(found)
+            message = "%s owns it too and would undo a rotation" % " and ".join(found)
             yield Finding("managers", label_of("Secret", there), message, (OVERWRITE,))
