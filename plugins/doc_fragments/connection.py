@@ -88,6 +88,8 @@ notes:
     Any other task (delegated to another host, with C(become), C(environment), C(async) or another interpreter) is run
     as every module is.
     The result is the same.
+  - Each of these options can also be a variable of a host or group, C(cluster_secrets_kubeconfig),
+    C(cluster_secrets_context) and so on; an option of the task comes before it.
   - All options that say how to reach the API can be set once for a play by C(module_defaults) of
     C(group/platform.cluster_secrets.cluster_secrets).
 """

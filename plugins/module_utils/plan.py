@@ -326,7 +326,7 @@ def plan_restore(kept: Object, live: Object | None) -> list[Action]:
     ours = (meta.get("labels") or {}).get(OWNER_LABEL) == MANAGER
     common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
     before, after = redact_secret(live, kept, [])
-    shown = {"before": before, "after": after}
+    shown: dict[str, Any] = {"before": before, "after": after}
     made = Action("apply" if ours else "create", CREATED, SECRETS, body=kept, **shown, **common)
     if live is None:
         return [made]

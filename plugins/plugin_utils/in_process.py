@@ -23,6 +23,8 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
 from ..module_utils.module import AUTH_OPTIONS, Context, outcome
+from .plain import plain
+from .shared import RUN  # noqa: F401  # pylint: disable=unused-import  # before Ansible forks
 from .vault import RunVault
 
 try:
@@ -34,6 +36,12 @@ except ImportError:
 
 _MODULES = "ansible_collections.platform.cluster_secrets.plugins.modules."
 
+#: What variables that say how to reach a host's cluster begin with.
+PREFIX = "cluster_secrets_"
+
+#: Settings of the interpreter that name none.
+_DISCOVERED = ("auto", "auto_silent", "auto_legacy", "auto_legacy_silent")
+
 display = Display()
 
 
@@ -42,6 +50,7 @@ class InProcessAction(NormalAction):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
+        self._connect(task_vars or {})
         if not self._same_place(task_vars or {}):
             return super().run(tmp, task_vars)
         display.vvv("running %s in Ansible's own process" % self._task.action)
@@ -50,6 +59,18 @@ class InProcessAction(NormalAction):
         result.update(self._outcome(module.run, {**AUTH_OPTIONS, **module.OPTIONS}))
         return result
 
+    def _connect(self, task_vars: dict[str, Any]) -> None:
+        """Fill in connection options that the task lacks from the host's variables ``cluster_secrets_<option>``."""
+        given = dict(self._task.args)
+        for option, spec in AUTH_OPTIONS.items():
+            value = task_vars.get(PREFIX + option)
+            if value is None or any(name in given for name in (option, *spec.get("aliases", ()))):
+                continue
+            value = self._templar.template(value)
+            if value not in (None, "", task_vars.get("omit")):
+                given[option] = value
+        self._task.args = given
+
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         task, connection = self._task, self._connection
         if connection.transport != "local" or connection.become or task.async_val or any(task.environment or []):
@@ -57,10 +78,11 @@ class InProcessAction(NormalAction):
         if task.delegate_to:
             task_vars = task_vars.get("ansible_delegated_vars", {}).get(task.delegate_to, {})
         configured = C.config.get_config_value("INTERPRETER_PYTHON", variables=task_vars)
-        return self._templar.template(configured) == sys.executable
+        # A Python that is only discovered is nobody's choice.
+        return configured in _DISCOVERED or self._templar.template(configured) == sys.executable
 
     def _outcome(self, run: Callable[[Context], dict[str, Any]], options: dict[str, Any]) -> dict[str, Any]:
-        checked = ArgumentSpecValidator(options).validate(_plain(self._task.args))
+        checked = ArgumentSpecValidator(options).validate(plain(self._task.args))
         warnings: list[str] = []
         if checked.error_messages:
             unsupported = isinstance(checked.errors[0], UnsupportedError)
@@ -91,17 +113,6 @@ class ControlNodeAction(InProcessAction):
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         return True
-
-
-def _plain(value: Any) -> Any:
-    """The value as a module would get it: neither vaulted, nor lazy, nor with Ansible's marks."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return str(value)
 
 
 def _texts(value: Any) -> Iterator[str]:

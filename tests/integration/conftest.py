@@ -24,6 +24,7 @@ ORDER = (
     "test_takeover",
     "test_backup",
     "test_gitops",
+    "test_fleet",
     "test_play_permissions",
     "test_guard",
     "test_audit",

@@ -162,20 +162,14 @@ class Cluster:
     """
 
     def __init__(self, client: Client, layout: stores.Layout, version: str | None, central_only: bool = False) -> None:
-        if central_only:
-            self.namespaces, self.secrets, self.stores, self.users = {}, {}, {}, Users([], [], [], [])
-            self.whole = {}
-            central = client.list(SECRETS, namespace=layout.namespace)[0]
-            self.central = {item["metadata"]["name"]: item for item in central}
-            return
         calls: list[Callable[[], Any]] = [
-            lambda: client.list(NAMESPACES, partial=True)[0],
-            lambda: client.list(SECRETS, partial=True)[0],
             lambda: client.list(SECRETS, namespace=layout.namespace)[0],
-            lambda: read_stores(client, layout, version is not None),
+            lambda: [] if central_only else client.list(NAMESPACES, partial=True)[0],
+            lambda: [] if central_only else client.list(SECRETS, partial=True)[0],
+            lambda: {} if central_only else read_stores(client, layout, version is not None),
             lambda: read_users(client, version) if version else Users([], [], [], []),
         ]
-        namespaces, secrets, central, self.stores, self.users = client.each(lambda call: call(), calls)
+        central, namespaces, secrets, self.stores, self.users = client.each(lambda call: call(), calls)
         self.version = version
         self.namespaces: dict[str, Object] = {item["metadata"]["name"]: item for item in namespaces}
         self.secrets: dict[tuple[str, str], Object] = {key_of(item): item for item in secrets}

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors
-from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import in_process
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import in_process, plain
 
 PLUGINS = Path(in_process.__file__).parents[1]
 
@@ -39,7 +39,7 @@ HERE = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         ({}, HERE, True),
         ({}, {"ansible_python_interpreter": sys.executable}, True),
         ({}, {"ansible_python_interpreter": "/usr/bin/another"}, False),
-        ({}, {"ansible_python_interpreter": "auto"}, False),
+        ({}, {"ansible_python_interpreter": "auto"}, True),
         ({"transport": "ssh"}, HERE, False),
         ({"become": "sudo"}, HERE, False),
         ({"async_val": 60}, HERE, False),
@@ -69,8 +69,8 @@ def test_options_come_without_ansibles_marks():
     mark = getattr(template, "trust_as_template", None)
     if mark is None:
         pytest.skip("this ansible-core marks no templates")
-    plain = in_process._plain({"list": (mark("{{ x }}"), 1, None, True)})
-    assert plain == {"list": ["{{ x }}", 1, None, True]} and plain["list"][0].__class__ is str
+    found = plain.plain({"list": (mark("{{ x }}"), 1, None, True)})
+    assert found == {"list": ["{{ x }}", 1, None, True]} and found["list"][0].__class__ is str
 
 
 def test_a_secret_value_is_taken_out_of_what_is_told():

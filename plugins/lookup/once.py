@@ -1,0 +1,69 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lookup once: another lookup, run once for all hosts of a play."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: once
+short_description: Run another lookup once for all hosts
+version_added: 1.0.0
+description:
+  - Runs a lookup for the first host that needs it and gives the same result to all others, so that ten clusters are one
+    log-in to Vault.
+  - A host for which the lookup has other terms, options or variables, such as another C(ansible_hashi_vault_url), gets
+    its own.
+  - The result is kept in the memory of the run, and nowhere else. A lookup that fails is run again for the next host.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  _terms:
+    description: The name of the lookup, then its terms. All options are passed on to it.
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Seed all clusters from one read of Vault
+  platform.cluster_secrets.central_secrets:
+    catalog: "{{ cluster_secrets_catalog }}"
+    values:
+      smtp: "{{ lookup('platform.cluster_secrets.once', 'community.hashi_vault.vault_kv2_get', 'smtp').secret }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: What the lookup returns.
+  type: list
+  elements: raw
+"""
+
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.loader import lookup_loader
+from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils.plain import plain
+from ..plugin_utils.shared import RUN
+
+
+class LookupModule(LookupBase):
+    """See DOCUMENTATION."""
+
+    def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:
+        """The other lookup's result."""
+        if not terms or not isinstance(terms[0], str):
+            raise AnsibleLookupError("the lookup 'once' needs the name of the lookup to run as its first term.")
+        name, rest = str(terms[0]), list(terms[1:])
+        inner = lookup_loader.get(name, loader=self._loader, templar=self._templar)
+        if inner is None:
+            raise AnsibleLookupError("the lookup '%s' was not found." % name)
+        key = [name, plain(rest), plain(kwargs), self._read_by(inner, variables or {})]
+        return RUN.once(key, lambda: plain(inner.run(rest, variables=variables, **kwargs)))
+
+    def _read_by(self, inner: Any, variables: dict[str, Any]) -> dict[str, Any]:
+        """The variables that the lookup takes options from, as this host has them."""
+        options = C.config.get_configuration_definitions("lookup", getattr(inner, "_load_name", ""))
+        names = {one["name"] for option in options.values() for one in option.get("vars") or []}
+        return {name: plain(self._templar.template(variables[name])) for name in sorted(names & set(variables))}
