@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import TYPE_CHECKING, Sequence
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import datetime
 
     from .audit.findings import Finding
+    from .fleet import Fleet
     from .live.state import Row
     from .takeover import preflight as takeover
 
@@ -89,6 +91,124 @@ def age_text(seconds: int | None) -> str:
         if seconds >= 2 * size:
             return "%d%s" % (seconds // size, unit)
     return "%ds" % seconds
+
+
+def fleet_table(fleet: Fleet) -> list[str]:
+    """A line of aligned text for each cluster, then one for each pair that is not synced."""
+    lines = [("CLUSTER", "SYNCED", "OF", "VALUES", "")]
+    for name, counts in fleet.counts().items():
+        drifted = [source for source, names in fleet.drifted.items() if name in names]
+        shown = (str(counts.get("synced", 0)), str(sum(counts.values())))
+        if name in fleet.unreachable:
+            shown = ("-", "-")
+        values = "-" if name in fleet.unreachable else "differ: %s" % ", ".join(drifted) if drifted else "same"
+        lines.append((name, *shown, values, fleet.unreachable.get(name, "")))
+    table = _aligned(lines)
+    unsynced = fleet.unsynced()
+    if unsynced:
+        table += ["", *_aligned([("CLUSTER", "NAMESPACE", "SECRET", "STATUS", ""), *unsynced])]
+    return table
+
+
+def fleet_json(fleet: Fleet, when: str) -> str:
+    """Everything that is known, as the text of a JSON file."""
+    rows = [dict(zip(("cluster", "namespace", "secret", "status", "message"), row)) for row in fleet.rows]
+    content = {"when": when, "unreachable": fleet.unreachable, "drifted": fleet.drifted, "rows": rows}
+    return json.dumps(content, indent=1) + "\n"
+
+
+_FLEET_SCRIPT = """
+const d = JSON.parse(document.getElementById('data').textContent);
+const esc = t => t.replace(/[&<>"]/g, c => ({'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;'}[c]));
+const pick = id => document.getElementById(id).value;
+function options(id, names) {
+  document.getElementById(id).innerHTML += names.map(n => '<option>' + esc(n) + '</option>').join('');
+}
+options('cluster', d.clusters); options('secret', d.secrets); options('status', d.statuses);
+function draw() {
+  const search = pick('search').toLowerCase(), cluster = pick('cluster'), secret = pick('secret');
+  const status = pick('status');
+  const grid = new Map(), columns = new Set();
+  let shown = 0;
+  for (const [c, n, s, t, m] of d.rows) {
+    const C = d.clusters[c], N = d.namespaces[n], S = d.secrets[s], T = d.statuses[t];
+    if (cluster && C !== cluster || secret && S !== secret || status && T !== status) continue;
+    if (search && !(C + ' ' + N + ' ' + S).toLowerCase().includes(search)) continue;
+    shown++;
+    columns.add(c);
+    if (!grid.has(n)) grid.set(n, new Map());
+    const line = grid.get(n);
+    if (!line.has(c)) line.set(c, [0, 0, []]);
+    const cell = line.get(c);
+    cell[1]++;
+    if (T === 'synced') cell[0]++;
+    else cell[2].push(S + ': ' + T + (m ? '. ' + m : ''));
+  }
+  const order = [...columns].sort((a, b) => a - b);
+  let html = '<thead><tr><th scope="col">Namespace</th>' +
+    order.map(c => '<th class="col" scope="col">' + esc(d.clusters[c]) + '</th>').join('') + '</tr></thead><tbody>';
+  for (const n of [...grid.keys()].sort((a, b) => a - b)) {
+    html += '<tr><th scope="row">' + esc(d.namespaces[n]) + '</th>';
+    for (const c of order) {
+      const cell = grid.get(n).get(c);
+      if (!cell) html += '<td class="none"></td>';
+      else if (cell[0] === cell[1]) html += '<td class="synced">' + cell[0] + '</td>';
+      else html += '<td class="error" title="' + esc(cell[2].join('\\n')) + '">' + cell[0] + '/' + cell[1] + '</td>';
+    }
+    html += '</tr>';
+  }
+  document.getElementById('grid').innerHTML = html + '</tbody>';
+  document.getElementById('shown').textContent = shown + ' of ' + d.rows.length + ' shown';
+}
+for (const id of ['search', 'cluster', 'secret', 'status']) document.getElementById(id).addEventListener('input', draw);
+draw();
+"""
+
+
+def fleet_page(fleet: Fleet, when: str) -> str:
+    """One self-contained page with filters and a search: namespaces by clusters, how many Secrets are synced in each.
+
+    :arg when: the time, as text.
+    """
+    names = [sorted({row[column] for row in fleet.rows}) for column in (1, 2, 3)]
+    places = [{name: number for number, name in enumerate(found)} for found in [fleet.clusters, *names]]
+    data = {
+        "clusters": fleet.clusters,
+        "namespaces": names[0],
+        "secrets": names[1],
+        "statuses": names[2],
+        "rows": [[*(place[cell] for place, cell in zip(places, row)), row[4]] for row in fleet.rows],
+    }
+    # Nothing in the data may end the element that holds it.
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    problems = ["<li><b>%s</b>: %s</li>" % (escape(name), escape(why)) for name, why in fleet.unreachable.items()]
+    problems += [
+        "<li><b>%s</b>: other values than most clusters: %s</li>" % (escape(", ".join(found)), escape(source))
+        for source, found in fleet.drifted.items()
+    ]
+    unsynced = len(fleet.unsynced())
+    boxes = "".join(
+        '<label>%s <select id="%s"><option value="">all</option></select></label> ' % (name, name.lower())
+        for name in ("Cluster", "Secret", "Status")
+    )
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width,initial-scale=1">',
+            "<title>Cluster secrets: fleet</title><style>%s</style></head><body>" % _STYLE,
+            "<h1>Cluster secrets: fleet</h1>",
+            '<p class="sum"><span id="clusters">%d clusters</span><span id="unsynced">%d of %d not synced</span>'
+            '<span id="drifted">%d sources differ</span><span>%s</span></p>'
+            % (len(fleet.clusters), unsynced, len(fleet.rows), len(fleet.drifted), escape(when)),
+            '<ul id="problems">%s</ul>' % "".join(problems) if problems else "",
+            '<p><label>Search <input id="search" type="search"></label> %s<span id="shown"></span></p>' % boxes,
+            '<div class="wrap"><table class="matrix" id="grid"></table></div>',
+            '<script type="application/json" id="data">%s</script>' % text,
+            "<script>%s</script></body></html>" % _FLEET_SCRIPT,
+            "",
+        ]
+    )
 
 
 def page(rows: list[Row], findings: list[Finding], when: str) -> str:

@@ -106,7 +106,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **STORE_OPTION,
 }
 
-VARIABLES, VALUES, REPORT = "cluster-secrets.yml", "cluster-secrets.vault.yml", "cluster-secrets-report.md"
+VARIABLES = "cluster-secrets.yml"
+VALUES = "cluster-secrets.vault.yml"
+REPORT = "cluster-secrets-report.md"
 
 _HEAD = """Written by platform.cluster_secrets.adopt. Take the cluster over with
 ansible-playbook platform.cluster_secrets.bootstrap -e @%s --vault-password-file FILE"""

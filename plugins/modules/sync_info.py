@@ -20,6 +20,15 @@ options:
       permission to list them.
     type: bool
     default: true
+  brief:
+    description: Whether RV(rows) have only the namespace, secret, status and message, and there is no RV(table).
+    type: bool
+    default: false
+  digest_key:
+    description:
+      - A random text. With it, RV(digests) has a digest of each master Secret that tells nothing to those who don't
+        have the text, for M(platform.cluster_secrets.fleet_report) to compare clusters by.
+    type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -75,6 +84,10 @@ rows:
     message:
       description: What is wrong, if anything.
       type: str
+digests:
+  description: The entries' master Secrets, each with a digest of the keys that entries read.
+  returned: when O(digest_key) is given and the sources may be read
+  type: dict
 counts:
   description: How many pairs are in each status.
   returned: success
@@ -93,7 +106,8 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import fleet, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -106,6 +120,8 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "read_sources": {"type": "bool", "default": True},
+    "brief": {"type": "bool", "default": False},
+    "digest_key": {"type": "str", "no_log": True},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
 }
@@ -119,13 +135,27 @@ def run(context: Context) -> dict[str, Any]:
     rows = state.judge(context.entries, found)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
-    return {
+    result = {
         "changed": False,
         "rows": shown,
         "counts": state.count(rows),
-        "table": report.status_table(rows, now),
         "api_requests": context.client.requests,
     }
+    if params["brief"]:
+        kept = ("namespace", "secret", "status", "message")
+        result["rows"] = [{key: row[key] for key in kept} for row in shown]
+    else:
+        result["table"] = report.status_table(rows, now)
+    if params["digest_key"] and found.sources is not None:
+        sources = found.sources
+        whole = {entry.source for entry in context.entries if entry.extract}
+        result["digests"] = {
+            name: fleet.digest(
+                sources.get(name, {}), {*keys, *(sources.get(name, {}) if name in whole else ())}, params["digest_key"]
+            )
+            for name, keys in required_sources(context.entries).items()
+        }
+    return result
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import json
 import mmap
+import os
 import struct
 import tempfile
 from typing import Any, Callable
@@ -29,7 +30,8 @@ class Shared:
     def __init__(self, size: int = SIZE) -> None:
         self._area = mmap.mmap(-1, size)
         # An empty file without a name. Its lock ends with the process that holds it, however that ends.
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the run
+        self._file, path = tempfile.mkstemp()
+        os.unlink(path)
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """The value of ``key``: that of the first call of ``make()`` in any process, while others wait.

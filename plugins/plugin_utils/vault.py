@@ -28,15 +28,14 @@ class RunVault:
 
     def encrypt(self, text: str, what: str) -> str:
         """The text, encrypted. Raises FileError naming ``what`` when the run has no vault password."""
-        secrets = self._vault.secrets if self._vault is not None else None
-        if not secrets:
+        vault, secrets = self._vault, self._vault.secrets if self._vault is not None else None
+        if vault is None or not secrets:
             raise FileError("the %s can't be encrypted: %s" % (what, _NO_PASSWORD))
         try:
             chosen, secret = match_encrypt_secret(secrets, encrypt_vault_id=C.DEFAULT_VAULT_ENCRYPT_IDENTITY)
         except AnsibleVaultError as error:
             raise FileError("the %s can't be encrypted: %s" % (what, error)) from None
-        assert self._vault is not None
-        return self._vault.encrypt(to_bytes(text), secret=secret, vault_id=chosen).decode("ascii")
+        return vault.encrypt(to_bytes(text), secret=secret, vault_id=chosen).decode("ascii")
 
     def decrypt(self, content: bytes, what: str) -> str:
         """The text of an encrypted file's content. Raises FileError naming ``what``."""

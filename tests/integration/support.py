@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -293,6 +294,28 @@ def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> 
     """What the audit finds, as (check, namespace, name)."""
     result = platform.module("audit", catalog=catalog, **options).result
     return {(one["check"], one["namespace"], one["name"]) for one in result["findings"]}
+
+
+def browser(folder: Path) -> list[str]:
+    """The command that runs a real Chromium without a window, with its profile in ``folder``."""
+    program = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    assert program, "install chromium (make browser)"
+    flags = ["headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking"]
+    flags += ["disable-component-update", "disable-sync", "disable-quic", f"user-data-dir={folder / 'profile'}"]
+    return [program, *(f"--{flag}" for flag in flags), "--window-size=1280,1200"]
+
+
+def browse(page: Path, script: str, folder: Path) -> Any:
+    """What ``script`` gives to ``report()`` once a real Chromium has opened a page."""
+    probe = folder / "probe.html"
+    own = "<script>const report = seen => { document.title = JSON.stringify(seen); };%s</script>" % script
+    probe.write_text(page.read_text().replace("</body>", own + "</body>"))
+    done = subprocess.run(
+        [*browser(folder), "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=60, check=True
+    )
+    found = re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL)
+    assert found, done.stdout[-2000:]
+    return json.loads(found.group(1).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
 
 
 def leaked(text: str) -> list[str]:

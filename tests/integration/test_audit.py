@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
-from support import found, leaked
+from support import browse, browser, found, leaked
 
 ESO = "/apis/external-secrets.io/v1"
 STORE_REF = {"name": "central-secret-store", "kind": "ClusterSecretStore"}
@@ -173,47 +172,26 @@ def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
 
 
 def test_the_page_in_a_real_browser(opened, catalog, tmp_path):
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    assert browser, "install chromium (make browser)"
     page = tmp_path / "audit.html"
     opened.module("audit", catalog=catalog, html=str(page))
     text = page.read_text()
     assert leaked(text) == []
     assert not re.search(r"(src|href)=|@import|url\(", text), "the page must not load anything"
-    arguments = [
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-    ]
-    arguments += [
-        "--disable-sync",
-        "--disable-quic",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--window-size=1280,1200",
-    ]
     # A script of the test's own reports what was laid out; the page itself has none.
-    probe = tmp_path / "probe.html"
-    script = """<script>
+    script = """
       const rows = [...document.querySelectorAll('.matrix tbody tr')];
-      document.title = JSON.stringify({
+      report({
         rows: rows.filter(r => r.getBoundingClientRect().height > 0).length,
         synced: document.getElementById('synced').innerText,
         shadow: rows.find(r => r.cells[0].innerText === 'shadow').innerText,
         red: getComputedStyle(document.querySelector('.findings .error')).color,
-        wide: document.body.scrollWidth <= innerWidth});
-    </script>"""
-    probe.write_text(text.replace("</body>", script + "</body>"))
-    done = subprocess.run(
-        [*arguments, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=60, check=True
-    )
-    seen = json.loads(re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL).group(1).replace("&amp;", "&"))
+        wide: document.body.scrollWidth <= innerWidth});"""
+    seen = browse(page, script, tmp_path)
     assert seen["rows"] == 14 and seen["synced"] == "17 of 18 synced"
     assert "failing" in seen["shadow"] or "missing" in seen["shadow"]
     assert seen["red"] == "rgb(198, 40, 40)" and seen["wide"]
     picture = tmp_path / "audit.png"
-    subprocess.run([*arguments, f"--screenshot={picture}", page.as_uri()], capture_output=True, timeout=60, check=True)
+    subprocess.run(
+        [*browser(tmp_path), f"--screenshot={picture}", page.as_uri()], capture_output=True, timeout=60, check=True
+    )
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000

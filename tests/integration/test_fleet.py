@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 import yaml
-from support import CANARY, COLLECTIONS, Outcome, another, leaked
+from support import CANARY, COLLECTIONS, Outcome, another, browse, leaked
 
 from controlplane import values
 from controlplane.cluster import free_port
@@ -141,6 +141,70 @@ def test_groups_and_hosts_change_the_catalog(fleet):
         assert sorted(counts) == ["16", "17"]
     finally:
         fleet.inventory.write_text(yaml.safe_dump(inventory))
+
+
+def test_fleet_status_shows_what_is_wrong_where(fleet):
+    page, report = fleet.folder / "fleet.html", fleet.folder / "fleet.json"
+    wanted = {"fleet_html": str(page), "fleet_json": str(report)}
+    well = fleet.play("fleet_status", "--limit", "a,b,c", "-vvvv", **wanted)
+    assert well.rc == 0 and re.search(r"a +17 +17 +same", well.stdout), well.output
+    # One cluster has a value of its own, and ESO spread it.
+    fleet.platforms["b"].patch(
+        "/api/v1/namespaces/central-secret-store/secrets/github-oauth", {"data": {"token": "b3duLW9m"}}
+    )
+    refresh = {"metadata": {"annotations": {"external-secrets.io/force-sync": "now"}}}
+    fleet.platforms["b"].patch("/apis/external-secrets.io/v1/clusterexternalsecrets/github-oauth-credentials", refresh)
+    fleet.platforms["b"].eventually(
+        lambda: fleet.platforms["b"].data("backstage", "gh-oauth")["GITHUB_TOKEN"] == "own-of", what="the own value"
+    )
+    outcome = fleet.play("fleet_status", **wanted)
+    assert outcome.rc == 2
+    assert (
+        "Nothing is known of down, refused; the values differ from those of most clusters: github-oauth in b."
+        in outcome.stdout
+    )
+    content = json.loads(report.read_text())
+    assert sorted(content["unreachable"]) == ["down", "refused"] and len(content["rows"]) == 51
+    assert leaked(page.read_text() + report.read_text()) == []
+    assert fleet.play("fleet_status", "--limit", "a,b,c", fleet_may_differ=["github-oauth"]).rc == 0
+    assert fleet.play("rotate", "--limit", "b").rc == 0
+    assert fleet.play("fleet_status", "--limit", "a,b,c").rc == 0
+
+
+def test_the_page_of_50_clusters_in_a_real_browser(fleet, tmp_path):
+    """200 namespaces with seven Secrets in each."""
+    rows = [
+        {"namespace": f"ns-{number:03}", "secret": f"secret-{secret}", "status": "synced", "message": ""}
+        for number in range(200)
+        for secret in range(7)
+    ]
+    clusters = {f"cluster-{number:02}": {"rows": rows} for number in range(50)}
+    stale = {**rows[0], "status": "stale", "message": '<old> & "odd"'}
+    clusters["cluster-07"] = {"rows": [stale, *rows[1:]]}
+    clusters["cluster-50"] = {"msg": "cannot reach it"}
+    page = tmp_path / "fleet.html"
+    result = fleet.platforms["a"].module("fleet_report", clusters=clusters, html=str(page), fail=False).result
+    assert result["unreachable"] == {"cluster-50": "cannot reach it"}
+    assert not re.search(r"(src|href)=|@import|url\(", page.read_text()), "the page must not load anything"
+    script = """
+      const grid = () => [document.querySelectorAll('#grid tbody tr').length,
+                          document.querySelectorAll('#grid thead th').length - 1];
+      const set = (id, value) => {
+        const box = document.getElementById(id); box.value = value; box.dispatchEvent(new Event('input'));
+      };
+      const all = grid(), bad = document.querySelector('#grid td.error');
+      const first = [bad.textContent, bad.title];
+      const begun = performance.now();
+      set('status', 'stale'); const odd = grid();
+      set('status', ''); set('search', 'ns-19'); const found = grid();
+      set('cluster', 'cluster-07'); const one = grid();
+      report({all, first, odd, found, one, ms: (performance.now() - begun) / 4,
+              shown: document.getElementById('shown').textContent,
+              problems: document.getElementById('problems').innerText});"""
+    seen = browse(page, script, tmp_path)
+    assert seen["all"] == [200, 50] and seen["odd"] == [1, 1] and seen["found"] == [10, 50] and seen["one"] == [10, 1]
+    assert seen["first"] == ["6/7", 'secret-0: stale. <old> & "odd"'] and seen["shown"] == "70 of 70000 shown"
+    assert "cluster-50: cannot reach it" in seen["problems"] and seen["ms"] < 1000
 
 
 def test_a_cluster_that_is_killed_in_the_middle_is_named_and_a_rerun_converges(fleet):

@@ -22,7 +22,7 @@ from pathlib import Path
 import handmade
 from support import Platform, leaked
 
-import conftest  # noqa: F401  # loads Ansible's importer of collections
+import conftest  # noqa: F401  # pylint: disable=unused-import  # loads Ansible's importer of collections
 from controlplane import cluster
 
 VICTIMS = ("ansible", "eso", "control plane")

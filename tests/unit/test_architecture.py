@@ -28,10 +28,11 @@ ALLOWED = {
     "report": set(),
     "takeover": {"catalog", "desired", "errors", "plan", "resources"},
     "variables": set(),
+    "fleet": {"errors"},
     "backups": {"errors", "files", "resources", "takeover"},
     "module": {"api", "catalog", "desired", "errors", "live", "plan", "resources"},
 }
-PURE = ("catalog", "desired", "advisories", "resources", "audit", "report", "takeover")
+PURE = ("catalog", "desired", "advisories", "resources", "audit", "report", "takeover", "fleet")
 FILES = sorted(path for path in UTILS.rglob("*.py") if path.name != "__init__.py")
 
 

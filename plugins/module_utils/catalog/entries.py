@@ -400,9 +400,8 @@ def _check_together(entries: list[Entry]) -> None:
                         "%s: it gives the %s '%s' in %s '%s', and so does entry '%s'. Rename one %s, or remove the "
                         "namespace from one entry." % (where, kind, name, what, place, other, kind)
                     )
-        for namespace in entry.namespaces:
-            assert entry.label
-            first = values.setdefault((namespace, entry.label[0]), entry)
+        for namespace in entry.namespaces if entry.label else ():
+            first = values.setdefault((namespace, entry.label_text().partition("=")[0]), entry)
             if first.label != entry.label:
                 raise CatalogError(
                     "%s: it labels namespace '%s' with %s, and entry '%s' with %s. Use another label."

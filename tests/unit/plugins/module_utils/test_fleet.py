@@ -1,0 +1,75 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many clusters together: what is unreachable, unsynced and different."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.fleet import Fleet, digest
+
+
+def row(status="synced", message="", secret="s"):
+    return {"namespace": "n", "secret": secret, "status": status, "message": message}
+
+
+def result(*rows, **digests):
+    return {"rows": list(rows), "digests": digests}
+
+
+def test_all_is_well():
+    fleet = Fleet({"a": result(row(), src="1"), "b": result(row(), src="1")})
+    assert fleet.problem() is None and fleet.drifted == {}
+    assert report.fleet_table(fleet) == [
+        "CLUSTER  SYNCED  OF  VALUES",
+        "a        1       1   same",
+        "b        1       1   same",
+    ]
+
+
+def test_every_problem_is_named():
+    fleet = Fleet(
+        {
+            "a": result(row(), src="1", two="x"),
+            "b": result(row("stale", "old"), src="1", two="y"),
+            "c": result(row(), src="2"),
+            "d": {"msg": "cannot reach it", "changed": False},
+        }
+    )
+    assert fleet.problem() == (
+        "nothing is known of d; not all targets are synced in b; the values differ from those of most clusters: "
+        "src in c; two in a, b."
+    )
+    assert Fleet({"a": result(src="1"), "c": result(src="2")}, ["src"]).problem() is None
+    assert report.fleet_table(fleet)[-1] == "b        n          s       stale   old"
+    assert "d        -       -   -            cannot reach it" in report.fleet_table(fleet)
+    assert json.loads(report.fleet_json(fleet, "now"))["unreachable"] == {"d": "cannot reach it"}
+
+
+@pytest.mark.parametrize("wrong", ["text", None, {"rows": "x"}])
+def test_what_is_no_result(wrong):
+    with pytest.raises(CatalogError, match="'a' must be a result of sync_info"):
+        Fleet({"a": wrong})
+
+
+def test_a_digest_tells_nothing_without_the_key_and_each_piece_counts():
+    whole = {"a": b"1", "b": b"2"}
+    one = digest(whole, ["a", "b"], "key")
+    assert one == digest({"b": b"2", "a": b"1", "c": b"3"}, ["b", "a"], "key")
+    others = [
+        digest(whole, ["a", "b"], "other"),
+        digest(whole, ["a"], "key"),
+        digest({"a": b"12", "b": b""}, ["a", "b"], "key"),
+        digest({"a": b"1"}, ["a", "b"], "key"),
+        digest({"a": b"1", "b": b"-"}, ["a", "b"], "key"),
+    ]
+    assert len({one, *others}) == 6
+
+
+def test_nothing_in_the_data_gets_out_of_the_page():
+    page = report.fleet_page(Fleet({"</script><b>": result(row("failing", "<img onerror=x>"))}), "now")
+    assert page.count("</script>") == 2 and "<img" not in page and "<b>" not in page.partition("<body>")[2]
