@@ -124,7 +124,7 @@ def matches(selector: Object, labels: Dict[str, str]) -> bool:
             "Exists": key in labels,
             "DoesNotExist": key not in labels,
         }
-        if not holds[one["operator"]]:
+        if not holds.get(one["operator"]):
             return False
     return True
 

@@ -88,6 +88,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -152,6 +153,14 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     version, _served = eso.served(client)
     if deployment is None or version is None:
         return None
+    running = eso.running(deployment)
+    if version != ESO_VERSIONS[0] and (release.number or eso.V1_ONLY_SINCE) >= eso.V1_ONLY_SINCE:
+        return (
+            "the cluster runs External Secrets %s, whose objects are %s, and this chart installs %s, which serves none "
+            "of that: everything that reads through ESO would stop. Set 'cluster_secrets_eso_method: existing', or "
+            "upgrade by way of 0.16 first. Nothing was changed."
+            % (running.text or "of an unknown release", version, release.text or "a release that is unknown")
+        )
     # What is switched off already can't stop, however many such objects tenants create.
     said = values.get("rbac")
     rbac: dict[str, Any] = said if isinstance(said, dict) else {}

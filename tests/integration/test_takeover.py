@@ -15,7 +15,7 @@ import yaml
 from handmade import CENTRAL, FOREIGN, MASTERS
 from support import CANARY, another, entry, found, leaked
 
-from controlplane import cluster, values
+from controlplane import build, cluster, values
 from soak import takeover
 
 OPERATOR = cluster.ADMIN_USER
@@ -61,6 +61,16 @@ def test_a_bootstrap_that_would_break_something_is_refused_with_everything_named
         ):
             assert text in outcome.stdout, text
         assert leaked(outcome.output) == []
+
+
+@pytest.mark.parametrize("byhand", ["v0.14.4"], indirect=True, ids=["v1beta1"])
+def test_eso_is_not_replaced_by_one_that_serves_none_of_its_objects(byhand):
+    own, _version = byhand
+    mark = own.mark()
+    variables = {"cluster_secrets_eso_chart": str(build.eso_chart()), "cluster_secrets_eso_accept_vulnerable": True}
+    outcome = own.play("bootstrap", variables=variables, check=False)
+    assert outcome.rc == 2 and own.writes(mark) == []
+    assert "runs External Secrets 0.14.3, whose objects are v1beta1, and this chart installs 0.20.3" in outcome.stdout
 
 
 def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):

@@ -104,32 +104,37 @@ def find(
     :arg names: the names of the catalog's ClusterExternalSecrets, which don't count, as those of ours don't.
     """
     found = [
-        Consumer("ClusterExternalSecret", item, selection(item["spec"]), _reads(item["spec"], store), set(), True)
+        Consumer("ClusterExternalSecret", item, selection(_spec(item)), _reads(_spec(item), store), set(), True)
         for item in distributed
-        if item["metadata"]["name"] not in names and not is_owned(item) and _uses(item["spec"], store)
+        if item["metadata"]["name"] not in names and not is_owned(item) and _uses(_spec(item), store)
     ]
     made = {(one["metadata"]["name"], external_name(one)) for one in distributed}
     for item in externals:
-        if not _uses({"externalSecretSpec": item.get("spec") or {}}, store) or _is_made(item, made):
+        if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made):
             continue
         works = bool((item.get("status") or {}).get("refreshTime"))
-        reads = _reads({"externalSecretSpec": item["spec"]}, store)
+        reads = _reads({"externalSecretSpec": _spec(item)}, store)
         found.append(Consumer("ExternalSecret", item, _within(item), reads, set(), works))
     for item in pushes:
-        if _pushes(item["spec"], store) and not item["metadata"].get("ownerReferences"):
+        if _pushes(_spec(item), store) and not item["metadata"].get("ownerReferences"):
             works = bool((item.get("status") or {}).get("syncedPushSecrets"))
-            found.append(Consumer("PushSecret", item, _within(item), set(), _writes(item["spec"]), works))
+            found.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item)), works))
     for item in cluster_pushes:
-        spec = item["spec"].get("pushSecretSpec") or {}
+        spec = _spec(item).get("pushSecretSpec") or {}
         if _pushes(spec, store):
-            chosen = selection({**item["spec"], "namespaceSelector": None})
+            chosen = selection({**_spec(item), "namespaceSelector": None})
             found.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec), True))
     return sorted(found, key=Consumer.label)
 
 
 def external_name(distributed: Object) -> str:
     """The name of the ExternalSecrets that a live ClusterExternalSecret makes."""
-    return distributed["spec"].get("externalSecretName") or distributed["metadata"]["name"]
+    return _spec(distributed).get("externalSecretName") or distributed["metadata"]["name"]
+
+
+def _spec(item: Object) -> Object:
+    """A live object's spec; ESO's definitions let it be missing."""
+    return item.get("spec") or {}
 
 
 def _within(item: Object) -> list[Object]:

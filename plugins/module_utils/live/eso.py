@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: The chart that first has rbac.serviceAccountTokenCreate.
 LIMITED_TOKENS_SINCE = (2, 5, 0)
 
+#: The release that first serves nothing but v1.
+V1_ONLY_SINCE = (0, 17, 0)
+
 #: The label by which ESO's chart marks its controller.
 _CONTROLLER = "app.kubernetes.io/name=external-secrets"
 

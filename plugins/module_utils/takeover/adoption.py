@@ -74,7 +74,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
 
 
 def _is_central(live: Object, known: dict[str, str | None]) -> bool:
-    reference = (live["spec"].get("externalSecretSpec") or {}).get("secretStoreRef") or {}
+    reference = ((live.get("spec") or {}).get("externalSecretSpec") or {}).get("secretStoreRef") or {}
     return reference.get("kind") == "ClusterSecretStore" and reference.get("name") in known
 
 

@@ -50,7 +50,7 @@ def expressed(live: Object, store_of: dict[str, str | None], namespaces: dict[st
     :arg namespaces: the live namespaces by name; those that carry the label become the entry's.
     :raises Inexpressible: with the reason, for what no entry can say.
     """
-    spec = live["spec"]
+    spec = live.get("spec") or {}
     name = live["metadata"]["name"]
     inner = spec.get("externalSecretSpec") or {}
     target = inner.get("target") or {}
@@ -129,7 +129,7 @@ def _reading(inner: Object) -> tuple[str, dict[str, str], bool]:
         if not remote.get("property"):
             raise Inexpressible("data without a property, which is the whole Secret as JSON")
         sources.add(str(remote.get("key")))
-        keys[one["secretKey"]] = remote["property"]
+        keys[str(one.get("secretKey"))] = remote["property"]
     if len(sources) != 1:
         raise Inexpressible("%s sources" % (", ".join(sorted(sources)) or "no"))
     return sources.pop(), keys, False

@@ -200,9 +200,10 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
 
 
 def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
-    provider = (live["spec"].get("provider") or {}).get("kubernetes")
+    spec = live.get("spec") or {}
+    provider = (spec.get("provider") or {}).get("kubernetes")
     if provider is None:
-        others = ", ".join(live["spec"].get("provider") or {}) or "none"
+        others = ", ".join(spec.get("provider") or {}) or "none"
         message = "its provider is %s, not kubernetes: whoever reads through it would read elsewhere" % others
         return Finding("stores", what, message, (OVERWRITE,))
     namespace = provider.get("remoteNamespace") or "default"
@@ -211,7 +212,7 @@ def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
         return Finding("stores", what, message, (OVERWRITE,))
     account = ((provider.get("auth") or {}).get("serviceAccount") or {}).get("name")
     reader = "ServiceAccount %s" % account if account else "credentials of its own"
-    open_to = "the namespaces of its conditions" if live["spec"].get("conditions") else "any namespace"
+    open_to = "the namespaces of its conditions" if spec.get("conditions") else "any namespace"
     message = "made by %s; it serves %s by %s, and would serve what the catalog selects by ServiceAccount %s" % (
         _makers(live),
         open_to,
@@ -262,7 +263,7 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
 
 def _admits(store: Object, namespace: str, cluster: Cluster) -> bool:
     labels = cluster.namespaces[namespace]["metadata"].get("labels") or {}
-    return consumers.admits(store["spec"].get("conditions") or [], namespace, labels)
+    return consumers.admits((store.get("spec") or {}).get("conditions") or [], namespace, labels)
 
 
 def _may(consumer: consumers.Consumer, role: Object | None) -> bool:
@@ -283,9 +284,8 @@ def _theirs(entries: list[Entry], cluster: Cluster) -> list[tuple[Entry, Object]
 
 
 def _target_of(distributed: Object) -> str:
-    return (distributed["spec"]["externalSecretSpec"].get("target") or {}).get("name") or consumers.external_name(
-        distributed
-    )
+    target = ((distributed.get("spec") or {}).get("externalSecretSpec") or {}).get("target") or {}
+    return target.get("name") or consumers.external_name(distributed)
 
 
 def _selected(distributed: Object, cluster: Cluster) -> list[str]:
