@@ -30,8 +30,11 @@ class Shared:
     def __init__(self, size: int = SIZE) -> None:
         self._area = mmap.mmap(-1, size)
         # An empty file without a name. Its lock ends with the process that holds it, however that ends.
-        self._file, path = tempfile.mkstemp()
-        os.unlink(path)
+        if hasattr(os, "memfd_create"):
+            self._file = os.memfd_create("lock")
+        else:
+            self._file, path = tempfile.mkstemp()
+            os.unlink(path)
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """The value of ``key``: that of the first call of ``make()`` in any process, while others wait.
