@@ -118,7 +118,9 @@ class Executor:
                 if error.status == 404 and current.verb == "delete":
                     return None
                 conflict = error.status == 409 and attempt < CONFLICT_RETRIES
-                if conflict and current.verb == "create" and error.reason == "AlreadyExists":
+                if conflict and current.verb == "create" and current.kind == "Secret":
+                    time.sleep(0.05 * 2**attempt)  # the old one is still being deleted
+                elif conflict and current.verb == "create" and error.reason == "AlreadyExists":
                     # Someone else was quicker; what is left to do is to add our labels.
                     current = _patch_instead(current)
                 elif (conflict and current.verb == "apply" and self.force_conflicts) or (

@@ -50,6 +50,7 @@ def write(vault: Vault, path: str, live: List[Object], server: str, force: bool 
                 "the file '%s' is there and holds other Secrets. Name another one, or set 'force: true'." % path
             )
     if dry:
+        vault.encrypt("", "backup")  # a run would need the password
         return True
     folder = os.path.dirname(path)
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Iterator
 
-from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED, OWNER_LABEL
+from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED
 from .resources import CRDS, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
@@ -317,32 +317,24 @@ def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -
 def plan_restore(kept: Object, live: Object | None) -> list[Action]:
     """The requests that make a live Secret (None: absent) what a backup kept.
 
-    A Secret of ours is applied, so that later runs know which keys are theirs; any other is written as it was. What
+    They are no applies: those would make our manager the owner of keys of others, which the next run would remove. What
     Kubernetes lets nobody change is deleted first.
     """
     if live is not None and _same_secret(kept, live):
         return []
     meta = kept["metadata"]
-    ours = (meta.get("labels") or {}).get(OWNER_LABEL) == MANAGER
     common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
-    before, after = redact_secret(live, kept, [])
-    shown: dict[str, Any] = {"before": before, "after": after}
-    made = Action("apply" if ours else "create", CREATED, SECRETS, body=kept, **shown, **common)
+    common["before"], common["after"] = redact_secret(live, kept, [])
+    made = Action("create", CREATED, SECRETS, body=kept, **common)
     if live is None:
         return [made]
     if live.get("type") != kept["type"] or live.get("immutable"):
         return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), made]
     surplus: Object = {key: None for key in live.get("data") or {} if key not in kept["data"]}
-    if not ours:
-        body = {"metadata": meta, "data": {**kept["data"], **surplus}}
-        if kept.get("immutable"):
-            body["immutable"] = True
-        return [Action("merge", UPDATED, SECRETS, body=body, **shown, **common)]
-    made.result = UPDATED
-    if not surplus:
-        return [made]
-    # An apply leaves keys of other managers alone.
-    return [made, Action("merge", UPDATED, SECRETS, body={"data": surplus}, **shown, **common)]
+    body = {"metadata": meta, "data": {**kept["data"], **surplus}}
+    if kept.get("immutable"):
+        body["immutable"] = True
+    return [Action("merge", UPDATED, SECRETS, body=body, **common)]
 
 
 def _same_secret(kept: Object, live: Object) -> bool:

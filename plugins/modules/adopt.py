@@ -84,7 +84,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
@@ -157,13 +157,20 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _controller(context: Context) -> Object | None:
+    namespace = context.params["eso_namespace"]
+    if namespace:
+        return eso.controller(context.client, namespace)
     try:
-        return eso.controller(context.client, context.params["eso_namespace"])
+        found = eso.controllers(context.client)
     except ApiError as error:
         if error.status != 403:
             raise
         context.warn("ESO may not be looked for in all namespaces; name its own in 'eso_namespace'")
         return None
+    if len(found) > 1:
+        places = ", ".join("/".join(key_of(item)) for item in found)
+        raise EsoError("there are several controllers of ESO: %s. Name one's namespace in 'eso_namespace'." % places)
+    return found[0] if found else None
 
 
 def _write(context: Context, dest: str, texts: dict[str, str], values: str) -> list[str]:

@@ -105,8 +105,8 @@ api_requests:
 import json
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, report
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, permissions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, permissions, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (

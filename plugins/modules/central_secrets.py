@@ -144,11 +144,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     plan_apply,
     plan_delete,
+    plan_restore,
     redact_secret,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, SECRETS
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -195,7 +196,10 @@ def run(context: Context) -> dict[str, Any]:
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
     removed = {name for one in findings if one.kind == "values" for _namespace, name in one.remove}
-    replaced = [plan_delete({**_KIND, **by_name.pop(name)}) for name in sorted(removed & set(by_name))]
+    old = [{**_KIND, **by_name.pop(name)} for name in sorted(removed & set(by_name))]
+    replaced = [plan_delete(item) for item in old]
+    # What others put into a Secret that nobody can change comes back before it is changed.
+    recreated = [action for item in old for action in plan_restore(_mutable(item), None)]
     first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:
@@ -211,7 +215,7 @@ def run(context: Context) -> dict[str, Any]:
         deletes = [
             plan_delete({**_KIND, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept
         ]
-    actions = Executor(client, context.check_mode).run(first, replaced, writes, deletes)
+    actions = Executor(client, context.check_mode).run(first, replaced, recreated, writes, deletes)
     return context.result(
         actions,
         **more,
@@ -243,6 +247,7 @@ def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[l
     refused = [one for one in findings if not one.accepted(answers)]
     if refused:
         return findings, {"failed": True, "msg": takeover_refused(refused)}
+    findings = [one for one in findings if answers[one.kind] == preflight.OVERWRITE]
     removals = {key for one in findings if one.kind != "values" for key in one.remove}
     result: dict[str, Any] = {
         "takeover": shown,
@@ -260,6 +265,11 @@ def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[l
         backups.write(context.vault, path, secrets, client.server, dry=context.check_mode)
         result["backup"] = None if context.check_mode else path
     return findings, result
+
+
+def _mutable(live: Object) -> Object:
+    (kept,) = backup.kept([live])
+    return {key: value for key, value in kept.items() if key != "immutable"}
 
 
 def _type(live: Object | None) -> str:

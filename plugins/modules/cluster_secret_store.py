@@ -113,7 +113,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
@@ -189,12 +189,7 @@ def run(context: Context) -> dict[str, Any]:
     )
     live = snapshot.read_stores(client, layout, installed=version is not None)
     if params["consumers"] == "keep" and version and not absent:
-        names = {entry.name for entry in context.entries}
-        layout.kept = consumers.kept(
-            snapshot.read_users(client, version).consumers(layout.store, names),
-            live.get(("ClusterSecretStore", layout.store)),
-            live.get(("Role", stores.READER)),
-        )
+        layout.kept = snapshot.kept(client, layout, context.entries, version, live)
     by_gitops = params["owner"] == "gitops" and not absent
     executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
     own = {name for name in (stores.entry_of(item, layout) for item in live.values()) if name is not None}

@@ -86,6 +86,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS
@@ -93,6 +94,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "chart": {"type": "str"},
@@ -151,7 +153,16 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     """What works now and would not after the chart's installation with ``values``, or None."""
     deployment = eso.controller(client, namespace)
     version, _served = eso.served(client)
-    if deployment is None or version is None:
+    if version is None:
+        return None
+    others = [item for item in _controllers(client) if item["metadata"]["namespace"] != namespace]
+    if others:
+        return (
+            "External Secrets runs in namespace '%s' already, and this would be a second one beside it. Set "
+            "'cluster_secrets_eso_namespace' and 'cluster_secrets_eso_release' to its own, or "
+            "'cluster_secrets_eso_method: existing'. Nothing was changed." % others[0]["metadata"]["namespace"]
+        )
+    if deployment is None:
         return None
     running = eso.running(deployment)
     if version != ESO_VERSIONS[0] and (release.number or eso.V1_ONLY_SINCE) >= eso.V1_ONLY_SINCE:
@@ -181,6 +192,15 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
             "cluster_secrets_eso_any_service_account",
         )
     return None
+
+
+def _controllers(client: Client) -> list[Object]:
+    try:
+        return eso.controllers(client)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
 
 
 def _stop(what: str, objects: list[str], variable: str) -> str:

@@ -85,12 +85,15 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     FINALIZER_PREFIX,
     finalizer,
+    is_owned,
     wanted_labels,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     OWNER_OPTION,
@@ -101,9 +104,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     plan_namespace,
     plan_unlabel,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    NAMESPACES,
+    cluster_external_secrets,
+)
 
 if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
@@ -144,8 +151,9 @@ def run(context: Context) -> dict[str, Any]:
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     if params["exclusive"]:
+        spared = _selected_by_others(client)
         for name, item in live.items():
-            surplus = _distributing(item, entries) - set(wanted.get(name, {}))
+            surplus = _distributing(item, entries) - set(wanted.get(name, {})) - spared
             planned.append(_unlabel(item, surplus, entries, False))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
@@ -174,6 +182,22 @@ def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[s
                 problem = "assignments of namespace '%s': there is no enabled catalog entry '%s'" % (namespace, name)
                 raise CatalogError("%s. Known entries are: %s." % (problem, ", ".join(known)))
     return assignments
+
+
+def _selected_by_others(client: Client) -> set[str]:
+    """The keys of labels by which ClusterExternalSecrets select that the collection did not make."""
+    version, _served = eso.served(client)
+    if version is None:
+        return set()
+    keys: set[str] = set()
+    for one in client.list(cluster_external_secrets(version), missing_ok=True)[0]:
+        if is_owned(one):
+            continue
+        for condition in consumers.selection(one.get("spec") or {}):
+            selector = condition.get("namespaceSelector") or {}
+            keys.update(selector.get("matchLabels") or {})
+            keys.update(expression["key"] for expression in selector.get("matchExpressions") or [])
+    return keys
 
 
 def _distributing(item: Object, entries: list[Entry]) -> set[str]:

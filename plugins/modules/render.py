@@ -80,7 +80,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, distribution, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -128,11 +128,7 @@ def run(context: Context) -> dict[str, Any]:
     )
     if params["consumers"] == "keep" and not params["api_version"]:
         live = snapshot.read_stores(context.client, layout, True)
-        layout.kept = consumers.kept(
-            snapshot.read_users(context.client, version).consumers(layout.store, {entry.name for entry in entries}),
-            live.get(("ClusterSecretStore", layout.store)),
-            live.get(("Role", stores.READER)),
-        )
+        layout.kept = snapshot.kept(context.client, layout, entries, version, live)
     rendered = {
         "namespaces.yaml": distribution.namespaces(layout.namespace, distribution.wanted_labels(entries)),
         "central-secret-store.yaml": stores.desired(layout, entries),

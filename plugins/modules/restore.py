@@ -91,6 +91,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_restore
@@ -115,6 +116,8 @@ def run(context: Context) -> dict[str, Any]:
     content = backups.read(context.vault, params["src"])
     store_namespace = params["store_namespace"]
     wanted = [item for item in content["secrets"] if params["targets"] or key_of(item)[0] == store_namespace]
+    if not any(key_of(item)[0] == store_namespace for item in wanted):
+        raise FileError("the backup '%s' has no Secret of namespace '%s'." % (params["src"], store_namespace))
     places = {key_of(item)[0] for item in wanted}
     namespaces = {item["metadata"]["name"] for item in client.list(NAMESPACES, partial=True)[0]} if places else set()
     live = snapshot.secrets_of(client, sorted(places & namespaces))
@@ -123,7 +126,10 @@ def run(context: Context) -> dict[str, Any]:
     for item in wanted:
         key = key_of(item)
         there = live.get(key)
-        managed = ((there or {}).get("metadata", {}).get("labels") or {}).get(ESO_MANAGED_LABEL)
+        # What ESO manages now, or did then, is ESO's to bring back where a namespace still gets it.
+        managed = any(
+            ESO_MANAGED_LABEL in (one["metadata"].get("labels") or {}) for one in (item, there) if one is not None
+        )
         if key[0] != store_namespace and (key[0] not in namespaces or managed):
             skipped.append("/".join(key))
             continue

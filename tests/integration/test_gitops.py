@@ -110,31 +110,31 @@ def test_the_way_back_removes_what_the_catalog_no_longer_says(gitops, catalog):
     assert not gitops.module("cluster_external_secrets", catalog=fewer).result["changed"]
 
 
-def test_the_way_to_gitops_leaves_it_the_only_owner(bootstrapped, catalog, tmp_path):
+def test_the_way_to_gitops_leaves_it_the_only_owner(platform, catalog, tmp_path):
     """What two managers applied, neither could remove."""
-    p = bootstrapped
-    p.play("bootstrap", variables={"cluster_secrets_guard_mode": "off"})
-    p.play("render", variables={"render_dest": str(tmp_path)})
-    apply(p, tmp_path)
-    predicted = p.play("bootstrap", "--check", variables=GITOPS)
-    outcome = p.play("bootstrap", variables=GITOPS)
-    assert predicted.recap["changed"] == outcome.recap["changed"] > 0
-    mark = p.mark()
-    assert p.play("bootstrap", variables=GITOPS).recap["changed"] == 0 and p.writes(mark) == []
-    smaller = [
-        {**one, "data": {"GITHUB_TOKEN": "token"}} if one["name"] == "github-oauth-credentials" else one
-        for one in catalog
-    ]
-    p.module(
-        "render",
-        catalog=smaller,
-        dest=str(tmp_path),
-        format="kustomize",
-        server_url=f"https://127.0.0.1:{p.plane.port}",
-    )
-    apply(p, tmp_path)
-    template = p.get(f"{CES}/github-oauth-credentials")["spec"]["externalSecretSpec"]["target"]["template"]
-    assert list(template["data"]) == ["GITHUB_TOKEN"]
-    accepted = {"cluster_secrets_takeover": {"managers": "overwrite"}}
-    p.play("bootstrap", variables=accepted)
-    assert p.play("bootstrap").recap["changed"] == 0
+    with another(platform, "togitops") as p:
+        p.play("bootstrap", variables={"cluster_secrets_guard_mode": "off"})
+        p.play("render", variables={"render_dest": str(tmp_path)})
+        apply(p, tmp_path)
+        predicted = p.play("bootstrap", "--check", variables=GITOPS)
+        outcome = p.play("bootstrap", variables=GITOPS)
+        assert predicted.recap["changed"] == outcome.recap["changed"] > 0
+        mark = p.mark()
+        assert p.play("bootstrap", variables=GITOPS).recap["changed"] == 0 and p.writes(mark) == []
+        smaller = [
+            {**one, "data": {"GITHUB_TOKEN": "token"}} if one["name"] == "github-oauth-credentials" else one
+            for one in catalog
+        ]
+        p.module(
+            "render",
+            catalog=smaller,
+            dest=str(tmp_path),
+            format="kustomize",
+            server_url=f"https://127.0.0.1:{p.plane.port}",
+        )
+        apply(p, tmp_path)
+        template = p.get(f"{CES}/github-oauth-credentials")["spec"]["externalSecretSpec"]["target"]["template"]
+        assert list(template["data"]) == ["GITHUB_TOKEN"]
+        accepted = {"cluster_secrets_takeover": {"managers": "overwrite"}}
+        p.play("bootstrap", variables=accepted)
+        assert p.play("bootstrap").recap["changed"] == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import hvac
 import pytest
+import yaml
 from support import CANARY, leaked
 
 from controlplane import build
@@ -90,6 +91,28 @@ def test_bootstrap_from_vault(bootstrapped, vault):
         "cluster-secrets/cloudflare-api-token", bootstrapped.values["cloudflare-api-token"], mount_point="secret"
     )
     bootstrapped.play("rotate", variables=variables, **environment)
+
+
+def test_ten_clusters_are_one_log_in(bootstrapped, vault, tmp_path):
+    """Each log-in makes a token, which Vault lists."""
+    client, variables, environment, _secret = vault
+    hosts = {f"cluster-{number}": {"cluster_secrets_kubeconfig": str(bootstrapped.kubeconfig)} for number in range(10)}
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(yaml.safe_dump({"clusters": {"hosts": hosts}}))
+
+    def log_ins():
+        return len(client.list("auth/token/accessors")["data"]["keys"])
+
+    before = log_ins()
+    given = {**variables, "cluster_secrets_hosts": "clusters"}
+    done = bootstrapped.play("rotate", "-i", str(inventory), "--forks", "10", variables=given, **environment)
+    assert log_ins() - before == 1
+    assert done.stdout.count("changed=0") == 10 and leaked(done.output) == []
+    own = {**hosts["cluster-3"], "ansible_hashi_vault_mount_point": "approle"}
+    inventory.write_text(yaml.safe_dump({"clusters": {"hosts": {**hosts, "cluster-3": own}}}))
+    before = log_ins()
+    bootstrapped.play("rotate", "-i", str(inventory), "--forks", "10", variables=given, **environment)
+    assert log_ins() - before == 2
 
 
 def failure(bootstrapped, variables, environment, message):

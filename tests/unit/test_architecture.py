@@ -22,17 +22,18 @@ ALLOWED = {
     "desired": {"catalog", "resources", "advisories"},
     "plan": {"desired", "resources"},
     "api": {"errors", "resources", "files"},
-    "live": {"api", "catalog", "desired", "resources", "advisories", "errors", "files"},
+    "live": {"permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},
     "apply": {"desired", "errors", "plan"},
-    "audit": {"advisories", "catalog", "desired", "live", "plan", "resources"},
+    "audit": {"permissions", "advisories", "catalog", "desired", "live", "plan", "resources"},
     "report": set(),
     "takeover": {"catalog", "desired", "errors", "plan", "resources"},
     "variables": set(),
+    "permissions": {"resources"},
     "fleet": {"errors"},
     "backups": {"errors", "files", "resources", "takeover"},
     "module": {"api", "catalog", "desired", "errors", "live", "plan", "resources"},
 }
-PURE = ("catalog", "desired", "advisories", "resources", "audit", "report", "takeover", "fleet")
+PURE = ("catalog", "desired", "advisories", "resources", "audit", "report", "takeover", "fleet", "permissions")
 FILES = sorted(path for path in UTILS.rglob("*.py") if path.name != "__init__.py")
 
 

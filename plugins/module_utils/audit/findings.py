@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterator
 
-from .. import advisories
+from .. import advisories, permissions
 from ..catalog.entries import LABEL_PREFIX, Entry
 from ..desired import consumers, guard, stores
 from ..desired.distribution import FINALIZER_PREFIX, is_owned
 from ..live import state
 from ..plan import orphaned_finalizers
 from ..resources import ESO_GROUP, RBAC, Object, key_of
-from . import permissions
 
 if TYPE_CHECKING:
     from ..live.eso import Release

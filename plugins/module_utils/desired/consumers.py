@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Collection, Iterable, Iterator
+from typing import Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
 from ..resources import Object, key_of, label_of, matches
 from .distribution import is_owned
@@ -51,6 +51,8 @@ class Consumer:
 
     def namespaces(self, live: dict[str, Object]) -> list[str]:
         """The names of the live namespaces (by name) that it reads from."""
+        if not self.conditions:
+            return []
         return sorted(name for name, item in live.items() if admits(self.conditions, name, _labels(item)))
 
 
@@ -72,10 +74,13 @@ def admits(conditions: list[Object], namespace: str, labels: dict[str, str]) -> 
 
 
 def _found(pattern: str, text: str) -> bool:
+    # What only Go can read counts as admitting, so that whoever may be concerned is named.
+    if any(mark in pattern for mark in ("[[:", "\\p", "\\P", "\\z", "\\Q")):
+        return True
     try:
         return re.search(pattern, text) is not None
     except re.error:
-        return False  # Go's syntax differs in rare cases; such a pattern counts as admitting nothing
+        return True
 
 
 def selection(spec: Object) -> list[Object]:
@@ -117,7 +122,8 @@ def find(
         found.append(Consumer("ExternalSecret", item, _within(item), reads, set(), works))
     for item in pushes:
         if _pushes(_spec(item), store) and not item["metadata"].get("ownerReferences"):
-            works = bool((item.get("status") or {}).get("syncedPushSecrets"))
+            synced = (item.get("status") or {}).get("syncedPushSecrets") or {}
+            works = bool(synced.get("ClusterSecretStore/" + store))
             found.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item)), works))
     for item in cluster_pushes:
         spec = _spec(item).get("pushSecretSpec") or {}
@@ -152,6 +158,8 @@ def _references(spec: Object) -> Iterator[tuple[Any, Object]]:
     """(the store's reference, what is read through it) of each piece of data of an ExternalSecret's spec."""
     default = spec.get("secretStoreRef")
     for one in (spec.get("data") or []) + (spec.get("dataFrom") or []):
+        if (one.get("sourceRef") or {}).get("generatorRef"):
+            continue  # it reads no store
         yield (one.get("sourceRef") or {}).get("storeRef") or default, one
 
 
@@ -171,10 +179,11 @@ def _reads(spec: Object, store: str) -> set[str] | None:
     for reference, one in _references(spec.get("externalSecretSpec") or {}):
         if not _is(reference, store):
             continue
-        key = (one.get("remoteRef") or one.get("extract") or {}).get("key")
-        if key is None:
+        if one.get("find") is not None:
             return EVERYTHING
-        found.add(key)
+        key = (one.get("remoteRef") or one.get("extract") or {}).get("key")
+        if key is not None:
+            found.add(key)
     return found
 
 
@@ -204,32 +213,25 @@ def kept_names(store: Object) -> list[str]:
     return [one for one in names if isinstance(one, str)] if isinstance(names, list) else []
 
 
-def kept(consumers: list[Consumer], store: Object | None, role: Object | None) -> list[Consumer]:
-    """The consumers that the shared store goes on serving.
-
-    Those that worked when the collection took over a store that it had not made. Later only those count, and only
-    with what they could read then, or a tenant could widen the store by what its namespace holds.
-
-    :arg store: the live shared store, or None; :arg role: the live Role of its reader, or None.
-    """
-    if store is None:
-        return []
-    if not is_owned(store):
-        return [one for one in consumers if one.works]
-    names = kept_names(store)
-    return [_bounded(one, role) for one in consumers if one.label() in names]
+#: The names of the Secrets that a store's identity may read, and may write; None: any.
+Limits = Tuple[Optional[Set[str]], Optional[Set[str]]]
 
 
-def _bounded(consumer: Consumer, role: Object | None) -> Consumer:
-    reads, writes = allowed(role, ("get",)), allowed(role, ("update",))
+def bounded(consumer: Consumer, limits: Limits) -> Consumer:
+    """The consumer with no more than the limits allow."""
     return Consumer(
         consumer.kind,
         consumer.item,
         consumer.conditions,
-        _within_of(consumer.reads, reads),
-        _within_of(consumer.writes, writes),
+        _within_of(consumer.reads, limits[0]),
+        _within_of(consumer.writes, limits[1]),
         consumer.works,
     )
+
+
+def does_something(consumer: Consumer) -> bool:
+    """Whether it reads or writes anything."""
+    return consumer.reads is EVERYTHING or consumer.writes is EVERYTHING or bool(consumer.reads or consumer.writes)
 
 
 def _within_of(wanted: set[str] | None, limit: set[str] | None) -> set[str] | None:
@@ -272,8 +274,8 @@ def rules(consumers: list[Consumer], sources: Collection[str]) -> list[Object]:
         named: set[str] | None = set()
         for one in writing:
             named = None if named is None or one.writes is EVERYTHING else named | (one.writes or set())
+        # No creation, which has no name yet: it could make a Secret that holds a token of the reader.
         found.append(_rule(["get", "update", "patch", "delete"], None if named is None else sorted(named)))
-        found.append(_rule(["create"], None))  # a creation has no name yet
     return found
 
 

@@ -163,7 +163,8 @@ def _store(layout: Layout, entry_name: str | None, entries: list[Entry]) -> Obje
     meta = _metadata(entry_name, layout.store if entry_name is None else layout.own_store(entry_name))
     admitted = conditions(entries)
     if entry_name is None and layout.kept:
-        admitted = ((admitted if entries else []) + consumers.conditions(layout.kept)) or conditions([])
+        own = admitted if entries else []
+        admitted = own + [one for one in consumers.conditions(layout.kept) if one not in own] or conditions([])
         meta["annotations"] = {consumers.KEPT_ANNOTATION: json.dumps([one.label() for one in layout.kept])}
     return {
         "apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version),
@@ -192,11 +193,18 @@ def entry_of(live: Object, layout: Layout) -> str | None:
     return name
 
 
-def served(live: Object | None, entries: list[Entry]) -> set[str]:
-    """The names of the entries that the live shared store (None: absent) admits now."""
+def served(live: Object | None, entries: list[Entry], kept_for: Sequence[Consumer] = ()) -> set[str]:
+    """The names of the entries that the live shared store (None: absent) admits now.
+
+    :arg kept_for: consumers whose conditions are theirs, and no entry's.
+    """
     if live is None:
         return set()
-    selectors = [one.get("namespaceSelector") or {} for one in (live.get("spec") or {}).get("conditions") or []]
+    theirs = consumers.conditions(list(kept_for))
+    found = list((live.get("spec") or {}).get("conditions") or [])
+    if found and all(one in theirs for one in found):
+        return set()
+    selectors = [one.get("namespaceSelector") or {} for one in found if one not in theirs]
     labels = [one.get("matchLabels") for one in selectors if not one.get("matchExpressions")]
     return {entry.name for entry in entries if not selectors or any(one in labels for one in entry.selectors())}
 
@@ -216,12 +224,100 @@ def prepared(layout: Layout, entries: list[Entry], own: Collection[str], shared_
 
     :arg own: the names of the entries that have a store of their own; :arg shared_store: live, or None.
     """
-    return desired(layout, entries, served(shared_store, entries), own)
+    return desired(layout, entries, served(shared_store, entries, layout.kept), own)
 
 
 def final(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> list[Object]:
     """:func:`desired`, and what entries need that left the catalog and are not pruned."""
     return desired(layout, entries, (), set(own) - retired(layout, entries, own, prune))
+
+
+def losses(
+    consumer: Consumer,
+    live: dict[tuple[str, str], Object],
+    after: list[Object],
+    name: str,
+    namespaces: dict[str, Object],
+) -> list[str]:
+    """What a consumer of the shared store ``name`` can do now and could not once ``after`` is applied, as texts.
+
+    :arg live: the live objects of the stores by (kind, name); :arg namespaces: the live namespaces by name.
+    """
+    store = live.get(("ClusterSecretStore", name))
+    admitted = _admitted(consumer, store, namespaces)
+    if store is None or not admitted:
+        return []
+    wanted = {(item["kind"], item["metadata"]["name"]): item for item in after}
+    new_role = wanted["Role", READER]
+    still = set(_admitted(consumer, wanted["ClusterSecretStore", name], namespaces))
+    shut = [one for one in admitted if one not in still]
+    found = ["the store would no longer admit namespace %s" % ", ".join(shut)] if shut else []
+    allowed = consumers.allowed(new_role, ("get",)) or set()
+    if consumer.reads is consumers.EVERYTHING:
+        found.append("the store could no longer search the master Secrets")
+    elif consumer.reads and consumer.reads - allowed:
+        found.append("the store could no longer read %s" % ", ".join(sorted(consumer.reads - allowed)))
+    if consumer.writes is consumers.EVERYTHING or consumer.writes:
+        found.append("the store could no longer write")
+    return found
+
+
+def _admitted(consumer: Consumer, store: Object | None, namespaces: dict[str, Object]) -> list[str]:
+    conditions_now = ((store or {}).get("spec") or {}).get("conditions") or []
+    found = []
+    for name in consumer.namespaces(namespaces):
+        meta = namespaces[name]["metadata"]
+        if "deletionTimestamp" not in meta and consumers.admits(conditions_now, name, meta.get("labels") or {}):
+            found.append(name)
+    return found
+
+
+def concerned(
+    layout: Layout,
+    entries: list[Entry],
+    found: list[Consumer],
+    live: dict[tuple[str, str], Object],
+    limits: consumers.Limits,
+    namespaces: dict[str, Object],
+) -> list[tuple[Consumer, list[str]]]:
+    """The consumers that work now and would lose something by what the catalog alone calls for, each with what.
+
+    :arg found: all consumers; :arg limits: what the live store's identity may do; each consumer is bounded by it, so
+        that none is given more than it has.
+    """
+    own = {name for name in (entry_of(item, layout) for item in live.values()) if name is not None}
+    alone = Layout(layout.isolation, layout.store, layout.namespace, layout.server_url, layout.eso, layout.api_version)
+    after = final(alone, entries, own, False)
+    result = []
+    for one in found:
+        now = consumers.bounded(one, limits)
+        if one.works and consumers.does_something(now):
+            lost = losses(now, live, after, layout.store, namespaces)
+            if lost:
+                result.append((now, lost))
+    return result
+
+
+def kept(
+    layout: Layout,
+    entries: list[Entry],
+    found: list[Consumer],
+    live: dict[tuple[str, str], Object],
+    limits: consumers.Limits,
+    namespaces: dict[str, Object],
+) -> list[Consumer]:
+    """The consumers that the shared store goes on serving; see :func:`concerned`.
+
+    Those that work with a store that the collection did not make. Later only those count, and with no more than they
+    could do then, or a tenant could widen the store by what its namespace holds.
+    """
+    store = live.get(("ClusterSecretStore", layout.store))
+    if store is None:
+        return []
+    if not is_owned(store):
+        return [one for one, _lost in concerned(layout, entries, found, live, limits, namespaces)]
+    names = consumers.kept_names(store)
+    return [consumers.bounded(one, limits) for one in found if one.label() in names]
 
 
 def unmoved(

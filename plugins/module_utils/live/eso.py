@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from .. import advisories, files
+from .. import advisories, files, permissions
 from ..desired.distribution import is_owned
 from ..errors import ApiError, EsoError, FileError
 from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, label_of, resource_of
@@ -62,11 +62,10 @@ def served(client: Client) -> tuple[str | None, list[str]]:
     return next((version for version in ESO_VERSIONS if version in versions), None), versions
 
 
-def controller(client: Client, namespace: str | None, name: str | None = None) -> Object | None:
+def controller(client: Client, namespace: str, name: str | None = None) -> Object | None:
     """The live Deployment of ESO's controller, or None.
 
-    :arg namespace: where it is; None looks in all. :arg name: the Deployment's name; without it, it is found by the
-        chart's label.
+    :arg name: the Deployment's name; without it, it is found by the chart's label.
     """
     if name:
         return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")
@@ -74,6 +73,33 @@ def controller(client: Client, namespace: str | None, name: str | None = None) -
         DEPLOYMENTS, namespace=namespace, selector=_CONTROLLER, what="cannot look at ESO's controller"
     )
     return found[0] if found else None
+
+
+def controllers(client: Client) -> list[Object]:
+    """The live Deployments of ESO's controllers in all namespaces.
+
+    Anyone may label a Deployment like one, so that only those count whose ServiceAccount may write all ExternalSecrets.
+    """
+    found, _version = client.list(DEPLOYMENTS, selector=_CONTROLLER, what="cannot look for ESO's controller")
+    if not found:
+        return []
+    kinds = ("ClusterRoleBinding", "ClusterRole")
+    bindings, roles = client.each(lambda kind: client.list(resource_of(RBAC, kind))[0], kinds)
+    writers = {
+        (grant.subject.get("namespace"), grant.subject["name"])
+        for grant in permissions.grants([], bindings, [], roles)
+        if grant.subject["kind"] == "ServiceAccount"
+        and grant.allows(ESO_GROUP, "externalsecrets", ("update", "patch"))[0]
+    }
+    return [
+        item
+        for item in found
+        if (
+            item["metadata"]["namespace"],
+            item["spec"]["template"]["spec"].get("serviceAccountName") or "default",
+        )
+        in writers
+    ]
 
 
 def running(deployment: Object | None) -> Release:
@@ -170,7 +196,7 @@ def dependents(client: Client, version: str) -> tuple[list[str], list[str]]:
         label_of(kind, item)
         for (_api, kind), found in zip(kinds[2:], lists[2:])
         for item in found
-        if not is_owned(item) and _needs_token(item["spec"])
+        if not is_owned(item) and _needs_token(item.get("spec") or {})
     ]
     return sorted(pushing), sorted(stores)
 

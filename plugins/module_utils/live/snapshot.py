@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, Callable, Collection
 
+from .. import permissions
 from ..desired import consumers, stores
-from ..desired.distribution import ESO_MANAGED_LABEL
+from ..desired.distribution import ESO_MANAGED_LABEL, is_owned
 from ..resources import (
     CRDS,
     ESO_GROUP,
@@ -128,6 +129,62 @@ def secrets_of(client: Client, namespaces: list[str]) -> dict[tuple[str, str], O
     return {key_of(item): item for items in found for item in items}
 
 
+def reader_limits(client: Client, layout: stores.Layout, live: dict[tuple[str, str], Object]) -> consumers.Limits:
+    """What the identity of the live shared store may read and write in the central namespace.
+
+    :arg live: as :func:`read_stores` returns it.
+    """
+    store = live.get(("ClusterSecretStore", layout.store))
+    if store is None:
+        return set(), set()
+    if is_owned(store):
+        role = live.get(("Role", stores.READER))
+        return consumers.allowed(role, ("get",)), consumers.allowed(role, ("update",))
+    provider = ((store.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+    account = (provider.get("auth") or {}).get("serviceAccount") or {}
+    if not account:
+        return None, set()  # credentials that nobody here can look into
+    kinds = [("RoleBinding", layout.namespace), ("ClusterRoleBinding", None), ("Role", layout.namespace)]
+    kinds.append(("ClusterRole", None))
+    listed = client.each(lambda one: client.list(resource_of(RBAC, one[0]), namespace=one[1])[0], kinds)
+    reads: set[str] | None = set()
+    writes: set[str] | None = set()
+    namespace = account.get("namespace") or layout.namespace
+    groups = ("system:serviceaccounts", "system:serviceaccounts:%s" % namespace, "system:authenticated")
+    for grant in permissions.grants(*listed):
+        subject = grant.subject
+        mine = subject["kind"] == "ServiceAccount" and (subject.get("namespace"), subject["name"]) == (
+            namespace,
+            account.get("name"),
+        )
+        if mine or (subject["kind"] == "Group" and subject["name"] in groups):
+            reads = _joined(reads, grant.allows("", "secrets", ("get",)))
+            writes = _joined(writes, grant.allows("", "secrets", ("update", "patch")))
+    return reads, writes
+
+
+def kept(
+    client: Client,
+    layout: stores.Layout,
+    entries: list[Entry],
+    eso_version: str,
+    live: dict[tuple[str, str], Object],
+) -> list[consumers.Consumer]:
+    """The consumers that the shared store goes on serving; see :func:`stores.kept`."""
+    found = read_users(client, eso_version).consumers(layout.store, {entry.name for entry in entries})
+    if not found:
+        return []
+    namespaces = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
+    return stores.kept(layout, entries, found, live, reader_limits(client, layout, live), namespaces)
+
+
+def _joined(names: set[str] | None, more: tuple[bool, set[str] | None]) -> set[str] | None:
+    allowed, named = more
+    if not allowed or names is None:
+        return names
+    return None if named is None else names | named
+
+
 class Users:
     """The live objects that may use a store, each attribute a list."""
 
@@ -175,6 +232,11 @@ class Cluster:
         self.secrets: dict[tuple[str, str], Object] = {key_of(item): item for item in secrets}
         self.central: dict[str, Object] = {item["metadata"]["name"]: item for item in central}
         self.whole: dict[tuple[str, str], Object] = {}
+        self.names = {item["metadata"]["name"] for item in self.users.distributed}
+        self.external_keys = {key_of(item) for item in self.users.externals}
+        self.limits: consumers.Limits = (set(), set())
+        if version and self.users.consumers(layout.store, ()):
+            self.limits = reader_limits(client, layout, self.stores)
 
     def look(self, client: Client, keys: Collection[tuple[str, str]]) -> None:
         """Read these Secrets whole, those that are gone meanwhile left out."""

@@ -84,6 +84,9 @@ def _check(raw: dict[str, Any], cluster: Cluster, targets: dict[tuple[str, str],
     live = cluster.central.get(entry.source)
     if live is None:
         raise Inexpressible("its source %s is not in the central namespace" % entry.source)
+    empty = sorted(key for key, value in decode(live).items() if not value and entry.reads(key))
+    if empty:
+        raise Inexpressible("its source %s has nothing in %s" % (entry.source, ", ".join(empty)))
     try:
         expected = entry.render(decode(live))
     except KeyError as error:

@@ -19,7 +19,7 @@ from ..catalog.entries import (
     parse_catalog,
 )
 from ..catalog.pieces import Literal, Ref, Text
-from ..desired.distribution import ESO_MANAGED_LABEL, TARGET_LABEL
+from ..desired.distribution import ESO_MANAGED_LABEL, FORCE_SYNC, MIRRORED, TARGET_LABEL
 from ..errors import CatalogError
 from ..resources import Object
 from .templates import Inexpressible, parse
@@ -79,7 +79,7 @@ def expressed(live: Object, store_of: dict[str, str | None], namespaces: dict[st
     if external != name:
         entry["external_secret"] = external
     entry.update(_selection(spec, namespaces))
-    labels, annotations = _metadata(template or {})
+    labels, annotations = _metadata(live, template)
     kind = (template or {}).get("type") or OPAQUE
     data = _data(template or {}, keys, whole)
     entry.update(_shape(data, kind, labels))
@@ -185,17 +185,31 @@ def _selection(spec: Object, namespaces: dict[str, Object]) -> dict[str, Any]:
     return found
 
 
-def _metadata(template: Object) -> tuple[dict[str, str], dict[str, str]]:
-    metadata = template.get("metadata") or {}
-    _only(metadata, ("labels", "annotations"), "template.metadata.")
+def target_metadata(live: Object) -> tuple[dict[str, str], dict[str, str]]:
+    """The labels and annotations that a live ClusterExternalSecret gives its targets, without those that ESO or every
+    entry gives, and without what only triggers a refresh."""
+    spec = live.get("spec") or {}
+    template = ((spec.get("externalSecretSpec") or {}).get("target") or {}).get("template")
+    # Without a template, ESO copies what the ExternalSecret itself carries.
+    metadata = (spec.get("externalSecretMetadata") if template is None else template.get("metadata")) or {}
     labels = {
         key: value
         for key, value in (metadata.get("labels") or {}).items()
-        if key not in (TARGET_LABEL[0], ESO_MANAGED_LABEL)
+        if (key, value) != TARGET_LABEL and key != ESO_MANAGED_LABEL
     }
-    annotations = dict(metadata.get("annotations") or {})
+    annotations = {
+        key: value for key, value in (metadata.get("annotations") or {}).items() if key not in (FORCE_SYNC, MIRRORED)
+    }
+    return labels, annotations
+
+
+def _metadata(live: Object, template: Object | None) -> tuple[dict[str, str], dict[str, str]]:
+    _only((template or {}).get("metadata") or {}, ("labels", "annotations"), "template.metadata.")
+    labels, annotations = target_metadata(live)
+    if TARGET_LABEL[0] in labels:
+        raise Inexpressible("a label %s of its own" % TARGET_LABEL[0])
     for value in [*labels.values(), *annotations.values()]:
-        if "{{" in value:
+        if template is not None and "{{" in value:
             raise Inexpressible("templates in labels or annotations")
     return labels, annotations
 

@@ -15,7 +15,8 @@ from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, cluster_external_secret, is_owned
 from ..errors import CatalogError
 from ..plan import plan_apply
-from ..resources import ESO_GROUP, Object, decode, key_of, kind_and_name, label_of
+from ..resources import ESO_GROUP, Object, decode, kind_and_name, label_of
+from .express import target_metadata
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -111,7 +112,12 @@ def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
         for _entry, live in _theirs(entries, cluster)
         for namespace in _selected(live, cluster)
     }
-    return sorted(key for key in theirs.union(_pairs(entries, cluster)) if key in cluster.secrets)
+    places = {
+        key
+        for key, entry in _places(entries, cluster).items()
+        if key in cluster.secrets and not (_is_served(key, entry, cluster) and _is_filled(key, cluster))
+    }
+    return sorted(places.union(key for key in theirs if key in cluster.secrets))
 
 
 def find(
@@ -223,55 +229,25 @@ def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
     if url.rpartition("//")[2] != layout.server_url.rpartition("//")[2] and "kubernetes.default" not in url:
         message += "; it reaches the API at %s, and would at %s" % (url, layout.server_url)
         return Finding("stores", what, message, (OVERWRITE,))
+    server = provider.get("server") or {}
+    ca = server.get("caProvider") or {}
+    if server.get("caBundle") or (ca and (ca.get("type"), ca.get("name")) != ("ConfigMap", "kube-root-ca.crt")):
+        message += "; it trusts a CA of its own, and would trust that of ConfigMap kube-root-ca.crt"
+        return Finding("stores", what, message, (OVERWRITE,))
     return Finding("stores", what, message, (ADOPT, OVERWRITE))
 
 
 def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
     store = cluster.stores.get(("ClusterSecretStore", layout.store))
-    names = {entry.name for entry in entries}
-    found = [one for one in cluster.users.consumers(layout.store, names) if one.works] if store else []
-    if not store or not found:
+    if store is None:
         return
-    role = cluster.stores.get(("Role", stores.READER))
-    own = {name for name in (stores.entry_of(item, layout) for item in cluster.stores.values()) if name is not None}
-    after = {kind_and_name(item): item for item in stores.final(layout, entries, own, False)}
-    new_store, new_role = after["ClusterSecretStore", layout.store], after["Role", stores.READER]
-    for one in found:
-        admitted = [
-            name
-            for name in one.namespaces(cluster.namespaces)
-            if _admits(store, name, cluster) and "deletionTimestamp" not in cluster.namespaces[name]["metadata"]
-        ]
-        if not admitted or (is_owned(store) and not _may(one, role)):
-            continue  # it doesn't work today
-        shut = [name for name in admitted if not _admits(new_store, name, cluster)]
-        parts = ["the store would no longer admit namespace %s" % ", ".join(shut)] if shut else []
-        allowed = consumers.allowed(new_role, ("get",)) or set()
-        if one.reads is consumers.EVERYTHING:
-            parts.append("the store could no longer search the master Secrets")
-        elif one.reads and one.reads - allowed:
-            parts.append("the store could no longer read %s" % ", ".join(sorted(one.reads - allowed)))
-        if one.writes is consumers.EVERYTHING or one.writes:
-            parts.append("the store could no longer write")
-        if parts:
-            message = "it uses the ClusterSecretStore %s, and is not in the catalog: %s" % (
-                layout.store,
-                "; ".join(parts),
-            )
-            yield Finding("consumers", one.label(), message, (KEEP, DROP))
-
-
-def _admits(store: Object, namespace: str, cluster: Cluster) -> bool:
-    labels = cluster.namespaces[namespace]["metadata"].get("labels") or {}
-    return consumers.admits((store.get("spec") or {}).get("conditions") or [], namespace, labels)
-
-
-def _may(consumer: consumers.Consumer, role: Object | None) -> bool:
-    for wanted, verbs in ((consumer.reads, ("get",)), (consumer.writes, ("update",))):
-        limit = consumers.allowed(role, verbs)
-        if limit is not None and (wanted is None or wanted - limit):
-            return False
-    return True
+    found = cluster.users.consumers(layout.store, {entry.name for entry in entries})
+    names = consumers.kept_names(store)
+    for one, lost in stores.concerned(layout, entries, found, cluster.stores, cluster.limits, cluster.namespaces):
+        # Nothing joins what was kept, so that only those can be kept on.
+        answers = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
+        message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))
+        yield Finding("consumers", one.label(), message, answers)
 
 
 # -- ClusterExternalSecrets and targets -----------------------------------------------------------
@@ -297,34 +273,37 @@ def _selected(distributed: Object, cluster: Cluster) -> list[str]:
     )
 
 
-def _pairs(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Entry]:
-    """The targets that there will be and are not served yet, each with its entry.
-
-    In a namespace that is served, a Secret that ESO can't fill is for verifying to report: a tenant who makes one there
-    must not hold up everybody's bootstrap.
-    """
+def _places(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Entry]:
+    """(namespace, target) of all the targets that there will be, each with its entry."""
     carrying: dict[tuple[str, str], list[str]] = {}
     for name, item in cluster.namespaces.items():
         for label in (item["metadata"].get("labels") or {}).items():
             carrying.setdefault(label, []).append(name)
-    externals = {key_of(item): item for item in cluster.users.externals}
-    pairs = {}
+    places = {}
     for entry in entries:
         chosen = set(entry.namespaces)
         for selector in entry.selectors():
             chosen.update(name for pair in selector.items() for name in carrying.get(pair, ()))
         for name in chosen:
             live = cluster.namespaces.get(name)
-            external = externals.get((name, entry.external_secret))
-            served = external is not None and _is_made_by(external, entry.name)
-            if live is not None and "deletionTimestamp" not in live["metadata"] and not served:
-                pairs[name, entry.target] = entry
-    return pairs
+            if live is not None and "deletionTimestamp" not in live["metadata"]:
+                places[name, entry.target] = entry
+    return places
 
 
-def _is_made_by(external: Object, name: str) -> bool:
-    owners = external["metadata"].get("ownerReferences") or []
-    return any(one.get("kind") == "ClusterExternalSecret" and one.get("name") == name for one in owners)
+def _is_served(key: tuple[str, str], entry: Entry, cluster: Cluster) -> bool:
+    """Whether a ClusterExternalSecret of the entry's name has made its ExternalSecret in a target's namespace.
+
+    A Secret that ESO can't fill is then for verifying to report: a tenant who makes one must not hold up everybody's
+    bootstrap.
+    """
+    return entry.name in cluster.names and (key[0], entry.external_secret) in cluster.external_keys
+
+
+def _is_filled(key: tuple[str, str], cluster: Cluster) -> bool:
+    """Whether some ExternalSecret owns a live Secret."""
+    owners = cluster.secrets[key]["metadata"].get("ownerReferences") or []
+    return any(one.get("kind") == "ExternalSecret" for one in owners)
 
 
 def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> dict[str, bytes] | None:
@@ -379,6 +358,9 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
                 "Secret %s, by ExternalSecret %s, would go and Secret %s, by %s, be made anew"
                 % (target, consumers.external_name(live), entry.target, entry.external_secret)
             )
+        lost = _lost_metadata(entry, live)
+        if lost:
+            parts.append("its targets would lose %s" % ", ".join(lost))
         expected = _expected(entry, cluster, values)
         for name in selected:
             secret = cluster.whole.get((name, target))
@@ -402,21 +384,36 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
         )
 
 
+def _lost_metadata(entry: Entry, live: Object) -> list[str]:
+    """The labels and annotations that a live ClusterExternalSecret gives its targets and the entry does not."""
+    found = []
+    labels, annotations = target_metadata(live)
+    for what, theirs, ours in (("label", labels, entry.labels), ("annotation", annotations, entry.annotations)):
+        found += ["%s %s" % (what, key) for key, value in sorted(theirs.items()) if ours.get(key) != value]
+    return found
+
+
 def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
     expected = {entry.name: _expected(entry, cluster, values) for entry in entries}
-    for key, entry in sorted(_pairs(entries, cluster).items(), key=lambda pair: pair[0]):
+    for key, entry in sorted(_places(entries, cluster).items(), key=lambda pair: pair[0]):
         live = cluster.whole.get(key)
         if live is None:
             continue
         what = label_of("Secret", live)
+        if _is_served(key, entry, cluster):
+            # Only an interrupted replacement is gone on with, and only on request.
+            differs = _difference(entry, live, expected[entry.name])
+            if not _is_filled(key, cluster) and _stuck(entry, live, bool(differs)):
+                message = "made by hand, and ESO can't make it what it should be"
+                yield Finding("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
+            continue
         owner = next((one for one in live["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
         if owner is not None:
-            message = "it belongs to %s %s, so ESO can't fill it. Remove the namespace from catalog entry '%s'" % (
+            message = "it belongs to %s %s, so ESO can't fill it, and it stays as it is" % (
                 owner.get("kind"),
                 owner.get("name"),
-                entry.name,
             )
-            yield Finding("targets", what, message, ())
+            yield Finding("targets", what, message, (ADOPT, OVERWRITE))
             continue
         differs = _difference(entry, live, expected[entry.name])
         made = "left behind by ESO" if ESO_MANAGED_LABEL in (live["metadata"].get("labels") or {}) else "made by hand"
@@ -477,8 +474,17 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
 
 
 def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
+    sources = {entry.source for entry in entries}
     for name, there in sorted(cluster.central.items()):
+        meta = there["metadata"]
         found = tools(there)
-        if found and name in {entry.source for entry in entries}:
+        found += [
+            "%s %s" % (one.get("kind"), one.get("name"))
+            for one in meta.get("ownerReferences") or []
+            if one.get("controller")
+        ]
+        if ESO_MANAGED_LABEL in (meta.get("labels") or {}) and len(found) == len(tools(there)):
+            found.append("ESO")
+        if found and name in sources:
             message = "%s owns it too and would undo a rotation" % " and ".join(found)
             yield Finding("managers", label_of("Secret", there), message, (OVERWRITE,))

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
+from samples import ONE, entries
 
 STORE = {"kind": "ClusterSecretStore", "name": "store"}
 
@@ -22,7 +23,7 @@ def push(**spec):
     return {
         "metadata": {"name": "p", "namespace": "a"},
         "spec": {"secretStoreRefs": [STORE], **spec},
-        "status": {"syncedPushSecrets": {"x": {}}},
+        "status": {"syncedPushSecrets": {"ClusterSecretStore/store": {"x": {}}}},
     }
 
 
@@ -81,7 +82,10 @@ def test_what_a_push_writes():
         ([{"namespaceSelector": {"matchExpressions": [{"key": "l", "operator": "NotIn", "values": ["1"]}]}}], False),
         ([{"namespaceSelector": {}}], True),
         ([{"namespaceRegexes": ["a"]}], True),
-        ([{"namespaceRegexes": ["("]}], False),
+        ([{"namespaceRegexes": ["^b"]}], False),
+        # What only Go can read may admit anybody.
+        ([{"namespaceRegexes": ["("]}], True),
+        ([{"namespaceRegexes": ["^[[:digit:]]"]}], True),
     ],
 )
 def test_whom_a_store_admits(conditions, admitted):
@@ -96,27 +100,56 @@ def store(owned, kept="[]"):
     }
 
 
-def role(*rules):
-    return {"rules": [{"resources": ["secrets"], "verbs": verbs, **names} for verbs, names in rules]}
+def namespaces(*names):
+    return {name: {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}} for name in names}
 
 
-def test_only_what_worked_is_kept_and_nothing_joins_later():
-    works, new = external("works"), external("new", data=[{"remoteRef": {"key": "other"}}])
-    found = find(externals=[works, new, external("never", status=False)])
-    assert [one.label() for one in consumers.kept(found, store(False), None)] == [
-        "ExternalSecret a/new",
-        "ExternalSecret a/works",
-    ]
-    limited = role((["get"], {"resourceNames": ["s"]}))
+def kept(found, live, limits, places=("a",), catalog=()):
+    layout = stores.Layout("shared", "store", "central")
+    there = {("ClusterSecretStore", "store"): live} if live else {}
+    return stores.kept(layout, list(catalog), found, there, limits, namespaces(*places))
+
+
+def labels(found):
+    return [one.label() for one in found]
+
+
+ANY = (None, None)
+
+
+def test_only_what_works_is_kept_with_no_more_than_it_has():
+    works, other = external("works"), external("other", data=[{"remoteRef": {"key": "t"}}])
+    found = find(externals=[works, other, external("never", status=False), external("gone", "nowhere")])
+    theirs = store(False)
+    assert labels(kept(found, theirs, ANY)) == ["ExternalSecret a/other", "ExternalSecret a/works"]
+    # The store's own account reads only one of them; and it may admit another namespace only.
+    assert labels(kept(found, theirs, ({"s"}, set()))) == ["ExternalSecret a/works"]
+    theirs["spec"]["conditions"] = [{"namespaces": ["b"]}]
+    assert kept(found, theirs, ANY) == []
+    assert kept(found, None, ANY) == []
+
+
+def test_a_push_is_kept_only_where_the_stores_account_may_write():
+    named = find(pushes=[push(data=[{"match": {"remoteRef": {"remoteKey": "r"}}}])])
+    assert kept(named, store(False), (None, set())) == []
+    assert kept(named, store(False), (None, {"r"}))[0].writes == {"r"}
+
+
+def test_what_the_catalog_serves_anyway_is_not_kept():
+    entry = {**ONE, "source": "s", "namespaces_by_name": ["a"]}
+    assert kept(find(externals=[external()]), store(False), ANY, catalog=entries(entry)) == []
+
+
+def test_nothing_joins_later():
+    limits = ({"s"}, set())
     listed = store(True, '["ExternalSecret a/works"]')
-    assert [(one.label(), one.reads) for one in consumers.kept(found, listed, limited)] == [
-        ("ExternalSecret a/works", {"s"})
-    ]
+    found = find(externals=[external("works"), external("new")])
+    assert labels(kept(found, listed, limits)) == ["ExternalSecret a/works"]
     more = find(externals=[external("works", data=[{"remoteRef": {"key": "s"}}, {"remoteRef": {"key": "other"}}])])
-    assert consumers.kept(more, listed, limited)[0].reads == {"s"}
+    assert kept(more, listed, limits)[0].reads == {"s"}
     searching = find(externals=[external("works", data=[], dataFrom=[{"find": {}}])])
-    assert consumers.kept(searching, listed, limited)[0].reads == {"s"}
-    assert consumers.kept(found, None, None) == [] == consumers.kept(found, store(True, "{broken"), None)
+    assert kept(searching, listed, limits)[0].reads == {"s"}
+    assert kept(found, store(True, "{broken"), limits) == []
 
 
 def test_the_rules_for_those_that_are_kept():
@@ -131,5 +164,4 @@ def test_the_rules_for_those_that_are_kept():
     assert [(rule["verbs"], rule.get("resourceNames")) for rule in writing] == [
         (["get"], ["s"]),
         (["get", "update", "patch", "delete"], ["r"]),
-        (["create"], None),
     ]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import permissions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import permissions
 
 
 def grant(*rules):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-from ..resources import Object
+from .resources import Object
 
 #: Kubernetes' own users and groups, which are never reported.
 _SYSTEM = (
