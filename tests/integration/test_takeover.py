@@ -269,6 +269,86 @@ def test_a_crash_in_the_middle_of_a_takeover(platform, tmp_path, number):
     assert "converged" in takeover.run(number, tmp_path / "soak")
 
 
+def test_adopt_is_not_deceived_by_a_deployment_that_looks_like_eso(bootstrapped, tmp_path):
+    """A tenant may label one so; its ServiceAccount may not write all ExternalSecrets."""
+    labels = {"app.kubernetes.io/name": "external-secrets"}
+    pod = {"serviceAccountName": "owner", "containers": [{"name": "external-secrets", "image": "x:v9.9.9"}]}
+    spec = {
+        "replicas": 0,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    body = {"metadata": {"name": "aaa", "labels": labels}, "spec": spec}
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    bootstrapped.request("POST", deployments, body)
+    try:
+        bootstrapped.play("adopt", variables={"adopt_dest": str(tmp_path)})
+    finally:
+        bootstrapped.delete(f"{deployments}/aaa")
+    variables = yaml.safe_load((tmp_path / "cluster-secrets.yml").read_text())
+    assert not {"cluster_secrets_eso_namespace", "cluster_secrets_eso_service_account"} & set(variables)
+    assert "9.9.9" not in (tmp_path / "cluster-secrets-report.md").read_text()
+
+
+def test_a_tenant_who_detaches_his_external_secret_holds_up_nobody(bootstrapped):
+    path = "/apis/external-secrets.io/v1/namespaces/n8n/externalsecrets/application-docker-registry"
+    bootstrapped.patch(path, {"metadata": {"ownerReferences": None}})
+    try:
+        assert bootstrapped.play("bootstrap").recap["changed"] == 0
+    finally:
+        bootstrapped.delete(path)
+    # ESO makes it anew, and with it the target.
+    bootstrapped.patch(
+        "/apis/external-secrets.io/v1/clusterexternalsecrets/application-docker-registry",
+        {"metadata": {"annotations": {"external-secrets.io/force-sync": "again"}}},
+    )
+    bootstrapped.eventually(
+        lambda: (bootstrapped.get(path) or {}).get("metadata", {}).get("ownerReferences"), what="ESO's own"
+    )
+    bootstrapped.play("rotate")
+
+
+def test_an_interrupted_replacement_is_gone_on_with(bootstrapped):
+    """The namespace is labelled and served already, and the Secret is still the one that somebody made."""
+    p, path = bootstrapped, "/api/v1/namespaces/late/secrets/gh-docker-registry-creds"
+    p.request("POST", "/api/v1/namespaces", {"metadata": {"name": "late"}})
+    old = {"metadata": {"name": "gh-docker-registry-creds"}, "data": {"mine": "bWluZQ=="}}
+    p.request("POST", "/api/v1/namespaces/late/secrets", old)
+    p.patch("/api/v1/namespaces/late", {"metadata": {"labels": {"secrets/gh-docker-registry": "true"}}})
+    external = "/apis/external-secrets.io/v1/namespaces/late/externalsecrets/application-docker-registry"
+    p.eventually(lambda: p.get(external), what="its ExternalSecret")
+    add = {"cluster_secrets_catalog_namespaces_add": {"application-docker-registry": ["late"]}}
+    stuck = p.play("bootstrap", variables={**add, "cluster_secrets_verify_timeout": 3}, check=False)
+    assert stuck.rc == 2 and "late/gh-docker-registry-creds" in stuck.stdout and p.get(path)["data"] == old["data"]
+    answers = {"cluster_secrets_takeover": {"targets": "overwrite"}, "cluster_secrets_backup_dir": "late"}
+    p.play("bootstrap", variables={**add, **answers})
+    assert p.get(path)["type"] == "kubernetes.io/dockerconfigjson" and list((p.folder / "late").glob("*.vault.yml"))
+    assert p.play("bootstrap", variables={**add, **answers}).recap["changed"] == 0
+    p.play("onboard", variables={**OFF, "onboard_namespace": "late"})
+    p.delete("/api/v1/namespaces/late")
+
+
+#: Takes a namespace's label away.
+OFF = {"cluster_secrets_namespaces_state": "absent", "onboard_secrets": ["application-docker-registry"]}
+
+
+def test_labels_that_others_select_by_are_spared(bootstrapped):
+    p, ces = bootstrapped, "/apis/external-secrets.io/v1/clusterexternalsecrets"
+    theirs = handmade.distributed("foreign", "secrets/foreign", {"name": "foreign"}, data=[handmade.ref("a", "b", "c")])
+    theirs["spec"]["externalSecretSpec"]["secretStoreRef"]["name"] = "elsewhere"
+    body = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", **theirs}
+    p.request("POST", ces, body)
+    labels = {"secrets/foreign": "true", "secrets/nobody": "true"}
+    p.patch("/api/v1/namespaces/default", {"metadata": {"labels": labels}})
+    p.play("bootstrap", variables={"cluster_secrets_namespaces_exclusive": True})
+    left = p.get("/api/v1/namespaces/default")["metadata"]["labels"]
+    assert left.get("secrets/foreign") == "true" and "secrets/nobody" not in left
+    p.delete(f"{ces}/foreign")
+    p.eventually(lambda: not p.get(f"{ces}/foreign"), what="its end")
+    p.play("bootstrap", variables={"cluster_secrets_namespaces_exclusive": True})
+    assert "secrets/foreign" not in p.get("/api/v1/namespaces/default")["metadata"]["labels"]
+
+
 def test_wrong_answers(bootstrapped):
     for given, text in (
         ({"consumer": "keep"}, "unknown kind 'consumer'. Did you mean 'consumers'?"),
