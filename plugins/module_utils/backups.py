@@ -52,11 +52,7 @@ def write(vault: Vault, path: str, live: List[Object], server: str, force: bool 
     if dry:
         vault.encrypt("", "backup")  # a run would need the password
         return True
-    folder = os.path.dirname(path)
-    try:
-        os.makedirs(folder or ".", mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise FileError("cannot make the folder '%s': %s." % (folder, error.strerror)) from None
+    files.make_folder(os.path.dirname(path), 0o700)
     taken = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     salt = secrets.token_hex(32)
     encrypted = vault.encrypt(backup.document(kept, taken, server, salt), "backup")

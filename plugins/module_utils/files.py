@@ -26,6 +26,14 @@ def write(path: str, text: str, what: str, private: bool = False) -> None:
         raise FileError("cannot write the %s '%s': %s." % (what, path, error.strerror)) from None
 
 
+def make_folder(path: str, mode: int = 0o777) -> None:
+    """Make a folder and those above it, unless they are there. Raises FileError."""
+    try:
+        os.makedirs(path or ".", mode=mode, exist_ok=True)
+    except OSError as error:
+        raise FileError("cannot make the folder '%s': %s." % (path, error.strerror)) from None
+
+
 def read(path: str, what: str) -> bytes:
     """The content of a file. Raises FileError."""
     try:

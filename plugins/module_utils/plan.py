@@ -98,9 +98,7 @@ def plan_apply(desired: Object, live: Object | None, redact: Redact | None = Non
     return Action("apply", UPDATED, before=before, after=after, **common)
 
 
-def plan_takeover(
-    desired: Object, live: Object | None, owned: bool, redact: Redact | None = None
-) -> tuple[Action | None, Action | None]:
+def plan_takeover(desired: Object, live: Object | None, owned: bool) -> tuple[Action | None, Action | None]:
     """:func:`plan_apply`, and before it the patch that makes our manager the owner of what someone else made.
 
     The apply then removes what is not desired, as it does with what we made ourselves. The patch changes nothing but
@@ -110,7 +108,7 @@ def plan_takeover(
         differs.
     :returns: (the patch or None, the apply or None).
     """
-    applied = plan_apply(desired, live, redact)
+    applied = plan_apply(desired, live)
     if live is None or (owned and (applied is None or _applied_by_us(live))):
         return None, applied
     live = {**live, "apiVersion": desired["apiVersion"], "kind": desired["kind"]}
@@ -118,7 +116,7 @@ def plan_takeover(
     if adoption is None:
         return None, applied
     records = adoption.body[1]["value"]
-    return adoption, plan_apply(desired, {**live, "metadata": {**live["metadata"], "managedFields": records}}, redact)
+    return adoption, plan_apply(desired, {**live, "metadata": {**live["metadata"], "managedFields": records}})
 
 
 def _is_ours(record: Object) -> bool:

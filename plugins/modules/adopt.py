@@ -122,7 +122,8 @@ def run(context: Context) -> dict[str, Any]:
 
     version = context.eso_version()
     layout = stores.Layout(stores.SHARED, params["store"], params["store_namespace"], api_version=version)
-    cluster = snapshot.Cluster(client, layout, version)
+    central = client.list(SECRETS, namespace=layout.namespace)[0]
+    cluster = snapshot.Cluster(client, layout, version, {item["metadata"]["name"]: item for item in central})
     managed = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")[0]
     found = adoption.read(layout, cluster, {key_of(item): item for item in managed})
     entries = found.entries()
@@ -194,10 +195,7 @@ def _write(context: Context, dest: str, texts: dict[str, str], values: str) -> l
     encrypted = context.vault.encrypt(values, "values") if VALUES in changing else ""
     if context.check_mode or not changing:
         return changing
-    try:
-        os.makedirs(dest, exist_ok=True)
-    except OSError as error:
-        raise FileError("cannot make the folder '%s': %s." % (dest, error.strerror)) from None
+    files.make_folder(dest)
     for name in changing:
         text = encrypted if name == VALUES else texts[name]
         files.write(os.path.join(dest, name), text, name, private=name == VALUES)

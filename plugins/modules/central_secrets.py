@@ -187,14 +187,14 @@ def run(context: Context) -> dict[str, Any]:
         values, ignored = check_values(context.entries, params["values"])
     for name in ignored:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
+    live, _version = client.list(SECRETS, namespace=namespace)
+    by_name = {item["metadata"]["name"]: item for item in live}
     more: dict[str, Any] = {}
     findings: list[Finding] = []
     if params["takeover"] is not None and params["state"] == "present":
-        findings, more = _preflight(context, values)
+        findings, more = _preflight(context, by_name, values)
         if more.get("failed"):
             return more
-    live, _version = client.list(SECRETS, namespace=namespace)
-    by_name = {item["metadata"]["name"]: item for item in live}
     removed = {name for one in findings if one.kind == "values" for _namespace, name in one.remove}
     old = [{**_KIND, **by_name.pop(name)} for name in sorted(removed & set(by_name))]
     replaced = [plan_delete(item) for item in old]
@@ -223,26 +223,32 @@ def run(context: Context) -> dict[str, Any]:
     )
 
 
-def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[list[Finding], dict[str, Any]]:
+def _preflight(
+    context: Context, central: dict[str, Object], values: dict[str, dict[str, bytes]]
+) -> tuple[list[Finding], dict[str, Any]]:
     """What was there before, and what of it belongs to the module's result; a backup is taken of what will change."""
     params, client = context.params, context.client
     answers = preflight.checked_answers(params["takeover"])
-    version = eso.served(client)[0] if params["preflight"] == "all" else None
-    layout = stores.Layout(
-        params["isolation"],
-        params["store"],
-        params["store_namespace"],
-        params["server_url"],
-        (params["eso_namespace"], params["eso_service_account"]),
-        api_version=version or ESO_VERSIONS[0],
-    )
+    namespace = params["store_namespace"]
+    whole = {(namespace, name): item for name, item in central.items()}
+    uids: dict[tuple[str, str], str] = {}
     if params["preflight"] == "values":
-        cluster = snapshot.Cluster(client, layout, None, central_only=True)
-        findings = preflight.values_found(layout, cluster, values)
+        findings = list(preflight.values_found(namespace, central, values))
     else:
-        cluster = snapshot.Cluster(client, layout, version)
+        version = eso.served(client)[0]
+        layout = stores.Layout(
+            params["isolation"],
+            params["store"],
+            namespace,
+            params["server_url"],
+            (params["eso_namespace"], params["eso_service_account"]),
+            api_version=version or ESO_VERSIONS[0],
+        )
+        cluster = snapshot.Cluster(client, layout, version, central)
         cluster.look(client, preflight.suspects(context.entries, cluster))
         findings = preflight.find(context.entries, layout, cluster, values, params["owner"] == "gitops")
+        whole.update(cluster.whole)
+        uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
     shown = [one.as_dict(answers) for one in findings]
     refused = [one for one in findings if not one.accepted(answers)]
     if refused:
@@ -251,17 +257,13 @@ def _preflight(context: Context, values: dict[str, dict[str, bytes]]) -> tuple[l
     removals = {key for one in findings if one.kind != "values" for key in one.remove}
     result: dict[str, Any] = {
         "takeover": shown,
-        "replace": [
-            {"namespace": key[0], "name": key[1], "uid": cluster.secrets[key]["metadata"]["uid"]}
-            for key in sorted(removals)
-        ],
+        "replace": [{"namespace": key[0], "name": key[1], "uid": uids[key]} for key in sorted(removals)],
         "backup": None,
     }
     changing = sorted({key for one in findings for key in one.backup})
     if changing:
         path = backups.automatic(params["backup_dir"])
-        cluster.look(client, [key for key in changing if key not in cluster.whole])
-        secrets = [cluster.whole[key] for key in changing if key in cluster.whole]
+        secrets = [whole[key] for key in changing if key in whole]
         backups.write(context.vault, path, secrets, client.server, dry=context.check_mode)
         result["backup"] = None if context.check_mode else path
     return findings, result

@@ -192,7 +192,7 @@ def run(context: Context) -> dict[str, Any]:
         layout.kept = snapshot.kept(client, layout, context.entries, version, live)
     by_gitops = params["owner"] == "gitops" and not absent
     executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
-    own = {name for name in (stores.entry_of(item, layout) for item in live.values()) if name is not None}
+    own = stores.own_entries(live.values(), layout)
     if absent:
         shared = {kind_and_name(item) for item in stores.desired(layout, [])}
         gone = [plan_delete(item) for key, item in live.items() if key in shared or stores.entry_of(item, layout)]

@@ -81,7 +81,6 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution, stores
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -161,10 +160,7 @@ def _write(dest: str, texts: dict[str, str], dry: bool) -> list[str]:
             changing.append(name)
     if dry or not changing:
         return changing
-    try:
-        os.makedirs(dest, exist_ok=True)
-    except OSError as error:
-        raise FileError("cannot make the folder '%s': %s." % (dest, error.strerror)) from None
+    files.make_folder(dest)
     for name in changing:
         files.write(os.path.join(dest, name), texts[name], name)
     return changing

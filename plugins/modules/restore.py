@@ -119,7 +119,7 @@ def run(context: Context) -> dict[str, Any]:
     if not any(key_of(item)[0] == store_namespace for item in wanted):
         raise FileError("the backup '%s' has no Secret of namespace '%s'." % (params["src"], store_namespace))
     places = {key_of(item)[0] for item in wanted}
-    namespaces = {item["metadata"]["name"] for item in client.list(NAMESPACES, partial=True)[0]} if places else set()
+    namespaces = {item["metadata"]["name"] for item in client.list(NAMESPACES, partial=True)[0]}
     live = snapshot.secrets_of(client, sorted(places & namespaces))
     skipped = []
     planned, removed, overwritten = [], [], []

@@ -193,6 +193,11 @@ def entry_of(live: Object, layout: Layout) -> str | None:
     return name
 
 
+def own_entries(live: Iterable[Object], layout: Layout) -> set[str]:
+    """The names of the entries that have stores of their own, of live objects."""
+    return {name for name in (entry_of(item, layout) for item in live) if name is not None}
+
+
 def served(live: Object | None, entries: list[Entry], kept_for: Sequence[Consumer] = ()) -> set[str]:
     """The names of the entries that the live shared store (None: absent) admits now.
 
@@ -282,12 +287,10 @@ def concerned(
 ) -> list[tuple[Consumer, list[str]]]:
     """The consumers that work now and would lose something by what the catalog alone calls for, each with what.
 
-    :arg found: all consumers; :arg limits: what the live store's identity may do; each consumer is bounded by it, so
-        that none is given more than it has.
+    :arg layout: one that keeps nobody yet; :arg found: all consumers; :arg limits: what the live store's identity may
+        do; each consumer is bounded by it, so that none is given more than it has.
     """
-    own = {name for name in (entry_of(item, layout) for item in live.values()) if name is not None}
-    alone = Layout(layout.isolation, layout.store, layout.namespace, layout.server_url, layout.eso, layout.api_version)
-    after = final(alone, entries, own, False)
+    after = final(layout, entries, own_entries(live.values(), layout), False)
     result = []
     for one in found:
         now = consumers.bounded(one, limits)

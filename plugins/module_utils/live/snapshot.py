@@ -144,14 +144,14 @@ def reader_limits(client: Client, layout: stores.Layout, live: dict[tuple[str, s
     account = (provider.get("auth") or {}).get("serviceAccount") or {}
     if not account:
         return None, set()  # credentials that nobody here can look into
-    kinds = [("RoleBinding", layout.namespace), ("ClusterRoleBinding", None), ("Role", layout.namespace)]
-    kinds.append(("ClusterRole", None))
-    listed = client.each(lambda one: client.list(resource_of(RBAC, one[0]), namespace=one[1])[0], kinds)
+    bindings, roles = ([item for item in live.values() if item["kind"] == kind] for kind in ("RoleBinding", "Role"))
+    wide = ("ClusterRoleBinding", "ClusterRole")
+    wide_bindings, wide_roles = client.each(lambda kind: client.list(resource_of(RBAC, kind))[0], wide)
     reads: set[str] | None = set()
     writes: set[str] | None = set()
     namespace = account.get("namespace") or layout.namespace
     groups = ("system:serviceaccounts", "system:serviceaccounts:%s" % namespace, "system:authenticated")
-    for grant in permissions.grants(*listed):
+    for grant in permissions.grants(bindings, wide_bindings, roles, wide_roles):
         subject = grant.subject
         mine = subject["kind"] == "ServiceAccount" and (subject.get("namespace"), subject["name"]) == (
             namespace,
@@ -215,22 +215,23 @@ class Cluster:
 
     ``namespaces`` are live objects by name, ``secrets`` the metadata of all Secrets by (namespace, name), ``central``
     the Secrets of the central namespace by name, ``stores`` as :func:`read_stores` returns them, ``version`` the API
-    version of ESO or None, and ``whole`` the Secrets by (namespace, name) that :meth:`look` has read.
+    version of ESO or None, ``names`` those of all ClusterExternalSecrets, ``external_keys`` the (namespace, name) of
+    all ExternalSecrets, ``limits`` as :func:`reader_limits` returns them, and ``whole`` the Secrets by (namespace,
+    name) that :meth:`look` has read.
     """
 
-    def __init__(self, client: Client, layout: stores.Layout, version: str | None, central_only: bool = False) -> None:
+    def __init__(self, client: Client, layout: stores.Layout, version: str | None, central: dict[str, Object]) -> None:
         calls: list[Callable[[], Any]] = [
-            lambda: client.list(SECRETS, namespace=layout.namespace)[0],
-            lambda: [] if central_only else client.list(NAMESPACES, partial=True)[0],
-            lambda: [] if central_only else client.list(SECRETS, partial=True)[0],
-            lambda: {} if central_only else read_stores(client, layout, version is not None),
+            lambda: client.list(NAMESPACES, partial=True)[0],
+            lambda: client.list(SECRETS, partial=True)[0],
+            lambda: read_stores(client, layout, version is not None),
             lambda: read_users(client, version) if version else Users([], [], [], []),
         ]
-        central, namespaces, secrets, self.stores, self.users = client.each(lambda call: call(), calls)
+        namespaces, secrets, self.stores, self.users = client.each(lambda call: call(), calls)
         self.version = version
         self.namespaces: dict[str, Object] = {item["metadata"]["name"]: item for item in namespaces}
         self.secrets: dict[tuple[str, str], Object] = {key_of(item): item for item in secrets}
-        self.central: dict[str, Object] = {item["metadata"]["name"]: item for item in central}
+        self.central = central
         self.whole: dict[tuple[str, str], Object] = {}
         self.names = {item["metadata"]["name"] for item in self.users.distributed}
         self.external_keys = {key_of(item) for item in self.users.externals}

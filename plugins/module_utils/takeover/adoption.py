@@ -48,12 +48,8 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
 
     :arg targets: the live Secrets that ESO manages, by (namespace, name).
     """
-    own = {
-        name: layout.own_store(name)
-        for name in (stores.entry_of(item, layout) for item in cluster.stores.values())
-        if name is not None
-    }
-    known: dict[str, str | None] = {layout.store: None, **{store: name for name, store in own.items()}}
+    own = stores.own_entries(cluster.stores.values(), layout)
+    known = {layout.store, *map(layout.own_store, own)}
     catalog: list[dict[str, Any]] = []
     foreign: dict[str, str] = {}
     for live in sorted(cluster.users.distributed, key=lambda one: one["metadata"]["name"]):
@@ -73,7 +69,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
     return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED)
 
 
-def _is_central(live: Object, known: dict[str, str | None]) -> bool:
+def _is_central(live: Object, known: set[str]) -> bool:
     reference = ((live.get("spec") or {}).get("externalSecretSpec") or {}).get("secretStoreRef") or {}
     return reference.get("kind") == "ClusterSecretStore" and reference.get("name") in known
 

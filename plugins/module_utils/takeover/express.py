@@ -43,10 +43,10 @@ _REFERENCE = {"conversionStrategy": "Default", "decodingStrategy": "None", "meta
 _KARGO = "kargo.akuity.io/cred-type"
 
 
-def expressed(live: Object, store_of: dict[str, str | None], namespaces: dict[str, Object]) -> dict[str, Any]:
+def expressed(live: Object, central: set[str], namespaces: dict[str, Object]) -> dict[str, Any]:
     """The catalog entry of a live ClusterExternalSecret, as YAML would hold it, defaults left out.
 
-    :arg store_of: the names of the stores that count as the central one.
+    :arg central: the names of the stores that count as the central one.
     :arg namespaces: the live namespaces by name; those that carry the label become the entry's.
     :raises Inexpressible: with the reason, for what no entry can say.
     """
@@ -68,7 +68,7 @@ def expressed(live: Object, store_of: dict[str, str | None], namespaces: dict[st
         if value not in good:
             raise Inexpressible("%s '%s'" % (what, value))
     reference = inner.get("secretStoreRef") or {}
-    if reference.get("kind") != "ClusterSecretStore" or reference.get("name") not in store_of:
+    if reference.get("kind") != "ClusterSecretStore" or reference.get("name") not in central:
         raise Inexpressible("it reads through %s '%s'" % (reference.get("kind", "SecretStore"), reference.get("name")))
     external = spec.get("externalSecretName") or name
     entry: dict[str, Any] = {"name": name}

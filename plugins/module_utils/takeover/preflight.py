@@ -132,7 +132,11 @@ def find(
     :arg values: the values of the sources as they will be, ``{source: {key: bytes}}``; :arg by_gitops: whether the
         stores and ClusterExternalSecrets are written by someone else, so that a bootstrap leaves them alone.
     """
-    found = [*_values(layout, cluster, values), *_targets(entries, cluster, values), *_sources(entries, cluster)]
+    found = [
+        *values_found(layout.namespace, cluster.central, values),
+        *_targets(entries, cluster, values),
+        *_sources(entries, cluster),
+    ]
     if not by_gitops:
         found += [
             *_stores(entries, layout, cluster),
@@ -147,14 +151,13 @@ def find(
 # -- master Secrets ------------------------------------------------------------------------------
 
 
-def values_found(layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> list[Finding]:
-    """What :func:`find` finds of master Secrets."""
-    return list(_values(layout, cluster, values))
+def values_found(namespace: str, central: dict[str, Object], values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+    """What :func:`find` finds of master Secrets.
 
-
-def _values(layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+    :arg central: the live Secrets of the central ``namespace`` by name.
+    """
     for source, new in values.items():
-        live = cluster.central.get(source)
+        live = central.get(source)
         if live is None or is_owned(live):
             continue
         old = decode(live)
@@ -162,7 +165,7 @@ def _values(layout: stores.Layout, cluster: Cluster, values: dict[str, dict[str,
         added = sorted(set(new) - set(old))
         if not changed and not added:
             continue
-        key = (layout.namespace, source)
+        key = (namespace, source)
         parts = ["the value of %s would change" % ", ".join(changed)] if changed else []
         if added:
             beside = sorted(set(old) - set(new))
@@ -477,14 +480,14 @@ def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
     sources = {entry.source for entry in entries}
     for name, there in sorted(cluster.central.items()):
         meta = there["metadata"]
-        found = tools(there)
-        found += [
+        owners = [
             "%s %s" % (one.get("kind"), one.get("name"))
             for one in meta.get("ownerReferences") or []
             if one.get("controller")
         ]
-        if ESO_MANAGED_LABEL in (meta.get("labels") or {}) and len(found) == len(tools(there)):
-            found.append("ESO")
+        if ESO_MANAGED_LABEL in (meta.get("labels") or {}) and not owners:
+            owners = ["ESO"]
+        found = tools(there) + owners
         if found and name in sources:
             message = "%s owns it too and would undo a rotation" % " and ".join(found)
             yield Finding("managers", label_of("Secret", there), message, (OVERWRITE,))

@@ -16,7 +16,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover.
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover.templates import Inexpressible
 from samples import namespace
 
-STORES = {"store": None}
+STORES = {"store"}
 
 
 def test_every_entry_comes_back(catalog):
