@@ -80,16 +80,21 @@ class Api:
             return response.status, raw.decode(errors="replace")
 
 
+#: The ports that this process has given out: what is to listen there may not do so yet.
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A free port outside the range from which systems take ports for outgoing connections.
+    """A free port outside the range from which systems take ports for outgoing connections, another each time.
 
     One from inside that range could be taken by a client while the server restarts, even by a
     client that tries to reach this very server.
     """
-    for port in random.sample(range(20000, 30000), 200):
+    for port in random.sample(sorted(set(range(20000, 30000)) - _given), 200):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
+                _given.add(port)
                 return port
             except OSError:
                 continue

@@ -6,68 +6,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 
 import pytest
 import yaml
-from support import CANARY, COLLECTIONS, Outcome, another, browse, leaked
+from fleets import Fleet, recaps
+from support import CANARY, Outcome, another, browse, leaked
 
 from controlplane import values
-from controlplane.cluster import free_port
-
-#: What kubernetes.core's modules need is beside Ansible itself; the collection's own tasks don't care.
-LOCAL = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
-
-
-class Fleet:
-    """An inventory of clusters, and how to run a playbook over it."""
-
-    def __init__(self, folder, platforms):
-        self.folder, self.platforms = folder, platforms
-        first = next(iter(platforms.values()))
-        self.values = values.generate(CANARY)
-        self.vault, self.password = folder / "fleet.vault.yml", folder / "password"
-        values.write_vault(self.values, self.vault, self.password)
-        hosts = {name: self.variables(one) for name, one in platforms.items()}
-        server = yaml.safe_load(first.kubeconfig.read_text())
-        server["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
-        (folder / "down").write_text(yaml.safe_dump(server))
-        refused = yaml.safe_load(first.kubeconfig.read_text())
-        refused["users"][0]["user"] = {"token": CANARY}
-        (folder / "refused").write_text(yaml.safe_dump(refused))
-        for name in ("down", "refused"):
-            hosts[name] = {**hosts["a"], "cluster_secrets_kubeconfig": str(folder / name)}
-        self.inventory = folder / "inventory.yml"
-        self.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": hosts, "vars": LOCAL}}))
-        path = first.environment["PATH"]
-        self.environment = {**os.environ, "PATH": path, "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS, "ANSIBLE_NOCOLOR": "1"}
-        for name in ("KUBECONFIG", "K8S_AUTH_KUBECONFIG", "ANSIBLE_PYTHON_INTERPRETER"):
-            self.environment.pop(name, None)
-
-    @staticmethod
-    def variables(platform):
-        """A cluster's host variables."""
-        return {"cluster_secrets_kubeconfig": str(platform.kubeconfig), **platform.plane.ansible_variables()}
-
-    def play(self, playbook, *arguments, **variables):
-        argv = ["ansible-playbook", f"platform.cluster_secrets.{playbook}", "-i", str(self.inventory)]
-        argv += ["--vault-password-file", str(self.password), "-e", f"cluster_secrets_values_file={self.vault}"]
-        argv += ["-e", json.dumps({"cluster_secrets_hosts": "clusters", **variables}), *arguments]
-        done = subprocess.run(
-            argv, capture_output=True, text=True, env=self.environment, cwd=self.folder, check=False, timeout=300
-        )
-        assert leaked(done.stdout + done.stderr) == []
-        return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-def recaps(outcome):
-    """{host: {what: count}} of a run."""
-    return {
-        host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)}
-        for host, counts in re.findall(r"^(\S+)\s+: (ok=.*)$", outcome.stdout, re.MULTILINE)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +51,17 @@ def test_a_rotation_goes_by_waves_and_stops_at_the_first_that_fails(fleet):
     fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": ordered}}, sort_keys=False))
     outcome = fleet.play("rotate", cluster_secrets_serial=[1, 2, 1])
     assert outcome.rc == 2
-    assert "Stopped before this wave: down failed. Not begun: c and all later waves." in outcome.stdout
+    assert "Hold the new values: a. Not begun: b, down, c." in outcome.stdout
+    assert "Hold the new values: a, b. Failed: down. Not begun: c." in outcome.stdout
+    assert "Stopped before this wave: down failed." in outcome.stdout
     new, old = rotated["cloudflare-api-token"], fleet.values["cloudflare-api-token"]
     assert token("a") == token("b") == new and token("c") == old
     # The canary alone fails: nothing else is begun.
     ordered = {name: hosts[name] for name in ("down", "c")}
     fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": ordered}}, sort_keys=False))
-    assert fleet.play("rotate", cluster_secrets_serial=1).rc == 2 and token("c") == old
+    outcome = fleet.play("rotate", cluster_secrets_serial=1)
+    assert outcome.rc == 2 and token("c") == old
+    assert "Hold the new values: none. Failed: down. Not begun: c." in outcome.stdout
     # Without what is down, a rerun goes on where it stopped.
     fleet.inventory.write_text(yaml.safe_dump(inventory))
     again = fleet.play("rotate", "--limit", "a,b,c", cluster_secrets_serial=1)
@@ -141,6 +92,20 @@ def test_groups_and_hosts_change_the_catalog(fleet):
         assert sorted(counts) == ["16", "17"]
     finally:
         fleet.inventory.write_text(yaml.safe_dump(inventory))
+
+
+def test_the_audit_looks_at_each_cluster_and_names_those_it_can_not_reach(fleet):
+    report = str(fleet.folder / "audit-{{ inventory_hostname }}.json")
+    outcome = fleet.play("audit", cluster_secrets_audit_json=report, cluster_secrets_audit_fail_on="never")
+    assert outcome.rc == 2
+    found = recaps(outcome)
+    assert {name: one["failed"] for name, one in found.items()} == {"a": 0, "b": 0, "c": 0, "down": 1, "refused": 1}
+    for name in ("a", "b", "c"):
+        content = json.loads((fleet.folder / f"audit-{name}.json").read_text())
+        assert content["findings"], content
+    refused = fleet.play("audit", "--limit", "a,b", cluster_secrets_audit_json=str(fleet.folder / "audit.json"))
+    assert refused.rc == 2 and "cluster_secrets_audit_json names one file for several clusters" in refused.stdout
+    assert not (fleet.folder / "audit.json").exists()
 
 
 def test_fleet_status_shows_what_is_wrong_where(fleet):
