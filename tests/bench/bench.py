@@ -6,7 +6,7 @@
 Four ways: (a) kubernetes.core.k8s with a loop, (b) kubernetes.core.k8s with one multi-document
 template, (c) the collection, (d) raw concurrent HTTP, by itself and started by a play. Five workloads:
 labelling namespaces and seeding master Secrets, each changed and unchanged, and a rotation until every
-target holds the new value. Times include the start of the process.
+target holds the new value. Times include the start of the process. Then ``fleet_status`` over 1 to 50 clusters.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.clien
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 
+from bench import fleet
 from controlplane import build, cluster
 
 HERE = Path(__file__).resolve().parent
@@ -381,7 +382,7 @@ def table(results: list[dict[str, Any]], empty: float) -> list[str]:
     return lines
 
 
-def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
+def goals(results: list[dict[str, Any]], fleets: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
     """What the project promises, each with what was measured."""
     cells = {(row["size"], row["workload"], row["way"]): row for row in results}
     sizes = {row["size"] for row in results}
@@ -436,6 +437,8 @@ def goals(results: list[dict[str, Any]], empty: float) -> list[dict[str, Any]]:
             )
         if (size, "rotate", OURS) in cells:
             found.append((f"{size} rotate, writes of ours", cells[size, "rotate", OURS]["writes"], "<=", 2))
+    if fleets:
+        found += fleet.goals(fleets)
     return [
         {
             "goal": text,
@@ -453,7 +456,7 @@ def main() -> int:
     parser.add_argument(
         "--runs", type=int, default=3, help="runs of each measurement; the median counts (default: %(default)s)"
     )
-    parser.add_argument("--workloads", default="label,seed,rotate", help="what to measure (default: %(default)s)")
+    parser.add_argument("--workloads", default="label,seed,rotate,fleet", help="what to measure (default: %(default)s)")
     parser.add_argument(
         "--json",
         type=Path,
@@ -463,6 +466,7 @@ def main() -> int:
     options = parser.parse_args()
     sizes = sorted(int(size) for size in options.sizes.split(","))
     workloads = options.workloads.split(",")
+    fleets: list[dict[str, Any]] = []
     plane = cluster.ControlPlane("bench", bound=True)
     plane.start()
     try:
@@ -483,13 +487,15 @@ def main() -> int:
             install_eso(bench)
             for size in sizes:
                 bench.rotations(size, options.runs)
+        if "fleet" in workloads:
+            fleets = fleet.measure(folder, options.runs)
     finally:
         plane.stop()
     results = sorted(
         bench.results, key=lambda row: (row["size"], WORKLOADS.index(row["workload"]), WAYS.index(row["way"]))
     )
     print("\n".join(table(results, empty)))
-    reached = goals(results, empty)
+    reached = goals(results, fleets, empty)
     print()
     for goal in reached:
         word = "reached" if goal["reached"] else "MISSED "
@@ -501,7 +507,9 @@ def main() -> int:
         "eso": build.ESO,
     }
     options.json.write_text(
-        json.dumps({"machine": machine, "empty_play": empty, "results": results, "goals": reached}, indent=1)
+        json.dumps(
+            {"machine": machine, "empty_play": empty, "results": results, "fleets": fleets, "goals": reached}, indent=1
+        )
     )
     print(f"\nwritten to {options.json}")
     return 0 if all(goal["reached"] for goal in reached) else 1
