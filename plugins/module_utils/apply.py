@@ -106,7 +106,7 @@ class Executor:
             raise WriteError(str(errors[0]) + more)
 
     def _write(self, action: Action) -> Any:
-        path = action.resource.path(action.name, action.namespace)
+        path = action.path
         what = "cannot %s %s" % ({"delete": "delete", "create": "create"}.get(action.verb, "change"), action.label())
         current: Action | None = action
         for attempt in range(CONFLICT_RETRIES + 1):
@@ -115,7 +115,8 @@ class Executor:
             try:
                 return self._send(current, path, what)
             except ApiError as error:
-                if error.status == 404 and current.verb == "delete":
+                # An empty patch only makes the API server store an object anew.
+                if error.status == 404 and (current.verb == "delete" or current.body == {}):
                     return None
                 conflict = error.status == 409 and attempt < CONFLICT_RETRIES
                 if conflict and current.verb == "create" and current.kind == "Secret":
@@ -162,8 +163,8 @@ class Executor:
             for verb in _VERBS[action.verb]:
                 if verb == "create" and action.verb == "apply" and action.result != "created":
                     continue
-                resource = action.resource
-                wanted.setdefault((verb, resource.group, resource.plural, action.namespace), []).append(action)
+                resource = "/".join(filter(None, (action.resource.plural, action.subresource)))
+                wanted.setdefault((verb, action.resource.group, resource, action.namespace), []).append(action)
         denied = [one for one, allowed in zip(wanted, self.client.each(self._allowed, list(wanted))) if not allowed]
         for permission in denied:
             # A rule may name the very objects; only then is it worth asking about each.
@@ -186,8 +187,11 @@ class Executor:
                 )
 
     def _allowed(self, permission: _Permission, name: str | None = None) -> bool:
-        verb, group, plural, namespace = permission
+        verb, group, resource, namespace = permission
+        plural, _slash, subresource = resource.partition("/")
         attributes = {"verb": verb, "group": group, "resource": plural}
+        if subresource:
+            attributes["subresource"] = subresource
         if namespace:
             attributes["namespace"] = namespace
         if name:

@@ -24,12 +24,24 @@ class Action:
     """One planned write request.
 
     ``verb`` is ``apply`` (server-side apply of ``body``), ``create``, ``merge`` (JSON merge patch),
-    ``json`` (JSON patch) or ``delete``. ``before`` and ``after`` are what diff mode shows.
+    ``json`` (JSON patch) or ``delete``; of ``subresource`` if given. ``before`` and ``after`` are what diff mode shows.
     ``replan`` makes the action anew from the live object, for when that changed in between; None
     of it means that there is nothing left to do.
     """
 
-    __slots__ = ("after", "before", "body", "kind", "name", "namespace", "replan", "resource", "result", "verb")
+    __slots__ = (
+        "after",
+        "before",
+        "body",
+        "kind",
+        "name",
+        "namespace",
+        "replan",
+        "resource",
+        "result",
+        "subresource",
+        "verb",
+    )
 
     def __init__(
         self,
@@ -43,6 +55,7 @@ class Action:
         before: Object | None = None,
         after: Object | None = None,
         replan: Callable[[Object], Action | None] | None = None,
+        subresource: str | None = None,
     ) -> None:
         self.verb = verb
         self.result = result
@@ -54,6 +67,12 @@ class Action:
         self.before = before
         self.after = after
         self.replan = replan
+        self.subresource = subresource
+
+    @property
+    def path(self) -> str:
+        """Where the request goes, unless it creates."""
+        return "/".join(filter(None, (self.resource.path(self.name, self.namespace), self.subresource)))
 
     def label(self) -> str:
         """Kind and place, such as 'Secret team/token'."""
@@ -436,3 +455,48 @@ def orphaned_finalizers(live: Object, selecting: set[str]) -> list[str]:
     return [
         name for name in held if name.startswith(FINALIZER_PREFIX) and name[len(FINALIZER_PREFIX) :] not in selecting
     ]
+
+
+def storage_version(definition: Object) -> str:
+    """The version in which a live CustomResourceDefinition's objects are stored from now on."""
+    return next(version["name"] for version in definition["spec"]["versions"] if version["storage"])
+
+
+def resource_of_definition(definition: Object) -> Resource:
+    """Where a live definition's objects are: in the version that they are stored in, if that is served."""
+    spec, stored = definition["spec"], storage_version(definition)
+    served = [version["name"] for version in spec["versions"] if version["served"]]
+    version = stored if stored in served or not served else served[0]
+    return Resource("%s/%s" % (spec["group"], version), spec["names"]["plural"], spec["scope"] == "Namespaced")
+
+
+def plan_rewrite(definition: Object, items: list[Object]) -> list[Action]:
+    """Empty patches, by which the API server stores each of a definition's live ``items`` (metadata is enough) anew."""
+    kind, resource = definition["spec"]["names"]["kind"], resource_of_definition(definition)
+    places = [(item["metadata"]["name"], item["metadata"].get("namespace")) for item in items]
+    return [Action("merge", UPDATED, resource, kind, name, namespace, {}) for name, namespace in places]
+
+
+def plan_stored_versions(definition: Object) -> Action | None:
+    """What writes down that all objects of a live definition are stored in its storage version; None if it is.
+
+    It fails when the definition changes after it was read, since objects may then be stored in another version.
+    """
+    before = (definition.get("status") or {}).get("storedVersions") or []
+    after = [storage_version(definition)]
+    if before == after:
+        return None
+    meta = definition["metadata"]
+    body = {"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": {"storedVersions": after}}
+    shown = [{"status": {"storedVersions": one}} for one in (before, after)]
+    return Action(
+        "merge",
+        UPDATED,
+        CRDS,
+        "CustomResourceDefinition",
+        meta["name"],
+        body=body,
+        before=shown[0],
+        after=shown[1],
+        subresource="status",
+    )

@@ -55,6 +55,10 @@ POLICY_BINDINGS = Resource(ADMISSION, "validatingadmissionpolicybindings", names
 NAMESPACES = Resource("v1", "namespaces", namespaced=False)
 SECRETS = Resource("v1", "secrets")
 DEPLOYMENTS = Resource("apps/v1", "deployments")
+NODES = Resource("v1", "nodes", namespaced=False)
+PODS = Resource("v1", "pods")
+ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices")
+POD_DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets")
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
 
 _PLURALS = {

@@ -199,8 +199,8 @@ def _blockers(client: Client) -> list[str]:
             text = "%s serves no v1 yet: upgrade ESO to 0.16 first, which serves both versions" % name
         else:
             text = (
-                "%s: %d object(s) were last written as %s; rewrite them, then remove %s from the CRD's "
-                "status.storedVersions" % (name, count, _OLD, _OLD)
+                "%s: %d object(s) were last written as %s, and status.storedVersions names it: run "
+                "platform.cluster_secrets.eso_stored_versions" % (name, count, _OLD)
             )
         blockers.append(text)
     return blockers

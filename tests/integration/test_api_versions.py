@@ -128,8 +128,11 @@ def test_a_definition_that_a_crash_left_half_established(release):
     assert not bare.module("eso_crds", src=src).result["changed"]
 
 
-def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catalog):
-    """0.14 writes v1beta1; with 0.16's CRDs both are served, and the check counts what to rewrite."""
+CLUSTER_ENTRIES = "/apis/external-secrets.io/v1/clusterexternalsecrets"
+
+
+def test_objects_of_an_old_release_are_stored_anew_after_its_upgrade(platform, catalog):
+    """0.14 writes v1beta1; with 0.16's CRDs both are served, the check counts them, and one module rewrites them."""
     with another(platform, "crds-upgrade") as bare:
         bare.module("eso_crds", src=str(build.eso_crds("v0.14.4")))
         bare.module("cluster_external_secrets", catalog=catalog)
@@ -142,16 +145,19 @@ def test_objects_of_an_old_release_are_counted_after_its_upgrade(platform, catal
             lambda: "clusterexternalsecrets.external-secrets.io: 7 object(s) were last written as v1beta1" in text(),
             what="the new version",
         )
-        # Writing them again, now as v1, is what the check asks for.
-        for entry in catalog:
-            if entry["name"] != "talos-config":
-                bare.patch(
-                    f"/apis/external-secrets.io/v1/clusterexternalsecrets/{entry['name']}",
-                    {"metadata": {"annotations": {"rewritten": "yes"}}},
-                )
-        assert "clusterexternalsecrets.external-secrets.io: 0 object(s)" in text()
-        bare.patch(
-            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusterexternalsecrets.external-secrets.io/status",
-            {"status": {"storedVersions": ["v1"]}},
-        )
-        assert "clusterexternalsecrets" not in text()
+        stored = "/registry/external-secrets.io/clusterexternalsecrets/github-oauth-credentials"
+        assert bare.plane.etcd_get(stored)["apiVersion"] == "external-secrets.io/v1beta1"
+        before = bare.get(f"{CLUSTER_ENTRIES}/github-oauth-credentials")
+        predicted = bare.module("eso_stored_versions", check_mode=True, diff=True).result
+        done = bare.module("eso_stored_versions", diff=True).result
+        assert done["changes"] == predicted["changes"] and done["diff"] == predicted["diff"]
+        assert "clusterexternalsecrets.external-secrets.io" in done["definitions"]
+        assert bare.plane.etcd_get(stored)["apiVersion"] == "external-secrets.io/v1"
+        assert bare.get(f"{CLUSTER_ENTRIES}/github-oauth-credentials")["spec"] == before["spec"]
+        mark = bare.mark()
+        bare.play("eso_stored_versions")
+        assert bare.writes(mark) == [] and text() == ""
+        # Now the definitions that have no v1beta1 any more are accepted, and the objects are there.
+        bare.module("eso_crds", src=str(build.eso_crds("v0.20.4")))
+        bare.eventually(lambda: len(bare.get(CLUSTER_ENTRIES)["items"]) == 7, what="the objects as v1")
+        assert not bare.module("cluster_external_secrets", catalog=catalog).result["changed"]

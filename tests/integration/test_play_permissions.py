@@ -51,6 +51,10 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     deployer.play("onboard", variables=onboard)
     assert CANARY in deployer.data("team", "cloudflare-api-token")["api-token"]
     deployer.play("audit", variables=PLAYS)
+    deployer.play("talos_upgrade_gate", variables=PLAYS)
+    snapshot = {"cluster_secrets_snapshot": str(deployer.folder / "snapshot.json"), "cluster_secrets_upgrade_window": 1}
+    for playbook in ("talos_upgrade_pre", "talos_upgrade_post"):
+        deployer.play(playbook, variables={**PLAYS, **snapshot})
 
 
 def test_the_audit_does_not_report_the_platform_itself(deployer, catalog):

@@ -24,7 +24,9 @@ ALLOWED = {
     "api": {"errors", "resources", "files"},
     "live": {"permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},
     "apply": {"desired", "errors", "plan"},
-    "audit": {"permissions", "advisories", "catalog", "desired", "live", "plan", "resources"},
+    "audit": {"permissions", "advisories", "catalog", "desired", "live", "plan", "resources", "workloads", "lifetimes"},
+    "workloads": {"resources"},
+    "lifetimes": {"errors"},
     "report": set(),
     "takeover": {"catalog", "desired", "errors", "plan", "resources"},
     "variables": set(),
@@ -33,7 +35,19 @@ ALLOWED = {
     "backups": {"errors", "files", "resources", "takeover"},
     "module": {"api", "catalog", "desired", "errors", "live", "plan", "resources"},
 }
-PURE = ("catalog", "desired", "advisories", "resources", "audit", "report", "takeover", "fleet", "permissions")
+PURE = (
+    "catalog",
+    "desired",
+    "advisories",
+    "resources",
+    "audit",
+    "report",
+    "takeover",
+    "fleet",
+    "permissions",
+    "workloads",
+    "lifetimes",
+)
 FILES = sorted(path for path in UTILS.rglob("*.py") if path.name != "__init__.py")
 
 

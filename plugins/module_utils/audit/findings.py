@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterator
 
-from .. import advisories, permissions
+from .. import advisories, lifetimes, permissions
 from ..catalog.entries import LABEL_PREFIX, Entry
 from ..desired import consumers, guard, stores
 from ..desired.distribution import FINALIZER_PREFIX, is_owned
@@ -92,6 +92,7 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_tenants(inventory, scope.layout))
     found.extend(_stores(scope, inventory.stores))
     found.extend(_permissions(scope, inventory, enforced))
+    found.extend(_talosconfigs(scope, inventory))
     found.extend(_versions(inventory.crds))
     found.extend(_vulnerabilities(scope, inventory.release))
     kept = {one.label() for one in _kept(scope, inventory)}
@@ -515,6 +516,44 @@ def _ways_around(
                 yield Finding(ERROR, "may-label", one.namespace, one.who, message, enforce)
 
 
+def _talosconfigs(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
+    """A talosconfig is a key to the nodes themselves, for whoever may read its target."""
+    everything = permissions.grants(
+        inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
+    )
+    for entry in scope.entries:
+        for key, value in sorted((inventory.snapshot.sources or {}).get(entry.source, {}).items()):
+            for roles, end in lifetimes.talos_roles(value):
+                places = set(state.labelled(inventory.snapshot.namespaces, entry))
+                readers = sorted(
+                    {
+                        one.who
+                        for one in everything
+                        if (one.namespace is None or one.namespace in places)
+                        and not scope.trusted.covers(one.subject)
+                        and _may_read(one, entry.target)
+                    }
+                )
+                message = (
+                    "its key '%s' is a talosconfig with the role %s until %s; it is in %s, where %s may read it"
+                    % (
+                        key,
+                        ", ".join(roles) or "none",
+                        end.strftime("%Y-%m-%d"),
+                        ", ".join(sorted(places)) or "no namespace",
+                        ", ".join(readers) or "nobody but the platform",
+                    )
+                )
+                fix = "Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts"
+                severity = ERROR if lifetimes.TALOS_ADMIN in roles else WARNING
+                yield Finding(severity, "talosconfig", scope.layout.namespace, entry.source, message, fix)
+
+
+def _may_read(grant: permissions.Grant, name: str) -> bool:
+    allowed, names = grant.allows("", "secrets", _READ)
+    return allowed and (names is None or name in names)
+
+
 def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
     if release.number is None:
         message = "the release of ESO is unknown (%s), so its vulnerabilities are too" % release.problem
@@ -538,5 +577,5 @@ def _versions(crds: list[Object]) -> Iterator[Finding]:
         stored = set((item.get("status") or {}).get("storedVersions") or [])
         for version in sorted(stored - served):
             message = "objects may be stored as %s, which is no longer served" % version
-            fix = "Rewrite the objects, then remove the version from status.storedVersions"
+            fix = "Run platform.cluster_secrets.eso_stored_versions"
             yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)

@@ -1,0 +1,207 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the next node may be upgraded: what is not as it should be, each with its cause. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Collection, Iterator, NamedTuple
+
+from .. import workloads
+from ..desired.distribution import is_owned
+from ..live import state
+from ..resources import Object, holds_true, matches, ready_condition
+
+if TYPE_CHECKING:
+    from ..catalog.entries import Entry
+    from ..live.health import Health
+
+_NAME = "app.kubernetes.io/name"
+_CONTROLLER = "external-secrets"
+#: Reasons for which a container waits that a Secret can be the cause of.
+_CONFIG, _PULL = ("CreateContainerConfigError",), ("ImagePullBackOff", "ErrImagePull")
+
+
+class Problem(NamedTuple):
+    """One thing that keeps the gate closed: which check, which object, and what is wrong with it."""
+
+    check: str
+    object: str
+    message: str
+
+
+def judge(
+    entries: list[Entry],
+    health: Health,
+    store: str,
+    secrets: Collection[tuple[str, str]],
+    except_nodes: Collection[str] = (),
+    drain: bool = False,
+) -> list[Problem]:
+    """What keeps the gate closed, the causes before what follows from them.
+
+    :arg store: the shared ClusterSecretStore, which must exist.
+    :arg secrets: (namespace, name) of the live Secrets of all namespaces that :func:`to_look_at` names.
+    :arg except_nodes: nodes that may be not ready.
+    :arg drain: whether nodes are about to be drained, which takes more.
+    """
+    found = list(_nodes(health, except_nodes))
+    found += _eso(health)
+    found += _webhooks(health)
+    found += _stores(health, store)
+    found += _distribution(entries, health)
+    found += [
+        Problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
+        for row in state.judge(entries, health.targets)
+        if row.status != state.SYNCED
+    ]
+    found += _pods(health, secrets)
+    if drain:
+        found += _drain(health)
+        found += _pull_secrets(health, secrets)
+    return found
+
+
+def to_look_at(health: Health, drain: bool = False) -> set[str]:
+    """The namespaces of which it matters which Secrets they have."""
+    return {
+        pod["metadata"]["namespace"]
+        for pod in health.pods
+        if not workloads.finished(pod) and (_waits(pod) or (drain and (pod.get("spec") or {}).get("imagePullSecrets")))
+    }
+
+
+def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Problem]:
+    names = {item["metadata"]["name"] for item in health.nodes}
+    for name in sorted(set(except_nodes) - names):
+        yield Problem("node", "Node %s" % name, "there is no such node")
+    for item in health.nodes:
+        name = item["metadata"]["name"]
+        if name in except_nodes or holds_true(item, "Ready"):
+            continue
+        said = (ready_condition(item) or {}).get("message")
+        yield Problem("node", "Node %s" % name, "it is not ready%s" % (": " + said if said else ""))
+
+
+def _name_label(item: Object) -> str:
+    return (item["metadata"].get("labels") or {}).get(_NAME, "")
+
+
+def _eso(health: Health) -> Iterator[Problem]:
+    parts = [item for item in health.deployments if _name_label(item).startswith(_CONTROLLER)]
+    if not any(_name_label(item) == _CONTROLLER for item in parts):
+        yield Problem("eso", "Deployment", "ESO's controller is not there")
+    for item in parts:
+        status, wanted = item.get("status") or {}, item["spec"].get("replicas", 1)
+        label = "Deployment %s" % item["metadata"]["name"]
+        if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
+            yield Problem("eso", label, "its latest change is not rolled out yet")
+        elif not wanted:
+            yield Problem("eso", label, "it is scaled to 0")
+        elif status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted:
+            available = min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
+            yield Problem("eso", label, "%d of %d replicas are available" % (available, wanted))
+
+
+def _webhooks(health: Health) -> Iterator[Problem]:
+    """A webhook of ESO that nobody answers refuses every write of ESO's objects."""
+    namespaces = {item["metadata"]["namespace"] for item in health.deployments}
+    ready = {
+        (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
+        for item in health.endpoints
+        for endpoint in item.get("endpoints") or []
+        # Without the condition an endpoint counts as ready.
+        if (endpoint.get("conditions") or {}).get("ready") is not False
+    }
+    services = {
+        (service["namespace"], service["name"])
+        for item in health.webhooks
+        for one in item.get("webhooks") or []
+        for service in [(one.get("clientConfig") or {}).get("service")]
+        if service and service["namespace"] in namespaces
+    }
+    for _namespace, name in sorted(services):
+        if name not in ready:
+            yield Problem("webhook", "Service %s" % name, "no endpoint is ready; it would refuse ESO's objects")
+
+
+def _stores(health: Health, store: str) -> Iterator[Problem]:
+    ours = {item["metadata"]["name"] for item in health.stores if is_owned(item)}
+    names = {item["metadata"]["name"] for item in health.stores}
+    for name, said in state.not_ready(health.stores, ours | {store}):
+        there = "it is not ready: %s" % (said or "ESO has not looked at it") if name in names else "it is not there"
+        yield Problem("store", "ClusterSecretStore %s" % name, there)
+
+
+def _distribution(entries: list[Entry], health: Health) -> Iterator[Problem]:
+    live = {item["metadata"]["name"]: item for item in health.distributed}
+    ours = {name for name, item in live.items() if is_owned(item)}
+    for name in sorted(ours | {entry.name for entry in entries}):
+        label, condition = "ClusterExternalSecret %s" % name, ready_condition(live.get(name))
+        if name not in live:
+            yield Problem("distribution", label, "it is not there")
+        elif not condition or condition.get("status") != "True":
+            said = (condition or {}).get("message") or "ESO has not looked at it"
+            yield Problem("distribution", label, "it is not ready: %s" % said)
+
+
+def _waits(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") == "Pending" or bool(workloads.waiting(pod))
+
+
+def _pods(health: Health, secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+    for pod in health.pods:
+        if workloads.finished(pod) or not _waits(pod):
+            continue
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        label, states = "Pod %s/%s" % (namespace, name), workloads.waiting(pod)
+        pulling = any(reason in _PULL for reason, _message in states)
+        missing = [
+            one
+            for one in workloads.references(pod["spec"])
+            if not one.optional and (namespace, one.secret) not in secrets
+        ]
+        # A pull Secret may be missing where the image needs none.
+        causes = [one for one in missing if one.way != workloads.PULL or pulling]
+        for secret in dict.fromkeys(one.secret for one in causes):
+            ways = ", ".join(dict.fromkeys(one.way for one in causes if one.secret == secret))
+            yield Problem("pod", label, "it waits for the Secret %s (%s)" % (secret, ways))
+        refused = [text for reason, text in states if reason in _CONFIG and "secret" in text.lower()]
+        if refused and not causes:
+            yield Problem("pod", label, "it can't start: %s" % refused[0])
+
+
+def _drain(health: Health) -> Iterator[Problem]:
+    for item in health.deployments:
+        if _name_label(item) != _CONTROLLER:
+            continue
+        label, name = "Deployment %s" % item["metadata"]["name"], item["metadata"]["name"]
+        arguments = [
+            argument for one in item["spec"]["template"]["spec"]["containers"] for argument in one.get("args") or []
+        ]
+        elects = any(one in ("--enable-leader-election", "--enable-leader-election=true") for one in arguments)
+        if item["spec"].get("replicas", 1) > 1 and not elects:
+            yield Problem("drain", label, "%s has several replicas and no leader election" % name)
+    for item in health.deployments:
+        labels = (item["spec"]["template"]["metadata"].get("labels")) or {}
+        for budget in health.budgets:
+            selector = budget["spec"].get("selector")
+            allowed = (budget.get("status") or {}).get("disruptionsAllowed", 0)
+            if selector is not None and matches(selector, labels) and allowed < 1:
+                text = "it allows no eviction of %s now, so that a drain would wait for ever" % item["metadata"]["name"]
+                yield Problem("drain", "PodDisruptionBudget %s" % budget["metadata"]["name"], text)
+
+
+def _pull_secrets(health: Health, secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+    absent: dict[tuple[str, str], int] = {}
+    for pod in health.pods:
+        if workloads.finished(pod):
+            continue
+        for one in workloads.references(pod["spec"]):
+            key = (pod["metadata"]["namespace"], one.secret)
+            if one.way == workloads.PULL and key not in secrets:
+                absent[key] = absent.get(key, 0) + 1
+    for key, count in sorted(absent.items()):
+        yield Problem(
+            "pull-secret", "Secret %s/%s" % key, "%d pod(s) name it to pull images, and it is not there" % count
+        )

@@ -1,0 +1,204 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module upgrade_gate: whether the next node may be upgraded."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: upgrade_gate
+short_description: Say whether the next node may be upgraded
+version_added: 1.0.0
+description:
+  - Fails unless all that the cluster's secrets need is well, and names each cause. It writes nothing and takes a few
+    requests, so that it fits between two nodes.
+  - The gate is open when every node is ready, the Deployments of ESO are available and its webhook has an endpoint, the
+    stores and the catalog's ClusterExternalSecrets are ready, every target is current, and no pod waits for a Secret.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  except_nodes:
+    description: The names of nodes that may be not ready.
+    type: list
+    elements: str
+    default: []
+  drain:
+    description:
+      - Whether nodes are about to be drained. The gate then also asks for the pull Secrets that pods name, since a pod
+        that moves may have to pull its image again, and that ESO can be drained.
+      - It can be if no PodDisruptionBudget forbids its eviction now, and if several replicas elect a leader.
+    type: bool
+    default: false
+  window:
+    description:
+      - How many hours the upgrade may take. The gate then also asks that the credentials of this task, and the
+        certificates and tokens in the catalog's master Secrets, such as a talosconfig's, don't end before.
+      - It needs the Python package C(cryptography) on the host of the task.
+    type: int
+    default: 0
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+  wait:
+    description: Whether to wait until the gate is open. An API server that doesn't answer is waited for too.
+    type: bool
+    default: false
+  wait_timeout:
+    description: How many seconds to wait.
+    type: int
+    default: 300
+  fail:
+    description: Whether a closed gate fails the task.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.namespace
+"""
+
+EXAMPLES = r"""
+- name: Go on to the next node only if the secrets are well
+  platform.cluster_secrets.upgrade_gate:
+    catalog: "{{ cluster_secrets_catalog }}"
+    wait: true
+
+- name: Look before the first drain
+  platform.cluster_secrets.upgrade_gate:
+    catalog: "{{ cluster_secrets_catalog }}"
+    drain: true
+    window: 8
+"""
+
+RETURN = r"""
+open:
+  description: Whether the gate is open.
+  returned: when the cluster could be looked at
+  type: bool
+problems:
+  description: What keeps it closed.
+  returned: when the cluster could be looked at
+  type: list
+  elements: dict
+  contains:
+    check:
+      description: One of V(node), V(eso), V(webhook), V(store), V(distribution), V(target), V(pod), V(drain),
+        V(pull-secret), V(credentials).
+      type: str
+    object:
+      description: The object, such as C(Node worker-1).
+      type: str
+    message:
+      description: What is wrong with it.
+      type: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+import datetime
+from typing import TYPE_CHECKING, Any, Iterator
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, lifetimes
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import gate
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiUnreachable, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    run_module,
+    wait_while,
+)
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "except_nodes": {"type": "list", "elements": "str", "default": []},
+    "drain": {"type": "bool", "default": False},
+    "window": {"type": "int", "default": 0},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "wait": {"type": "bool", "default": False},
+    "wait_timeout": {"type": "int", "default": 300},
+    "fail": {"type": "bool", "default": True},
+    **CATALOG_OPTION,
+    **STORE_OPTION,
+    **STORE_NAMESPACE_OPTION,
+}
+
+#: Problems that a failure's text names; the result has all.
+_SHOWN = 10
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Look, once or until the gate is open."""
+    params = context.params
+    problems: list[gate.Problem] = []
+
+    def closed() -> ClusterSecretsError | None:
+        try:
+            problems[:] = _look(context)
+        except ApiUnreachable as error:
+            return error
+        return NotReady("closed") if problems else None
+
+    try:
+        wait_while(closed, params["wait_timeout"] if params["wait"] else 0, interval=0.5)
+    except NotReady:
+        pass  # the problems say why
+    result: dict[str, Any] = {
+        "changed": False,
+        "open": not problems,
+        "problems": [one._asdict() for one in problems],
+        "api_requests": context.client.requests,
+    }
+    if problems and params["fail"]:
+        shown = ["%s: %s" % (one.object, one.message) for one in problems[:_SHOWN]]
+        more = ["and %d more" % (len(problems) - _SHOWN)] if len(problems) > _SHOWN else []
+        result.update(failed=True, msg="The gate is closed. %s." % "; ".join(shown + more))
+    return result
+
+
+def _look(context: Context) -> list[gate.Problem]:
+    params, client, entries = context.params, context.client, context.entries
+    found = health.read(client, entries, context.eso_version(), params["store_namespace"], params["eso_namespace"])
+    secrets = health.names_of_secrets(client, gate.to_look_at(found, params["drain"]))
+    problems = gate.judge(entries, found, params["store"], secrets, params["except_nodes"], params["drain"])
+    if params["window"]:
+        problems += _ending(context, found)
+    return problems
+
+
+def _ending(context: Context, found: health.Health) -> Iterator[gate.Problem]:
+    last = state.utcnow() + datetime.timedelta(hours=context.params["window"])
+    places = [("this task's credentials", value) for value in _own_credentials(context)]
+    for name, source in sorted((found.targets.sources or {}).items()):
+        label = "Secret %s/%s" % (context.params["store_namespace"], name)
+        places += [("%s, key %s" % (label, key), value) for key, value in sorted(source.items())]
+    for place, value in places:
+        for what, end in lifetimes.ends(value):
+            if end <= last:
+                yield gate.Problem("credentials", place, "%s ends at %s" % (what, end.strftime("%Y-%m-%d %H:%M UTC")))
+
+
+def _own_credentials(context: Context) -> list[bytes]:
+    used = connection(context.params)
+    certificate = used.cert_data or (files.read(used.cert_file, "client certificate") if used.cert_file else b"")
+    token = (used.authorization or "").partition("Bearer ")[2]
+    return [certificate, token.encode()]
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

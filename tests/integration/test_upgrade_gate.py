@@ -1,0 +1,451 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate between two nodes: open on a healthy cluster, closed with the cause named for each way to break it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from support import CANARY, COLLECTIONS, ROOT, another, leaked
+
+CONTROLLER = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
+STORE = "/apis/external-secrets.io/v1/clustersecretstores/central-secret-store"
+SOURCES = "/api/v1/namespaces/central-secret-store/secrets"
+PODS = "/api/v1/namespaces/backstage/pods"
+NODE = "/api/v1/nodes/node-0"
+
+
+@contextmanager
+def made(platform, path, body):
+    platform.request("POST", path, body)
+    try:
+        yield
+    finally:
+        platform.delete(f"{path}/{body['metadata']['name']}")
+
+
+@contextmanager
+def patched(platform, path, broken, mended):
+    platform.patch(path, broken)
+    try:
+        yield
+    finally:
+        platform.patch(path, mended)
+
+
+def pod(name, image_pull=None, secret=None):
+    spec = {"containers": [{"name": "one", "image": "example.com/one"}], "terminationGracePeriodSeconds": 0}
+    if image_pull:
+        spec["imagePullSecrets"] = [{"name": image_pull}]
+    if secret:
+        reference = {"name": secret, "key": "token"}
+        spec["containers"][0]["env"] = [{"name": "TOKEN", "valueFrom": {"secretKeyRef": reference}}]
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+@contextmanager
+def stuck(platform, body, reason, message=""):
+    """A pod that the kubelet can't start: it is scheduled, then says so."""
+    name = body["metadata"]["name"]
+    with made(platform, PODS, body):
+        platform.eventually(lambda: platform.get(f"{PODS}/{name}")["status"].get("podIP"), what="the pod's start")
+        state = {"waiting": {"reason": reason, "message": message}}
+        container = {"name": "one", "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        platform.patch(f"{PODS}/{name}/status", {"status": {"phase": "Pending", "containerStatuses": [container]}})
+        yield
+
+
+def certificate(hours):
+    """A self-signed certificate as PEM that ends so many hours from now."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name([])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(hours=hours))
+    return made.sign(key, None).public_bytes(serialization.Encoding.PEM)
+
+
+# -- each way to break it: (what is done, what the gate must say) -----------------------------------------------------
+
+
+@contextmanager
+def node_not_ready(platform):
+    """While kwok, which would mend it at once, is stopped."""
+    if not platform.plane:
+        pytest.skip("needs the embedded control plane")
+
+    def condition(status):
+        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        one = {"type": "Ready", "status": status, "reason": "Test", "message": "the kubelet is away"}
+        return {"status": {"conditions": [{**one, "lastHeartbeatTime": now, "lastTransitionTime": now}]}}
+
+    merge = "application/strategic-merge-patch+json"
+    kwok = platform.plane.pids["kwok"]
+    os.kill(kwok, signal.SIGSTOP)
+    platform.request("PATCH", f"{NODE}/status", condition("False"), merge)
+    try:
+        yield
+    finally:
+        os.kill(kwok, signal.SIGCONT)
+        platform.request("PATCH", f"{NODE}/status", condition("True"), merge)
+
+
+def controller_scaled_down(platform):
+    return patched(platform, CONTROLLER, {"spec": {"replicas": 0}}, {"spec": {"replicas": 1}})
+
+
+@contextmanager
+def webhook_without_endpoint(platform):
+    service = {"namespace": "external-secrets", "name": "external-secrets-webhook", "path": "/validate"}
+    rule = {"apiGroups": ["none.example.com"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["nones"]}
+    hook = {"name": "none.example.com", "clientConfig": {"service": service}, "rules": [rule]}
+    hook.update(sideEffects="None", admissionReviewVersions=["v1"])
+    body = {"metadata": {"name": "secretstore-validate-test"}, "webhooks": [hook]}
+    with made(platform, "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", body):
+        yield
+
+
+@contextmanager
+def webhook_unavailable(platform):
+    labels = {"app.kubernetes.io/name": "external-secrets-webhook"}
+    template = {"metadata": {"labels": labels}, "spec": {**pod("x")["spec"], "nodeSelector": {"none": "such"}}}
+    body = {"metadata": {"name": "external-secrets-webhook", "labels": labels}}
+    body["spec"] = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    with made(platform, CONTROLLER.rpartition("/")[0], body):
+        yield
+
+
+@contextmanager
+def store_not_ready(platform):
+    def account(name):
+        auth = {"serviceAccount": {"name": name, "namespace": "central-secret-store"}}
+        return {"spec": {"provider": {"kubernetes": {"auth": auth}}}}
+
+    real = platform.get(STORE)["spec"]["provider"]["kubernetes"]["auth"]["serviceAccount"]["name"]
+    with patched(platform, STORE, account("nobody"), account(real)):
+        platform.eventually(
+            lambda: platform.get(STORE)["status"]["conditions"][0]["status"] == "False", what="the store's condition"
+        )
+        yield
+
+
+@contextmanager
+def store_gone(platform):
+    platform.delete(STORE)
+    yield
+    platform.play("bootstrap")
+
+
+@contextmanager
+def entry_gone(platform):
+    platform.delete("/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token")
+    yield
+    platform.play("bootstrap")
+
+
+@contextmanager
+def source_changed(platform):
+    changed = base64.b64encode(f"{CANARY}changed".encode()).decode()
+    live = platform.secret("central-secret-store", "cloudflare-api-token")["data"]
+    with patched(platform, f"{SOURCES}/cloudflare-api-token", {"data": {"api-token": changed}}, {"data": live}):
+        yield
+
+
+@contextmanager
+def namespace_unlabelled(platform):
+    path = "/api/v1/namespaces/cert-manager"
+
+    def labels(value):
+        return {"metadata": {"labels": {"secrets/cloudflare-api-token": value}}}
+
+    with patched(platform, path, labels(None), labels("true")):
+        yield
+
+
+def pod_waits_for_a_secret(platform):
+    return stuck(platform, pod("no-secret", secret="absent"), "CreateContainerConfigError", 'secret "absent" not found')
+
+
+def pod_waits_for_a_key(platform):
+    body = pod("no-key", secret="gh-oauth")
+    return stuck(platform, body, "CreateContainerConfigError", "couldn't find key token in Secret backstage/gh-oauth")
+
+
+def pod_can_not_pull(platform):
+    return stuck(platform, pod("no-pull", image_pull="absent-pull"), "ImagePullBackOff", "Back-off")
+
+
+def pod_pulls_later(platform):
+    return made(platform, PODS, pod("later", image_pull="absent-pull"))
+
+
+@contextmanager
+def budget_blocks(platform):
+    labels = platform.get(CONTROLLER)["spec"]["template"]["metadata"]["labels"]
+    chosen = {"app.kubernetes.io/name": labels["app.kubernetes.io/name"]}
+    body = {"metadata": {"name": "blocks"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": chosen}}}
+    path = "/apis/policy/v1/namespaces/external-secrets/poddisruptionbudgets"
+    with made(platform, path, body):
+        platform.eventually(
+            lambda: platform.get(f"{path}/blocks").get("status", {}).get("currentHealthy"), what="status"
+        )
+        yield
+
+
+@contextmanager
+def two_without_a_leader(platform):
+    with patched(platform, CONTROLLER, {"spec": {"replicas": 2}}, {"spec": {"replicas": 1}}):
+        platform.eventually(
+            lambda: platform.get(CONTROLLER)["status"].get("availableReplicas") == 2, what="two replicas"
+        )
+        yield
+
+
+@contextmanager
+def certificate_ends(platform):
+    live = platform.secret("central-secret-store", "cloudflare-api-token")["data"]
+    crt = base64.b64encode(certificate(2)).decode()
+    talosconfig = yaml.safe_dump({"context": "one", "contexts": {"one": {"crt": crt, "key": CANARY}}})
+    more = {"talosconfig": base64.b64encode(talosconfig.encode()).decode()}
+    path = f"{SOURCES}/cloudflare-api-token"
+    with patched(platform, path, {"data": {**live, **more}}, {"data": {"talosconfig": None}}):
+        yield
+
+
+DRAIN = {"drain": True}
+BROKEN = [
+    (node_not_ready, {}, "Node node-0: it is not ready: the kubelet is away"),
+    (None, {"except_nodes": ["none"]}, "Node none: there is no such node"),
+    (controller_scaled_down, {}, "Deployment external-secrets: it is scaled to 0"),
+    (webhook_without_endpoint, {}, "Service external-secrets-webhook: no endpoint is ready"),
+    (webhook_unavailable, {}, "Deployment external-secrets-webhook: 0 of 1 replicas are available"),
+    (store_not_ready, {}, "ClusterSecretStore central-secret-store: it is not ready: "),
+    (store_gone, {}, "ClusterSecretStore central-secret-store: it is not there"),
+    (entry_gone, {}, "ClusterExternalSecret cloudflare-api-token: it is not there"),
+    (source_changed, {}, "Secret cert-manager/cloudflare-api-token: stale: it does not hold"),
+    (namespace_unlabelled, {}, "Secret cert-manager/cloudflare-api-token: unlabelled"),
+    (pod_waits_for_a_secret, {}, "Pod backstage/no-secret: it waits for the Secret absent (env)"),
+    (pod_waits_for_a_key, {}, "Pod backstage/no-key: it can't start: couldn't find key token"),
+    (pod_can_not_pull, {}, "Pod backstage/no-pull: it waits for the Secret absent-pull (imagePullSecrets)"),
+    (pod_pulls_later, DRAIN, "Secret backstage/absent-pull: 1 pod(s) name it to pull images, and it is not there"),
+    (budget_blocks, DRAIN, "PodDisruptionBudget blocks: it allows no eviction of external-secrets now"),
+    (two_without_a_leader, DRAIN, "Deployment external-secrets: external-secrets has several replicas and no leader"),
+    (certificate_ends, {"window": 3}, "key talosconfig: certificate  ends at "),
+    (None, {"window": 24 * 366 * 20}, "this task's credentials: certificate "),
+]
+
+
+def gate(platform, catalog, **options):
+    return platform.module("upgrade_gate", catalog=catalog, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def healthy(bootstrapped, catalog):
+    bootstrapped.play("bootstrap")
+    assert gate(bootstrapped, catalog, wait=True, wait_timeout=30).result["open"]
+    return bootstrapped
+
+
+@pytest.mark.parametrize(("breaking", "options", "said"), BROKEN, ids=lambda one: getattr(one, "__name__", None))
+def test_the_gate_closes_with_the_cause(healthy, catalog, breaking, options, said):
+    if breaking is None:
+        outcome = gate(healthy, catalog, **options)
+    else:
+        with breaking(healthy):
+            outcome = gate(healthy, catalog, **options)
+            if options:
+                # What only a drain or a long upgrade asks for does not close the gate between two nodes.
+                assert gate(healthy, catalog).result["open"]
+    assert outcome.result.get("failed") and not outcome.result["open"], outcome.result
+    assert said in outcome.result["msg"] and leaked(outcome.output) == [], outcome.result["msg"]
+    again = gate(healthy, catalog, wait=True, wait_timeout=60).result
+    assert again.get("open"), again
+
+
+def test_the_named_node_may_be_away(healthy, catalog):
+    with node_not_ready(healthy):
+        assert gate(healthy, catalog, except_nodes=["node-0"]).result["open"]
+
+
+def test_it_only_reads_in_few_requests(healthy, catalog):
+    mark = healthy.mark()
+    begun = time.monotonic()
+    result = gate(healthy, catalog, drain=True, window=1).result
+    assert result["open"] and healthy.writes(mark) == []
+    assert result["api_requests"] <= 15 and time.monotonic() - begun < 5
+
+
+def test_an_api_server_that_is_away_is_named_and_waited_for(healthy, catalog):
+    if not healthy.plane:
+        pytest.skip("needs the embedded control plane")
+    healthy.plane.stop_component("kube-apiserver", 15)
+    try:
+        assert "cannot reach the Kubernetes API" in gate(healthy, catalog).result["msg"]
+    finally:
+        healthy.plane.start_component("kube-apiserver")
+    assert gate(healthy, catalog, wait=True, wait_timeout=60).result["open"]
+
+
+def test_cronjobs_are_suspended_and_resumed_as_they_were(healthy):
+    path = "/apis/batch/v1/namespaces/default/cronjobs"
+    template = {"spec": {"template": {"spec": {**pod("x")["spec"], "restartPolicy": "Never"}}}}
+    spec = {"schedule": "0 0 1 1 *", "jobTemplate": template}
+    variables = {"cluster_secrets_snapshot": str(healthy.folder / "cron.json"), "cluster_secrets_upgrade_window": 1}
+    variables["cluster_secrets_upgrade_cronjobs"] = [{"namespace": "default", "name": one} for one in ("defrag", "off")]
+    variables["cluster_secrets_upgrade_etcd_check"] = ["true"]
+
+    def suspended():
+        return [healthy.get(f"{path}/{one}")["spec"]["suspend"] for one in ("defrag", "off")]
+
+    defrag = {"metadata": {"name": "defrag"}, "spec": spec}
+    with (
+        made(healthy, path, defrag),
+        made(healthy, path, {"metadata": {"name": "off"}, "spec": {**spec, "suspend": True}}),
+    ):
+        failed = healthy.play(
+            "talos_upgrade_pre", variables={**variables, "cluster_secrets_upgrade_etcd_check": ["false"]}, check=False
+        )
+        assert failed.rc == 2 and suspended() == [False, True]
+        healthy.play("talos_upgrade_pre", variables=variables)
+        assert suspended() == [True, True]
+        healthy.play("talos_upgrade_pre", variables=variables)
+        healthy.play("talos_upgrade_post", variables=variables)
+        assert suspended() == [False, True]
+        assert "annotations" not in healthy.get(f"{path}/defrag")["metadata"]
+    variables["cluster_secrets_upgrade_cronjobs"] = [{"namespace": "default", "name": "none"}]
+    outcome = healthy.play("talos_upgrade_pre", variables=variables, check=False)
+    assert outcome.rc == 2 and "there is no CronJob default/none" in outcome.stdout
+
+
+def test_the_playbook_has_an_exit_status(healthy):
+    assert healthy.play("talos_upgrade_gate").recap["changed"] == 0
+    with controller_scaled_down(healthy):
+        outcome = healthy.play("talos_upgrade_gate", check=False)
+        assert (
+            outcome.rc == 2 and "The gate is closed. Deployment external-secrets: it is scaled to 0" in outcome.stdout
+        )
+
+
+TALOSCTL = '''#!{python}
+"""A stand-in for talosctl: cordons and drains a node, lets it go away and come back; the second takes etcd along."""
+import pathlib, sys, time
+sys.path[:0] = {path!r}
+from controlplane.cluster import ControlPlane
+
+arguments = sys.argv[1:]
+assert arguments[0] == "upgrade" and "--wait" in arguments and "--image" in arguments, arguments
+name = arguments[arguments.index("--nodes") + 1]
+plane = ControlPlane({plane!r})
+merge = "application/merge-patch+json"
+
+def send(method, path, body=None, kind=merge):
+    status, answer = plane.api.request(method, path, body, kind)
+    assert status < 400, (method, path, status, answer)
+    return answer
+
+def ready(value):
+    one = {{"type": "Ready", "status": value, "reason": "Test", "message": "rebooting"}}
+    path = f"/api/v1/nodes/{{name}}/status"
+    send("PATCH", path, {{"status": {{"conditions": [one]}}}}, "application/strategic-merge-patch+json")
+
+send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": True}}}})
+for pod in send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["items"]:
+    meta = pod["metadata"]
+    body = {{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name": meta["name"]}}}}
+    path = f"/api/v1/namespaces/{{meta['namespace']}}/pods/{{meta['name']}}/eviction"
+    send("POST", path, body, "application/json")
+while send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["items"]:
+    time.sleep(0.2)
+ready("False")
+asked = pathlib.Path({etcd!r})
+if name == {with_etcd!r}:
+    asked.touch()
+    while asked.exists():
+        time.sleep(0.2)
+ready("True")
+send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": None}}}})
+with open({log!r}, "a") as log:
+    log.write(name + "\\n")
+'''
+
+
+def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(platform, catalog):
+    """Five nodes, 20 pods that use targets; the API server and etcd restart with the second node."""
+    with another(platform, "rolling") as fresh:
+        plane = fresh.plane
+        fresh.play("bootstrap")
+        names = [f"worker-{number}" for number in range(1, 6)]
+        for name in names:
+            fresh.request(
+                "POST", "/api/v1/nodes", {"metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}}}
+            )
+        # ESO's pod is to move as well.
+        fresh.patch("/api/v1/nodes/node-0", {"spec": {"unschedulable": True}})
+        for namespace, secret in (("backstage", "gh-oauth"), ("cert-manager", "cloudflare-api-token")):
+            spec = pod("x")["spec"]
+            spec["containers"][0]["envFrom"] = [{"secretRef": {"name": secret}}]
+            labels = {"app": "user"}
+            body = {"replicas": 10, "selector": {"matchLabels": labels}}
+            body["template"] = {"metadata": {"labels": labels}, "spec": spec}
+            deployment = {"metadata": {"name": "user"}, "spec": body}
+            fresh.request("POST", f"/apis/apps/v1/namespaces/{namespace}/deployments", deployment)
+        log, program = fresh.folder / "upgraded", fresh.folder / "talosctl"
+        facts = {"python": sys.executable, "path": [str(ROOT / "tests"), COLLECTIONS], "plane": "rolling"}
+        facts["etcd"] = str(fresh.folder / "restart-etcd")
+        program.write_text(TALOSCTL.format(**facts, with_etcd="worker-2", log=str(log)))
+        program.chmod(0o700)
+        before = {
+            one["metadata"]["uid"]: one["data"]
+            for one in fresh.request("GET", "/api/v1/secrets?labelSelector=managed-by%3Dexternal-secrets")["items"]
+        }
+        variables = {
+            "talos_upgrade_nodes": [{"name": one, "address": one} for one in names],
+            "talos_upgrade_image": "installer:v1",
+            "talos_upgrade_command": [str(program)],
+            "cluster_secrets_snapshot": str(fresh.folder / "rolling.json"),
+            "cluster_secrets_upgrade_timeout": 60,
+        }
+        asked = Path(facts["etcd"])
+
+        def restart_when_asked():
+            fresh.eventually(asked.exists, 120, "the second node's upgrade")
+            plane.restart(signal.SIGTERM)
+            asked.unlink()
+
+        # What a thread starts would end with it.
+        plane.bound = False
+        with ThreadPoolExecutor(1) as pool:
+            restarted = pool.submit(restart_when_asked)
+            outcome = fresh.play("talos_upgrade", variables=variables)
+            restarted.result()
+        assert log.read_text().split() == names and leaked(outcome.output) == []
+        after = fresh.request("GET", "/api/v1/secrets?labelSelector=managed-by%3Dexternal-secrets")["items"]
+        assert {one["metadata"]["uid"]: one["data"] for one in after} == before and len(before) == 17
+        pods = fresh.request("GET", "/api/v1/pods?labelSelector=app%3Duser")["items"]
+        assert [one["status"]["phase"] for one in pods] == ["Running"] * 20
+        # A target that can't be current stops it before the next node.
+        log.unlink()
+        program.write_text(TALOSCTL.format(**facts, with_etcd="none", log=str(log)) + BREAKING)
+        stopped = fresh.play(
+            "talos_upgrade", variables={**variables, "cluster_secrets_upgrade_timeout": 3}, check=False
+        )
+        assert stopped.rc == 2 and log.read_text().split() == names[:1], stopped.output
+        assert "Secret cert-manager/cloudflare-api-token: " in stopped.stdout
+
+
+#: What happens while the first node is upgraded: somebody removes the source's key.
+BREAKING = """
+send("PATCH", "/api/v1/namespaces/central-secret-store/secrets/cloudflare-api-token", {"data": {"api-token": None}})
+"""
