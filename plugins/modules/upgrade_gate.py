@@ -22,6 +22,13 @@ options:
     type: list
     elements: str
     default: []
+  except_namespaces:
+    description:
+      - Namespaces whose targets and pods don't count, such as that of a tenant whose pod has always waited for a Secret
+        that nobody makes.
+    type: list
+    elements: str
+    default: []
   drain:
     description:
       - Whether nodes are about to be drained. The gate then also asks for the pull Secrets that pods name, since a pod
@@ -41,7 +48,7 @@ options:
     type: str
     default: external-secrets
   wait:
-    description: Whether to wait until the gate is open. An API server that doesn't answer is waited for too.
+    description: Whether to wait until the gate is open, and until the cluster can be looked at.
     type: bool
     default: false
   wait_timeout:
@@ -106,7 +113,7 @@ from typing import TYPE_CHECKING, Any, Iterator
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, lifetimes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import gate
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiUnreachable, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -117,11 +124,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "except_nodes": {"type": "list", "elements": "str", "default": []},
+    "except_namespaces": {"type": "list", "elements": "str", "default": []},
     "drain": {"type": "bool", "default": False},
     "window": {"type": "int", "default": 0},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
@@ -137,6 +144,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 _SHOWN = 10
 
 
+class _Closed(ClusterSecretsError):
+    """The cluster could be looked at, and has problems."""
+
+
 def run(context: Context) -> dict[str, Any]:
     """Look, once or until the gate is open."""
     params = context.params
@@ -145,13 +156,14 @@ def run(context: Context) -> dict[str, Any]:
     def closed() -> ClusterSecretsError | None:
         try:
             problems[:] = _look(context)
-        except ApiUnreachable as error:
+        except ClusterSecretsError as error:
+            # An API server that has just started refuses for a moment what it will allow.
             return error
-        return NotReady("closed") if problems else None
+        return _Closed() if problems else None
 
     try:
         wait_while(closed, params["wait_timeout"] if params["wait"] else 0, interval=0.5)
-    except NotReady:
+    except _Closed:
         pass  # the problems say why
     result: dict[str, Any] = {
         "changed": False,
@@ -170,7 +182,15 @@ def _look(context: Context) -> list[gate.Problem]:
     params, client, entries = context.params, context.client, context.entries
     found = health.read(client, entries, context.eso_version(), params["store_namespace"], params["eso_namespace"])
     secrets = health.names_of_secrets(client, gate.to_look_at(found, params["drain"]))
-    problems = gate.judge(entries, found, params["store"], secrets, params["except_nodes"], params["drain"])
+    problems = gate.judge(
+        entries,
+        found,
+        params["store"],
+        secrets,
+        params["except_nodes"],
+        params["except_namespaces"],
+        params["drain"],
+    )
     if params["window"]:
         problems += _ending(context, found)
     return problems

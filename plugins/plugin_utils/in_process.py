@@ -48,6 +48,13 @@ display = Display()
 class InProcessAction(NormalAction):
     """The action of all modules of the collection."""
 
+    def __init_subclass__(cls) -> None:
+        """Import the module before Ansible forks, so that it is paid for once in a play and not once a host."""
+        super().__init_subclass__()
+        name = cls.__module__.rpartition(".")[2]
+        if ".plugins.action." in cls.__module__:
+            import_module(_MODULES + name)
+
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
         self._connect(task_vars or {})

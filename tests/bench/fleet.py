@@ -17,8 +17,10 @@ from typing import Any
 
 from controlplane import build, cluster, values
 
-SIZES = (1, 10, 25, 50)
+SIZES = (1, 10, 50)
 FORKS = 25
+#: Memory is measured with so few forks that all of them are busy from 10 clusters on; more forks take more, of course.
+FEW_FORKS = 5
 
 
 def tree(pid: int) -> list[int]:
@@ -49,14 +51,15 @@ def memory(pid: int) -> float:
 def play(
     folder: Path, planes: list[cluster.ControlPlane], name: str, hosts: int, *arguments: str, sampled: bool = False
 ) -> dict[str, float]:
-    """Run a playbook over so many hosts: seconds, and with ``sampled`` the peak memory in MiB, which takes time too."""
+    """Run a playbook over so many hosts: seconds, and with ``sampled`` the peak memory in MiB, with few forks."""
     inventory = folder / f"inventory-{hosts}.json"
     places = [planes[number % len(planes)] for number in range(hosts)]
     own = [{**one.ansible_variables(), "cluster_secrets_kubeconfig": str(one.kubeconfig)} for one in places]
     variables = {"ansible_python_interpreter": sys.executable}
     content = {"all": {"vars": variables, "hosts": {f"c{number:02}": one for number, one in enumerate(own)}}}
     inventory.write_text(json.dumps(content))
-    argv = ["ansible-playbook", f"platform.cluster_secrets.{name}", "-i", str(inventory), "--forks", str(FORKS)]
+    argv = ["ansible-playbook", f"platform.cluster_secrets.{name}", "-i", str(inventory), "--forks"]
+    argv += [str(FEW_FORKS if sampled else FORKS)]
     environment = {**os.environ, **planes[0].environment(), "ANSIBLE_NOCOLOR": "1"}
     for one in ("KUBECONFIG", "K8S_AUTH_KUBECONFIG", "ANSIBLE_PYTHON_INTERPRETER"):
         environment.pop(one, None)
@@ -101,10 +104,5 @@ def goals(rows: list[dict[str, Any]]) -> list[tuple[str, float, str, float]]:
     cells = {row["clusters"]: row for row in rows}
     return [
         ("fleet_status, 50 clusters to 1", cells[50]["seconds"] / cells[1]["seconds"], "<=", 4),
-        (
-            "fleet_status, memory of 50 clusters to 25 (the forks)",
-            cells[50]["memory"] / cells[25]["memory"],
-            "<=",
-            1.15,
-        ),
+        ("fleet_status, memory of 50 clusters to 10, 5 forks", cells[50]["memory"] / cells[10]["memory"], "<=", 1.15),
     ]

@@ -11,6 +11,7 @@ tests that need the control plane's audit log or processes are then skipped.
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 import os
 import re
@@ -24,9 +25,13 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+import yaml
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from controlplane import cluster, values
 
@@ -288,6 +293,16 @@ def entry(name: str, namespaces: list[str], **changes: Any) -> dict[str, Any]:
         "namespaces": namespaces,
         **changes,
     }
+
+
+def talosconfig(hours: float, role: str = "os:admin") -> str:
+    """A talosconfig whose certificate ends so many hours from now; its key is the canary."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name.from_rfc4514_string(f"O={role}")
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(hours=hours))
+    pem = made.sign(key, None).public_bytes(serialization.Encoding.PEM)
+    context = {"crt": base64.b64encode(pem).decode(), "key": CANARY}
+    return yaml.safe_dump({"context": "one", "contexts": {"one": context}})
 
 
 def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> set[tuple[str, str | None, str]]:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import subprocess
 
 import pytest
-from support import browse, browser, found, leaked
+from support import Grants, browse, browser, found, leaked, talosconfig
 
 ESO = "/apis/external-secrets.io/v1"
 STORE_REF = {"name": "central-secret-store", "kind": "ClusterSecretStore"}
@@ -157,6 +158,28 @@ def test_unserved_version(opened, catalog):
     assert ("unserved-version", None, "pushsecrets.external-secrets.io") in found(opened, catalog)
     opened.patch(crd + "/status", {"status": {"storedVersions": stored}})
     opened.patch(crd, {"spec": {"versions": live["spec"]["versions"]}})
+
+
+def test_a_distributed_talosconfig_is_named_with_its_role_its_end_and_its_readers(opened, catalog):
+    entry = {"name": "talos-config", "source": "talos-config", "label": "secrets/talos-config", "extract": True}
+    body = {"metadata": {"name": "talos-config"}, "stringData": {"config": talosconfig(48)}}
+    sources = "/api/v1/namespaces/central-secret-store/secrets"
+    opened.request("POST", sources, body)
+    with Grants(opened) as grants:
+        grants("talos-reader", role="edit", namespace="thief")
+        opened.patch("/api/v1/namespaces/thief", {"metadata": {"labels": {"secrets/talos-config": "true"}}})
+        try:
+            outcome = opened.module("audit", catalog=[*catalog, entry])
+        finally:
+            opened.patch("/api/v1/namespaces/thief", {"metadata": {"labels": {"secrets/talos-config": None}}})
+            opened.delete(f"{sources}/talos-config")
+    (one,) = [one for one in outcome.result["findings"] if one["check"] == "talosconfig"]
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=48)
+    assert one["severity"] == "error" and leaked(outcome.output) == []
+    assert one["message"] == (
+        "its key 'config' is a talosconfig with the role os:admin until %s; it is in thief, where "
+        "User talos-reader may read it" % end.strftime("%Y-%m-%d")
+    )
 
 
 def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):

@@ -16,11 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from support import CANARY, COLLECTIONS, ROOT, another, leaked
+from support import CANARY, COLLECTIONS, ROOT, another, leaked, talosconfig
 
 CONTROLLER = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
 STORE = "/apis/external-secrets.io/v1/clustersecretstores/central-secret-store"
@@ -67,14 +63,6 @@ def stuck(platform, body, reason, message=""):
         container = {"name": "one", "image": "x", "imageID": "", "ready": False, "restartCount": 0, "state": state}
         platform.patch(f"{PODS}/{name}/status", {"status": {"phase": "Pending", "containerStatuses": [container]}})
         yield
-
-
-def certificate(hours):
-    """A self-signed certificate as PEM that ends so many hours from now."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    key, name = ed25519.Ed25519PrivateKey.generate(), x509.Name([])
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(hours=hours))
-    return made.sign(key, None).public_bytes(serialization.Encoding.PEM)
 
 
 # -- each way to break it: (what is done, what the gate must say) -----------------------------------------------------
@@ -216,9 +204,7 @@ def two_without_a_leader(platform):
 @contextmanager
 def certificate_ends(platform):
     live = platform.secret("central-secret-store", "cloudflare-api-token")["data"]
-    crt = base64.b64encode(certificate(2)).decode()
-    talosconfig = yaml.safe_dump({"context": "one", "contexts": {"one": {"crt": crt, "key": CANARY}}})
-    more = {"talosconfig": base64.b64encode(talosconfig.encode()).decode()}
+    more = {"talosconfig": base64.b64encode(talosconfig(2).encode()).decode()}
     path = f"{SOURCES}/cloudflare-api-token"
     with patched(platform, path, {"data": {**live, **more}}, {"data": {"talosconfig": None}}):
         yield
@@ -242,7 +228,7 @@ BROKEN = [
     (pod_pulls_later, DRAIN, "Secret backstage/absent-pull: 1 pod(s) name it to pull images, and it is not there"),
     (budget_blocks, DRAIN, "PodDisruptionBudget blocks: it allows no eviction of external-secrets now"),
     (two_without_a_leader, DRAIN, "Deployment external-secrets: external-secrets has several replicas and no leader"),
-    (certificate_ends, {"window": 3}, "key talosconfig: certificate  ends at "),
+    (certificate_ends, {"window": 3}, "key talosconfig: certificate O=os:admin ends at "),
     (None, {"window": 24 * 366 * 20}, "this task's credentials: certificate "),
 ]
 
@@ -277,6 +263,12 @@ def test_the_gate_closes_with_the_cause(healthy, catalog, breaking, options, sai
 def test_the_named_node_may_be_away(healthy, catalog):
     with node_not_ready(healthy):
         assert gate(healthy, catalog, except_nodes=["node-0"]).result["open"]
+
+
+def test_a_tenant_can_be_left_out(healthy, catalog):
+    with pod_waits_for_a_secret(healthy), pod_pulls_later(healthy):
+        assert not gate(healthy, catalog, **DRAIN).result["open"]
+        assert gate(healthy, catalog, except_namespaces=["backstage"], **DRAIN).result["open"]
 
 
 def test_it_only_reads_in_few_requests(healthy, catalog):

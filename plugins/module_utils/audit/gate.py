@@ -36,6 +36,7 @@ def judge(
     store: str,
     secrets: Collection[tuple[str, str]],
     except_nodes: Collection[str] = (),
+    except_namespaces: Collection[str] = (),
     drain: bool = False,
 ) -> list[Problem]:
     """What keeps the gate closed, the causes before what follows from them.
@@ -43,6 +44,7 @@ def judge(
     :arg store: the shared ClusterSecretStore, which must exist.
     :arg secrets: (namespace, name) of the live Secrets of all namespaces that :func:`to_look_at` names.
     :arg except_nodes: nodes that may be not ready.
+    :arg except_namespaces: namespaces whose targets and pods don't count.
     :arg drain: whether nodes are about to be drained, which takes more.
     """
     found = list(_nodes(health, except_nodes))
@@ -53,12 +55,17 @@ def judge(
     found += [
         Problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
         for row in state.judge(entries, health.targets)
-        if row.status != state.SYNCED
+        if row.status != state.SYNCED and row.namespace not in except_namespaces
     ]
-    found += _pods(health, secrets)
+    pods = [
+        pod
+        for pod in health.pods
+        if not workloads.finished(pod) and pod["metadata"]["namespace"] not in except_namespaces
+    ]
+    found += _pods(pods, secrets)
     if drain:
         found += _drain(health)
-        found += _pull_secrets(health, secrets)
+        found += _pull_secrets(pods, secrets)
     return found
 
 
@@ -149,10 +156,8 @@ def _waits(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") == "Pending" or bool(workloads.waiting(pod))
 
 
-def _pods(health: Health, secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
-    for pod in health.pods:
-        if workloads.finished(pod) or not _waits(pod):
-            continue
+def _pods(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+    for pod in filter(_waits, pods):
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         label, states = "Pod %s/%s" % (namespace, name), workloads.waiting(pod)
         pulling = any(reason in _PULL for reason, _message in states)
@@ -192,11 +197,9 @@ def _drain(health: Health) -> Iterator[Problem]:
                 yield Problem("drain", "PodDisruptionBudget %s" % budget["metadata"]["name"], text)
 
 
-def _pull_secrets(health: Health, secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+def _pull_secrets(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
     absent: dict[tuple[str, str], int] = {}
-    for pod in health.pods:
-        if workloads.finished(pod):
-            continue
+    for pod in pods:
         for one in workloads.references(pod["spec"]):
             key = (pod["metadata"]["namespace"], one.secret)
             if one.way == workloads.PULL and key not in secrets:
