@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import re
 import secrets
 from typing import TYPE_CHECKING, Any, List
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from .module import Vault
 
 #: What a run calls the backups that it takes by itself.
-AUTOMATIC = "cluster-secrets-%Y%m%dT%H%M%SZ.vault.yml"
+AUTOMATIC = "cluster-secrets-%%s-%Y%m%dT%H%M%SZ.vault.yml"
 
 
 def beside(path: str) -> str:
@@ -28,9 +29,10 @@ def beside(path: str) -> str:
     return path + ".digests.json"
 
 
-def automatic(folder: str) -> str:
-    """The path of a backup that is taken now."""
-    return os.path.join(folder, datetime.datetime.now(datetime.timezone.utc).strftime(AUTOMATIC))
+def automatic(folder: str, server: str) -> str:
+    """The path of a backup that is taken now; that of no other ``server``, the API's URL, is the same."""
+    place = re.sub(r"[^A-Za-z0-9.-]+", "-", server.partition("://")[2]).strip("-.")
+    return os.path.join(folder, datetime.datetime.now(datetime.timezone.utc).strftime(AUTOMATIC) % place)
 
 
 def write(vault: Vault, path: str, live: List[Object], server: str, force: bool = False, dry: bool = False) -> bool:

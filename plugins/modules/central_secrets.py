@@ -262,7 +262,7 @@ def _preflight(
     }
     changing = sorted({key for one in findings for key in one.backup})
     if changing:
-        path = backups.automatic(params["backup_dir"])
+        path = backups.automatic(params["backup_dir"], client.server)
         secrets = [whole[key] for key in changing if key in whole]
         backups.write(context.vault, path, secrets, client.server, dry=context.check_mode)
         result["backup"] = None if context.check_mode else path

@@ -139,7 +139,7 @@ def run(context: Context) -> dict[str, Any]:
         removed += [action for action in actions if action.verb == "delete"]
         planned += [action for action in actions if action.verb != "delete"]
     first = context.missing_namespace(store_namespace, True) if planned and store_namespace not in namespaces else []
-    path = backups.automatic(params["backup_dir"]) if overwritten else None
+    path = backups.automatic(params["backup_dir"], client.server) if overwritten else None
     if path:
         backups.write(context.vault, path, overwritten, client.server, dry=context.check_mode)
     done = Executor(client, context.check_mode).run(first, removed, planned)

@@ -92,7 +92,7 @@ def measure(folder: Path, runs: int) -> list[dict[str, Any]]:
         secret = ["--vault-password-file", str(password), "-e", f"cluster_secrets_values_file={vault}"]
         play(folder, planes, "bootstrap", len(planes), *secret)
         for size in SIZES:
-            seconds = statistics.median(play(folder, planes, "fleet_status", size)["seconds"] for _ in range(runs))
+            seconds = statistics.median(play(folder, planes, "fleet_status", size)["seconds"] for _run in range(runs))
             peak = play(folder, planes, "fleet_status", size, sampled=True)["memory"]
             rows.append({"clusters": size, "seconds": seconds, "memory": peak})
             build.say(f"  fleet_status of {size:>2} clusters: {seconds:5.2f} s, {peak:5.0f} MiB")

@@ -104,8 +104,44 @@ def test_the_audit_looks_at_each_cluster_and_names_those_it_can_not_reach(fleet)
         content = json.loads((fleet.folder / f"audit-{name}.json").read_text())
         assert content["findings"], content
     refused = fleet.play("audit", "--limit", "a,b", cluster_secrets_audit_json=str(fleet.folder / "audit.json"))
-    assert refused.rc == 2 and "cluster_secrets_audit_json names one file for several clusters" in refused.stdout
+    assert refused.rc == 2 and "cluster_secrets_audit_json names one path for several clusters" in refused.stdout
     assert not (fleet.folder / "audit.json").exists()
+
+
+def test_each_cluster_writes_files_of_its_own(fleet):
+    """At the same moment: nothing of one may end up in the place of another."""
+    for playbook, variable in (("backup", "backup_dest"), ("adopt", "adopt_dest"), ("render", "render_dest")):
+        same = fleet.play(playbook, "--limit", "a,b", **{variable: str(fleet.folder / "same")})
+        assert same.rc == 2 and f"{variable} names one path for several clusters" in same.stdout
+    same = fleet.play("talos_upgrade_pre", "--limit", "a,b", cluster_secrets_snapshot=str(fleet.folder / "same"))
+    assert same.rc == 2 and "cluster_secrets_snapshot names one path" in same.stdout
+    assert not (fleet.folder / "same").exists()
+    kept = fleet.folder / "kept"
+    for playbook in ("backup", "adopt", "render"):
+        outcome = fleet.play(playbook, "--limit", "a,b", cluster_secrets_backup_dir=str(kept))
+        assert outcome.rc == 0, outcome.output
+    assert sorted(path.name.partition("-")[0] for path in kept.glob("*.vault.yml")) == ["a", "b"]
+    for name in ("a", "b"):
+        assert (fleet.folder / name / "cluster-secrets.yml").exists()
+        assert list((fleet.folder / "cluster-secrets" / name).iterdir())
+    # Backups that runs take by themselves, of values that both overwrite.
+    values.write_vault(
+        {**fleet.values, "github-oauth": {"client-id": CANARY, "client-secret": CANARY, "token": CANARY}},
+        fleet.vault,
+        fleet.password,
+    )
+    for name in ("a", "b"):
+        path = "/api/v1/namespaces/central-secret-store/secrets/github-oauth"
+        fleet.platforms[name].patch(path, {"metadata": {"labels": {"app.kubernetes.io/managed-by": None}}})
+    taken = {
+        "cluster_secrets_backup_dir": str(fleet.folder / "taken"),
+        "cluster_secrets_takeover": {"values": "overwrite"},
+    }
+    outcome = fleet.play("rotate", "--limit", "a,b", **taken)
+    assert outcome.rc == 0, outcome.output
+    assert len(list((fleet.folder / "taken").glob("*.vault.yml"))) == 2
+    values.write_vault(fleet.values, fleet.vault, fleet.password)
+    assert fleet.play("rotate", "--limit", "a,b,c").rc == 0
 
 
 def test_fleet_status_shows_what_is_wrong_where(fleet):
