@@ -9,7 +9,7 @@ import base64
 import binascii
 import datetime
 import json
-from typing import Any, Iterator, Tuple
+from typing import Any, Iterable, Iterator, Tuple
 
 from .errors import DependencyError
 
@@ -34,12 +34,9 @@ def ends(value: bytes) -> list[tuple[str, datetime.datetime]]:
 
 def _ends(value: bytes) -> Ends:
     if b"-----BEGIN CERTIFICATE-----" in value:
-        yield from _certificates(value)
+        yield from _described(_loaded(value))
         return
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        return
+    text = _text(value)
     end = token_end(text.strip())
     if end:
         yield "token", end
@@ -61,17 +58,7 @@ def token_end(token: str) -> datetime.datetime | None:
 
 def talos_roles(value: bytes) -> list[tuple[list[str], datetime.datetime]]:
     """(roles, end) of each certificate in a talosconfig; nothing for any other value. Raises DependencyError."""
-    try:
-        found = _mapping(value.decode("utf-8"))
-    except UnicodeDecodeError:
-        return []
-    contexts = found.get("contexts")
-    certificates = [
-        one
-        for context in (contexts.values() if isinstance(contexts, dict) else [])
-        for one in _loaded(_decoded(context, "crt"))
-    ]
-    return [(_organizations(one), _end(one)) for one in certificates]
+    return [(_organizations(one), _end(one)) for one in _talos_certificates(_mapping(_text(value)))]
 
 
 def _organizations(certificate: Any) -> list[str]:
@@ -105,9 +92,17 @@ def _end(certificate: Any) -> datetime.datetime:
     return end or certificate.not_valid_after.replace(tzinfo=datetime.timezone.utc)
 
 
-def _certificates(pem: bytes) -> Ends:
-    for one in _loaded(pem):
+def _described(certificates: Iterable[Any]) -> Ends:
+    for one in certificates:
         yield "certificate %s" % one.subject.rfc4514_string(), _end(one)
+
+
+def _text(value: bytes) -> str:
+    """The text that a value is; nothing for any other."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
 
 
 def _mapping(text: str) -> dict[str, Any]:
@@ -123,15 +118,20 @@ def _mapping(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _talos_certificates(found: dict[str, Any]) -> Iterator[Any]:
+    """The certificates of a talosconfig, whose contexts are a mapping; those of a kubeconfig are a list."""
+    contexts = found.get("contexts")
+    for one in contexts.values() if isinstance(contexts, dict) else []:
+        yield from _loaded(_decoded(one, "crt"))
+
+
 def _configuration(text: str) -> Ends:
     found = _mapping(text)
-    contexts, users = found.get("contexts"), found.get("users")
-    # talosctl's contexts are a mapping; a kubeconfig has a list, and users.
-    for one in contexts.values() if isinstance(contexts, dict) else []:
-        yield from _certificates(_decoded(one, "crt"))
+    yield from _described(_talos_certificates(found))
+    users = found.get("users")
     for one in users if isinstance(users, list) else []:
         user = one.get("user") if isinstance(one, dict) else None
-        yield from _certificates(_decoded(user, "client-certificate-data"))
+        yield from _described(_loaded(_decoded(user, "client-certificate-data")))
         token = user.get("token") if isinstance(user, dict) else None
         end = token_end(token) if isinstance(token, str) else None
         if end:

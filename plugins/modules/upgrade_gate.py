@@ -181,11 +181,13 @@ def run(context: Context) -> dict[str, Any]:
 def _look(context: Context) -> list[gate.Problem]:
     params, client, entries = context.params, context.client, context.entries
     found = health.read(client, entries, context.eso_version(), params["store_namespace"], params["eso_namespace"])
-    secrets = health.names_of_secrets(client, gate.to_look_at(found, params["drain"]))
+    pods = gate.pods_that_count(found, params["except_namespaces"])
+    secrets = health.names_of_secrets(client, gate.to_look_at(pods, params["drain"]))
     problems = gate.judge(
         entries,
         found,
         params["store"],
+        pods,
         secrets,
         params["except_nodes"],
         params["except_namespaces"],

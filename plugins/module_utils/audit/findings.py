@@ -91,8 +91,11 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_distributed(scope, inventory))
     found.extend(_tenants(inventory, scope.layout))
     found.extend(_stores(scope, inventory.stores))
-    found.extend(_permissions(scope, inventory, enforced))
-    found.extend(_talosconfigs(scope, inventory))
+    everything = permissions.grants(
+        inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
+    )
+    found.extend(_permissions(scope, inventory, everything, enforced))
+    found.extend(_talosconfigs(scope, inventory, everything))
     found.extend(_versions(inventory.crds))
     found.extend(_vulnerabilities(scope, inventory.release))
     kept = {one.label() for one in _kept(scope, inventory)}
@@ -407,11 +410,10 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
             )
 
 
-def _permissions(scope: Scope, inventory: Inventory, enforced: set[str]) -> Iterator[Finding]:
+def _permissions(
+    scope: Scope, inventory: Inventory, everything: list[permissions.Grant], enforced: set[str]
+) -> Iterator[Finding]:
     layout = scope.layout
-    everything = permissions.grants(
-        inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
-    )
     yield from _readers(scope, everything, _kept(scope, inventory))
     fix = "Remove the permission, or limit it to what the subject needs"
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
@@ -516,37 +518,34 @@ def _ways_around(
                 yield Finding(ERROR, "may-label", one.namespace, one.who, message, enforce)
 
 
-def _talosconfigs(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
+def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissions.Grant]) -> Iterator[Finding]:
     """A talosconfig is a key to the nodes themselves, for whoever may read its target."""
-    everything = permissions.grants(
-        inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
-    )
-    for entry in scope.entries:
-        for key, value in sorted((inventory.snapshot.sources or {}).get(entry.source, {}).items()):
-            for roles, end in lifetimes.talos_roles(value):
-                places = set(state.labelled(inventory.snapshot.namespaces, entry))
-                readers = sorted(
-                    {
-                        one.who
-                        for one in everything
-                        if (one.namespace is None or one.namespace in places)
-                        and not scope.trusted.covers(one.subject)
-                        and _may_read(one, entry.target)
-                    }
-                )
-                message = (
-                    "its key '%s' is a talosconfig with the role %s until %s; it is in %s, where %s may read it"
-                    % (
-                        key,
-                        ", ".join(roles) or "none",
-                        end.strftime("%Y-%m-%d"),
-                        ", ".join(sorted(places)) or "no namespace",
-                        ", ".join(readers) or "nobody but the platform",
-                    )
-                )
-                fix = "Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts"
-                severity = ERROR if lifetimes.TALOS_ADMIN in roles else WARNING
-                yield Finding(severity, "talosconfig", scope.layout.namespace, entry.source, message, fix)
+    sources = inventory.snapshot.sources or {}
+    found = [
+        (entry, key, roles, end)
+        for entry in scope.entries
+        for key, value in sorted(sources.get(entry.source, {}).items())
+        for roles, end in lifetimes.talos_roles(value)
+    ]
+    fix = "Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts"
+    for entry, key, roles, end in found:
+        places = state.labelled(inventory.snapshot.namespaces, entry)
+        readers = {
+            one.who
+            for one in everything
+            if (one.namespace is None or one.namespace in places)
+            and not scope.trusted.covers(one.subject)
+            and _may_read(one, entry.target)
+        }
+        message = "its key '%s' is a talosconfig with the role %s until %s; it is in %s, where %s may read it" % (
+            key,
+            ", ".join(roles) or "none",
+            end.strftime("%Y-%m-%d"),
+            ", ".join(places) or "no namespace",
+            ", ".join(sorted(readers)) or "nobody but the platform",
+        )
+        severity = ERROR if lifetimes.TALOS_ADMIN in roles else WARNING
+        yield Finding(severity, "talosconfig", scope.layout.namespace, entry.source, message, fix)
 
 
 def _may_read(grant: permissions.Grant, name: str) -> bool:

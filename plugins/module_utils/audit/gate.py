@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Collection, Iterator, NamedTuple
 from .. import workloads
 from ..desired.distribution import is_owned
 from ..live import state
+from ..live.eso import CONTROLLER, NAME_LABEL
 from ..resources import Object, holds_true, matches, ready_condition
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
     from ..live.health import Health
 
-_NAME = "app.kubernetes.io/name"
-_CONTROLLER = "external-secrets"
 #: Reasons for which a container waits that a Secret can be the cause of.
 _CONFIG, _PULL = ("CreateContainerConfigError",), ("ImagePullBackOff", "ErrImagePull")
 
@@ -30,10 +29,20 @@ class Problem(NamedTuple):
     message: str
 
 
+def pods_that_count(health: Health, except_namespaces: Collection[str] = ()) -> list[Object]:
+    """The live pods that have not ended, but for those of ``except_namespaces``."""
+    return [
+        pod
+        for pod in health.pods
+        if not workloads.finished(pod) and pod["metadata"]["namespace"] not in except_namespaces
+    ]
+
+
 def judge(
     entries: list[Entry],
     health: Health,
     store: str,
+    pods: list[Object],
     secrets: Collection[tuple[str, str]],
     except_nodes: Collection[str] = (),
     except_namespaces: Collection[str] = (),
@@ -42,25 +51,21 @@ def judge(
     """What keeps the gate closed, the causes before what follows from them.
 
     :arg store: the shared ClusterSecretStore, which must exist.
+    :arg pods: those of :func:`pods_that_count`.
     :arg secrets: (namespace, name) of the live Secrets of all namespaces that :func:`to_look_at` names.
     :arg except_nodes: nodes that may be not ready.
-    :arg except_namespaces: namespaces whose targets and pods don't count.
+    :arg except_namespaces: namespaces whose targets don't count.
     :arg drain: whether nodes are about to be drained, which takes more.
     """
     found = list(_nodes(health, except_nodes))
     found += _eso(health)
     found += _webhooks(health)
-    found += _stores(health, store)
-    found += _distribution(entries, health)
+    found += _not_ready("store", "ClusterSecretStore", health.stores, {store})
+    found += _not_ready("distribution", "ClusterExternalSecret", health.distributed, {one.name for one in entries})
     found += [
         Problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
         for row in state.judge(entries, health.targets)
         if row.status != state.SYNCED and row.namespace not in except_namespaces
-    ]
-    pods = [
-        pod
-        for pod in health.pods
-        if not workloads.finished(pod) and pod["metadata"]["namespace"] not in except_namespaces
     ]
     found += _pods(pods, secrets)
     if drain:
@@ -69,12 +74,12 @@ def judge(
     return found
 
 
-def to_look_at(health: Health, drain: bool = False) -> set[str]:
-    """The namespaces of which it matters which Secrets they have."""
+def to_look_at(pods: list[Object], drain: bool = False) -> set[str]:
+    """The namespaces of ``pods`` of which it matters which Secrets they have."""
     return {
         pod["metadata"]["namespace"]
-        for pod in health.pods
-        if not workloads.finished(pod) and (_waits(pod) or (drain and (pod.get("spec") or {}).get("imagePullSecrets")))
+        for pod in pods
+        if _waits(pod) or (drain and (pod.get("spec") or {}).get("imagePullSecrets"))
     }
 
 
@@ -91,12 +96,12 @@ def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Problem]:
 
 
 def _name_label(item: Object) -> str:
-    return (item["metadata"].get("labels") or {}).get(_NAME, "")
+    return (item["metadata"].get("labels") or {}).get(NAME_LABEL, "")
 
 
 def _eso(health: Health) -> Iterator[Problem]:
-    parts = [item for item in health.deployments if _name_label(item).startswith(_CONTROLLER)]
-    if not any(_name_label(item) == _CONTROLLER for item in parts):
+    parts = [item for item in health.deployments if _name_label(item).startswith(CONTROLLER)]
+    if not any(_name_label(item) == CONTROLLER for item in parts):
         yield Problem("eso", "Deployment", "ESO's controller is not there")
     for item in parts:
         status, wanted = item.get("status") or {}, item["spec"].get("replicas", 1)
@@ -121,35 +126,23 @@ def _webhooks(health: Health) -> Iterator[Problem]:
         if (endpoint.get("conditions") or {}).get("ready") is not False
     }
     services = {
-        (service["namespace"], service["name"])
+        service["name"]
         for item in health.webhooks
         for one in item.get("webhooks") or []
         for service in [(one.get("clientConfig") or {}).get("service")]
         if service and service["namespace"] in namespaces
     }
-    for _namespace, name in sorted(services):
-        if name not in ready:
-            yield Problem("webhook", "Service %s" % name, "no endpoint is ready; it would refuse ESO's objects")
+    for name in sorted(services - ready):
+        yield Problem("webhook", "Service %s" % name, "no endpoint is ready; it would refuse ESO's objects")
 
 
-def _stores(health: Health, store: str) -> Iterator[Problem]:
-    ours = {item["metadata"]["name"] for item in health.stores if is_owned(item)}
-    names = {item["metadata"]["name"] for item in health.stores}
-    for name, said in state.not_ready(health.stores, ours | {store}):
+def _not_ready(check: str, kind: str, live: list[Object], wanted: set[str]) -> Iterator[Problem]:
+    """What is not ready of our live objects and those of the ``wanted`` names."""
+    ours = {item["metadata"]["name"] for item in live if is_owned(item)}
+    names = {item["metadata"]["name"] for item in live}
+    for name, said in state.not_ready(live, ours | wanted):
         there = "it is not ready: %s" % (said or "ESO has not looked at it") if name in names else "it is not there"
-        yield Problem("store", "ClusterSecretStore %s" % name, there)
-
-
-def _distribution(entries: list[Entry], health: Health) -> Iterator[Problem]:
-    live = {item["metadata"]["name"]: item for item in health.distributed}
-    ours = {name for name, item in live.items() if is_owned(item)}
-    for name in sorted(ours | {entry.name for entry in entries}):
-        label, condition = "ClusterExternalSecret %s" % name, ready_condition(live.get(name))
-        if name not in live:
-            yield Problem("distribution", label, "it is not there")
-        elif not condition or condition.get("status") != "True":
-            said = (condition or {}).get("message") or "ESO has not looked at it"
-            yield Problem("distribution", label, "it is not ready: %s" % said)
+        yield Problem(check, "%s %s" % (kind, name), there)
 
 
 def _waits(pod: Object) -> bool:
@@ -178,7 +171,7 @@ def _pods(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[
 
 def _drain(health: Health) -> Iterator[Problem]:
     for item in health.deployments:
-        if _name_label(item) != _CONTROLLER:
+        if _name_label(item) != CONTROLLER:
             continue
         label, name = "Deployment %s" % item["metadata"]["name"], item["metadata"]["name"]
         arguments = [

@@ -26,8 +26,10 @@ LIMITED_TOKENS_SINCE = (2, 5, 0)
 #: The release that first serves nothing but v1.
 V1_ONLY_SINCE = (0, 17, 0)
 
-#: The label by which ESO's chart marks its controller.
-_CONTROLLER = "app.kubernetes.io/name=external-secrets"
+#: The label by which ESO's chart names its parts, and the controller's value of it.
+NAME_LABEL, CONTROLLER = "app.kubernetes.io/name", "external-secrets"
+
+_CONTROLLER = "%s=%s" % (NAME_LABEL, CONTROLLER)
 
 
 class Release:

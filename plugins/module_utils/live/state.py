@@ -131,10 +131,10 @@ def judge_target(
     return row
 
 
-def not_ready(live_stores: list[Object], names: set[str]) -> list[tuple[str, str | None]]:
-    """The stores of ``names`` that are not ready, as (name, what ESO says, or None), sorted; an absent one says nothing
-    either."""
-    by_name = {item["metadata"]["name"]: item for item in live_stores}
+def not_ready(live: list[Object], names: set[str]) -> list[tuple[str, str | None]]:
+    """The objects of ``names``, of one of ESO's kinds, that are not ready, as (name, what ESO says, or None), sorted;
+    an absent one says nothing either."""
+    by_name = {item["metadata"]["name"]: item for item in live}
     found = []
     for name in sorted(names):
         condition = ready_condition(by_name.get(name))
