@@ -41,3 +41,14 @@ def read(path: str, what: str) -> bytes:
             return handle.read()
     except OSError as error:
         raise FileError("cannot read the %s '%s': %s." % (what, path, error.strerror)) from None
+
+
+def download(url: str) -> bytes:
+    """What a URL answers. Raises FileError."""
+    from ansible.module_utils.urls import open_url
+
+    try:
+        content: bytes = open_url(url, timeout=30).read()
+    except Exception as error:  # HTTPError, URLError, ssl and socket errors alike
+        raise FileError("cannot download '%s': %s." % (url, error)) from None
+    return content

@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable, Iterator
 
 from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED
-from .resources import CRDS, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
+from .resources import CRDS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
 TOUCHED = "cluster-secrets/touched"
@@ -470,11 +470,51 @@ def resource_of_definition(definition: Object) -> Resource:
     return Resource("%s/%s" % (spec["group"], version), spec["names"]["plural"], spec["scope"] == "Namespaced")
 
 
-def plan_rewrite(definition: Object, items: list[Object]) -> list[Action]:
-    """Empty patches, by which the API server stores each of a definition's live ``items`` (metadata is enough) anew."""
-    kind, resource = definition["spec"]["names"]["kind"], resource_of_definition(definition)
-    places = [(item["metadata"]["name"], item["metadata"].get("namespace")) for item in items]
-    return [Action("merge", UPDATED, resource, kind, name, namespace, {}) for name, namespace in places]
+def plan_rewrite(definition: Object, item: Object, versions: dict[str, str], anyway: bool) -> Action | None:
+    """What makes the API server store one of a definition's live objects (metadata is enough) anew, or None.
+
+    Owners of ESO's own kinds are then named in the version that stays, too: 0.16 does not know an ExternalSecret as
+    its ClusterExternalSecret's own that names it as v1beta1, and no longer changes it.
+
+    :arg versions: the version in which each of ESO's kinds is stored.
+    :arg anyway: also one whose owners need no change.
+    """
+    meta = item["metadata"]
+    owners = meta.get("ownerReferences") or []
+    named = with_owners_in(item, versions)["metadata"].get("ownerReferences") or []
+    if named == owners and not anyway:
+        return None
+    body: Object = {}
+    if named != owners:
+        body = {"metadata": {"resourceVersion": meta["resourceVersion"], "ownerReferences": named}}
+    return Action(
+        "merge",
+        UPDATED,
+        resource_of_definition(definition),
+        definition["spec"]["names"]["kind"],
+        meta["name"],
+        meta.get("namespace"),
+        body,
+        before={"metadata": {"ownerReferences": owners}} if body else None,
+        after={"metadata": {"ownerReferences": named}} if body else None,
+        replan=lambda again: plan_rewrite(definition, again, versions, anyway),
+    )
+
+
+def with_owners_in(item: Object, versions: dict[str, str]) -> Object:
+    """A live object with its owners of ESO's kinds named in these versions, by kind."""
+    meta = item["metadata"]
+    if not meta.get("ownerReferences"):
+        return item
+    owners = [_owner_in(owner, versions) for owner in meta["ownerReferences"]]
+    return {**item, "metadata": {**meta, "ownerReferences": owners}}
+
+
+def _owner_in(owner: Object, versions: dict[str, str]) -> Object:
+    group, _slash, _version = owner.get("apiVersion", "").rpartition("/")
+    if group != ESO_GROUP or owner.get("kind") not in versions:
+        return owner
+    return {**owner, "apiVersion": "%s/%s" % (group, versions[owner["kind"]])}
 
 
 def plan_stored_versions(definition: Object) -> Action | None:

@@ -20,7 +20,8 @@ attributes:
     support: full
 options:
   src:
-    description: The path or URL of a YAML file with the CustomResourceDefinitions. Without it, nothing is applied.
+    description: The path or URL of a YAML file with the CustomResourceDefinitions, or the path of a folder with such
+      files. Without it, nothing is applied.
     type: str
   assume_installed:
     description: In check mode, do not fail when the CustomResourceDefinitions are missing, because the run would
@@ -63,9 +64,9 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     is_established,
@@ -97,7 +98,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Apply what differs, then wait."""
     params, client = context.params, context.client
-    desired = [] if params["src"] is None else _read(params["src"])
+    desired = [] if params["src"] is None else read_files(params["src"])
     names = [item["metadata"]["name"] for item in desired]
     live = _get(client, {*names, *NEEDED})
     planned = [plan_apply(item, live[name]) or plan_touch(live[name]) for item, name in zip(desired, names)]
@@ -134,37 +135,6 @@ def _not_established(client: Client, names: set[str], seconds: float) -> Cluster
         "the External Secrets Operator is not installed: its CustomResourceDefinitions (%s) do not exist. "
         "Install it, or set cluster_secrets_eso_method to 'helm'." % ", ".join(NEEDED)
     )
-
-
-def _read(src: str) -> list[Object]:
-    import yaml
-
-    if src.startswith(("http://", "https://")):
-        from ansible.module_utils.urls import open_url
-
-        try:
-            text = open_url(src, timeout=30).read()
-        except Exception as error:  # HTTPError, URLError, ssl and socket errors alike
-            raise FileError("cannot download the CRDs from '%s': %s." % (src, error)) from None
-    else:
-        text = files.read(src, "file with the CRDs")
-    try:
-        documents = [
-            document
-            for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-            if document
-        ]
-    except yaml.YAMLError as error:
-        raise FileError("'%s' is not valid YAML: %s." % (src, error)) from None
-    if not documents or any(
-        not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" for item in documents
-    ):
-        raise FileError("'%s' must hold CustomResourceDefinitions and nothing else." % src)
-    for item in documents:
-        item.pop("status", None)
-        # Some releases carry the null timestamp that their generator wrote.
-        item["metadata"] = {key: value for key, value in item["metadata"].items() if value is not None}
-    return documents
 
 
 def main() -> None:

@@ -2,16 +2,16 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module eso_info: is ESO there, healthy and ready to be upgraded?"""
+"""Module eso_info: is ESO there and healthy?"""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: eso_info
-short_description: Report whether ESO is healthy, and what blocks its upgrade
+short_description: Report whether ESO is healthy
 version_added: 1.0.0
 description:
-  - Looks at ESO's controller, at the ClusterSecretStores and at the API versions of ESO's CustomResourceDefinitions.
+  - Looks at ESO's controller, at the ClusterSecretStores and at the API versions that are served.
   - Can wait until the API server answers and ESO is healthy, as after an upgrade of the nodes.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -77,11 +77,6 @@ served_versions:
   returned: success
   type: list
   elements: str
-upgrade_blockers:
-  description: What must be done before an ESO that no longer serves C(v1beta1) may be installed.
-  returned: success
-  type: list
-  elements: str
 """
 
 from typing import TYPE_CHECKING, Any
@@ -89,7 +84,6 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import not_ready
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_OPTION,
@@ -98,17 +92,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
-    ESO_VERSIONS,
-    Resource,
     resource_of,
 )
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
-
-_OLD = "v1beta1"
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
@@ -167,7 +156,6 @@ def _look(context: Context) -> dict[str, Any]:
         "version_problem": release.problem,
         "advisories": [one.as_dict() for one in release.advisories],
         "served_versions": served,
-        "upgrade_blockers": _blockers(client),
         "api_requests": client.requests,
     }
 
@@ -181,34 +169,6 @@ def _store_problems(client: Client, version: str, name: str) -> list[str]:
         "the ClusterSecretStore '%s' is not ready: %s" % (one, said or "ESO has not looked at it")
         for one, said in not_ready(live, names | {name})
     ]
-
-
-def _blockers(client: Client) -> list[str]:
-    blockers = []
-    for item in definitions(client):
-        if _OLD not in ((item.get("status") or {}).get("storedVersions") or []):
-            continue
-        name, plural = item["metadata"]["name"], item["spec"]["names"]["plural"]
-        served = [version["name"] for version in item["spec"]["versions"] if version["served"]]
-        newest = next((version for version in ESO_VERSIONS if version in served), None)
-        count = 0
-        if newest:
-            live, _version = client.list(Resource("%s/%s" % (ESO_GROUP, newest), plural), partial=True, missing_ok=True)
-            count = sum(1 for one in live if _written_as_old(one))
-        if item["spec"]["versions"] and "v1" not in served:
-            text = "%s serves no v1 yet: upgrade ESO to 0.16 first, which serves both versions" % name
-        else:
-            text = (
-                "%s: %d object(s) were last written as %s, and status.storedVersions names it: run "
-                "platform.cluster_secrets.eso_stored_versions" % (name, count, _OLD)
-            )
-        blockers.append(text)
-    return blockers
-
-
-def _written_as_old(item: Object) -> bool:
-    records = [record for record in item["metadata"].get("managedFields") or [] if not record.get("subresource")]
-    return bool(records) and all(record.get("apiVersion") == "%s/%s" % (ESO_GROUP, _OLD) for record in records)
 
 
 def main() -> None:

@@ -85,7 +85,6 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
@@ -126,7 +125,7 @@ def run(context: Context) -> dict[str, Any]:
             % release.problem
         )
     elif release.advisories:
-        problem = _vulnerable(release, "this chart installs" if chart else "the cluster runs")
+        problem = eso.vulnerable(release, "this chart installs" if chart else "the cluster runs")
         if params["accept_vulnerable"]:
             context.warn(problem)
             problem = None
@@ -135,18 +134,6 @@ def run(context: Context) -> dict[str, Any]:
     if problem:
         result.update(failed=True, msg=problem)
     return {**result, "api_requests": client.requests}
-
-
-def _vulnerable(release: eso.Release, where: str) -> str:
-    shown = "; ".join(
-        "%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories
-    )
-    number = release.number or (0, 0, 0)
-    return (
-        "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer "
-        "('cluster_secrets_eso_chart_version'), "
-        "or set 'cluster_secrets_eso_accept_vulnerable: true'." % (where, release.text, shown, advisories.safe(number))
-    )
 
 
 def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[str, Any]) -> str | None:

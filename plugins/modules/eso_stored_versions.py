@@ -16,8 +16,18 @@ description:
     C(v1beta1).
   - For each of ESO's definitions that remembers another version than the one it stores in, this writes every object
     again without a change, those of all namespaces, and then removes the other versions from C(status.storedVersions).
+  - ExternalSecrets that name their ClusterExternalSecret in an older version get its new one. Without that, the
+    controller of 0.16 does not know them as its own, and no longer follows a change of the ClusterExternalSecret.
   - Interrupted, it can be run again.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  assume_crds:
+    description:
+      - In check mode, the CustomResourceDefinitions that the run would have applied before this task, one file, URL or
+        folder for each time, with this module run after each time.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
@@ -50,6 +60,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
@@ -57,26 +68,62 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     plan_rewrite,
     plan_stored_versions,
     resource_of_definition,
+    storage_version,
+    with_owners_in,
 )
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
-OPTIONS: dict[str, dict[str, Any]] = {}
+OPTIONS: dict[str, dict[str, Any]] = {"assume_crds": {"type": "list", "elements": "str", "default": []}}
+
+
+#: The kinds whose objects may be owned by others of ESO.
+OWNED = ("ExternalSecret",)
 
 
 def run(context: Context) -> dict[str, Any]:
     """Write the objects, then what the definitions remember."""
     client = context.client
-    planned = [(item, plan_stored_versions(item)) for item in definitions(client)]
-    stale = [(item, action) for item, action in planned if action is not None]
+    live = definitions(client)
+    sources = context.params["assume_crds"] if context.check_mode else []
+    expected = assumed(live, sources)
+    planned = [(item, after, plan_stored_versions(after)) for item, after in zip(live, expected)]
+    stale = [item["metadata"]["name"] for item, _after, action in planned if action]
+    versions = _versions(expected)
+    earlier = _versions(assumed(live, sources[:-1])) if sources else {}
 
-    def rewrites(definition: dict[str, Any]) -> list[Action]:
-        return plan_rewrite(definition, client.list(resource_of_definition(definition), partial=True)[0])
+    def rewrites(one: tuple[Object, Object, Action | None]) -> list[Action]:
+        item, after, action = one
+        if action is None and item["spec"]["names"]["kind"] not in OWNED:
+            return []
+        found = [with_owners_in(one, earlier) for one in client.list(resource_of_definition(item), partial=True)[0]]
+        actions = [plan_rewrite(after, one, versions, action is not None) for one in found]
+        return [one for one in actions if one]
 
-    objects = [action for found in client.each(rewrites, [item for item, _action in stale]) for action in found]
-    actions = Executor(client, context.check_mode).run(objects, [action for _item, action in stale])
-    return context.result(actions, definitions=[item["metadata"]["name"] for item, _action in stale])
+    objects = [action for found in client.each(rewrites, planned) for action in found]
+    actions = Executor(client, context.check_mode).run(objects, [action for _item, _after, action in planned if action])
+    return context.result(actions, definitions=stale)
+
+
+def assumed(live: list[Object], sources: list[str]) -> list[Object]:
+    """The live definitions as they will be once those of each source were applied and, but for the last, cleaned."""
+    found = live
+    for source in sources:
+        given = {item["metadata"]["name"]: item for item in read_files(source)}
+        found = [_applied(item, given.get(item["metadata"]["name"], item)) for item in found]
+    return found
+
+
+def _versions(items: list[Object]) -> dict[str, str]:
+    """The version in which each kind is stored."""
+    return {item["spec"]["names"]["kind"]: storage_version(item) for item in items}
+
+
+def _applied(before: Object, given: Object) -> Object:
+    stored = list(dict.fromkeys([storage_version(before), storage_version(given)]))
+    return {**before, "spec": given["spec"], "status": {**(before.get("status") or {}), "storedVersions": stored}}
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ module: sync_snapshot
 short_description: Take or compare a snapshot of salted digests of the master and target Secrets
 version_added: 1.0.0
 description:
-  - Writes a file with a digest of each value, keyed by a random salt, and with no value itself; or compares the cluster
-    with such a file.
+  - Writes a file with a digest of each value, keyed by a random salt, and with no value itself, and with the names of
+    all stores, ExternalSecrets and ClusterExternalSecrets of the cluster that are ready; or compares the cluster with
+    such a file.
   - Meant for before and after an upgrade of the nodes or of ESO.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -29,6 +30,10 @@ options:
     type: str
     choices: [taken, compared]
     required: true
+  overwrite:
+    description: Whether a file that is there is replaced. An upgrade that was interrupted keeps that of its beginning.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -50,7 +55,7 @@ secrets:
   returned: success, or failure because of what was found
   type: int
 differences:
-  description: Each Secret that differs, with how.
+  description: Each Secret that differs, with how, and each object that was ready and is not.
   returned: when O(state=compared)
   type: list
   elements: str
@@ -71,7 +76,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     STORE_NAMESPACE_OPTION,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import decode
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    decode,
+    holds_true,
+    label_of,
+    ready_condition,
+    resource_of,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -81,6 +93,7 @@ _FORMAT = 1
 OPTIONS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
+    "overwrite": {"type": "bool", "default": True},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
 }
@@ -90,23 +103,45 @@ def run(context: Context) -> dict[str, Any]:
     """Take or compare."""
     path = context.params["path"]
     version = context.eso_version()
+    if context.params["state"] == "taken" and not context.params["overwrite"] and os.path.exists(path):
+        return {"changed": False, "secrets": len(_load(path)["secrets"])}
     found = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
     if context.params["state"] == "taken":
         salt = os.urandom(32)
         digests = _digests(context, found, salt)
         if not context.check_mode:
-            document = {"format": _FORMAT, "salt": salt.hex(), "secrets": digests}
+            ready = sorted(label for label, said in _conditions(context, found, version).items() if said is None)
+            document = {"format": _FORMAT, "salt": salt.hex(), "secrets": digests, "ready": ready}
             files.write(path, json.dumps(document, indent=1), "snapshot", private=True)
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)
     now = _digests(context, found, bytes.fromhex(saved["salt"]))
     differences = _compare(saved["secrets"], now)
+    said = _conditions(context, found, version)
+    differences += [
+        "%s: was ready, and is not: %s" % (label, said[label]) for label in saved["ready"] if said.get(label)
+    ]
     result = {"changed": False, "secrets": len(now), "differences": differences}
     if differences:
         result.update(
-            failed=True, msg="%d Secret(s) differ from the snapshot: %s" % (len(differences), "; ".join(differences))
+            failed=True, msg="%d thing(s) differ from the snapshot: %s" % (len(differences), "; ".join(differences))
         )
     return result
+
+
+def _conditions(context: Context, taken: snapshot.Snapshot, version: str) -> dict[str, str | None]:
+    """What ESO says of each of its objects that is not ready, None for those that are, by kind and place."""
+    api = "%s/%s" % (ESO_GROUP, version)
+    kinds = ("ClusterSecretStore", "SecretStore", "ClusterExternalSecret")
+    lists = context.client.each(lambda kind: context.client.list(resource_of(api, kind), missing_ok=True)[0], kinds)
+    found = {label_of(kind, item): item for kind, items in zip(kinds, lists) for item in items}
+    found.update((label_of("ExternalSecret", item), item) for item in taken.externals.values())
+    return {
+        label: None
+        if holds_true(item, "Ready")
+        else (ready_condition(item) or {}).get("message") or "ESO has not looked at it"
+        for label, item in found.items()
+    }
 
 
 def _digests(context: Context, taken: snapshot.Snapshot, salt: bytes) -> dict[str, Any]:
@@ -164,7 +199,8 @@ def _load(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as handle:
             saved = json.load(handle)
-        if saved["format"] != _FORMAT or not isinstance(saved["secrets"], dict) or not bytes.fromhex(saved["salt"]):
+        is_mine = isinstance(saved["secrets"], dict) and isinstance(saved["ready"], list)
+        if saved["format"] != _FORMAT or not is_mine or not bytes.fromhex(saved["salt"]):
             raise ValueError
     except OSError as error:
         raise FileError(

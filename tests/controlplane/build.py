@@ -33,7 +33,7 @@ HELM = "v3.22.0"
 KWOK = "v0.8.0"
 
 #: Older releases whose controller some tests run; each is built when a test first asks for it.
-OLDER_ESO = ("v0.14.4",)
+OLDER_ESO = ("v0.14.4", "v0.16.1")
 
 #: ESO releases whose CRDs the API-version tests install.
 ESO_CRD_VERSIONS = ("v0.14.4", "v0.16.1", "v0.20.4", "v1.3.2")
@@ -308,6 +308,14 @@ def ensure(names: tuple[str, ...] = CONTROL_PLANE) -> dict[str, Path]:
         for output in program.outputs:
             paths[output] = target / output
     return paths
+
+
+def eso_release(version: str | None = None) -> str:
+    """The release that ESO ``version``'s chart installs, as its image's tag: in a module it is one behind the tag."""
+    for line in (eso_chart(version) / "Chart.yaml").read_text().splitlines():
+        if line.startswith("appVersion:"):
+            return line.partition(":")[2].strip().strip('"')
+    raise BuildError(f"the chart of {version or 'the given release'} has no appVersion")
 
 
 def kwok_stages() -> list[Path]:

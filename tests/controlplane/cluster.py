@@ -121,7 +121,8 @@ class ControlPlane:
 
     ``bound`` ties every process to the life of this one (for test sessions); otherwise they go on
     until ``stop``. ``apiserver_flags`` are added to the API server's own. ``eso`` is one of
-    build.OLDER_ESO, instead of the release under test.
+    build.OLDER_ESO, instead of the release under test, and ``upgrades`` are those that may follow it (None: the release
+    under test): which controller runs says the image of its pod.
     """
 
     def __init__(
@@ -130,9 +131,11 @@ class ControlPlane:
         bound: bool = False,
         apiserver_flags: tuple[str, ...] = (),
         eso: str | None = None,
+        upgrades: tuple[str | None, ...] = (),
     ) -> None:
         self.name = name
         self.eso = eso
+        self._releases = (eso, *upgrades)
         self.bound = bound
         self._apiserver_flags = apiserver_flags
         self.run = build.cache_root() / "run" / name
@@ -162,9 +165,9 @@ class ControlPlane:
         """The process of each component that was started."""
         return self._state.get("pids", {})
 
-    def program(self, name: str) -> str:
-        """The path of a program of the control plane."""
-        return self._state["binaries"][name]
+    def program(self, *names: str) -> str:
+        """The path of the first of these programs that the control plane has."""
+        return next(self._state["binaries"][name] for name in names if name in self._state["binaries"])
 
     @property
     def api(self) -> Api:
@@ -201,9 +204,13 @@ class ControlPlane:
 
         On any failure, an interrupt included, what was started is stopped again.
         """
-        release = f"external-secrets-{self.eso}" if self.eso else "external-secrets"
-        binaries = build.ensure(tuple(release if name == "external-secrets" else name for name in build.CONTROL_PLANE))
-        binaries["external-secrets"] = binaries[release]
+        programs = [f"external-secrets-{one}" if one else "external-secrets" for one in self._releases]
+        others = [name for name in build.CONTROL_PLANE if name != "external-secrets"]
+        binaries = build.ensure((*others, *programs))
+        binaries["external-secrets"] = binaries[programs[0]]
+        # Only where there are several, so that any image will do for one.
+        for one, program in list(zip(self._releases, programs))[1:]:
+            binaries[f"external-secrets:{build.eso_release(one)}"] = binaries[program]
         with build.locked(build.cache_root() / "run" / f"{self.name}.lock"):
             if all(self.status().values()) and self.ready():
                 return

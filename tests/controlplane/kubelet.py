@@ -32,13 +32,11 @@ class Kubelet:
         self.plane = plane
         self.pod: str | None = None
         self.process: subprocess.Popen[bytes] | None = None
-        known = subprocess.run([self._program, "--help"], capture_output=True, text=True, check=False)
-        # Releases before 0.20 have no --live-addr.
-        self._listening = [flag for flag in ("--metrics-addr", "--live-addr") if flag in known.stdout + known.stderr]
 
-    @property
-    def _program(self) -> str:
-        return self.plane.program("external-secrets")
+    def _program(self, pod: dict[str, Any]) -> str:
+        """The controller of the release that the pod's image names, if the plane has several."""
+        tag = pod["spec"]["containers"][0]["image"].rpartition(":")[2]
+        return self.plane.program(f"external-secrets:{tag}", "external-secrets")
 
     def _pods(self) -> list[dict[str, Any]]:
         status, body = self.plane.api.request("GET", f"/api/v1/pods?labelSelector={SELECTOR}")
@@ -59,10 +57,14 @@ class Kubelet:
             for a in spec["containers"][0].get("args", [])
             if not a.startswith(("--metrics-addr", "--live-addr", "--enable-leader-election"))
         ]
-        own = [f"{flag}=127.0.0.1:{free_port()}" for flag in self._listening]
+        program = self._program(pod)
+        known = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+        # Releases before 0.20 have no --live-addr.
+        listening = [flag for flag in ("--metrics-addr", "--live-addr") if flag in known.stdout + known.stderr]
+        own = [f"{flag}=127.0.0.1:{free_port()}" for flag in listening]
         with self.plane.log("external-secrets").open("ab") as log:
             self.process = subprocess.Popen(
-                [self._program, *given, *own],
+                [program, *given, *own],
                 cwd=self.plane.run,
                 env={**os.environ, "KUBECONFIG": str(kubeconfig)},
                 stdin=subprocess.DEVNULL,

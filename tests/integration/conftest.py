@@ -31,6 +31,7 @@ ORDER = (
     "test_audit",
     "test_audit_permissions",
     "test_upgrade_gate",
+    "test_eso_upgrade",
     "test_upgrade",
     "test_api_versions",
     "test_vault",

@@ -265,15 +265,19 @@ class Grants:
 
 @contextmanager
 def another(
-    platform: Platform, name: str, apiserver_flags: tuple[str, ...] = (), eso: str | None = None
+    platform: Platform,
+    name: str,
+    apiserver_flags: tuple[str, ...] = (),
+    eso: str | None = None,
+    upgrades: tuple[str | None, ...] = (),
 ) -> Iterator[Platform]:
     """One more control plane, empty, for the block; skips where the tests run on a cluster that is there.
 
-    :arg eso: one of build.OLDER_ESO, instead of the release under test.
+    :arg eso: one of build.OLDER_ESO, instead of the release under test; :arg upgrades: those that may follow it.
     """
     if not platform.plane:
         pytest.skip("needs a control plane of its own")
-    plane = cluster.ControlPlane(name, bound=True, apiserver_flags=apiserver_flags, eso=eso)
+    plane = cluster.ControlPlane(name, bound=True, apiserver_flags=apiserver_flags, eso=eso, upgrades=upgrades)
     plane.start()
     try:
         folder = platform.folder / name

@@ -57,6 +57,21 @@ class Release:
         return self.number is None or advisory in self.advisories
 
 
+def vulnerable(release: Release, where: str) -> str:
+    """The text that refuses a release with known vulnerabilities.
+
+    :arg where: the beginning, such as 'the cluster runs'.
+    """
+    shown = "; ".join(
+        "%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories
+    )
+    return (
+        "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer "
+        "('cluster_secrets_eso_chart_version'), or set 'cluster_secrets_eso_accept_vulnerable: true'."
+        % (where, release.text, shown, advisories.safe(release.number or (0, 0, 0)))
+    )
+
+
 def served(client: Client) -> tuple[str | None, list[str]]:
     """The API version of ESO that the collection uses on this cluster (None: there is none), and all that are
     served."""

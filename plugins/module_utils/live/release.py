@@ -1,0 +1,83 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""helm's own record of a release, as helm 3 keeps it in Secrets."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from .. import advisories
+from ..errors import EsoError
+from ..resources import SECRETS
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..resources import Object
+
+#: The type of the Secrets that hold a revision each.
+TYPE = "helm.sh/release.v1"
+
+
+class Record:
+    """One revision of a release.
+
+    ``chart_version`` and ``app_version`` are texts, ``values`` what was set besides the chart's own values
+    ``defaults``. Neither of the two may be shown: they can hold a password.
+    """
+
+    __slots__ = ("app_version", "chart_version", "defaults", "revision", "values")
+
+    def __init__(self, revision: int, document: dict[str, Any]) -> None:
+        chart = document.get("chart") or {}
+        meta = chart.get("metadata") or {}
+        self.revision = revision
+        self.chart_version = str(meta.get("version") or "")
+        self.app_version = str(meta.get("appVersion") or "")
+        self.values: dict[str, Any] = document.get("config") or {}
+        self.defaults: dict[str, Any] = chart.get("values") or {}
+
+    @property
+    def number(self) -> advisories.Number | None:
+        """The release of ESO that the chart installs, as (major, minor, patch), or None."""
+        return advisories.parse(self.app_version)
+
+    @property
+    def installs_crds(self) -> bool:
+        """Whether the CRDs are the chart's."""
+        return bool(self.values.get("installCRDs", self.defaults.get("installCRDs", False)))
+
+
+def deployed(client: Client, namespace: str, name: str) -> Record | None:
+    """The latest revision of a release that helm finished, or None; an operation that was interrupted isn't one.
+
+    :raises EsoError: when helm's record can't be read.
+    """
+    selector = "owner=helm,name=%s,status=deployed" % name
+    found, _version = client.list(SECRETS, namespace=namespace, selector=selector, what="cannot read helm's record")
+    revisions = sorted(found, key=_revision)
+    return Record(_revision(revisions[-1]), _document(revisions[-1])) if revisions else None
+
+
+def _revision(item: Object) -> int:
+    number = (item["metadata"].get("labels") or {}).get("version", "")
+    return int(number) if number.isdigit() else 0
+
+
+def _document(item: Object) -> dict[str, Any]:
+    try:
+        packed = base64.b64decode(base64.b64decode(item["data"]["release"]))
+        # helm before 3.0's end wrote records that are not packed.
+        document = json.loads(gzip.decompress(packed) if packed[:2] == b"\x1f\x8b" else packed)
+        if not isinstance(document, dict):
+            raise ValueError
+    except (KeyError, ValueError, OSError, EOFError, zlib.error):
+        raise EsoError(
+            "the Secret '%s' in namespace '%s' is not a record of helm that can be read."
+            % (item["metadata"]["name"], item["metadata"]["namespace"])
+        ) from None
+    return document

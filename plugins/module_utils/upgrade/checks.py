@@ -1,0 +1,269 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What on the way to another release of ESO would stop working, of all objects in all namespaces. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Iterator, NamedTuple
+
+from ..advisories import ADVISORIES, Number, text
+from ..audit.gate import Problem
+from ..resources import Object, label_of
+from . import schemas
+
+#: What may be accepted, each with what it is about.
+CHECKS = {
+    "owner": "a GitOps controller would undo the upgrade",
+    "image": "the release's values name another image",
+    "values": "the release sets values of the chart that are gone",
+    "versions": "no version is served by two releases that follow each other",
+    "fields": "a field or value is gone, that of a provider that was removed for example",
+    "functions": "a template function was removed",
+    "ca-provider": "a SecretStore's certificate comes from another namespace",
+    "token-secret": "a template makes a ServiceAccount's token",
+}
+
+#: The releases that refuse what the advisories of these numbers are about.
+_FIXED = {one.id: one.fixed for one in ADVISORIES}
+_CA_PROVIDER, _TOKEN_SECRET = _FIXED["CVE-2026-42875"], _FIXED["CVE-2026-42876"]
+
+_FUNCTIONS = {name: one.fixed for one in ADVISORIES for name in one.functions}
+_FUNCTION = re.compile(r"\b(%s)\b" % "|".join(sorted(_FUNCTIONS)))
+
+#: Who writes ESO's objects without an intention of its own: ESO, and this collection, which writes what is served.
+_OWN_MANAGERS = ("external-secrets", "platform.cluster_secrets")
+
+#: Marks by which GitOps controllers name themselves on what they apply.
+_GITOPS = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "argocd.argoproj.io/instance": "Argo CD",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+}
+
+
+class Stage(NamedTuple):
+    """A release on the way: its number, its CustomResourceDefinitions by name, and its chart's own values.
+
+    ``defaults`` is None where the chart was not looked into.
+    """
+
+    release: Number
+    definitions: dict[str, Object]
+    defaults: dict[str, Any] | None
+
+
+class Live(NamedTuple):
+    """The cluster: ESO's Deployment, its definitions by name, each one's objects, and templates in ConfigMaps.
+
+    ``values`` and ``defaults`` are those of helm's record, ``templates`` the texts by (namespace, name).
+    """
+
+    deployment: Object | None
+    definitions: dict[str, Object]
+    objects: dict[str, list[Object]]
+    templates: dict[tuple[str, str], list[str]]
+    values: dict[str, Any]
+    defaults: dict[str, Any]
+
+
+def judge(live: Live, stages: list[Stage]) -> list[Problem]:
+    """What would stop, each named at the first release at which it does, the causes for all before single objects."""
+    found = list(_owner(live))
+    found += _images(live)
+    found += _values(live, stages)
+    found += _versions(live, stages)
+    for name, items in sorted(live.objects.items()):
+        kind = live.definitions[name]["spec"]["names"]["kind"]
+        for item in items:
+            # What a ClusterExternalSecret makes is named by it.
+            if not _made(item):
+                label = label_of(kind, item)
+                found += _fields(live.definitions[name], item, label, stages)
+                found += _refused(kind, item, label, live.templates, stages[-1].release)
+    return found
+
+
+def clients(live: Live, stages: list[Stage]) -> list[str]:
+    """Who last wrote objects in a version that is not served any more at the end, as sentences."""
+    writers: dict[tuple[str, str], list[str]] = {}
+    for name, items in sorted(live.objects.items()):
+        definition = stages[-1].definitions.get(name)
+        if definition is None:
+            continue
+        group, served = definition["spec"]["group"], _served(definition)
+        for item in items:
+            for record in item["metadata"].get("managedFields") or []:
+                _group, _slash, version = record.get("apiVersion", "").rpartition("/")
+                manager = record.get("manager", "")
+                if (
+                    version not in served
+                    and not record.get("subresource")
+                    and not manager.startswith(_OWN_MANAGERS)
+                    and not _made(item)
+                ):
+                    label = label_of(definition["spec"]["names"]["kind"], item)
+                    writers.setdefault((manager, "%s/%s" % (group, version)), []).append(label)
+    return [
+        "%s last wrote %d object(s) as %s, such as %s. The objects stay; what it applies must say another version "
+        "before it applies them again." % (manager, len(labels), version, labels[0])
+        for (manager, version), labels in sorted(writers.items())
+    ]
+
+
+def _served(definition: Object) -> list[str]:
+    return [version["name"] for version in definition["spec"]["versions"] if version["served"]]
+
+
+def _made(item: Object) -> bool:
+    owners = item["metadata"].get("ownerReferences") or []
+    return any(owner.get("kind") in ("ClusterExternalSecret", "ClusterPushSecret") for owner in owners)
+
+
+def _owner(live: Live) -> Iterator[Problem]:
+    if live.deployment is None:
+        return
+    meta = live.deployment["metadata"]
+    marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
+    for who in sorted({_GITOPS[mark] for mark in marks if mark in _GITOPS}):
+        yield Problem("owner", "Deployment %s" % meta["name"], "%s applies it: upgrade ESO there" % who)
+
+
+def _images(live: Live) -> Iterator[Problem]:
+    for part in ("", "webhook", "certController"):
+        said = live.values.get(part) if part else live.values
+        image = said.get("image") if isinstance(said, dict) else None
+        if isinstance(image, dict) and image.get("tag"):
+            name = "%s.image.tag" % part if part else "image.tag"
+            yield Problem("image", "value %s" % name, "is set: that image would go on running after each step")
+
+
+def _values(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+    before, named = live.defaults, set()
+    for stage in stages:
+        if stage.defaults is None:
+            continue
+        for name in _gone(live.values, before, stage.defaults):
+            if name not in named:
+                named.add(name)
+                yield Problem("values", "value %s" % name, "is not known to the chart of %s" % text(stage.release))
+        before = stage.defaults
+
+
+def _gone(values: dict[str, Any], before: dict[str, Any], after: dict[str, Any], path: str = "") -> Iterator[str]:
+    """The set values that one chart knows and the next doesn't. What a chart leaves open (an empty mapping) is free."""
+    for name, value in sorted(values.items()):
+        if name not in before or value == before[name]:
+            continue
+        if name not in after:
+            yield path + name
+        elif isinstance(value, dict) and isinstance(before[name], dict) and isinstance(after[name], dict):
+            yield from _gone(value, before[name], after[name], path + name + ".") if after[name] else ()
+
+
+def _versions(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+    for name, items in sorted(live.objects.items()):
+        served = _served(live.definitions[name])
+        for stage in stages:
+            definition = stage.definitions.get(name)
+            if definition is None:
+                # Definitions that a file leaves out stay as they are.
+                continue
+            after = _served(definition)
+            if items and not set(served) & set(after):
+                message = "%d object(s) are %s, and %s serves %s only" % (
+                    len(items),
+                    ", ".join(served) or "not served",
+                    text(stage.release),
+                    ", ".join(after) or "nothing",
+                )
+                yield Problem("versions", name, message)
+                break
+            served = after
+
+
+def _fields(definition: Object, item: Object, label: str, stages: list[Stage]) -> Iterator[Problem]:
+    version = item.get("apiVersion", "").rpartition("/")[2] or _served(definition)[0]
+    known = schemas.violations(item, schemas.schema_of(definition, version) or {})
+    for stage in stages:
+        after = stage.definitions.get(definition["metadata"]["name"])
+        if after is None:
+            continue
+        stored = next(one["name"] for one in after["spec"]["versions"] if one["storage"])
+        found = schemas.violations(item, schemas.schema_of(after, stored) or {})
+        for path, what in sorted(found - known):
+            yield Problem("fields", label, "%s %s with %s" % (path, what, text(stage.release)))
+        known |= found
+
+
+def _refused(
+    kind: str, item: Object, label: str, texts: dict[tuple[str, str], list[str]], last: Number
+) -> Iterator[Problem]:
+    spec = item.get("spec") or {}
+    if kind == "SecretStore" and last >= _CA_PROVIDER:
+        namespace = item["metadata"]["namespace"]
+        for other in sorted(set(_ca_namespaces(spec)) - {namespace}):
+            message = "its caProvider names namespace '%s', which %s refuses" % (other, text(_CA_PROVIDER))
+            yield Problem("ca-provider", label, message)
+    for template in templates(kind, item):
+        if template.get("type") == "kubernetes.io/service-account-token" and last >= _TOKEN_SECRET:
+            yield Problem(
+                "token-secret",
+                label,
+                "its template makes a ServiceAccount's token, as %s refuses" % text(_TOKEN_SECRET),
+            )
+        written = [*_strings(template)]
+        names, namespace = set(config_maps(template)), item["metadata"].get("namespace")
+        # Those of a ClusterExternalSecret lie in the namespaces that it selects.
+        for place, some in texts.items():
+            if place[1] in names and namespace in (None, place[0]):
+                written += some
+        for function in sorted({one for some in written for one in _FUNCTION.findall(some)}):
+            if last >= _FUNCTIONS[function]:
+                message = "its template calls %s, which %s removed" % (function, text(_FUNCTIONS[function]))
+                yield Problem("functions", label, message)
+
+
+def templates(kind: str, item: Object) -> Iterator[dict[str, Any]]:
+    """The templates of an object of ESO."""
+    spec = item.get("spec") or {}
+    if kind == "ClusterExternalSecret":
+        spec = spec.get("externalSecretSpec") or {}
+    elif kind == "ClusterPushSecret":
+        spec = spec.get("pushSecretSpec") or {}
+    found = (spec.get("target") or {}).get("template") if kind.endswith("ExternalSecret") else spec.get("template")
+    if isinstance(found, dict):
+        yield found
+
+
+def config_maps(template: dict[str, Any]) -> Iterator[str]:
+    """The names of the ConfigMaps that a template takes texts from."""
+    for source in template.get("templateFrom") or []:
+        name = (source.get("configMap") or {}).get("name")
+        if name:
+            yield name
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+def _ca_namespaces(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        provider = value.get("caProvider")
+        if isinstance(provider, dict) and provider.get("namespace"):
+            yield provider["namespace"]
+        for item in value.values():
+            yield from _ca_namespaces(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _ca_namespaces(item)

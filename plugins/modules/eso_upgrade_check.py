@@ -1,0 +1,208 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module eso_upgrade_check: what an upgrade of ESO would stop."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: eso_upgrade_check
+short_description: Find what an upgrade of ESO would stop, before it begins
+version_added: 1.0.0
+description:
+  - Fails when something that works now would not work any more with one of the releases on the way, and names it, for
+    all objects of all namespaces.
+  - It compares the objects with the CustomResourceDefinitions of each release, so that removed fields and providers are
+    found, the values of helm's release with those of each chart, and looks for template functions that were removed.
+  - Templates in Secrets are not looked at.
+  - Warns of those who apply objects in a version that will no longer be served.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  steps:
+    description: The releases on the way, as M(platform.cluster_secrets.eso_upgrade_steps) returns them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      release:
+        description: The release of ESO.
+        type: str
+        required: true
+      chart:
+        description: The folder of its chart. Without it, values are not looked at.
+        type: path
+      crds:
+        description: Its CustomResourceDefinitions, a file or URL, or a folder with such files.
+        type: str
+        required: true
+  accept:
+    description: What doesn't count; the checks of RV(problems[].check).
+    type: list
+    elements: str
+    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret]
+    default: []
+  release_name:
+    description: The name of helm's release.
+    type: str
+    default: external-secrets
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+"""
+
+EXAMPLES = r"""
+- name: Check the whole way
+  platform.cluster_secrets.eso_upgrade_check:
+    steps:
+      - release: 0.16.1
+        crds: https://raw.githubusercontent.com/external-secrets/external-secrets/v0.16.1/deploy/crds/bundle.yaml
+      - release: 0.20.4
+        crds: https://raw.githubusercontent.com/external-secrets/external-secrets/v0.20.4/deploy/crds/bundle.yaml
+"""
+
+RETURN = r"""
+problems:
+  description: What would stop, also what is accepted.
+  returned: success, or failure because of what was found
+  type: list
+  elements: dict
+  contains:
+    check:
+      description: >-
+        What it is about: V(owner) a GitOps controller applies ESO; V(image) a value names the image; V(values) a value
+        is gone; V(versions) two releases serve no version in common; V(fields) a field, a value of it or a provider is
+        gone; V(functions) a template function was removed; V(ca-provider) a SecretStore's certificate comes from
+        another namespace; V(token-secret) a template makes a ServiceAccount's token.
+      type: str
+    object:
+      description: The object, or the value.
+      type: str
+    message:
+      description: What is wrong with it.
+      type: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success, or failure because of what was found
+  type: int
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import resource_of_definition
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import checks
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "steps": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "release": {"type": "str", "required": True},
+            "chart": {"type": "path"},
+            "crds": {"type": "str", "required": True},
+        },
+    },
+    "accept": {"type": "list", "elements": "str", "choices": list(checks.CHECKS), "default": []},
+    "release_name": {"type": "str", "default": "external-secrets"},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+}
+
+_CONFIG_MAPS = Resource("v1", "configmaps")
+
+#: Problems that a failure's text names; the result has all.
+_SHOWN = 20
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read the cluster and the releases, and compare them."""
+    params, client = context.params, context.client
+    stages = [_stage(one) for one in params["steps"]]
+    result: dict[str, Any] = {"changed": False, "problems": []}
+    if stages:
+        live = _look(client, params["eso_namespace"], params["release_name"])
+        problems = checks.judge(live, stages)
+        for sentence in checks.clients(live, stages):
+            context.warn(sentence)
+        result["problems"] = [one._asdict() for one in problems]
+        stopping = [one for one in problems if one.check not in params["accept"]]
+        if stopping:
+            shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]
+            more = ["and %d more" % (len(stopping) - _SHOWN)] if len(stopping) > _SHOWN else []
+            result.update(
+                failed=True,
+                msg="The upgrade would stop %d thing(s) that work now. Nothing was changed. Correct them, or accept a "
+                "kind of them in 'cluster_secrets_eso_upgrade_accept'.\n- %s"
+                % (len(stopping), "\n- ".join(shown + more)),
+            )
+    result["api_requests"] = client.requests
+    return result
+
+
+def _look(client: Client, namespace: str, name: str) -> checks.Live:
+    record = release.deployed(client, namespace, name)
+    live = definitions(client)
+    lists = client.each(lambda one: client.list(resource_of_definition(one), missing_ok=True)[0], live)
+    objects = {item["metadata"]["name"]: found for item, found in zip(live, lists)}
+    wanted: set[tuple[str, str]] = set()
+    for item, found in zip(live, lists):
+        kind = item["spec"]["names"]["kind"]
+        for one in found:
+            for template in checks.templates(kind, one):
+                wanted |= {(one["metadata"].get("namespace", ""), text) for text in checks.config_maps(template)}
+    places = sorted(place for place in wanted if place[0])
+    maps = client.each(lambda place: client.get(_CONFIG_MAPS.path(place[1], place[0])), places)
+    return checks.Live(
+        eso.controller(client, namespace),
+        {item["metadata"]["name"]: item for item in live},
+        objects,
+        {place: list((found.get("data") or {}).values()) for place, found in zip(places, maps) if found},
+        record.values if record else {},
+        record.defaults if record else {},
+    )
+
+
+def _stage(step: dict[str, Any]) -> checks.Stage:
+    number = advisories.parse(step["release"])
+    if number is None:
+        raise EsoError("'%s' is no release of ESO; write it like 2.9.0." % step["release"])
+    found = {item["metadata"]["name"]: item for item in read_files(step["crds"])}
+    return checks.Stage(number, found, _defaults(step["chart"]) if step["chart"] else None)
+
+
+def _defaults(chart: str) -> dict[str, Any]:
+    import yaml
+
+    path = os.path.join(chart, "values.yaml")
+    try:
+        found = yaml.load(files.read(path, "chart's values"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        found = None
+    if not isinstance(found, dict):
+        raise FileError("'%s' does not hold the values of a chart." % path)
+    return found
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

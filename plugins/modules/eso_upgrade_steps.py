@@ -1,0 +1,221 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module eso_upgrade_steps: by which releases an upgrade of ESO goes."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: eso_upgrade_steps
+short_description: Say by which releases an upgrade of ESO goes
+version_added: 1.0.0
+description:
+  - Returns the charts by which helm gets from the release of the External Secrets Operator that runs to another one.
+    There is one for each minor release between them, its newest patch, as far as their charts are to be had.
+  - Between a release before 0.16 and one after it, 0.16.0 or 0.16.1 must be at hand, since only these serve both
+    C(v1beta1) and C(v1).
+  - What runs is read from helm's record of its last finished operation, so that an operation that was interrupted is
+    done again.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  to_version:
+    description: The release to go to. Without it, that of O(chart).
+    type: str
+  chart:
+    description: The chart as helm takes it, a name in O(chart_repo), a URL or a path.
+    type: str
+    default: external-secrets
+  chart_repo:
+    description: The repository of a chart that is a name. Its index says which releases are to be had, unless
+      O(charts) does.
+    type: str
+    default: https://charts.external-secrets.io
+  chart_version:
+    description: The version of O(chart), when that is not a path.
+    type: str
+  charts:
+    description: The charts that are at hand, where there is no repository.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      chart:
+        description: The chart as helm takes it.
+        type: str
+        required: true
+      version:
+        description: The version of a chart that is not a path.
+        type: str
+      crds:
+        description: The path or URL of a file with its CustomResourceDefinitions, if they don't come with the chart.
+        type: str
+  crds:
+    description: The same for O(chart).
+    type: str
+  accept_vulnerable:
+    description: Whether to go to a release with known vulnerabilities, with a warning. Those on the way only run for a
+      while.
+    type: bool
+    default: false
+  release_name:
+    description: The name of helm's release.
+    type: str
+    default: external-secrets
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+"""
+
+EXAMPLES = r"""
+- name: Find the way
+  platform.cluster_secrets.eso_upgrade_steps:
+    to_version: 2.9.0
+"""
+
+RETURN = r"""
+running:
+  description: The release that runs.
+  returned: success
+  type: str
+  sample: 0.14.4
+to:
+  description: The release to go to.
+  returned: success
+  type: str
+  sample: 2.9.0
+revision:
+  description: The revision of helm's release, to which C(helm rollback) goes back.
+  returned: success
+  type: int
+crds_by_chart:
+  description: Whether the CustomResourceDefinitions are part of helm's release.
+  returned: success
+  type: bool
+steps:
+  description: The releases on the way, the first to install first; none when O(to_version) runs already.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    release:
+      description: The release of ESO.
+      type: str
+    chart:
+      description: The chart as helm takes it.
+      type: str
+    version:
+      description: The version of a chart that is not a path.
+      type: str
+    crds:
+      description: The path or URL of a file with its CustomResourceDefinitions.
+      type: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import steps
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "to_version": {"type": "str"},
+    "chart": {"type": "str", "default": "external-secrets"},
+    "chart_repo": {"type": "str", "default": "https://charts.external-secrets.io"},
+    "chart_version": {"type": "str"},
+    "charts": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "chart": {"type": "str", "required": True},
+            "version": {"type": "str"},
+            "crds": {"type": "str"},
+        },
+    },
+    "crds": {"type": "str"},
+    "accept_vulnerable": {"type": "bool", "default": False},
+    "release_name": {"type": "str", "default": "external-secrets"},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read what runs and what is at hand."""
+    params = context.params
+    namespace, name = params["eso_namespace"], params["release_name"]
+    record = release.deployed(context.client, namespace, name)
+    if record is None:
+        raise EsoError(
+            "helm has no finished release '%s' in namespace '%s'. Set 'cluster_secrets_eso_release' and "
+            "'cluster_secrets_eso_namespace' to ESO's own; an ESO that helm did not install is upgraded the way it was "
+            "installed." % (name, namespace)
+        )
+    if record.number is None:
+        raise EsoError("helm's release '%s' is of '%s', no release of upstream." % (name, record.app_version))
+    given = [_step(one["chart"], one["version"], one["crds"]) for one in params["charts"]]
+    to = advisories.parse(params["to_version"]) if params["to_version"] else None
+    if params["to_version"] and to is None:
+        raise EsoError("'%s' is no release of ESO; write it like 2.9.0." % params["to_version"])
+    if given or params["chart"].startswith((".", "/")) or "://" in params["chart"]:
+        given.append(_step(params["chart"], params["chart_version"], params["crds"]))
+    else:
+        given = steps.of_index(_index(params["chart_repo"]), params["chart"])
+        to = to or advisories.parse(params["chart_version"])
+    to = to or given[-1].release
+    found = steps.way(record.number, to, given)
+    wanted = eso.Release(to)
+    if found and wanted.advisories:
+        problem = eso.vulnerable(wanted, "the upgrade would go to")
+        if not params["accept_vulnerable"]:
+            raise EsoError(problem)
+        context.warn(problem)
+    return {
+        "changed": False,
+        "running": advisories.text(record.number),
+        "to": advisories.text(to),
+        "revision": record.revision,
+        "crds_by_chart": record.installs_crds,
+        "steps": [one.as_dict() for one in found],
+        "api_requests": context.client.requests,
+    }
+
+
+def _step(chart: str, version: str | None, crds: str | None) -> steps.Step:
+    is_path = chart.startswith((".", "/"))
+    found = eso.of_chart(chart, version, {})
+    if found.number is None:
+        raise EsoError("the release of the chart '%s' is unknown: %s." % (chart, found.problem))
+    return steps.Step(found.number, chart, None if is_path else version, crds or None)
+
+
+def _index(repository: str) -> Any:
+    import yaml
+
+    url = repository.rstrip("/") + "/index.yaml"
+    try:
+        return yaml.load(files.download(url), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        raise FileError("'%s' is not valid YAML." % url) from None
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()
