@@ -17,7 +17,7 @@ export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix soak-takeover bench clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix soak-takeover soak-eso-upgrade bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ matrix: collection build-controlplane ## Unit tests and a bootstrap on each supp
 
 soak-takeover: collection build-controlplane ## Kill things at random moments of a take-over
 	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.takeover $(SOAK_ARGS)
+
+soak-eso-upgrade: collection build-controlplane ## Kill things at random moments of an upgrade of ESO
+	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.eso_upgrade $(SOAK_ARGS)
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
 	@$(TESTS) -m bench.bench $(BENCH_ARGS)

@@ -33,7 +33,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from controlplane import cluster, values
+from controlplane import build, cluster, values
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]
@@ -285,6 +285,18 @@ def another(
         yield Platform(plane, folder)
     finally:
         plane.stop()
+
+
+def upgrade_variables() -> dict[str, Any]:
+    """The way of eso_upgrade from the oldest release to the one under test, by charts that are at hand."""
+    return {
+        "cluster_secrets_eso_chart": str(build.eso_chart()),
+        "cluster_secrets_eso_crds": str(build.eso_crds()),
+        "cluster_secrets_eso_upgrade_charts": [
+            {"chart": str(build.eso_chart(one)), "crds": str(build.eso_crds(one))} for one in build.OLDER_ESO[1:]
+        ],
+        "cluster_secrets_eso_upgrade_timeout": 60,
+    }
 
 
 def entry(name: str, namespaces: list[str], **changes: Any) -> dict[str, Any]:

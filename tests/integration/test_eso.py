@@ -255,7 +255,7 @@ def test_another_namespace_and_release_name_are_honoured(platform):
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": "eso-external-secrets", "namespace": "secrets-system"}
         ]
-        upgrades = ("talos_upgrade_pre", "talos_upgrade_gate", "talos_upgrade_post", "eso_upgrade_check")
+        upgrades = ("talos_upgrade_pre", "talos_upgrade_gate", "talos_upgrade_post", "eso_upgrade")
         for playbook in ("status", "rotate", "audit", *upgrades, "eso_stored_versions"):
             odd.play(
                 playbook,

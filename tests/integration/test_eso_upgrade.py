@@ -8,13 +8,13 @@ from __future__ import annotations
 import handmade
 import pytest
 from handmade import CENTRAL
-from support import another, leaked
+from support import another, leaked, upgrade_variables
 
 from controlplane import build
+from soak import eso_upgrade
 
 GROUP = "/apis/external-secrets.io"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-OLD = ("v0.14.4", "v0.16.1")
 
 #: What an old release takes and a newer one doesn't, by namespace 'odd'.
 TENANT = {
@@ -36,18 +36,6 @@ TENANT = {
 }
 
 
-def variables():
-    """The way from 0.14.4 to the release under test, by charts that are at hand."""
-    return {
-        "cluster_secrets_eso_chart": str(build.eso_chart()),
-        "cluster_secrets_eso_crds": str(build.eso_crds()),
-        "cluster_secrets_eso_upgrade_charts": [
-            {"chart": str(build.eso_chart(OLD[1])), "crds": str(build.eso_crds(OLD[1]))}
-        ],
-        "cluster_secrets_eso_upgrade_timeout": 60,
-    }
-
-
 def adopted(own):
     return ("-e", f"@{own.folder / 'adopted/cluster-secrets.yml'}")
 
@@ -55,7 +43,7 @@ def adopted(own):
 @pytest.fixture(scope="module")
 def own(platform):
     """A cluster made by hand on the oldest release, adopted."""
-    with another(platform, "eso-upgrade", eso=OLD[0], upgrades=(OLD[1], None)) as own:
+    with another(platform, "eso-upgrade", eso=build.OLDER_ESO[0], upgrades=(*build.OLDER_ESO[1:], None)) as own:
         handmade.make(own, "v1beta1")
         own.play("adopt", variables={"adopt_dest": "adopted"})
         yield own
@@ -77,7 +65,7 @@ def test_what_would_stop_is_named_before_anything_changes(own):
     try:
         for arguments in (("--check",), ("-vvvv", "--diff")):
             mark = own.mark()
-            outcome = own.play("eso_upgrade", *adopted(own), *arguments, variables=variables(), check=False)
+            outcome = own.play("eso_upgrade", *adopted(own), *arguments, variables=upgrade_variables(), check=False)
             assert outcome.rc == 2 and own.writes(mark) == [] and leaked(outcome.output) == []
             for text in (
                 "The upgrade would stop 3 thing(s) that work now. Nothing was changed.",
@@ -93,7 +81,7 @@ def test_what_would_stop_is_named_before_anything_changes(own):
 
 def test_there_is_no_way_past_the_release_that_serves_both_versions(own):
     mark = own.mark()
-    given = {**variables(), "cluster_secrets_eso_upgrade_charts": []}
+    given = {**upgrade_variables(), "cluster_secrets_eso_upgrade_charts": []}
     outcome = own.play("eso_upgrade", *adopted(own), variables=given, check=False)
     assert outcome.rc == 2 and own.writes(mark) == []
     assert "no chart of a release between 0.16.0 and 0.16.2, which serve both, is at hand" in outcome.stdout
@@ -101,9 +89,9 @@ def test_there_is_no_way_past_the_release_that_serves_both_versions(own):
 
 def test_no_target_changes_while_eso_is_upgraded(own):
     with handmade.Poller(own) as poller:
-        predicted = own.play("eso_upgrade", *adopted(own), "--check", variables=variables())
+        predicted = own.play("eso_upgrade", *adopted(own), "--check", variables=upgrade_variables())
         assert not (own.folder / "cluster_secrets.localhost.eso_upgrade.json").exists()
-        done = own.play("eso_upgrade", *adopted(own), "-vvvv", "--diff", variables=variables())
+        done = own.play("eso_upgrade", *adopted(own), "-vvvv", "--diff", variables=upgrade_variables())
     assert poller.changes == [] and poller.reads > 100
     assert leaked(predicted.output + done.output) == []
     assert done.recap["changed"] == predicted.recap["changed"] > 0
@@ -122,6 +110,13 @@ def test_no_target_changes_while_eso_is_upgraded(own):
             stored = own.plane.etcd_get(f"/registry/external-secrets.io/{plural}/{name}")
             assert stored["apiVersion"] == "external-secrets.io/v1", name
     mark = own.mark()
-    again = own.play("eso_upgrade", *adopted(own), variables=variables())
+    again = own.play("eso_upgrade", *adopted(own), variables=upgrade_variables())
     assert again.recap["changed"] == 0 and own.writes(mark) == []
     assert f"{build.eso_release().lstrip('v')} runs already" in again.stdout
+
+
+def test_killed_in_the_middle_it_goes_on(platform, tmp_path):
+    """``make soak-eso-upgrade`` runs more of these."""
+    if not platform.plane:
+        pytest.skip("needs a control plane of its own")
+    assert "converged" in eso_upgrade.run(2, tmp_path / "soak")

@@ -101,8 +101,11 @@ def test_a_crash_in_the_middle_of_a_bootstrap(platform, seconds):
         assert crashing.play("bootstrap").recap["changed"] == 0
 
 
-def test_eso_upgrade_check_on_a_clean_cluster(bootstrapped):
-    assert "Nothing blocks the upgrade" in bootstrapped.play("eso_upgrade_check").stdout
+def test_an_upgrade_of_eso_to_what_runs_already_changes_nothing(bootstrapped):
+    mark = bootstrapped.mark()
+    outcome = bootstrapped.play("eso_upgrade")
+    assert "runs already" in outcome.stdout and outcome.recap["changed"] == 0
+    assert bootstrapped.writes(mark) == []
 
 
 def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, catalog):

@@ -9,14 +9,8 @@ etcd are killed. Then both are run again, and every target has to be what it was
 
 from __future__ import annotations
 
-import argparse
-import os
 import random
-import signal
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import handmade
@@ -25,11 +19,7 @@ from support import Platform, leaked
 import conftest  # noqa: F401  # pylint: disable=unused-import  # loads Ansible's importer of collections
 from controlplane import cluster
 
-VICTIMS = ("ansible", "eso", "control plane")
-
-
-class SoakError(RuntimeError):
-    """A seed did not converge, or lost something."""
+from .seeds import VICTIMS, SoakError, killed, main
 
 
 def seed(number: int, platform: Platform) -> str:
@@ -43,7 +33,7 @@ def seed(number: int, platform: Platform) -> str:
     with handmade.Poller(platform) as poller:
         if play == "bootstrap":
             platform.play("adopt", variables=dest)
-        _killed(platform, play, adopted if play == "bootstrap" else (), victim, delay)
+        killed(platform, play, adopted if play == "bootstrap" else ("-e", "adopt_dest=adopted"), victim, delay)
         if play == "adopt":
             # Whatever a killed one left is complete, and is left alone.
             platform.play("adopt", variables=dest)
@@ -64,29 +54,6 @@ def seed(number: int, platform: Platform) -> str:
     return f"{told}: converged, {poller.reads} reads without a change"
 
 
-def _killed(platform: Platform, play: str, arguments: tuple[str, ...], victim: str, delay: float) -> None:
-    environment = platform.environment
-    argv = ["ansible-playbook", f"platform.cluster_secrets.{play}", "--vault-password-file", str(platform.password)]
-    argv += ["-e", f"cluster_secrets_values_file={platform.vault}"]
-    argv += ["-e", f"@{environment['CLUSTER_SECRETS_TEST_VARS']}", "-e", "adopt_dest=adopted", *arguments]
-    process = subprocess.Popen(
-        argv,
-        cwd=platform.folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    time.sleep(delay)
-    if victim == "ansible":
-        os.killpg(process.pid, signal.SIGKILL)
-    elif victim == "eso":
-        platform.plane.kill_eso()
-    else:
-        platform.plane.restart(signal.SIGKILL)
-    process.wait(timeout=300)
-
-
 def run(number: int, folder: Path) -> str:
     """Make a cluster by hand and run one seed on it. Raises SoakError."""
     plane = cluster.ControlPlane("soak", bound=True)
@@ -100,23 +67,5 @@ def run(number: int, folder: Path) -> str:
         plane.stop()
 
 
-def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=30, help="how many (default: %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="the first one (default: %(default)s)")
-    given = parser.parse_args()
-    failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(given.first, given.first + given.seeds):
-            try:
-                print(run(number, Path(folder) / str(number)), flush=True)
-            except (SoakError, AssertionError) as error:
-                failed += 1
-                print(f"FAILED {error}", flush=True)
-    print(f"{given.seeds - failed} of {given.seeds} seeds converged")
-    return int(failed > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__.splitlines()[0], run))

@@ -212,7 +212,7 @@ def _refused(
             yield Problem(
                 "token-secret",
                 label,
-                "its template makes a ServiceAccount's token, as %s refuses" % text(_TOKEN_SECRET),
+                "its template makes a ServiceAccount's token, which %s refuses" % text(_TOKEN_SECRET),
             )
         written = [*_strings(template)]
         names, namespace = set(config_maps(template)), item["metadata"].get("namespace")
