@@ -115,8 +115,9 @@ class Executor:
             try:
                 return self._send(current, path, what)
             except ApiError as error:
-                # An empty patch only makes the API server store an object anew.
-                if error.status == 404 and (current.verb == "delete" or current.body == {}):
+                # An empty patch only makes the API server store an object anew, as does one with the owners' new names.
+                rewrites = current.verb == "merge" and (current.body == {} or current.replan)
+                if error.status == 404 and (current.verb == "delete" or rewrites):
                     return None
                 conflict = error.status == 409 and attempt < CONFLICT_RETRIES
                 if conflict and current.verb == "create" and current.kind == "Secret":
@@ -125,7 +126,7 @@ class Executor:
                     # Someone else was quicker; what is left to do is to add our labels.
                     current = _patch_instead(current)
                 elif (conflict and current.verb == "apply" and self.force_conflicts) or (
-                    conflict and current.verb == "merge"
+                    conflict and current.verb == "merge" and not current.replan
                 ):
                     time.sleep(0.05 * 2**attempt)
                 elif current.replan and error.status in (409, 422) and attempt < CONFLICT_RETRIES:

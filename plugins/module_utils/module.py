@@ -14,6 +14,7 @@ from .catalog.entries import Entry, enabled_entries
 from .desired.stores import ISOLATIONS, SHARED
 from .errors import ClusterSecretsError, EsoError, FileError, MissingNamespace
 from .live import eso
+from .live.usage import Custom
 from .plan import Action, plan_namespace
 from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES
 
@@ -70,7 +71,37 @@ PLATFORM_OPTIONS: Options = {
     "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
 }
 
+CONSUMER_OPTIONS: Options = {
+    "consumers": {"type": "bool", "default": True},
+    "consumer_paths": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "api_version": {"type": "str", "required": True},
+            "kind": {"type": "str", "required": True},
+            "path": {"type": "str", "required": True},
+            "plural": {"type": "str"},
+            "namespace": {"type": "str"},
+        },
+    },
+}
+
 STORE_OPTION: Options = {"store": {"type": "str", "default": "central-secret-store"}}
+
+
+def customs(paths: list[dict[str, Any]]) -> list[Custom]:
+    """The option ``consumer_paths`` as live.usage.read() takes it."""
+    return [
+        Custom(
+            one["api_version"],
+            one["kind"],
+            one["path"],
+            one.get("plural") or one["kind"].lower() + "s",
+            one.get("namespace"),
+        )
+        for one in paths
+    ]
 
 
 class Vault(Protocol):

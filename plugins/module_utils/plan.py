@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Iterator
 
+from . import workloads
 from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED
 from .resources import CRDS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
@@ -539,4 +540,17 @@ def plan_stored_versions(definition: Object) -> Action | None:
         before=shown[0],
         after=shown[1],
         subresource="status",
+    )
+
+
+def plan_restart(kind: str, resource: Resource, live: Object, when: str) -> Action:
+    """What makes the pods of a live workload anew, as kubectl rollout restart does it.
+
+    :arg when: the time, as RFC 3339.
+    """
+    body = {"spec": {"template": {"metadata": {"annotations": {workloads.RESTARTED: when}}}}}
+    before = {"spec": {"template": {"metadata": {"annotations": {workloads.RESTARTED: workloads.restarted_at(live)}}}}}
+    meta = live["metadata"]
+    return Action(
+        "merge", UPDATED, resource, kind, meta["name"], meta["namespace"], body=body, before=before, after=body
     )

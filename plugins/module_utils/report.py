@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 if TYPE_CHECKING:
     import datetime
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .live.state import Row
     from .takeover import preflight as takeover
+    from .workloads import Owner
 
 _STYLE = """
 :root{color-scheme:light dark;--line:#8884;--ok:#2e7d32;--bad:#c62828;--warn:#b26a00;--off:#8882}
@@ -54,21 +55,25 @@ def takeover_refused(findings: Sequence[takeover.Finding]) -> str:
     return "\n".join(lines) + "."
 
 
-def status_table(rows: list[Row], now: datetime.datetime | None = None) -> list[str]:
-    """The rows as lines of aligned text: namespace, secret, status, type, age, message."""
-    lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", "")]
+def status_table(
+    rows: list[Row], now: datetime.datetime | None = None, shown: list[dict[str, Any]] | None = None
+) -> list[str]:
+    """The rows as lines of aligned text: namespace, secret, status, type, age, who uses it, message.
+
+    :arg shown: the rows as dicts with their consumers; without it, there is no such column.
+    """
+    users = {(row["namespace"], row["secret"]): _users(row) for row in shown or []}
+    lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", *(["USED BY"] if shown is not None else []), "")]
     for row in sorted(rows, key=lambda row: row.key):
-        lines.append(
-            (
-                row.namespace,
-                row.entry.target,
-                row.status,
-                row.type or "-",
-                age_text(row.as_dict(now)["age"]),
-                row.message,
-            )
-        )
+        cells = (row.namespace, row.entry.target, row.status, row.type or "-", age_text(row.as_dict(now)["age"]))
+        lines.append((*cells, *([users[row.key]] if shown is not None else []), row.message))
     return _aligned(lines)
+
+
+def _users(row: dict[str, Any]) -> str:
+    """How many use it, and how many of these keep an older value."""
+    older = len(row["old_consumers"])
+    return "%d%s" % (len(row["consumers"]), " (%d old)" % older if older else "")
 
 
 def findings_table(findings: list[Finding]) -> list[str]:
@@ -211,12 +216,17 @@ def fleet_page(fleet: Fleet, when: str) -> str:
     )
 
 
-def page(rows: list[Row], findings: list[Finding], when: str) -> str:
+def page(
+    rows: list[Row],
+    findings: list[Finding],
+    when: str,
+    consumers: dict[tuple[str, str], list[Owner]] | None = None,
+) -> str:
     """The page's text.
 
-    :arg when: the time of the audit, as text.
+    :arg when: the time of the audit, as text; :arg consumers: who uses each target, by (namespace, name).
     """
-    errors = sum(1 for one in findings if one.severity == "error")
+    errors, warnings = (sum(1 for one in findings if one.severity == name) for name in ("error", "warning"))
     synced = sum(1 for row in rows if row.status == "synced")
     return "\n".join(
         [
@@ -226,12 +236,12 @@ def page(rows: list[Row], findings: list[Finding], when: str) -> str:
             "<title>Cluster secrets: audit</title><style>%s</style></head><body>" % _STYLE,
             "<h1>Cluster secrets: audit</h1>",
             '<p class="sum"><span id="synced">%d of %d synced</span><span id="errors">%d errors</span><span '
-            'id="warnings">%d warnings</span><span>%s</span></p>'
-            % (synced, len(rows), errors, len(findings) - errors, escape(when)),
+            'id="warnings">%d warnings</span><span>%s</span></p>' % (synced, len(rows), errors, warnings, escape(when)),
             "<h2>Who has what</h2>",
             _matrix(rows),
             "<h2>Findings</h2>",
             _findings(findings),
+            *(["<h2>Who uses what</h2>", _consumers(consumers)] if consumers is not None else []),
             "</body></html>",
             "",
         ]
@@ -259,6 +269,16 @@ def _matrix(rows: list[Row]) -> str:
         body.append("".join(line) + "</tr>")
     top = '<thead><tr><th scope="col">Namespace</th>%s</tr></thead>' % head
     return '<div class="wrap"><table class="matrix">%s<tbody>%s</tbody></table></div>' % (top, "\n".join(body))
+
+
+def _consumers(consumers: dict[tuple[str, str], list[Owner]]) -> str:
+    lines = [
+        "<tr><td>%s</td><td>%s</td><td>%s</td></tr>"
+        % (escape(namespace), escape(name), escape(", ".join("%s %s" % (one.kind, one.name) for one in owners)))
+        for (namespace, name), owners in sorted(consumers.items())
+    ]
+    head = "<thead><tr><th>Namespace</th><th>Secret</th><th>Consumers</th></tr></thead>"
+    return '<div class="wrap"><table id="consumers">%s<tbody>%s</tbody></table></div>' % (head, "\n".join(lines))
 
 
 def _findings(findings: list[Finding]) -> str:

@@ -86,3 +86,140 @@ def finished(pod: Object) -> bool:
     """Whether a live pod has ended, or is being deleted."""
     ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
     return ended or "deletionTimestamp" in pod["metadata"]
+
+
+#: The kinds that make pods, each with the way to its pods' spec.
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Deployment": ("spec", "template", "spec"),
+    "StatefulSet": ("spec", "template", "spec"),
+    "DaemonSet": ("spec", "template", "spec"),
+    "Job": ("spec", "template", "spec"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
+}
+
+
+class Owner(NamedTuple):
+    """What a reference or a pod belongs to, the object that people write: a Deployment and not its ReplicaSet."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def label(self) -> str:
+        """Such as 'Deployment shop/web'."""
+        return "%s %s/%s" % self
+
+
+def controller(item: Object) -> tuple[str, str] | None:
+    """(kind, name) of what controls a live object, or None."""
+    for owner in item["metadata"].get("ownerReferences") or []:
+        if owner.get("controller"):
+            return owner.get("kind", ""), owner.get("name", "")
+    return None
+
+
+def template_spec(kind: str, item: Object) -> Object:
+    """The spec of the pods that a live object of one of :data:`TEMPLATES` makes."""
+    found: Any = item
+    for step in TEMPLATES[kind]:
+        found = found.get(step) or {}
+    return found
+
+
+def frozen(spec: Object) -> dict[str, set[str]]:
+    """Container -> the Secrets whose values it keeps as they were at its start: variables, and mounts by subPath."""
+    volumes = {one.get("name"): [name for name, _key, _optional in _mounted(one)] for one in _items(spec, "volumes")}
+    found: dict[str, set[str]] = {}
+    for one in _items(spec, "containers"):
+        names = {place.secret for place in _references({"containers": [one]})}
+        for mount in _items(one, "volumeMounts"):
+            if mount.get("subPath") or mount.get("subPathExpr"):
+                names.update(volumes.get(mount.get("name"), []))
+        if names:
+            found[one.get("name", "")] = names
+    return found
+
+
+def started(pod: Object) -> dict[str, str]:
+    """Container -> when it was started, of those of a live pod that run."""
+    running = {
+        one.get("name", ""): ((one.get("state") or {}).get("running") or {}).get("startedAt")
+        for one in _items(pod.get("status") or {}, "containerStatuses")
+    }
+    return {name: when for name, when in running.items() if when}
+
+
+def at_path(value: Any, path: str) -> Iterator[Any]:
+    """What stands at a path of field names with dots, where [] goes through a list, such as spec.tls[].secretName."""
+    head, _dot, rest = path.partition(".")
+    name = head[:-2] if head.endswith("[]") else head
+    found = value.get(name) if isinstance(value, dict) else None
+    items = found if head.endswith("[]") and isinstance(found, list) else [found]
+    for item in items:
+        if item is None:
+            continue
+        if rest:
+            yield from at_path(item, rest)
+        else:
+            yield item
+
+
+#: The annotation that keeps a rotation from restarting a workload, when it is 'false'.
+RESTART = "cluster-secrets/restart"
+
+#: The annotation by which kubectl restarts a workload.
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+#: The kinds that can be restarted.
+RESTARTABLE = ("Deployment", "StatefulSet", "DaemonSet")
+
+
+def not_restartable(kind: str, item: Object) -> str | None:
+    """Why a live workload is left alone, or None."""
+    spec, annotations = item.get("spec") or {}, item["metadata"].get("annotations") or {}
+    if annotations.get(RESTART) == "false":
+        return "%s is false" % RESTART
+    if spec.get("paused"):
+        return "its rollouts are paused"
+    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+        return "it makes its pods anew only when they are deleted"
+    if kind == "Deployment" and spec.get("replicas") == 0:
+        return "it has no pods"
+    return None
+
+
+def restarted_at(item: Object) -> str | None:
+    """When a live workload was last restarted, as kubectl writes it down."""
+    template = (item.get("spec") or {}).get("template") or {}
+    return ((template.get("metadata") or {}).get("annotations") or {}).get(RESTARTED)
+
+
+def rolled_out(kind: str, item: Object) -> str | None:
+    """None once all pods of a live workload are of its latest template and available, else how far it is."""
+    spec, status = item.get("spec") or {}, item.get("status") or {}
+    if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
+        return "its controller has not looked at it"
+    if kind == "DaemonSet":
+        wanted = status.get("desiredNumberScheduled", 0)
+        updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+        total = wanted
+    else:
+        wanted = spec.get("replicas", 1)
+        updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+        total = status.get("replicas", 0)
+        if kind == "StatefulSet":
+            partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0
+            wanted_updated = max(0, wanted - partition)
+            if updated >= wanted_updated and available >= wanted:
+                return None
+    if updated >= wanted and available >= wanted and total <= wanted:
+        return None
+    return "%d of %d pods are new, %d are available" % (updated, wanted, available)
+
+
+def gave_up(item: Object) -> str | None:
+    """What a live Deployment says when its rollout has not progressed in time, or None."""
+    for one in (item.get("status") or {}).get("conditions") or []:
+        if one.get("type") == "Progressing" and one.get("reason") == "ProgressDeadlineExceeded":
+            return one.get("message") or "its rollout has not progressed in time"
+    return None

@@ -35,12 +35,17 @@ options:
   json:
     description: Where to write the report as JSON.
     type: path
+  consumers:
+    description: Whether to look at the workloads as well, for what they take from the targets.
+    type: bool
+    default: true
   fail_on:
     description: Fail when there are findings of this severity or above.
     type: str
     choices: [error, warning, never]
     default: never
 extends_documentation_fragment:
+  - platform.cluster_secrets.consumers
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.identities.platform
   - platform.cluster_secrets.attributes.reads
@@ -106,17 +111,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, permissions, report
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    CONSUMER_OPTIONS,
     ISOLATION_OPTION,
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    customs,
     run_module,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import key_of
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -125,6 +134,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
     "html": {"type": "path"},
     "json": {"type": "path"},
+    **CONSUMER_OPTIONS,
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
     **CATALOG_OPTION,
     **ISOLATION_OPTION,
@@ -145,24 +155,33 @@ def run(context: Context) -> dict[str, Any]:
         params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
     )
     rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
-    errors = sum(1 for one in found if one.severity == findings.ERROR)
+    used = None
+    if params["consumers"]:
+        live = live_usage.read(context.client, customs(params["consumer_paths"]))
+        others = {key_of(item) for item in inventory.secrets}
+        used = usage.judge(context.entries, rows, inventory.snapshot, others, live)
+        found += usage.findings(used)
+    found = findings.in_order(found)
+    errors, warnings = (
+        sum(1 for one in found if one.severity == severity) for severity in (findings.ERROR, findings.WARNING)
+    )
     result: dict[str, Any] = {
         "changed": False,
         "findings": [one.as_dict() for one in found],
         "errors": errors,
-        "warnings_found": len(found) - errors,
+        "warnings_found": warnings,
         "table": report.findings_table(found),
         "api_requests": context.client.requests,
     }
     if not context.check_mode:
         when = state.utcnow().strftime("%Y-%m-%d %H:%M UTC")
         if params["html"]:
-            files.write(params["html"], report.page(rows, found, when), "report")
+            files.write(params["html"], report.page(rows, found, when, used.consumers() if used else None), "report")
         if params["json"]:
             document = {"when": when, "rows": [row.as_dict() for row in rows], "findings": result["findings"]}
             files.write(params["json"], json.dumps(document, indent=1), "report")
-    if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and found):
-        result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, len(found) - errors))
+    if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and (errors or warnings)):
+        result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, warnings))
     return result
 
 

@@ -88,8 +88,9 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import finalizer, selected
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -118,7 +119,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Refresh what needs it, then wait."""
     params, client = context.params, context.client
-    entries = _selected(context.entries, params["names"])
+    entries = select(context.entries, params["names"])
     try:
         version = context.eso_version()
     except EsoError:
@@ -155,18 +156,6 @@ def _is_mirrored(entry: Entry, snapshot: Snapshot) -> bool:
         for item in snapshot.namespaces.values()
         if selected(item, entry)
     )
-
-
-def _selected(entries: list[Entry], names: list[str] | None) -> list[Entry]:
-    if names is None:
-        return entries
-    known = {entry.name: entry for entry in entries}
-    for name in names:
-        if name not in known:
-            raise CatalogError(
-                "names: there is no enabled catalog entry '%s'. Known entries are: %s." % (name, ", ".join(known))
-            )
-    return [known[name] for name in names]
 
 
 def _needs_refresh(mode: str, changed_sources: dict[str, list[str]], rows: list[state.Row]) -> bool:

@@ -20,6 +20,10 @@ options:
       permission to list them.
     type: bool
     default: true
+  consumers:
+    description: Whether to look at the workloads, to say who uses which target.
+    type: bool
+    default: false
   brief:
     description: Whether RV(rows) have only the namespace, secret, status and message, and there is no RV(table).
     type: bool
@@ -30,6 +34,7 @@ options:
         have the text, for M(platform.cluster_secrets.fleet_report) to compare clusters by.
     type: str
 extends_documentation_fragment:
+  - platform.cluster_secrets.consumers
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
@@ -84,6 +89,16 @@ rows:
     message:
       description: What is wrong, if anything.
       type: str
+    consumers:
+      description: The objects that name the Secret. Only with O(consumers=true).
+      type: list
+      elements: str
+      sample: [Deployment backstage/backstage]
+    old_consumers:
+      description: Those of them with pods that were started before its value was last changed, and keep the older one.
+        Only with O(consumers=true).
+      type: list
+      elements: str
 digests:
   description: The entries' master Secrets, each with a digest of the keys that entries read.
   returned: when O(digest_key) is given and the sources may be read
@@ -107,11 +122,15 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import fleet, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    CONSUMER_OPTIONS,
     STORE_NAMESPACE_OPTION,
+    customs,
     run_module,
 )
 
@@ -121,6 +140,8 @@ if TYPE_CHECKING:
 OPTIONS: dict[str, dict[str, Any]] = {
     "read_sources": {"type": "bool", "default": True},
     "brief": {"type": "bool", "default": False},
+    **CONSUMER_OPTIONS,
+    "consumers": {"type": "bool", "default": False},
     "digest_key": {"type": "str", "no_log": True},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
@@ -135,6 +156,18 @@ def run(context: Context) -> dict[str, Any]:
     rows = state.judge(context.entries, found)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
+    used = None
+    if params["consumers"]:
+        live = live_usage.read(context.client, customs(params["consumer_paths"]))
+        used = usage.judge(context.entries, rows, found, set(found.secrets), live)
+        consumers = used.consumers()
+        older: dict[tuple[str, str], set[str]] = {}
+        for one in used.old:
+            older.setdefault((one.owner.namespace, one.secret), set()).add(one.owner.label())
+        for row in shown:
+            key = (row["namespace"], row["secret"])
+            row["consumers"] = [one.label() for one in consumers.get(key, [])]
+            row["old_consumers"] = sorted(older.get(key, ()))
     result = {
         "changed": False,
         "rows": shown,
@@ -145,7 +178,7 @@ def run(context: Context) -> dict[str, Any]:
         kept = ("namespace", "secret", "status", "message")
         result["rows"] = [{key: row[key] for key in kept} for row in shown]
     else:
-        result["table"] = report.status_table(rows, now)
+        result["table"] = report.status_table(rows, now, shown if used else None)
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
         whole = {entry.source for entry in context.entries if entry.extract}

@@ -29,6 +29,7 @@ ORDER = (
     "test_play_permissions",
     "test_guard",
     "test_audit",
+    "test_consumers",
     "test_audit_permissions",
     "test_upgrade_gate",
     "test_eso_upgrade",

@@ -322,9 +322,10 @@ def talosconfig(hours: float, role: str = "os:admin") -> str:
 
 
 def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> set[tuple[str, str | None, str]]:
-    """What the audit finds, as (check, namespace, name)."""
+    """What the audit finds, but for mere information, as (check, namespace, name)."""
     result = platform.module("audit", catalog=catalog, **options).result
-    return {(one["check"], one["namespace"], one["name"]) for one in result["findings"]}
+    findings = [one for one in result["findings"] if one["severity"] != "info"]
+    return {(one["check"], one["namespace"], one["name"]) for one in findings}
 
 
 def browser(folder: Path) -> list[str]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ..live.eso import Release
     from ..live.snapshot import Inventory, Snapshot
 
-ERROR, WARNING = "error", "warning"
+#: Information is worth a look, and no audit fails because of it.
+ERROR, WARNING, INFO = "error", "warning", "info"
 
 #: Writes answer with the object, its data included, and so does a deletion of several.
 _READ = ("get", "list", "watch", "update", "patch", "delete", "deletecollection")
@@ -78,7 +79,7 @@ class Finding:
 
 
 def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Finding]]:
-    """All rows, and all findings: errors first, then by check, namespace and name."""
+    """All rows, and all findings."""
     entries, namespace = scope.entries, scope.layout.namespace
     rows = state.judge(entries, inventory.snapshot)
     enforced = guard.enforced(inventory.policies, inventory.policy_bindings)
@@ -100,7 +101,13 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_vulnerabilities(scope, inventory.release))
     kept = {one.label() for one in _kept(scope, inventory)}
     found = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in found]
-    return rows, sorted(found, key=lambda one: (one.severity != ERROR, one.check, one.namespace or "", one.name or ""))
+    return rows, found
+
+
+def in_order(found: list[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then the rest, each by check, namespace and name."""
+    ranks = (ERROR, WARNING, INFO)
+    return sorted(found, key=lambda one: (ranks.index(one.severity), one.check, one.namespace or "", one.name or ""))
 
 
 #: What is found of a consumer of the central store that the catalog doesn't know, and the kinds that it may be.

@@ -178,6 +178,19 @@ def enabled_entries(raw: Any) -> list[Entry]:
 _Shape = Tuple[dict, str, dict]
 
 
+def select(entries: list[Entry], names: list[str] | None) -> list[Entry]:
+    """The entries of some names, or all (None). Raises CatalogError for a name that there is not."""
+    if names is None:
+        return entries
+    known = {entry.name: entry for entry in entries}
+    for name in names:
+        if name not in known:
+            raise CatalogError(
+                "names: there is no enabled catalog entry '%s'. Known entries are: %s." % (name, ", ".join(known))
+            )
+    return [known[name] for name in names]
+
+
 def _parse_entry(position: int, raw: Any) -> Entry:
     check = Checker(position, raw)
     check.mapping(raw, "entry")

@@ -1,0 +1,225 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who uses which target, and who still runs with an older value of it. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
+
+from .. import workloads
+from ..live import state
+from ..resources import Object, key_of
+from ..workloads import Owner, Reference
+from .findings import ERROR, INFO, WARNING, Finding
+
+if TYPE_CHECKING:
+    from ..catalog.entries import Entry
+    from ..live.snapshot import Snapshot
+    from ..live.usage import Usage
+
+TLS, CUSTOM = "tls", "custom"
+
+
+class Use(NamedTuple):
+    """One reference of one consumer."""
+
+    owner: Owner
+    reference: Reference
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name) of the Secret."""
+        return self.owner.namespace, self.reference.secret
+
+    def as_dict(self) -> dict[str, Any]:
+        """The reference as a module returns it."""
+        return {**self.owner._asdict(), **self.reference._asdict()}
+
+
+class Old(NamedTuple):
+    """A pod that was started before the value of a Secret that it keeps was last changed."""
+
+    owner: Owner
+    pod: str
+    secret: str
+    started: datetime.datetime
+    changed: datetime.datetime
+
+
+def uses(found: Usage) -> list[Use]:
+    """Every reference of every consumer to a Secret, each once, sorted."""
+    return sorted(set(_uses(found)), key=lambda one: (one.owner, one.reference.secret, one.reference.way, str(one)))
+
+
+def _uses(found: Usage) -> Iterator[Use]:
+    for kind, items in found.workloads.items():
+        for item in items:
+            if kind == "Job" and (_ended(item) or workloads.controller(item)):
+                # A controlled one is named by its CronJob, or by whatever else made it.
+                owner = workloads.controller(item)
+                if _ended(item) or owner is None or owner[0] in workloads.TEMPLATES:
+                    continue
+            else:
+                owner = (kind, item["metadata"]["name"])
+            for reference in workloads.references(workloads.template_spec(kind, item)):
+                yield Use(Owner(owner[0], item["metadata"]["namespace"], owner[1]), reference)
+    for pod in found.pods:
+        owner_of_pod = owner_of(pod, found)
+        # What a workload's template says counts for all of its pods, also for those of its last rollout.
+        if not workloads.finished(pod) and owner_of_pod.kind not in workloads.TEMPLATES:
+            for reference in workloads.references(pod.get("spec") or {}):
+                yield Use(owner_of_pod, reference)
+    for item in found.accounts:
+        for one in item.get("imagePullSecrets") or []:
+            namespace, name = key_of(item)
+            yield Use(Owner("ServiceAccount", namespace, name), Reference(one.get("name", ""), workloads.PULL))
+    for item in found.ingresses:
+        for secret in workloads.at_path(item, "spec.tls[].secretName"):
+            yield Use(Owner("Ingress", *key_of(item)), Reference(secret, TLS))
+    for custom, items in found.customs:
+        for item in items:
+            meta = item["metadata"]
+            owner = Owner(custom.kind, custom.namespace or meta.get("namespace", ""), meta["name"])
+            for value in workloads.at_path(item, custom.path):
+                if isinstance(value, dict) and isinstance(value.get("name"), str):
+                    yield Use(owner, Reference(value["name"], CUSTOM, value.get("key")))
+                elif isinstance(value, str):
+                    yield Use(owner, Reference(value, CUSTOM))
+
+
+def _ended(job: Object) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in conditions)
+
+
+def owner_of(pod: Object, found: Usage) -> Owner:
+    """What a pod belongs to; itself, when nothing controls it."""
+    namespace, name = key_of(pod)
+    owner = workloads.controller(pod)
+    if owner is None:
+        return Owner("Pod", namespace, name)
+    if owner[0] == "ReplicaSet":
+        owner = found.replica_sets.get((namespace, owner[1])) or owner
+    return Owner(owner[0], namespace, owner[1])
+
+
+def changed_at(secret: Object) -> datetime.datetime | None:
+    """When the value of a live Secret was last written, by the API server's own record of who wrote it, to the second.
+
+    None when the record has been removed. A writer's other fields, such as labels, count too.
+    """
+    times = [
+        record["time"]
+        for record in secret["metadata"].get("managedFields") or []
+        if record.get("time") and "f:data" in (record.get("fieldsV1") or {})
+    ]
+    return max(map(state.parse_time, times)) if times else None
+
+
+def old(found: Usage, secrets: dict[tuple[str, str], Object]) -> list[Old]:
+    """The running pods that keep an older value of one of these live Secrets, sorted.
+
+    A container that was started in the very second of the change counts: nobody can say what it read.
+    """
+    changes = {key: changed_at(item) for key, item in secrets.items()}
+    result = []
+    for pod in found.pods:
+        if workloads.finished(pod):
+            continue
+        namespace, name = key_of(pod)
+        times = workloads.started(pod)
+        seen: dict[str, Old] = {}
+        for container, names in workloads.frozen(pod.get("spec") or {}).items():
+            for secret in names:
+                changed = changes.get((namespace, secret))
+                if changed and container in times and state.parse_time(times[container]) <= changed:
+                    owner = owner_of(pod, found)
+                    seen[secret] = Old(owner, name, secret, state.parse_time(times[container]), changed)
+        result += seen.values()
+    return sorted(result)
+
+
+class Report(NamedTuple):
+    """What is known about the use of the catalog's targets.
+
+    ``used`` are the references to targets that are delivered, ``unlabelled`` those to the name of a target, where it is
+    not delivered and no other Secret of that name is, ``keys`` those to a key that the target doesn't have, ``unused``
+    the delivered targets that nobody names, and ``old`` the pods that keep an older value.
+    """
+
+    used: list[Use]
+    unlabelled: list[tuple[Use, Entry]]
+    keys: list[Use]
+    unused: list[tuple[str, str]]
+    old: list[Old]
+
+    def consumers(self) -> dict[tuple[str, str], list[Owner]]:
+        """The consumers of each target that has some, by (namespace, name)."""
+        found: dict[tuple[str, str], list[Owner]] = {}
+        for use in self.used:
+            owners = found.setdefault(use.key, [])
+            if use.owner not in owners:
+                owners.append(use.owner)
+        return found
+
+
+def judge(
+    entries: list[Entry], rows: list[state.Row], snapshot: Snapshot, others: set[tuple[str, str]], found: Usage
+) -> Report:
+    """Compare the references with the targets.
+
+    :arg rows: the targets that the labels ask for; :arg others: (namespace, name) of Secrets that are there otherwise.
+    """
+    delivered = {row.key: row for row in rows if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)}
+    by_target = {entry.target: entry for entry in entries}
+    used, unlabelled, keys = [], [], []
+    for use in uses(found):
+        if use.key in delivered:
+            used.append(use)
+            secret = snapshot.secrets.get(use.key)
+            key = use.reference.key
+            if key is not None and secret is not None and key not in (secret.get("data") or {}):
+                keys.append(use)
+        elif use.reference.secret in by_target and use.key not in others:
+            unlabelled.append((use, by_target[use.reference.secret]))
+    named = {use.key for use in used}
+    targets = {key: item for key, item in snapshot.secrets.items() if key in delivered}
+    return Report(used, unlabelled, keys, sorted(set(delivered) - named), old(found, targets))
+
+
+def findings(report: Report) -> list[Finding]:
+    """What of a report is not as it should be."""
+    found = []
+    for use, entry in report.unlabelled:
+        severity = INFO if use.reference.optional else WARNING
+        message = "names Secret %s, which this namespace does not get" % use.reference.secret
+        fix = "label the namespace with %s: the playbook onboard does it" % entry.label_text()
+        found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
+    for use in report.keys:
+        severity = INFO if use.reference.optional else ERROR
+        message = "names key %s of Secret %s, which does not have it" % (use.reference.key, use.reference.secret)
+        fix = "correct the workload, or add the key to the catalog's entry"
+        found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
+    for owner, secrets in workloads_with_old_values(report.old):
+        message = "runs with an older value of %s" % ", ".join(secrets)
+        fix = "restart it, or run rotate with cluster_secrets_rotate_restart=restart"
+        found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
+    for namespace, name in report.unused:
+        message = "nothing that is looked at names this Secret"
+        fix = "take the namespace out of the entry and remove its label, if nothing else reads it"
+        found.append(Finding(INFO, "unused-target", namespace, name, message, fix))
+    return found
+
+
+def _name(owner: Owner) -> str:
+    return "%s %s" % (owner.kind, owner.name)
+
+
+def workloads_with_old_values(found: list[Old]) -> list[tuple[Owner, list[str]]]:
+    """Each workload whose pods keep older values, with the Secrets, sorted."""
+    secrets: dict[Owner, set[str]] = {}
+    for one in found:
+        secrets.setdefault(one.owner, set()).add(one.secret)
+    return [(owner, sorted(names)) for owner, names in sorted(secrets.items())]
