@@ -518,6 +518,21 @@ def _owner_in(owner: Object, versions: dict[str, str]) -> Object:
     return {**owner, "apiVersion": "%s/%s" % (group, versions[owner["kind"]])}
 
 
+def plan_without_conversion(desired: Object, live: Object | None) -> Action | None:
+    """What takes the conversion webhook out of a live definition whose new one has none.
+
+    An apply would leave it, where others own its fields, and the webhook of that release converts nothing.
+    """
+    before = ((live or {}).get("spec") or {}).get("conversion") or {}
+    if before.get("strategy") != "Webhook" or (desired["spec"].get("conversion") or {}).get("strategy") == "Webhook":
+        return None
+    after = {"strategy": "None", "webhook": None}
+    shown = [{"spec": {"conversion": {"strategy": one["strategy"]}}} for one in (before, after)]
+    name = desired["metadata"]["name"]
+    body = {"spec": {"conversion": after}}
+    return Action("merge", UPDATED, CRDS, "CustomResourceDefinition", name, body=body, before=shown[0], after=shown[1])
+
+
 def plan_stored_versions(definition: Object) -> Action | None:
     """What writes down that all objects of a live definition are stored in its storage version; None if it is.
 

@@ -72,6 +72,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     is_established,
     plan_apply,
     plan_touch,
+    plan_without_conversion,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS
 
@@ -103,7 +104,10 @@ def run(context: Context) -> dict[str, Any]:
     live = _get(client, {*names, *NEEDED})
     planned = [plan_apply(item, live[name]) or plan_touch(live[name]) for item, name in zip(desired, names)]
     planned += [plan_touch(live[name]) for name in NEEDED if name not in names]
-    actions = Executor(client, context.check_mode).run([action for action in planned if action])
+    unhooked = [plan_without_conversion(item, live[name]) for item, name in zip(desired, names)]
+    actions = Executor(client, context.check_mode).run(
+        [action for action in unhooked if action], [action for action in planned if action]
+    )
     # All are waited for, or a run right after this one could find some that need a touch.
     pending = {name for name, found in live.items() if not is_established(found)}
     established = not pending

@@ -28,6 +28,15 @@ options:
     type: list
     elements: str
     default: []
+  rename_owners:
+    description: Whether ExternalSecrets name their ClusterExternalSecret anew. Not while a controller before 0.16 runs,
+      which knows them by C(v1beta1).
+    type: bool
+    default: true
+  assume_renamed:
+    description: In check mode, whether the run would have done so before this task.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
@@ -76,7 +85,11 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
-OPTIONS: dict[str, dict[str, Any]] = {"assume_crds": {"type": "list", "elements": "str", "default": []}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "assume_crds": {"type": "list", "elements": "str", "default": []},
+    "rename_owners": {"type": "bool", "default": True},
+    "assume_renamed": {"type": "bool", "default": False},
+}
 
 
 #: The kinds whose objects may be owned by others of ESO.
@@ -91,8 +104,8 @@ def run(context: Context) -> dict[str, Any]:
     expected = assumed(live, sources)
     planned = [(item, after, plan_stored_versions(after)) for item, after in zip(live, expected)]
     stale = [item["metadata"]["name"] for item, _after, action in planned if action]
-    versions = _versions(expected)
-    earlier = _versions(assumed(live, sources[:-1])) if sources else {}
+    versions = _versions(expected) if context.params["rename_owners"] else {}
+    earlier = _versions(assumed(live, sources[:-1])) if context.check_mode and context.params["assume_renamed"] else {}
 
     def rewrites(one: tuple[Object, Object, Action | None]) -> list[Action]:
         item, after, action = one

@@ -15,6 +15,7 @@ description:
     all objects of all namespaces.
   - It compares the objects with the CustomResourceDefinitions of each release, so that removed fields and providers are
     found, the values of helm's release with those of each chart, and looks for template functions that were removed.
+  - Each chart is rendered with the release's values by helm, which gets them through a pipe.
   - Templates in Secrets are not looked at.
   - Warns of those who apply objects in a version that will no longer be served.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -40,8 +41,11 @@ options:
     description: What doesn't count; the checks of RV(problems[].check).
     type: list
     elements: str
-    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret]
+    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, tokens]
     default: []
+  helm_binary:
+    description: The path of helm. Without it, helm is looked for on PATH.
+    type: path
   release_name:
     description: The name of helm's release.
     type: str
@@ -77,7 +81,8 @@ problems:
         What it is about: V(owner) a GitOps controller applies ESO; V(image) a value names the image; V(values) a value
         is gone; V(versions) two releases serve no version in common; V(fields) a field, a value of it or a provider is
         gone; V(functions) a template function was removed; V(ca-provider) a SecretStore's certificate comes from
-        another namespace; V(token-secret) a template makes a ServiceAccount's token.
+        another namespace; V(token-secret) a template makes a ServiceAccount's token; V(tokens) a store would no longer
+        get the token of its ServiceAccount.
       type: str
     object:
       description: The object, or the value.
@@ -91,11 +96,18 @@ api_requests:
   type: int
 """
 
+import json
 import os
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.gate import Problem
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    DependencyError,
+    EsoError,
+    FileError,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
@@ -120,6 +132,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
     "accept": {"type": "list", "elements": "str", "choices": list(checks.CHECKS), "default": []},
+    "helm_binary": {"type": "path"},
     "release_name": {"type": "str", "default": "external-secrets"},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
 }
@@ -138,7 +151,8 @@ def run(context: Context) -> dict[str, Any]:
     if stages:
         live = _look(client, params["eso_namespace"], params["release_name"])
         problems = checks.judge(live, stages)
-        for sentence in checks.clients(live, stages):
+        problems += _refused_values(context, live.values)
+        for sentence in checks.clients(live, stages) + checks.effective(live, stages):
             context.warn(sentence)
         result["problems"] = [one._asdict() for one in problems]
         stopping = [one for one in problems if one.check not in params["accept"]]
@@ -168,14 +182,54 @@ def _look(client: Client, namespace: str, name: str) -> checks.Live:
                 wanted |= {(one["metadata"].get("namespace", ""), text) for text in checks.config_maps(template)}
     places = sorted(place for place in wanted if place[0])
     maps = client.each(lambda place: client.get(_CONFIG_MAPS.path(place[1], place[0])), places)
+    deployment = eso.controller(client, namespace)
+    version = eso.served(client)[0]
+    may_any = bool(deployment and version and eso.may_create_any_token(client, deployment))
     return checks.Live(
-        eso.controller(client, namespace),
+        deployment,
         {item["metadata"]["name"]: item for item in live},
         objects,
         {place: list((found.get("data") or {}).values()) for place, found in zip(places, maps) if found},
         record.values if record else {},
         record.defaults if record else {},
+        eso.dependents(client, version)[1] if may_any and version else [],
     )
+
+
+def _refused_values(context: Context, values: dict[str, Any]) -> list[Problem]:
+    """What helm says of each chart that can't be rendered with the release's values."""
+    params, client = context.params, context.client
+    found = []
+    served = client.get("/apis", what="cannot look up the API groups") or {}
+    versions = [one["groupVersion"] for group in served.get("groups", []) for one in group["versions"]]
+    kubernetes = (client.get("/version") or {}).get("gitVersion", "v1.30.0")
+    for step in params["steps"]:
+        if not step["chart"]:
+            continue
+        argv = [params["helm_binary"] or "helm", "template", params["release_name"], step["chart"], "--values", "-"]
+        argv += ["--namespace", params["eso_namespace"], "--kube-version", kubernetes]
+        argv += ["--api-versions", ",".join(versions)]
+        try:
+            done = subprocess.run(argv, input=json.dumps(values), capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise DependencyError("cannot run '%s': %s." % (argv[0], error.strerror)) from None
+        if done.returncode:
+            message = "helm refuses the release's values: %s" % _without(done.stderr, values)
+            found.append(Problem("values", "chart of %s" % step["release"], message))
+    return found
+
+
+def _without(text: str, values: Any) -> str:
+    """helm's error in one line, without any of the values."""
+    if isinstance(values, dict):
+        for value in values.values():
+            text = _without(text, value)
+    elif isinstance(values, list):
+        for value in values:
+            text = _without(text, value)
+    elif isinstance(values, str) and len(values) > 2:
+        text = text.replace(values, "...")
+    return " ".join(text.split())[:400]
 
 
 def _stage(step: dict[str, Any]) -> checks.Stage:

@@ -120,6 +120,7 @@ api_requests:
   type: int
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
@@ -175,6 +176,11 @@ def run(context: Context) -> dict[str, Any]:
     else:
         given = steps.of_index(_index(params["chart_repo"]), params["chart"])
         to = to or advisories.parse(params["chart_version"])
+        if to is None:
+            raise EsoError(
+                "the release to go to is unknown, since '%s' is no version of a chart. Set "
+                "'cluster_secrets_eso_upgrade_to'." % (params["chart_version"] or "")
+            )
     to = to or given[-1].release
     found = steps.way(record.number, to, given)
     wanted = eso.Release(to)
@@ -199,7 +205,13 @@ def _step(chart: str, version: str | None, crds: str | None) -> steps.Step:
     found = eso.of_chart(chart, version, {})
     if found.number is None:
         raise EsoError("the release of the chart '%s' is unknown: %s." % (chart, found.problem))
-    return steps.Step(found.number, chart, None if is_path else version, crds or None)
+    # helm runs in another folder than this module may.
+    place, number = (os.path.abspath(chart), None) if is_path else (chart, version)
+    return steps.Step(found.number, place, number, _file(crds))
+
+
+def _file(crds: str | None) -> str | None:
+    return os.path.abspath(crds) if crds and "://" not in crds else crds or None
 
 
 def _index(repository: str) -> Any:

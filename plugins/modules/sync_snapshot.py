@@ -30,10 +30,12 @@ options:
     type: str
     choices: [taken, compared]
     required: true
-  overwrite:
-    description: Whether a file that is there is replaced. An upgrade that was interrupted keeps that of its beginning.
-    type: bool
-    default: true
+  mark:
+    description:
+      - What tells how far an upgrade is, such as the revision of helm's release. With it, V(taken) keeps a file that
+        has another mark, that of the upgrade's beginning, and V(compared) is content without a file, and removes the
+        file when nothing differs.
+    type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -93,7 +95,7 @@ _FORMAT = 1
 OPTIONS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
-    "overwrite": {"type": "bool", "default": True},
+    "mark": {"type": "str"},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
 }
@@ -103,15 +105,20 @@ def run(context: Context) -> dict[str, Any]:
     """Take or compare."""
     path = context.params["path"]
     version = context.eso_version()
-    if context.params["state"] == "taken" and not context.params["overwrite"] and os.path.exists(path):
-        return {"changed": False, "secrets": len(_load(path)["secrets"])}
+    mark = context.params["mark"]
+    if mark is not None and os.path.exists(path):
+        saved = _load(path)
+        if context.params["state"] == "taken" and saved.get("mark") != mark:
+            return {"changed": False, "secrets": len(saved["secrets"])}
+    elif mark is not None and context.params["state"] == "compared":
+        return {"changed": False, "secrets": 0, "differences": []}
     found = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
     if context.params["state"] == "taken":
         salt = os.urandom(32)
         digests = _digests(context, found, salt)
         if not context.check_mode:
             ready = sorted(label for label, said in _conditions(context, found, version).items() if said is None)
-            document = {"format": _FORMAT, "salt": salt.hex(), "secrets": digests, "ready": ready}
+            document = {"format": _FORMAT, "salt": salt.hex(), "secrets": digests, "ready": ready, "mark": mark}
             files.write(path, json.dumps(document, indent=1), "snapshot", private=True)
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)
@@ -124,8 +131,12 @@ def run(context: Context) -> dict[str, Any]:
     result = {"changed": False, "secrets": len(now), "differences": differences}
     if differences:
         result.update(
-            failed=True, msg="%d thing(s) differ from the snapshot: %s" % (len(differences), "; ".join(differences))
+            failed=True,
+            msg="%d thing(s) differ from the snapshot '%s': %s. Remove the file once you know why."
+            % (len(differences), path, "; ".join(differences)),
         )
+    elif mark is not None and not context.check_mode:
+        os.remove(path)
     return result
 
 

@@ -153,12 +153,15 @@ def encoded(data: dict[str, bytes]) -> dict[str, str]:
     return {key: base64.b64encode(value).decode() for key, value in data.items()}
 
 
-def make(platform: Platform, api_version: str) -> None:
-    """ESO, then all that people made with kubectl, as it stands when every target is there."""
+def make(platform: Platform, api_version: str, values: dict | None = None) -> None:
+    """ESO, then all that people made with kubectl, as it stands when every target is there.
+
+    :arg values: those of ESO's chart, instead of the harness's.
+    """
     playbook = platform.folder / "eso.yml"
     role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}
     playbook.write_text(yaml.safe_dump([role]))
-    platform.play(str(playbook))
+    platform.play(str(playbook), variables={"cluster_secrets_eso_values": values} if values else None)
     eso = f"/apis/{GROUP}/{api_version}"
 
     def create(path: str, body: dict) -> None:

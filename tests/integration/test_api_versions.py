@@ -10,6 +10,7 @@ import signal
 import time
 
 import pytest
+import yaml
 from support import ROOT, another
 
 from controlplane import build
@@ -143,9 +144,17 @@ CLUSTER_ENTRIES = "/apis/external-secrets.io/v1/clusterexternalsecrets"
 def test_objects_of_an_old_release_are_stored_anew_after_its_upgrade(platform, catalog):
     """0.14 writes v1beta1; with 0.16's CRDs both are served, and one module rewrites them."""
     with another(platform, "crds-upgrade") as bare:
-        bare.module("eso_crds", src=str(build.eso_crds("v0.14.4")))
+        # As kubectl makes them, with a webhook for conversions that the next release does not have.
+        for item in yaml.safe_load_all(build.eso_crds("v0.14.4").read_text()):
+            bare.client.request("POST", DEFINITIONS, {"fieldManager": "kubectl-create"}, item)
+        bare.module("eso_crds")
         bare.module("cluster_external_secrets", catalog=catalog)
-        bare.module("eso_crds", src=str(build.eso_crds("v0.16.1")))
+        predicted = bare.module("eso_crds", src=str(build.eso_crds("v0.16.1")), check_mode=True, diff=True).result
+        done = bare.module("eso_crds", src=str(build.eso_crds("v0.16.1")), diff=True).result
+        assert done["changes"] == predicted["changes"] and done["diff"] == predicted["diff"]
+        for item in bare.get(DEFINITIONS)["items"]:
+            assert item["spec"]["conversion"] == {"strategy": "None"}, item["metadata"]["name"]
+        assert not bare.module("eso_crds", src=str(build.eso_crds("v0.16.1"))).result["changed"]
 
         # The API server takes a moment to serve what it has accepted.
         definition = f"{DEFINITIONS}/clusterexternalsecrets.external-secrets.io"

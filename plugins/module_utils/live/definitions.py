@@ -34,7 +34,8 @@ def read_files(src: str) -> list[Object]:
         except yaml.YAMLError as error:
             raise FileError("'%s' is not valid YAML: %s." % (path, error)) from None
         if not documents or any(
-            not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" for item in documents
+            not isinstance(item, dict) or item.get("kind") != "CustomResourceDefinition" or not _is_whole(item)
+            for item in documents
         ):
             raise FileError("'%s' must hold CustomResourceDefinitions and nothing else." % path)
         for item in documents:
@@ -43,6 +44,11 @@ def read_files(src: str) -> list[Object]:
             item["metadata"] = {key: value for key, value in item["metadata"].items() if value is not None}
             found.append(item)
     return found
+
+
+def _is_whole(item: Object) -> bool:
+    meta, spec = item.get("metadata"), item.get("spec")
+    return bool(isinstance(meta, dict) and meta.get("name") and isinstance(spec, dict) and spec.get("versions"))
 
 
 def _paths(src: str) -> Iterator[str]:

@@ -57,10 +57,21 @@ def deployed(client: Client, namespace: str, name: str) -> Record | None:
 
     :raises EsoError: when helm's record can't be read.
     """
-    selector = "owner=helm,name=%s,status=deployed" % name
-    found, _version = client.list(SECRETS, namespace=namespace, selector=selector, what="cannot read helm's record")
-    revisions = sorted(found, key=_revision)
-    return Record(_revision(revisions[-1]), _document(revisions[-1])) if revisions else None
+    # Records are large, so their metadata says which to get.
+    selector = "owner=helm,name=%s,status in (deployed,superseded)" % name
+    found, _version = client.list(
+        SECRETS, namespace=namespace, selector=selector, partial=True, what="cannot read helm's record"
+    )
+    # An interruption may come when the old revision is superseded already and the new one is not deployed yet.
+    newest = max(found, key=lambda item: (_status(item) == "deployed", _revision(item)), default=None)
+    if newest is None:
+        return None
+    item = client.get(SECRETS.path(newest["metadata"]["name"], namespace), "cannot read helm's record")
+    return Record(_revision(item), _document(item)) if item else None
+
+
+def _status(item: Object) -> str:
+    return str((item["metadata"].get("labels") or {}).get("status", ""))
 
 
 def _revision(item: Object) -> int:

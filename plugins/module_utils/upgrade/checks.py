@@ -10,6 +10,7 @@ from typing import Any, Iterator, NamedTuple
 
 from ..advisories import ADVISORIES, Number, text
 from ..audit.gate import Problem
+from ..live.eso import LIMITED_TOKENS_SINCE
 from ..resources import Object, label_of
 from . import schemas
 
@@ -23,6 +24,7 @@ CHECKS = {
     "functions": "a template function was removed",
     "ca-provider": "a SecretStore's certificate comes from another namespace",
     "token-secret": "a template makes a ServiceAccount's token",
+    "tokens": "stores would no longer get the token of their ServiceAccount",
 }
 
 #: The releases that refuse what the advisories of these numbers are about.
@@ -59,6 +61,7 @@ class Live(NamedTuple):
     """The cluster: ESO's Deployment, its definitions by name, each one's objects, and templates in ConfigMaps.
 
     ``values`` and ``defaults`` are those of helm's record, ``templates`` the texts by (namespace, name).
+    ``token_stores`` are the stores not of ours that need a ServiceAccount's token, as long as ESO may ask for any.
     """
 
     deployment: Object | None
@@ -67,6 +70,7 @@ class Live(NamedTuple):
     templates: dict[tuple[str, str], list[str]]
     values: dict[str, Any]
     defaults: dict[str, Any]
+    token_stores: list[str] = []
 
 
 def judge(live: Live, stages: list[Stage]) -> list[Problem]:
@@ -74,6 +78,7 @@ def judge(live: Live, stages: list[Stage]) -> list[Problem]:
     found = list(_owner(live))
     found += _images(live)
     found += _values(live, stages)
+    found += _tokens(live, stages)
     found += _versions(live, stages)
     for name, items in sorted(live.objects.items()):
         kind = live.definitions[name]["spec"]["names"]["kind"]
@@ -84,6 +89,28 @@ def judge(live: Live, stages: list[Stage]) -> list[Problem]:
                 found += _fields(live.definitions[name], item, label, stages)
                 found += _refused(kind, item, label, live.templates, stages[-1].release)
     return found
+
+
+def effective(live: Live, stages: list[Stage]) -> list[str]:
+    """The set values that the running chart doesn't know and a later one does, as sentences."""
+    before, found = live.defaults, []
+    for stage in stages:
+        if stage.defaults is not None:
+            names = sorted(_new(live.values, before, stage.defaults))
+            if names:
+                found.append(
+                    "the values of the release that take effect with %s: %s." % (text(stage.release), ", ".join(names))
+                )
+            before = stage.defaults
+    return found
+
+
+def _new(values: dict[str, Any], before: dict[str, Any], after: dict[str, Any], path: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if name not in before and name in after and value != after[name]:
+            yield path + name
+        elif isinstance(value, dict) and isinstance(before.get(name), dict) and isinstance(after.get(name), dict):
+            yield from _new(value, before[name], after[name], path + name + ".") if before[name] else ()
 
 
 def clients(live: Live, stages: list[Stage]) -> list[str]:
@@ -161,6 +188,17 @@ def _gone(values: dict[str, Any], before: dict[str, Any], after: dict[str, Any],
             yield path + name
         elif isinstance(value, dict) and isinstance(before[name], dict) and isinstance(after[name], dict):
             yield from _gone(value, before[name], after[name], path + name + ".") if after[name] else ()
+
+
+def _tokens(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+    """A value that an older chart ignores takes an effect with the first that knows it."""
+    said = live.values.get("rbac")
+    stage = next((one for one in stages if one.release >= LIMITED_TOKENS_SINCE), None)
+    if stage is None or not isinstance(said, dict) or said.get("serviceAccountTokenCreate") is not False:
+        return
+    message = "value rbac.serviceAccountTokenCreate is false, which the chart of %s is the first to know"
+    for store in live.token_stores:
+        yield Problem("tokens", store, message % text(stage.release))
 
 
 def _versions(live: Live, stages: list[Stage]) -> Iterator[Problem]:

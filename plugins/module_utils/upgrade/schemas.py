@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Tuple
+import operator
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 from ..resources import Object
 
@@ -23,6 +24,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
     "number": (int, float),
 }
+
+#: A limit of a schema, the values that it counts for, and how their length is compared with it.
+_LIMITS: tuple[tuple[str, tuple[type, ...], Callable[[int, int], bool]], ...] = (
+    ("minProperties", (dict,), operator.ge),
+    ("maxProperties", (dict,), operator.le),
+    ("minLength", (str,), operator.ge),
+    ("maxLength", (str,), operator.le),
+    ("minItems", (list,), operator.ge),
+    ("maxItems", (list,), operator.le),
+)
 
 #: What every object has, whatever its definition says, and what only the controller writes.
 _NOT_OURS = ("apiVersion", "kind", "metadata", "status")
@@ -54,6 +65,9 @@ def _look(value: Any, schema: _Schema, path: str) -> Iterator[Violation]:
     allowed = schema.get("enum")
     if allowed and value not in allowed:
         yield path, "must be %s" % " or ".join(map(str, allowed))
+    for limit, kinds, wanted in _LIMITS:
+        if limit in schema and isinstance(value, kinds) and not wanted(len(value), schema[limit]):
+            yield path, "does not keep to %s of %s" % (limit, schema[limit])
     if isinstance(value, dict):
         yield from _fields(value, schema, path)
     elif isinstance(value, list):

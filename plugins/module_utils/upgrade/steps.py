@@ -47,7 +47,7 @@ def of_index(index: Any, chart: str) -> list[Step]:
     found = []
     for one in listed:
         number = parse(str(one.get("appVersion") or one.get("version"))) if isinstance(one, dict) else None
-        if number:
+        if number and one.get("version"):
             found.append(Step(number, chart, str(one["version"])))
     return found
 
@@ -71,10 +71,10 @@ def way(running: Number, to: Number, available: list[Step]) -> list[Step]:
     if not last:
         raise EsoError("the chart of %s is not at hand (%s)." % (text(to), _listed(available)))
     chosen: dict[tuple[int, int], Step] = {}
-    for one in sorted(available):
+    for one in sorted(available, key=_release):
         if running[:2] < one.release[:2] < to[:2] and _usable(one, chosen.get(one.release[:2])):
             chosen[one.release[:2]] = one
-    found = [chosen[minor] for minor in sorted(chosen)] + last[:1]
+    found = [chosen[minor] for minor in sorted(chosen)] + last[-1:]
     if running < BOTH_SERVED[0] and to >= V1_ONLY_SINCE and not any(_serves_both(one) for one in found):
         raise EsoError(
             "objects of %s are v1beta1, %s serves v1 only, and no chart of a release between %s and %s, which serve "
@@ -82,6 +82,10 @@ def way(running: Number, to: Number, available: list[Step]) -> list[Step]:
             % (text(running), text(to), text(BOTH_SERVED[0]), text(BOTH_SERVED[1]), _listed(available))
         )
     return found
+
+
+def _release(one: Step) -> Number:
+    return one.release
 
 
 def _serves_both(one: Step) -> bool:
@@ -94,6 +98,6 @@ def _usable(one: Step, before: Step | None) -> bool:
 
 
 def _listed(available: list[Step]) -> str:
-    names = [text(one.release) for one in sorted(available)]
+    names = [text(one.release) for one in sorted(available, key=_release)]
     shown = names if len(names) <= 8 else [*names[:3], "...", *names[-4:]]
     return "there are %s" % ", ".join(shown) if shown else "there are none"

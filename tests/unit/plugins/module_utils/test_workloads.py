@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import workloads
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.workloads import (
     Reference,
     finished,
@@ -56,3 +58,86 @@ def test_which_pods_wait():
     assert finished({"metadata": {"deletionTimestamp": "x"}}) and finished(
         {"metadata": {}, "status": {"phase": "Failed"}}
     )
+
+
+def test_what_a_container_keeps_from_its_start():
+    spec = {
+        "containers": [
+            {"name": "a", "env": [{"valueFrom": {"secretKeyRef": {"name": "env", "key": "k"}}}]},
+            {"name": "b", "volumeMounts": [{"name": "v", "subPath": "x"}, {"name": "w"}]},
+            {"name": "c", "volumeMounts": [{"name": "v"}]},
+        ],
+        "volumes": [{"name": "v", "secret": {"secretName": "vol"}}, {"name": "w", "secret": {"secretName": "other"}}],
+    }
+    assert workloads.frozen(spec) == {"a": {"env"}, "b": {"vol"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("spec.tls[].secretName", ["a", "b"]),
+        ("spec.issuer", [{"name": "c"}]),
+        ("spec.none.at[].all", []),
+        ("spec.tls[]", [{"secretName": "a"}, {"secretName": "b"}, {}]),
+        ("spec.issuer[].name", ["c"]),
+    ],
+)
+def test_a_path_through_a_custom_resource(path, found):
+    item = {"spec": {"tls": [{"secretName": "a"}, {"secretName": "b"}, {}], "issuer": {"name": "c"}}}
+    assert list(workloads.at_path(item, path)) == found
+
+
+def workload(kind="Deployment", replicas=2, spec=None, **status):
+    return {"metadata": {"generation": 2}, "spec": {"replicas": replicas, **(spec or {})}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "done"),
+    [
+        ("Deployment", workload(observedGeneration=1), False),
+        ("Deployment", workload(observedGeneration=2, updatedReplicas=2, availableReplicas=2), True),
+        ("Deployment", workload(observedGeneration=2, updatedReplicas=1, availableReplicas=2), False),
+        ("StatefulSet", workload(observedGeneration=2, updatedReplicas=2, availableReplicas=1), False),
+        (
+            "StatefulSet",
+            workload(
+                spec={"updateStrategy": {"rollingUpdate": {"partition": 1}}},
+                observedGeneration=2,
+                updatedReplicas=1,
+                availableReplicas=2,
+            ),
+            True,
+        ),
+        (
+            "DaemonSet",
+            workload(observedGeneration=2, desiredNumberScheduled=3, updatedNumberScheduled=3, numberAvailable=3),
+            True,
+        ),
+        (
+            "DaemonSet",
+            workload(observedGeneration=2, desiredNumberScheduled=3, updatedNumberScheduled=2, numberAvailable=3),
+            False,
+        ),
+    ],
+)
+def test_when_a_workload_is_rolled_out(kind, item, done):
+    assert (workloads.rolled_out(kind, item) is None) is done
+
+
+@pytest.mark.parametrize(
+    ("kind", "item", "reason"),
+    [
+        ("Deployment", {"metadata": {}, "spec": {}}, None),
+        ("Deployment", {"metadata": {"annotations": {workloads.RESTART: "false"}}}, "cluster-secrets/restart is false"),
+        ("Deployment", {"metadata": {}, "spec": {"paused": True}}, "its rollouts are paused"),
+        ("Deployment", {"metadata": {}, "spec": {"replicas": 0}}, "it has no pods"),
+        (
+            "DaemonSet",
+            {"metadata": {}, "spec": {"updateStrategy": {"type": "OnDelete"}}},
+            "only when they are deleted",
+        ),
+    ],
+)
+def test_what_is_left_alone(kind, item, reason):
+    found = workloads.not_restartable(kind, item)
+    assert found is None if reason is None else reason in found

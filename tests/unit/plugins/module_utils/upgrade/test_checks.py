@@ -216,3 +216,34 @@ def test_who_still_applies_the_old_version():
     (said,) = checks.clients(cluster, [stage()])
     assert said.startswith("kubectl-client-side-apply last wrote 1 object(s) as external-secrets.io/v1beta1, such as")
     assert checks.clients(cluster, [stage(versions=("v1", "v1beta1"))]) == []
+
+
+def test_a_value_that_takes_an_effect_on_the_way():
+    values = {"rbac": {"serviceAccountTokenCreate": False, "create": True}, "concurrent": 8}
+    before = {"rbac": {"create": True}, "concurrent": 1}
+    after = {"rbac": {"create": True, "serviceAccountTokenCreate": True}, "concurrent": 1}
+    cluster = live(spec={"store": "s"}, values=values, defaults=before, token_stores=["SecretStore team/s"])
+    assert judged(cluster, stage("2.4.1", defaults=before)) == []
+    assert judged(cluster, stage("2.4.1", defaults=before), stage("2.9.0", defaults=after)) == [
+        "tokens: SecretStore team/s: value rbac.serviceAccountTokenCreate is false, which the chart of 2.9.0 is the "
+        "first to know"
+    ]
+    assert checks.effective(cluster, [stage("2.4.1", defaults=before), stage("2.9.0", defaults=after)]) == [
+        "the values of the release that take effect with 2.9.0: rbac.serviceAccountTokenCreate."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limits", "value", "kept"),
+    [
+        ({"type": "object", "maxProperties": 1, "additionalProperties": True}, {"a": 1, "b": 2}, False),
+        ({"type": "object", "minProperties": 1, "additionalProperties": True}, {"a": 1}, True),
+        ({"type": "string", "minLength": 1}, "", False),
+        ({"type": "string", "maxLength": 3}, CANARY, False),
+        ({"type": "array", "minItems": 1}, [], False),
+        ({"type": "array", "maxItems": 2}, [1, 2], True),
+    ],
+)
+def test_limits_of_a_schema(limits, value, kept):
+    found = schemas.violations({"spec": {"store": "s", "x": value}}, schema(x=limits))
+    assert (found == set()) is kept and CANARY not in str(found)

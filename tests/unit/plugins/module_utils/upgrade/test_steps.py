@@ -44,6 +44,11 @@ def test_what_is_not_at_hand_is_left_out():
     assert way("0.14.4", "0.15.1", ["0.15.1"]) == ["0.15.1"]
 
 
+def test_of_a_release_that_is_given_twice_the_last_counts():
+    given = [steps.Step(number("0.20.3"), "/a"), steps.Step(number("0.20.3"), "/a", None, "/crds.yaml")]
+    assert steps.way(number("0.19.2"), number("0.20.3"), given) == given[1:]
+
+
 @pytest.mark.parametrize(
     ("running", "to", "names", "message"),
     [
@@ -67,6 +72,7 @@ def test_the_index_of_a_repository():
                 {"version": "2.9.0", "appVersion": "v2.9.0"},
                 {"version": "0.17.1-rc1", "appVersion": "v0.17.1-rc1"},
                 "odd",
+                {"appVersion": "v2.8.0"},
             ]
         }
     }
