@@ -29,7 +29,7 @@ ALLOWED = {
     "lifetimes": {"errors"},
     "report": set(),
     "takeover": {"catalog", "desired", "errors", "plan", "resources"},
-    "upgrade": {"advisories", "audit", "errors", "live", "resources"},
+    "upgrade": {"advisories", "audit", "errors", "live", "plan", "resources"},
     "variables": set(),
     "permissions": {"resources"},
     "fleet": {"errors"},

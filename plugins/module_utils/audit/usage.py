@@ -56,15 +56,14 @@ def uses(found: Usage) -> list[Use]:
 def _uses(found: Usage) -> Iterator[Use]:
     for kind, items in found.workloads.items():
         for item in items:
-            if kind == "Job" and (_ended(item) or workloads.controller(item)):
-                # A controlled one is named by its CronJob, or by whatever else made it.
-                owner = workloads.controller(item)
-                if _ended(item) or owner is None or owner[0] in workloads.TEMPLATES:
-                    continue
-            else:
-                owner = (kind, item["metadata"]["name"])
+            maker = workloads.controller(item) if kind == "Job" else None
+            # A Job that has ended takes nothing, and what a CronJob made is named by it.
+            if kind == "Job" and (_ended(item) or (maker and maker[0] in workloads.TEMPLATES)):
+                continue
+            namespace, name = key_of(item)
+            owner = Owner(maker[0], namespace, maker[1]) if maker else Owner(kind, namespace, name)
             for reference in workloads.references(workloads.template_spec(kind, item)):
-                yield Use(Owner(owner[0], item["metadata"]["namespace"], owner[1]), reference)
+                yield Use(owner, reference)
     for pod in found.pods:
         owner_of_pod = owner_of(pod, found)
         # What a workload's template says counts for all of its pods, also for those of its last rollout.
@@ -73,20 +72,19 @@ def _uses(found: Usage) -> Iterator[Use]:
                 yield Use(owner_of_pod, reference)
     for item in found.accounts:
         for one in item.get("imagePullSecrets") or []:
-            namespace, name = key_of(item)
-            yield Use(Owner("ServiceAccount", namespace, name), Reference(one.get("name", ""), workloads.PULL))
+            yield Use(Owner("ServiceAccount", *key_of(item)), Reference(one.get("name", ""), workloads.PULL))
     for item in found.ingresses:
         for secret in workloads.at_path(item, "spec.tls[].secretName"):
             yield Use(Owner("Ingress", *key_of(item)), Reference(secret, TLS))
     for custom, items in found.customs:
         for item in items:
             meta = item["metadata"]
-            owner = Owner(custom.kind, custom.namespace or meta.get("namespace", ""), meta["name"])
+            user = Owner(custom.kind, custom.namespace or meta.get("namespace", ""), meta["name"])
             for value in workloads.at_path(item, custom.path):
                 if isinstance(value, dict) and isinstance(value.get("name"), str):
-                    yield Use(owner, Reference(value["name"], CUSTOM, value.get("key")))
+                    yield Use(user, Reference(value["name"], CUSTOM, value.get("key")))
                 elif isinstance(value, str):
-                    yield Use(owner, Reference(value, CUSTOM))
+                    yield Use(user, Reference(value, CUSTOM))
 
 
 def _ended(job: Object) -> bool:
@@ -124,7 +122,7 @@ def old(found: Usage, secrets: dict[tuple[str, str], Object]) -> list[Old]:
     A container that was started in the very second of the change counts: nobody can say what it read.
     """
     changes = {key: changed_at(item) for key, item in secrets.items()}
-    result = []
+    result: list[Old] = []
     for pod in found.pods:
         if workloads.finished(pod):
             continue

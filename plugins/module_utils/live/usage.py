@@ -71,15 +71,16 @@ def read(client: Client, customs: list[Custom]) -> Usage:
     """Read all that may name a Secret."""
     # Each kind once, however many of its fields count.
     kinds = {(one.api_version, one.plural): one.resource for one in customs}
-    calls: dict[Any, Callable[[], list[Object]]] = {
-        kind: (lambda resource=resource: client.list(resource)[0]) for kind, resource in WORKLOADS.items()
-    }
-    calls["pods"] = lambda: client.list(PODS)[0]
-    calls["replica_sets"] = lambda: client.list(REPLICA_SETS, partial=True)[0]
-    calls["accounts"] = lambda: client.list(SERVICE_ACCOUNTS)[0]
-    calls["ingresses"] = lambda: client.list(INGRESSES, missing_ok=True)[0]
-    for kind, resource in kinds.items():
-        calls[kind] = lambda resource=resource: client.list(resource, missing_ok=True)[0]  # type: ignore[misc]
+
+    def listed(resource: Resource, **options: Any) -> Callable[[], list[Object]]:
+        return lambda: client.list(resource, **options)[0]
+
+    calls: dict[Any, Callable[[], list[Object]]] = {kind: listed(resource) for kind, resource in WORKLOADS.items()}
+    calls["pods"] = listed(PODS)
+    calls["replica_sets"] = listed(REPLICA_SETS, partial=True)
+    calls["accounts"] = listed(SERVICE_ACCOUNTS)
+    calls["ingresses"] = listed(INGRESSES, missing_ok=True)
+    calls.update((kind, listed(resource, missing_ok=True)) for kind, resource in kinds.items())
     found = dict(zip(calls, client.each(lambda call: call(), calls.values())))
     return Usage(
         {kind: found[kind] for kind in WORKLOADS},

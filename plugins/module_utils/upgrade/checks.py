@@ -11,6 +11,7 @@ from typing import Any, Iterator, NamedTuple
 from ..advisories import ADVISORIES, Number, text
 from ..audit.gate import Problem
 from ..live.eso import LIMITED_TOKENS_SINCE
+from ..plan import storage_version
 from ..resources import Object, label_of
 from . import schemas
 
@@ -229,8 +230,7 @@ def _fields(definition: Object, item: Object, label: str, stages: list[Stage]) -
         after = stage.definitions.get(definition["metadata"]["name"])
         if after is None:
             continue
-        stored = next(one["name"] for one in after["spec"]["versions"] if one["storage"])
-        found = schemas.violations(item, schemas.schema_of(after, stored) or {})
+        found = schemas.violations(item, schemas.schema_of(after, storage_version(after)) or {})
         for path, what in sorted(found - known):
             yield Problem("fields", label, "%s %s with %s" % (path, what, text(stage.release)))
         known |= found

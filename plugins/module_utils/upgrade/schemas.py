@@ -65,8 +65,9 @@ def _look(value: Any, schema: _Schema, path: str) -> Iterator[Violation]:
     allowed = schema.get("enum")
     if allowed and value not in allowed:
         yield path, "must be %s" % " or ".join(map(str, allowed))
+    size = len(value) if isinstance(value, (dict, list, str)) else 0
     for limit, kinds, wanted in _LIMITS:
-        if limit in schema and isinstance(value, kinds) and not wanted(len(value), schema[limit]):
+        if limit in schema and isinstance(value, kinds) and not wanted(size, schema[limit]):
             yield path, "does not keep to %s of %s" % (limit, schema[limit])
     if isinstance(value, dict):
         yield from _fields(value, schema, path)

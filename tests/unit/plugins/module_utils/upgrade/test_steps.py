@@ -11,7 +11,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import steps
 
 OLD = ["0.13.0", "0.14.3", "0.14.4", "0.15.0", "0.15.1", "0.16.0", "0.16.1", "0.16.2", "0.17.0", "0.18.2", "0.19.2"]
-RELEASES = [*OLD, "0.20.3", "0.20.4", "1.0.0", "1.3.1", "1.3.2", "2.0.0", "2.9.0"]
+RELEASES = (*OLD, "0.20.3", "0.20.4", "1.0.0", "1.3.1", "1.3.2", "2.0.0", "2.9.0")
 
 
 def number(text):
