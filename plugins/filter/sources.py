@@ -11,6 +11,7 @@ short_description: The names of the master Secrets that a catalog's enabled entr
 version_added: 1.0.0
 description:
   - Checks the catalog as the modules do and returns the names of its sources, each once, in the catalog's order.
+  - Sources of which every value is generated are left out, since nobody has to give them.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _input:
@@ -37,14 +38,24 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import enabled_entries
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
+    generated,
+    required_sources,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 
 
 def sources(catalog: Any) -> list[str]:
     """The names of the sources of a catalog, each once."""
     try:
-        return list(required_sources(enabled_entries(catalog)))
+        entries = enabled_entries(catalog)
+        made = generated(entries)
+        whole = {entry.source for entry in entries if entry.extract}
+        return [
+            name
+            for name, keys in required_sources(entries).items()
+            if name in whole or set(keys) - set(made.get(name, {}))
+        ]
     except CatalogError as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -29,6 +29,7 @@ options:
     description:
       - The values, a mapping of sources, each a mapping of keys to strings (binary data as a mapping of C(base64)).
       - Sources that no enabled entry of the catalog reads are left out, with a warning.
+      - What the catalog generates is not given here.
     type: dict
   create_namespace:
     description: Whether to create the namespace of the central store when it is missing.
@@ -38,6 +39,12 @@ options:
     description: Whether to delete master Secrets that this module created and that no entry reads any more.
     type: bool
     default: false
+  regenerate:
+    description: The sources whose generated values are made anew. Others are made once, when the master Secret does not
+      have them.
+    type: list
+    elements: str
+    default: []
   takeover:
     description:
       - When given, everything that was there before and that a bootstrap with this catalog would change or break is
@@ -117,12 +124,14 @@ api_requests:
   type: int
 """
 
+import secrets
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
+    generated,
     required_sources,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
@@ -148,10 +157,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     redact_secret,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import takeover_refused
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, SECRETS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, SECRETS, decode
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight
 
 if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Recipe
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
@@ -162,6 +172,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "values": {"type": "dict", "no_log": True},
     "create_namespace": {"type": "bool", "default": True},
     "prune": {"type": "bool", "default": False},
+    "regenerate": {"type": "list", "elements": "str", "default": []},
     "takeover": {"type": "dict"},
     "preflight": {"type": "str", "choices": ["all", "values"], "default": "all"},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
@@ -180,15 +191,26 @@ def run(context: Context) -> dict[str, Any]:
     params, client = context.params, context.client
     namespace = params["store_namespace"]
     values: dict[str, dict[str, bytes]] = {}
+    recipes: dict[str, dict[str, Recipe]] = {}
     ignored: list[str] = []
     if params["state"] == "present":
-        if params["values"] is None:
+        recipes = generated(context.entries)
+        if params["values"] is None and set(required_sources(context.entries)) - set(recipes):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
-        values, ignored = check_values(context.entries, params["values"])
+        values, ignored = check_values(context.entries, params["values"] or {})
+        for name in params["regenerate"]:
+            if name not in recipes:
+                raise CatalogError(
+                    "regenerate: no enabled catalog entry generates a value of source '%s'. Those that do are of: %s."
+                    % (name, ", ".join(sorted(recipes)) or "none")
+                )
     for name in ignored:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
+    for name, keys in recipes.items():
+        there = decode(by_name[name]) if name in by_name and name not in params["regenerate"] else {}
+        values[name].update({key: there.get(key) or _made(recipe) for key, recipe in keys.items()})
     more: dict[str, Any] = {}
     findings: list[Finding] = []
     if params["takeover"] is not None and params["state"] == "present":
@@ -221,6 +243,10 @@ def run(context: Context) -> dict[str, Any]:
         **more,
         changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes},
     )
+
+
+def _made(recipe: Recipe) -> bytes:
+    return "".join(secrets.choice(recipe.alphabet) for _character in range(recipe.length)).encode()
 
 
 def _preflight(

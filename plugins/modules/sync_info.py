@@ -123,7 +123,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import fleet, report
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
+    generated,
+    required_sources,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -182,11 +185,20 @@ def run(context: Context) -> dict[str, Any]:
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
         whole = {entry.source for entry in context.entries if entry.extract}
+        made = generated(context.entries)
+        shared = {
+            name: [key for key in keys if key not in made.get(name, {})]
+            for name, keys in required_sources(context.entries).items()
+        }
         result["digests"] = {
             name: fleet.digest(
-                sources.get(name, {}), {*keys, *(sources.get(name, {}) if name in whole else ())}, params["digest_key"]
+                sources.get(name, {}),
+                {*keys, *(set(sources.get(name, {})) - set(made.get(name, {})) if name in whole else ())},
+                params["digest_key"],
             )
-            for name, keys in required_sources(context.entries).items()
+            for name, keys in shared.items()
+            # Each cluster has generated values of its own.
+            if keys or name in whole
         }
     return result
 

@@ -30,6 +30,7 @@ ORDER = (
     "test_guard",
     "test_audit",
     "test_consumers",
+    "test_generated",
     "test_audit_permissions",
     "test_upgrade_gate",
     "test_eso_upgrade",

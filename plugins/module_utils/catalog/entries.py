@@ -11,8 +11,9 @@ derived from the parsed form, :class:`Entry`.
 from __future__ import annotations
 
 import json
+import math
 import re
-from typing import Any, Tuple
+from typing import Any, NamedTuple, Tuple
 
 from ..errors import CatalogError
 from .checker import DNS_LABEL, LABEL_VALUE, SECRET_TYPE, Checker, kind_of
@@ -41,6 +42,7 @@ _ENTRY_KEYS = (
     "label",
     "namespaces",
     "namespaces_by_name",
+    "generate",
     "data",
     "extract",
     "registry",
@@ -71,6 +73,21 @@ _TYPES = (OPAQUE, "kubernetes.io/basic-auth", *_TYPE_KEYS)
 _KUBERNETES = ("kubernetes.io", ".kubernetes.io")
 
 
+#: What a generated value is made of unless the catalog says so.
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS = "0123456789"
+
+#: The fewest bits of chance that a generated value may have.
+_BITS = 64
+
+
+class Recipe(NamedTuple):
+    """How a value is generated: how many characters, and which ones it may have."""
+
+    length: int
+    alphabet: str
+
+
 class Entry:
     """One checked catalog entry.
 
@@ -85,6 +102,7 @@ class Entry:
         "enabled",
         "external_secret",
         "extract",
+        "generate",
         "label",
         "labels",
         "name",
@@ -105,6 +123,7 @@ class Entry:
     namespaces_by_name: tuple[str, ...]
     data: dict[str, Text]
     extract: bool
+    generate: dict[str, Recipe]
     external_secret: str
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -244,6 +263,7 @@ def _parse_entry(position: int, raw: Any) -> Entry:
         namespaces_by_name=by_name,
         data=data,
         extract=shape == "extract",
+        generate=_generate(check, raw, data),
         external_secret=check.subdomain(raw.get("external_secret", name), "external_secret"),
         labels={**extra, **labels},
         annotations=dict(annotations),
@@ -392,10 +412,33 @@ def _git(check: Checker, raw: dict[str, Any]) -> _Shape:
     return data, OPAQUE, {"kargo.akuity.io/cred-type": "git"}
 
 
+def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dict[str, Recipe]:
+    found = {}
+    keys = {key for text in data.values() for key in text.keys()}
+    for key, given in check.mapping(raw.get("generate", {}), "generate").items():
+        where = "generate.%s" % check.secret_key(key, "source key")
+        if key not in keys:
+            fix = "Use one of: %s" % ", ".join(sorted(keys)) if keys else "Write 'data' instead of 'extract'"
+            check.fail("'%s' is no key that the entry names" % where, fix)
+        recipe = check.mapping(given, where)
+        check.keys(recipe, ("length", "alphabet"), where)
+        length, alphabet = recipe.get("length", 32), recipe.get("alphabet", _LETTERS + _DIGITS)
+        if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= 4096:
+            check.fail("'%s.length' must be a number from 1 to 4096" % where, "Write it like 32")
+        printable = isinstance(alphabet, str) and re.match(r"[ -~]{2,}\Z", alphabet)
+        if not printable or len(set(alphabet)) < len(alphabet):
+            check.fail("'%s.alphabet' must be two or more different ASCII characters" % where, "Write it like 'abc123'")
+        if length * math.log(len(alphabet), 2) < _BITS:
+            check.fail("'%s' can be guessed: it has less than %d bits" % (where, _BITS), "Raise its length")
+        found[key] = Recipe(length, alphabet)
+    return found
+
+
 def _check_together(entries: list[Entry]) -> None:
     names: set[str] = set()
     owners: dict[tuple[str, str], str] = {}
     values: dict[tuple[str, str], Entry] = {}
+    recipes: dict[tuple[str, str], tuple[Recipe, str]] = {}
     for entry in entries:
         where = "catalog entry '%s'" % entry.name
         if entry.name in names:
@@ -403,6 +446,13 @@ def _check_together(entries: list[Entry]) -> None:
         names.add(entry.name)
         if not entry.enabled:
             continue
+        for key, recipe in entry.generate.items():
+            known, other = recipes.setdefault((entry.source, key), (recipe, entry.name))
+            if known != recipe:
+                raise CatalogError(
+                    "%s: it generates key '%s' of source '%s' in another way than entry '%s'. Say it in one of them."
+                    % (where, key, entry.source, other)
+                )
         # Any namespace may carry any label; only clashes that the catalog itself makes certain are errors.
         places = [("namespace", name) for name in entry.namespaces + entry.namespaces_by_name]
         for what, place in places + ([("label", entry.label_text())] if entry.label else []):

@@ -10,7 +10,7 @@ from typing import Any, Iterable, List
 
 from ..errors import CatalogError
 from .checker import SECRET_KEY, kind_of
-from .entries import Entry
+from .entries import Entry, Recipe
 
 
 def required_sources(entries: Iterable[Entry]) -> dict[str, dict[str, list[str]]]:
@@ -23,11 +23,20 @@ def required_sources(entries: Iterable[Entry]) -> dict[str, dict[str, list[str]]
     return sources
 
 
+def generated(entries: Iterable[Entry]) -> dict[str, dict[str, Recipe]]:
+    """The values that nobody has to know, ``{source: {key: how they are made}}``."""
+    found: dict[str, dict[str, Recipe]] = {}
+    for entry in entries:
+        if entry.generate:
+            found.setdefault(entry.source, {}).update(entry.generate)
+    return found
+
+
 def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str, bytes]], list[str]]:
     """Check the values for the central store against the catalog, and encode them.
 
     :arg values: ``{source: {key: str or {"base64": str}}}``; sources the catalog doesn't name are left out.
-    :returns: ``{source: {key: bytes}}``, and the sorted names of what was left out.
+    :returns: ``{source: {key: bytes}}`` without what is generated, and the sorted names of what was left out.
     :raises CatalogError: names the source and the key, never a value.
     """
     if not isinstance(values, dict):
@@ -40,9 +49,14 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
     for entry in entries:
         readers.setdefault(entry.source, entry.name)
     checked: dict[str, dict[str, bytes]] = {}
-    for source, keys in needed.items():
+    made = generated(entries)
+    for source, all_keys in needed.items():
         where = "catalog entry '%s': source '%s'" % (readers[source], source)
         given = values.get(source)
+        keys = {key: names for key, names in all_keys.items() if key not in made.get(source, {})}
+        if source in made and not keys and given in (None, {}):
+            checked[source] = {}
+            continue
         if not given and given in (None, {}):
             shown = " with the keys %s" % ", ".join(sorted(keys)) if keys else ""
             raise CatalogError("%s has no values. Add '%s'%s to the values." % (where, source, shown))
@@ -61,6 +75,11 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
             if not isinstance(key, str) or not SECRET_KEY.match(key):
                 raise CatalogError(
                     "%s has a key that can't be a Secret's key. Use letters, digits, '-', '_' and '.' only." % where
+                )
+            if key in made.get(source, {}):
+                raise CatalogError(
+                    "%s: key '%s' is generated, and has a value too. Take it out of the values, or out of the entry's "
+                    "'generate'." % (where, key)
                 )
             checked[source][key] = _encoded(value, where, key)
     return checked, sorted(str(name) for name in values if name not in needed)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values, generated
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from samples import ONE, entries
 
@@ -45,3 +45,51 @@ def test_a_source_that_is_copied_whole_needs_values_and_its_types_keys():
         check_values(entries({**whole, "extract": True}), {"src": {}})
     with pytest.raises(CatalogError, match=r"source 'src' has no key 'tls.key'"):
         check_values(entries({**whole, "extract": True, "type": "kubernetes.io/tls"}), {"src": {"tls.crt": "x"}})
+
+
+GENERATED = {**ONE, "data": {"A": "a", "B": "b"}, "generate": {"a": {"length": 20, "alphabet": "0123456789abcdef"}}}
+
+
+def test_what_is_generated_is_not_asked_for():
+    both = entries(GENERATED)
+    assert generated(both) == {"src": {"a": (20, "0123456789abcdef")}}
+    assert check_values(both, {"src": {"b": "CANARY"}})[0] == {"src": {"b": b"CANARY"}}
+    with pytest.raises(CatalogError, match="source 'src' has no key 'b'"):
+        check_values(both, {"src": {"c": "CANARY"}})
+    with pytest.raises(CatalogError, match="key 'a' is generated, and has a value too") as raised:
+        check_values(both, {"src": {"a": "CANARY", "b": "CANARY"}})
+    assert "CANARY" not in str(raised.value)
+    alone = entries({**GENERATED, "data": {"A": "a"}})
+    assert check_values(alone, {}) == ({"src": {}}, [])
+    assert len(alone[0].generate["a"].alphabet) == 16
+
+
+@pytest.mark.parametrize(
+    ("generate", "message"),
+    [
+        ({"c": {}}, "'generate.c' is no key that the entry names. Use one of: key"),
+        ({"key": 5}, "'generate.key' must be a mapping"),
+        ({"key": {"size": 5}}, "size"),
+        ({"key": {"length": 0}}, "'generate.key.length' must be a number from 1 to 4096"),
+        ({"key": {"length": True}}, "'generate.key.length' must be a number"),
+        ({"key": {"alphabet": "a"}}, "two or more different ASCII characters"),
+        ({"key": {"alphabet": "aab"}}, "two or more different ASCII characters"),
+        ({"key": {"alphabet": "a\n"}}, "two or more different ASCII characters"),
+        ({"key": {"length": 10}}, "'generate.key' can be guessed: it has less than 64 bits"),
+        (["key"], "generate"),
+    ],
+)
+def test_what_can_be_wrong_with_generate(generate, message):
+    with pytest.raises(CatalogError) as raised:
+        entries({**ONE, "generate": generate})
+    assert message in str(raised.value)
+
+
+def test_two_entries_agree_on_how_a_value_is_generated():
+    first = {**ONE, "generate": {"key": {"length": 40}}}
+    second = {**ONE, "name": "two", "target": "two", "label": "secrets/two"}
+    entries(first, second)
+    with pytest.raises(CatalogError, match="generates key 'key' of source 'src' in another way than entry 'one'"):
+        entries(first, {**second, "generate": {"key": {}}})
+    with pytest.raises(CatalogError, match="Write 'data' instead of 'extract'"):
+        entries({key: value for key, value in {**first, "extract": True}.items() if key != "data"})
