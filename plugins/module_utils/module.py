@@ -12,9 +12,8 @@ from .api.client import CONCURRENCY, Client
 from .api.kubeconfig import connection
 from .catalog.entries import Entry, enabled_entries
 from .desired.stores import ISOLATIONS, SHARED
-from .errors import ClusterSecretsError, EsoError, FileError, MissingNamespace
-from .live import eso
-from .live.usage import Custom
+from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace
+from .live import eso, usage
 from .plan import Action, plan_namespace
 from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES
 
@@ -88,20 +87,6 @@ CONSUMER_OPTIONS: Options = {
 }
 
 STORE_OPTION: Options = {"store": {"type": "str", "default": "central-secret-store"}}
-
-
-def customs(paths: list[dict[str, Any]]) -> list[Custom]:
-    """The option ``consumer_paths`` as live.usage.read() takes it."""
-    return [
-        Custom(
-            one["api_version"],
-            one["kind"],
-            one["path"],
-            one.get("plural") or one["kind"].lower() + "s",
-            one.get("namespace"),
-        )
-        for one in paths
-    ]
 
 
 class Vault(Protocol):
@@ -211,6 +196,31 @@ def _summary(action: Action) -> Result:
 def _diff(action: Action) -> Result:
     header = action.label()
     return {"before_header": header, "after_header": header, "before": action.before, "after": action.after}
+
+
+def customs(paths: list[dict[str, Any]]) -> list[usage.Custom]:
+    """The option ``consumer_paths`` as live.usage.read() takes it."""
+    return [
+        usage.Custom(
+            one["api_version"],
+            one["kind"],
+            one["path"],
+            one.get("plural") or one["kind"].lower() + "s",
+            one.get("namespace"),
+        )
+        for one in paths
+    ]
+
+
+def read_usage(context: Context) -> usage.Usage | None:
+    """Who uses what; None, with a warning, when a permission for it is missing, since a report does without it."""
+    try:
+        return usage.read(context.client, customs(context.params["consumer_paths"]))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        context.warn("consumers are not looked at: %s" % error)
+        return None
 
 
 def wait_while(problem: Callable[[], ClusterSecretsError | None], seconds: float, interval: float = 0.2) -> None:

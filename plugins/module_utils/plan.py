@@ -567,5 +567,15 @@ def plan_restart(kind: str, resource: Resource, live: Object, when: str) -> Acti
     before = {"spec": {"template": {"metadata": {"annotations": {workloads.RESTARTED: workloads.restarted_at(live)}}}}}
     meta = live["metadata"]
     return Action(
-        "merge", UPDATED, resource, kind, meta["name"], meta["namespace"], body=body, before=before, after=body
+        "merge",
+        UPDATED,
+        resource,
+        kind,
+        meta["name"],
+        meta["namespace"],
+        body=body,
+        before=before,
+        after=body,
+        # One that is gone meanwhile needs no restart.
+        replan=lambda again: plan_restart(kind, resource, again, when),
     )

@@ -111,10 +111,11 @@ class Owner(NamedTuple):
 
 
 def controller(item: Object) -> tuple[str, str] | None:
-    """(kind, name) of what controls a live object, or None."""
+    """(kind, name) of what controls a live object, or None. A kind that is not Kubernetes' own comes with its group."""
     for owner in item["metadata"].get("ownerReferences") or []:
         if owner.get("controller"):
-            return owner.get("kind", ""), owner.get("name", "")
+            group, kind = owner.get("apiVersion", "").rpartition("/")[0], owner.get("kind", "")
+            return kind if group in ("", "apps", "batch") else "%s.%s" % (kind, group), owner.get("name", "")
     return None
 
 
@@ -130,7 +131,9 @@ def frozen(spec: Object) -> dict[str, set[str]]:
     """Container -> the Secrets whose values it keeps as they were at its start: variables, and mounts by subPath."""
     volumes = {one.get("name"): [name for name, _key, _optional in _mounted(one)] for one in _items(spec, "volumes")}
     found: dict[str, set[str]] = {}
-    for one in _items(spec, "containers"):
+    # Other init containers have ended when the pod runs.
+    sidecars = [one for one in _items(spec, "initContainers") if one.get("restartPolicy") == "Always"]
+    for one in _items(spec, "containers") + sidecars:
         names = {place.secret for place in _references({"containers": [one]})}
         for mount in _items(one, "volumeMounts"):
             if mount.get("subPath") or mount.get("subPathExpr"):
@@ -142,9 +145,10 @@ def frozen(spec: Object) -> dict[str, set[str]]:
 
 def started(pod: Object) -> dict[str, str]:
     """Container -> when it was started, of those of a live pod that run."""
+    status = pod.get("status") or {}
     running = {
         one.get("name", ""): ((one.get("state") or {}).get("running") or {}).get("startedAt")
-        for one in _items(pod.get("status") or {}, "containerStatuses")
+        for one in _items(status, "containerStatuses") + _items(status, "initContainerStatuses")
     }
     return {name: when for name, when in running.items() if when}
 
@@ -177,11 +181,16 @@ RESTARTABLE = ("Deployment", "StatefulSet", "DaemonSet")
 def not_restartable(kind: str, item: Object) -> str | None:
     """Why a live workload is left alone, or None."""
     spec, annotations = item.get("spec") or {}, item["metadata"].get("annotations") or {}
+    strategy = spec.get("updateStrategy") or {}
+    if "deletionTimestamp" in item["metadata"]:
+        return "it is being deleted"
     if annotations.get(RESTART) == "false":
         return "%s is false" % RESTART
     if spec.get("paused"):
         return "its rollouts are paused"
-    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+    if kind == "StatefulSet" and (strategy.get("rollingUpdate") or {}).get("partition"):
+        return "its partition keeps some of its pods as they are"
+    if strategy.get("type") == "OnDelete":
         return "it makes its pods anew only when they are deleted"
     if kind == "Deployment" and spec.get("replicas") == 0:
         return "it has no pods"
@@ -207,11 +216,6 @@ def rolled_out(kind: str, item: Object) -> str | None:
         wanted = spec.get("replicas", 1)
         updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
         total = status.get("replicas", 0)
-        if kind == "StatefulSet":
-            partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0
-            wanted_updated = max(0, wanted - partition)
-            if updated >= wanted_updated and available >= wanted:
-                return None
     if updated >= wanted and available >= wanted and total <= wanted:
         return None
     return "%d of %d pods are new, %d are available" % (updated, wanted, available)
@@ -219,6 +223,8 @@ def rolled_out(kind: str, item: Object) -> str | None:
 
 def gave_up(item: Object) -> str | None:
     """What a live Deployment says when its rollout has not progressed in time, or None."""
+    if (item.get("status") or {}).get("observedGeneration", 0) < item["metadata"].get("generation", 0):
+        return None  # that was the rollout before
     for one in (item.get("status") or {}).get("conditions") or []:
         if one.get("type") == "Progressing" and one.get("reason") == "ProgressDeadlineExceeded":
             return one.get("message") or "its rollout has not progressed in time"

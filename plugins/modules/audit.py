@@ -114,7 +114,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     CONSUMER_OPTIONS,
@@ -122,7 +121,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
-    customs,
+    read_usage,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import key_of
@@ -156,8 +155,8 @@ def run(context: Context) -> dict[str, Any]:
     )
     rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
     used = None
-    if params["consumers"]:
-        live = live_usage.read(context.client, customs(params["consumer_paths"]))
+    live = read_usage(context) if params["consumers"] else None
+    if live is not None:
         others = {key_of(item) for item in inventory.secrets}
         used = usage.judge(context.entries, rows, inventory.snapshot, others, live)
         found += usage.findings(used)

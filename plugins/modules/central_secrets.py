@@ -40,11 +40,12 @@ options:
     type: bool
     default: false
   regenerate:
-    description: The sources whose generated values are made anew. Others are made once, when the master Secret does not
-      have them.
-    type: list
-    elements: str
-    default: []
+    description:
+      - The sources whose generated values are made anew, each with any text that tells one request from the next, such
+        as the date. A request that was carried out is remembered in an annotation, and not carried out again.
+      - Other values are made once, when the master Secret does not have them.
+    type: dict
+    default: {}
   takeover:
     description:
       - When given, everything that was there before and that a bootstrap with this catalog would change or break is
@@ -129,6 +130,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import parse_catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
     generated,
@@ -136,6 +138,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    REGENERATED,
     central_secret,
     is_owned,
 )
@@ -172,7 +175,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "values": {"type": "dict", "no_log": True},
     "create_namespace": {"type": "bool", "default": True},
     "prune": {"type": "bool", "default": False},
-    "regenerate": {"type": "list", "elements": "str", "default": []},
+    "regenerate": {"type": "dict", "default": {}},
     "takeover": {"type": "dict"},
     "preflight": {"type": "str", "choices": ["all", "values"], "default": "all"},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
@@ -208,9 +211,22 @@ def run(context: Context) -> dict[str, Any]:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
-    for name, keys in recipes.items():
-        there = decode(by_name[name]) if name in by_name and name not in params["regenerate"] else {}
-        values[name].update({key: there.get(key) or _made(recipe) for key, recipe in keys.items()})
+    marks: dict[str, str] = {}
+    for name, keys in generated(parse_catalog(params["catalog"])).items():
+        if name not in values:
+            continue
+        there = decode(by_name[name]) if name in by_name else {}
+        done = (by_name.get(name, {}).get("metadata", {}).get("annotations") or {}).get(REGENERATED)
+        wanted = params["regenerate"].get(name)
+        anew = wanted is not None and str(wanted) != done
+        if anew or done:
+            marks[name] = str(wanted) if anew else str(done)
+        for key, recipe in keys.items():
+            if key in recipes.get(name, {}):
+                values[name][key] = (not anew and there.get(key)) or _made(recipe)
+            elif key in there:
+                # An entry that is switched off keeps what nobody could bring back.
+                values[name].setdefault(key, there[key])
     more: dict[str, Any] = {}
     findings: list[Finding] = []
     if params["takeover"] is not None and params["state"] == "present":
@@ -227,7 +243,11 @@ def run(context: Context) -> dict[str, Any]:
     if not live and values:
         first = context.missing_namespace(namespace, params["create_namespace"])
     planned = [
-        plan_apply(central_secret(name, namespace, data, _type(by_name.get(name))), by_name.get(name), redact_secret)
+        plan_apply(
+            central_secret(name, namespace, data, _type(by_name.get(name)), marks.get(name)),
+            by_name.get(name),
+            redact_secret,
+        )
         for name, data in values.items()
     ]
     writes = [action for action in planned if action]

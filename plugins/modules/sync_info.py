@@ -128,12 +128,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     required_sources,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     CONSUMER_OPTIONS,
     STORE_NAMESPACE_OPTION,
-    customs,
+    read_usage,
     run_module,
 )
 
@@ -160,8 +159,8 @@ def run(context: Context) -> dict[str, Any]:
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
     used = None
-    if params["consumers"]:
-        live = live_usage.read(context.client, customs(params["consumer_paths"]))
+    live = read_usage(context) if params["consumers"] else None
+    if live is not None:
         used = usage.judge(context.entries, rows, found, set(found.secrets), live)
         consumers = used.consumers()
         older: dict[tuple[str, str], set[str]] = {}

@@ -30,6 +30,11 @@ options:
     description: The catalog entries whose targets count. Without it, all.
     type: list
     elements: str
+  changed_sources:
+    description: In check mode, which keys of which sources the run would have changed before this task, as
+      M(platform.cluster_secrets.central_secrets) returns them.
+    type: dict
+    default: {}
   limit:
     description: How many workloads are restarted at a time.
     type: int
@@ -73,7 +78,8 @@ old:
       type: list
       elements: str
 left:
-  description: Those of them that are not restarted, as RV(old), each with the C(reason).
+  description: Those that are not restarted, or keep an older value all the same, as RV(old), each with the C(reason).
+    None with O(state=reported).
   returned: success, or failure because of a rollout
   type: list
   elements: dict
@@ -96,7 +102,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import wo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ApiError,
+    ClusterSecretsError,
+    NotReady,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -109,7 +119,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.workloads import Owner
@@ -117,6 +126,7 @@ if TYPE_CHECKING:
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["reported", "restarted"], "default": "restarted"},
     "names": {"type": "list", "elements": "str"},
+    "changed_sources": {"type": "dict", "default": {}},
     "limit": {"type": "int", "default": 5},
     "wait_timeout": {"type": "int", "default": 600},
     **CATALOG_OPTION,
@@ -125,125 +135,184 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class _Stuck(NotReady):
-    """A rollout that doesn't end; the text says which, and why."""
+    """A rollout that doesn't end."""
+
+    def __init__(self, owner: Owner, item: Object, said: str) -> None:
+        super().__init__("%s is not rolled out: %s" % (owner.label(), said))
+        self.owner = owner
+        self.item = item
 
 
 def run(context: Context) -> dict[str, Any]:
     """Find them, and restart one wave after the other."""
     params, client = context.params, context.client
-    entries = select(context.entries, params["names"])
-    found = snapshot.read(client, entries, context.eso_version(), params["store_namespace"], read_sources=False)
-    rows = state.judge(entries, found)
-    targets = {row.key: found.secrets[row.key] for row in rows if row.key in found.secrets}
-    old = usage.old(live_usage.read_pods(client), targets)
+    reported = params["state"] == "reported"
+    try:
+        changed = _changes(context)
+        old = usage.old(live_usage.read_pods(client), changed)
+    except ApiError as error:
+        if not reported or error.status != 403:
+            raise
+        # A report does without it; nobody needs more permissions than before for a rotation.
+        context.warn("workloads with older values are not looked for: %s" % error)
+        return {"changed": False, "changes": [], "old": [], "left": [], "api_requests": client.requests}
     wanted = usage.workloads_with_old_values(old)
-    live = dict(zip([owner for owner, _names in wanted], client.each(lambda one: _get(client, one[0]), wanted)))
-    left, waves = [], []
-    for owner, names in wanted:
-        reason = _reason(owner, live[owner])
-        if reason:
-            left.append({**owner._asdict(), "secrets": names, "reason": reason})
-        else:
-            waves.append(owner)
-    result: dict[str, Any] = {"old": [{**owner._asdict(), "secrets": names} for owner, names in wanted], "left": left}
-    if params["state"] == "reported":
+    result: dict[str, Any] = {"old": [{**owner._asdict(), "secrets": names} for owner, names in wanted], "left": []}
+    if reported:
         return {"changed": False, "changes": [], "api_requests": client.requests, **result}
-    last: dict[Owner, datetime.datetime] = {}
-    for one in old:
-        last[one.owner] = max(one.changed, last.get(one.owner, one.changed))
-    # Those that were restarted since then are rolling out already, by a run that was interrupted for example.
-    begun = {owner for owner in waves if _is_begun(live[owner], last[owner])}
-    actions: list[Action] = []
-    problem = None
-    for start in range(0, len(waves), max(1, params["limit"])):
-        wave = waves[start : start + max(1, params["limit"])]
-        try:
-            actions += _restart(context, live, wave, begun, last)
-        except _Stuck as error:
-            problem = str(error)
-            left_over = len(waves) - start - len(wave)
-            if left_over:
-                problem += " %d more workload(s) were not restarted." % left_over
-            break
-    result = {**context.result(actions), **result}
+    restart = _Restart(context, old)
+    problem = restart.run([owner for owner, _names in wanted])
+    secrets = dict(wanted)
+    if restart.actions and not context.check_mode:
+        for one in usage.old(live_usage.read_pods(client), changed):
+            restart.left.setdefault(one.owner, "its pods still keep it")
+            secrets.setdefault(one.owner, [one.secret])
+    result["left"] = [
+        {**owner._asdict(), "secrets": secrets[owner], "reason": reason}
+        for owner, reason in sorted(restart.left.items())
+    ]
+    result = {**context.result(restart.actions), **result}
     if problem:
-        result.update(failed=True, msg=problem + " Correct that and run this again; it goes on where it stopped.")
+        result.update(failed=True, msg=problem)
     return result
 
 
-def _get(client: Client, owner: Owner) -> Object | None:
-    if owner.kind not in workloads.RESTARTABLE:
+def _changes(context: Context) -> dict[tuple[str, str], datetime.datetime]:
+    """When the value of each target was last written; in check mode, that of those that the run would write is now."""
+    params = context.params
+    entries = select(context.entries, params["names"])
+    version = context.eso_version(assumed=True)
+    found = snapshot.read(context.client, entries, version, params["store_namespace"], read_sources=False)
+    rows = state.judge(entries, found)
+    keys = [key for key in usage.delivered_keys(rows) if key in found.secrets]
+    changed = usage.changes({key: found.secrets[key] for key in keys})
+    if context.check_mode:
+        rewritten = {
+            entry.target
+            for entry in entries
+            if any(entry.reads(key) for key in params["changed_sources"].get(entry.source) or [])
+        }
+        changed.update((key, state.utcnow()) for key in keys if key[1] in rewritten)
+    return changed
+
+
+class _Restart:
+    """The restarts of one run: ``actions`` are those that were sent, ``left`` says why a workload was left alone."""
+
+    def __init__(self, context: Context, old: list[usage.Old]) -> None:
+        self.context = context
+        self.client = context.client
+        self.actions: list[Action] = []
+        self.left: dict[Owner, str] = {}
+        self._last: dict[Owner, datetime.datetime] = {}
+        for one in old:
+            self._last[one.owner] = max(one.changed, self._last.get(one.owner, one.changed))
+
+    def run(self, owners: list[Owner]) -> str | None:
+        """Restart them, wave by wave; what stopped it, or None."""
+        limit = max(1, self.context.params["limit"])
+        live = self._look(owners)
+        waiting = [owner for owner in owners if owner not in self.left]
+        # All permissions before the first restart.
+        Executor(self.client, check_mode=True).run([self._plan(owner, live[owner]) for owner in waiting])
+        for start in range(0, len(waiting), limit):
+            wave = waiting[start : start + limit]
+            try:
+                self._wave(wave)
+            except ClusterSecretsError as error:
+                more = len(waiting) - start - len(wave)
+                rest = " %d more workload(s) were not restarted." % more if more else ""
+                return "%s%s%s Correct that and run this again; it goes on where it stopped." % (
+                    str(error).rstrip("."),
+                    self._cause(error) if isinstance(error, _Stuck) else ".",
+                    rest,
+                )
         return None
-    return client.get(live_usage.WORKLOADS[owner.kind].path(owner.name, owner.namespace))
 
+    def _look(self, owners: list[Owner]) -> dict[Owner, Object]:
+        """The live objects of those that may be restarted; the others are noted."""
+        found = {}
+        for owner, item in zip(owners, self.client.each(self._get, owners)):
+            if owner.kind not in workloads.RESTARTABLE:
+                bare = owner.kind == "Pod"
+                self.left[owner] = "nothing makes its pods anew" if bare else "a %s is not restarted" % owner.kind
+                continue
+            reason = workloads.not_restartable(owner.kind, item) if item else "it is gone"
+            if reason:
+                self.left[owner] = reason
+            elif item:
+                found[owner] = item
+        return found
 
-def _reason(owner: Owner, item: Object | None) -> str | None:
-    if owner.kind not in workloads.RESTARTABLE:
-        return "nothing makes its pods anew" if owner.kind == "Pod" else "a %s is not restarted" % owner.kind
-    return workloads.not_restartable(owner.kind, item) if item else "it is gone"
+    def _get(self, owner: Owner) -> Object | None:
+        if owner.kind not in workloads.RESTARTABLE:
+            return None
+        return self.client.get(live_usage.WORKLOADS[owner.kind].path(owner.name, owner.namespace))
 
+    def _plan(self, owner: Owner, item: Object) -> Action:
+        # The clock here may be behind that of the API server, which says when the value was written.
+        when = max(state.utcnow(), self._last[owner] + datetime.timedelta(seconds=1))
+        resource = live_usage.WORKLOADS[owner.kind]
+        return plan_restart(owner.kind, resource, item, when.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
-def _is_begun(item: Object | None, last: datetime.datetime) -> bool:
-    """Whether a workload was restarted after the last change of a value."""
-    text = workloads.restarted_at(item) if item else None
-    try:
-        when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
-    except ValueError:
-        return False
-    return bool(when and when.tzinfo and when > last)
+    def _wave(self, wave: list[Owner]) -> None:
+        context = self.context
+        # Somebody may have restarted, paused or removed one meanwhile.
+        live = self._look(wave)
+        begun = [owner for owner, item in live.items() if self._is_begun(owner, item)]
+        fresh = [owner for owner in live if owner not in begun]
+        if not context.check_mode:
+            # The pods have to start in a later second than that of the change, or nobody could tell what they read.
+            deadline = time.monotonic() + 1.1
+            while time.monotonic() < deadline and any(
+                state.utcnow().replace(microsecond=0) <= self._last[one] for one in fresh
+            ):
+                time.sleep(0.1)
+        actions = [self._plan(owner, live[owner]) for owner in fresh]
+        Executor(self.client, context.check_mode).run(actions)
+        self.actions += actions
+        if not context.check_mode:
+            wait_while(lambda: self._unfinished(list(live), begun), context.params["wait_timeout"], interval=1)
 
+    def _is_begun(self, owner: Owner, item: Object) -> bool:
+        """Whether a workload was restarted after the change and is rolling out, by a run that was interrupted for
+        example."""
+        text = workloads.restarted_at(item)
+        try:
+            when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
+        except ValueError:
+            return False
+        later = bool(when and when.tzinfo and when > self._last[owner])
+        return later and workloads.rolled_out(owner.kind, item) is not None
 
-def _restart(
-    context: Context,
-    live: dict[Owner, Object | None],
-    wave: list[Owner],
-    begun: set[Owner],
-    last: dict[Owner, datetime.datetime],
-) -> list[Action]:
-    client, seconds = context.client, context.params["wait_timeout"]
-    fresh = {owner: live[owner] for owner in wave if owner not in begun}
-    # The pods have to be started in a later second than that of the change, or nobody could tell what they read.
-    while not context.check_mode and any(state.utcnow().replace(microsecond=0) <= last[one] for one in fresh):
-        time.sleep(0.1)
-    when = state.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
-    actions = [
-        plan_restart(owner.kind, live_usage.WORKLOADS[owner.kind], item, when) for owner, item in fresh.items() if item
-    ]
-    done = Executor(client, context.check_mode).run(actions)
-    if not context.check_mode:
-        wait_while(lambda: _unfinished(client, wave, seconds), seconds, interval=1)
-    return done
+    def _unfinished(self, wave: list[Owner], begun: list[Owner]) -> _Stuck | None:
+        """What is wrong with the first workload that is not rolled out. Raises _Stuck when one has given up."""
+        waiting = None
+        for owner, item in zip(wave, self.client.each(self._get, wave)):
+            said = workloads.rolled_out(owner.kind, item) if item else None
+            if not said or not item:
+                continue
+            given_up = workloads.gave_up(item)
+            if given_up and owner not in begun:
+                raise _Stuck(owner, item, given_up)
+            waiting = waiting or _Stuck(owner, item, given_up or said)
+        return waiting
 
-
-def _unfinished(client: Client, wave: list[Owner], seconds: int) -> _Stuck | None:
-    """What is wrong with the first workload of a wave that is not rolled out. Raises _Stuck when it has given up."""
-    waiting = None
-    for owner, item in zip(wave, client.each(lambda one: _get(client, one), wave)):
-        said = workloads.rolled_out(owner.kind, item) if item else None
-        if not said or not item:
-            continue
-        given_up = workloads.gave_up(item)
-        problem = "%s is not rolled out: %s" % (owner.label(), given_up or said)
-        cause = _cause(client, owner, item)
-        if given_up:
-            raise _Stuck("%s%s." % (problem, cause))
-        waiting = waiting or _Stuck("%s after %d s%s." % (problem, seconds, cause))
-    return waiting
-
-
-def _cause(client: Client, owner: Owner, item: Object) -> str:
-    """Why the pods of a workload wait, as their containers say."""
-    labels = ((item.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
-    selector = ",".join("%s=%s" % pair for pair in sorted(labels.items()))
-    pods, _version = client.list(PODS, namespace=owner.namespace, selector=selector)
-    for pod in pods:
-        for reason, message in workloads.waiting(pod):
-            if reason not in ("ContainerCreating", "PodInitializing"):
-                return "; pod %s waits: %s" % (pod["metadata"]["name"], ": ".join(filter(None, (reason, message))))
-        for one in (pod.get("status") or {}).get("conditions") or []:
-            if one.get("type") == "PodScheduled" and one.get("status") == "False":
-                return "; pod %s is not scheduled: %s" % (pod["metadata"]["name"], one.get("message") or "")
-    return ""
+    def _cause(self, error: _Stuck) -> str:
+        """Why the pods of a workload wait, as their containers say."""
+        owner = error.owner
+        labels = ((error.item.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+        selector = ",".join("%s=%s" % pair for pair in sorted(labels.items()))
+        pods, _version = self.client.list(PODS, namespace=owner.namespace, selector=selector)
+        for pod in pods:
+            name = pod["metadata"]["name"]
+            for reason, message in workloads.waiting(pod):
+                if reason not in ("ContainerCreating", "PodInitializing"):
+                    return "; pod %s waits: %s." % (name, ": ".join(filter(None, (reason, message))))
+            for one in (pod.get("status") or {}).get("conditions") or []:
+                if one.get("type") == "PodScheduled" and one.get("status") == "False":
+                    return "; pod %s is not scheduled: %s." % (name, (one.get("message") or "").rstrip("."))
+        return "."
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from support import CANARY, another, entry, leaked
+from support import CANARY, Grants, another, entry, leaked
 
 from controlplane import values
 
@@ -197,7 +197,7 @@ def test_what_names_a_target_that_it_does_not_get(own):
         severities = {(one["check"], one["name"]): one["severity"] for one in findings}
         assert severities["missing-label", "Deployment needs"] == "warning"
         assert severities["missing-label", "Deployment may"] == "info"
-        assert severities["missing-key", "Deployment wrong"] == "error"
+        assert severities["missing-key", "Deployment wrong"] == "warning"
         assert severities["missing-key", "Deployment maybe"] == "info"
     finally:
         for kind, namespace, name, _spec in made:
@@ -208,6 +208,9 @@ def test_what_names_a_target_that_it_does_not_get(own):
 def test_a_rotation_restarts_exactly_those_that_keep_the_old_value_and_once(own):
     before = generations(own)
     wanted = {key for key, (_kind, _spec, _use, restarts) in expected().items() if restarts}
+    # Before the value is written, check mode says what will be restarted when it is.
+    whole = rotate(own, "second", "--check", "-v", cluster_secrets_rotate_restart="restart")
+    assert whole.stdout.count('"kind": "Deployment", "name": "env"') >= 1 and whole.recap["changed"] == 3
     reported = rotate(own, "second", "-vvvv")
     assert leaked(reported.output) == [] and generations(own) == before
     assert "cluster_secrets_rotate_restart=restart" in reported.stdout
@@ -264,3 +267,40 @@ def test_no_value_and_no_digest_is_left_at_the_workloads(own):
         assert leaked(str(item)) == []
         template = item["spec"].get("template", {}).get("metadata", {})
         assert set(template.get("annotations") or {}) <= {"kubectl.kubernetes.io/restartedAt"}
+
+
+def test_without_the_permission_to_look_at_workloads_a_rotation_goes_on(own):
+    rules = [
+        {"apiGroups": [""], "resources": ["namespaces", "secrets"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["external-secrets.io"], "resources": ["*"], "verbs": ["get", "list"]},
+    ]
+    with Grants(own) as grants:
+        grants("narrow", rules, subject=grants.account("narrow"))
+        narrow = grants.kubeconfig("narrow")
+        seen = own.module("sync_info", catalog=CATALOG, consumers=True, kubeconfig=narrow).result
+        assert len(seen["rows"]) == 40 and "consumers" not in seen["rows"][0]
+        reported = own.module("workload_restart", catalog=CATALOG, state="reported", kubeconfig=narrow).result
+        assert "consumers are not looked at" in str(seen["warnings"])
+        assert "workloads with older values are not looked for" in str(reported["warnings"])
+        refused = own.module("workload_restart", catalog=CATALOG, kubeconfig=narrow, check=False).result
+        assert refused["failed"] and "pods" in refused["msg"]
+
+
+def test_a_permission_that_is_missing_restarts_nothing(own):
+    before = generations(own)
+    rotate(own, "fourth")
+    rules = [
+        {"apiGroups": [""], "resources": ["namespaces", "secrets", "pods"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["external-secrets.io"], "resources": ["*"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps"], "resources": ["*"], "verbs": ["get", "list"]},
+    ]
+    with Grants(own) as grants:
+        grants("reader-of-all", rules, subject=grants.account("reader-of-all"))
+        grants(
+            "patcher",
+            [{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"]}],
+            subject={"kind": "ServiceAccount", "name": "reader-of-all", "namespace": "default"},
+        )
+        options = {"kubeconfig": grants.kubeconfig("reader-of-all"), "check": False}
+        refused = own.module("workload_restart", catalog=CATALOG, **options).result
+    assert refused["failed"] and "missing permission: 'patch' on " in refused["msg"] and generations(own) == before

@@ -20,6 +20,9 @@ GENERATED = entry(
 )
 
 
+READER = entry("reader", ["made"], source="made-source", data={"USER": "user"})
+
+
 @pytest.fixture(scope="module")
 def given(bootstrapped):
     values.write_vault(
@@ -53,9 +56,18 @@ def test_made_once_and_anew_on_request(bootstrapped, given):
     values.write_vault({**platform.values, "made-source": {"user": "next"}}, platform.vault, platform.password)
     platform.play("rotate", variables=given)
     assert platform.data("made", "made") == {**first, "USER": "next"}
-    again = platform.play("rotate", "-vvvv", variables={**given, "cluster_secrets_regenerate": ["made-source"]})
+    asked = {**given, "cluster_secrets_regenerate": {"made-source": "first"}}
+    again = platform.play("rotate", "-vvvv", variables=asked)
     second = platform.data("made", "made")
     assert second["USER"] == "next" and not {first["PASSWORD"], first["TOKEN"]} & set(second.values())
     assert second["PASSWORD"] not in again.output and second["TOKEN"] not in again.output
-    wrong = platform.play("rotate", variables={**given, "cluster_secrets_regenerate": ["github-pat"]}, check=False)
+    # The same request again changes nothing, and neither does a run without one.
+    for variables in (asked, given):
+        assert platform.play("bootstrap", variables=variables).recap["changed"] == 0
+    off = {"cluster_secrets_catalog_extra": [{**GENERATED, "enabled": False}, READER]}
+    platform.play("bootstrap", variables=off)
+    assert platform.data("central-secret-store", "made-source")["password"] == second["PASSWORD"]
+    platform.play("bootstrap", variables=given)
+    assert platform.data("made", "made") == second
+    wrong = platform.play("rotate", variables={**given, "cluster_secrets_regenerate": {"github-pat": "x"}}, check=False)
     assert wrong.rc == 2 and "no enabled catalog entry generates a value of source 'github-pat'" in wrong.stdout

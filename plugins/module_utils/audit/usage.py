@@ -12,7 +12,7 @@ from .. import workloads
 from ..live import state
 from ..resources import Object, key_of
 from ..workloads import Owner, Reference
-from .findings import ERROR, INFO, WARNING, Finding
+from .findings import INFO, WARNING, Finding
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -116,12 +116,19 @@ def changed_at(secret: Object) -> datetime.datetime | None:
     return max(map(state.parse_time, times)) if times else None
 
 
-def old(found: Usage, secrets: dict[tuple[str, str], Object]) -> list[Old]:
-    """The running pods that keep an older value of one of these live Secrets, sorted.
+def changes(secrets: dict[tuple[str, str], Object]) -> dict[tuple[str, str], datetime.datetime]:
+    """:func:`changed_at` of live Secrets by (namespace, name), as far as it is known."""
+    times = {key: changed_at(item) for key, item in secrets.items()}
+    return {key: when for key, when in times.items() if when}
+
+
+def old(found: Usage, changed: dict[tuple[str, str], datetime.datetime]) -> list[Old]:
+    """The running pods that keep an older value of one of these Secrets, sorted.
+
+    :arg changed: when each Secret's value was last written, by (namespace, name).
 
     A container that was started in the very second of the change counts: nobody can say what it read.
     """
-    changes = {key: changed_at(item) for key, item in secrets.items()}
     result: list[Old] = []
     for pod in found.pods:
         if workloads.finished(pod):
@@ -131,10 +138,10 @@ def old(found: Usage, secrets: dict[tuple[str, str], Object]) -> list[Old]:
         seen: dict[str, Old] = {}
         for container, names in workloads.frozen(pod.get("spec") or {}).items():
             for secret in names:
-                changed = changes.get((namespace, secret))
-                if changed and container in times and state.parse_time(times[container]) <= changed:
+                when = changed.get((namespace, secret))
+                if when and container in times and state.parse_time(times[container]) <= when:
                     owner = owner_of(pod, found)
-                    seen[secret] = Old(owner, name, secret, state.parse_time(times[container]), changed)
+                    seen[secret] = Old(owner, name, secret, state.parse_time(times[container]), when)
         result += seen.values()
     return sorted(result)
 
@@ -170,7 +177,7 @@ def judge(
 
     :arg rows: the targets that the labels ask for; :arg others: (namespace, name) of Secrets that are there otherwise.
     """
-    delivered = {row.key: row for row in rows if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)}
+    delivered = set(delivered_keys(rows))
     by_target = {entry.target: entry for entry in entries}
     used, unlabelled, keys = [], [], []
     for use in uses(found):
@@ -184,7 +191,12 @@ def judge(
             unlabelled.append((use, by_target[use.reference.secret]))
     named = {use.key for use in used}
     targets = {key: item for key, item in snapshot.secrets.items() if key in delivered}
-    return Report(used, unlabelled, keys, sorted(set(delivered) - named), old(found, targets))
+    return Report(used, unlabelled, keys, sorted(delivered - named), old(found, changes(targets)))
+
+
+def delivered_keys(rows: list[state.Row]) -> list[tuple[str, str]]:
+    """(namespace, name) of the targets that the labels ask for."""
+    return [row.key for row in rows if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
 
 
 def findings(report: Report) -> list[Finding]:
@@ -196,7 +208,7 @@ def findings(report: Report) -> list[Finding]:
         fix = "label the namespace with %s: the playbook onboard does it" % entry.label_text()
         found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
     for use in report.keys:
-        severity = INFO if use.reference.optional else ERROR
+        severity = INFO if use.reference.optional else WARNING
         message = "names key %s of Secret %s, which does not have it" % (use.reference.key, use.reference.secret)
         fix = "correct the workload, or add the key to the catalog's entry"
         found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))

@@ -40,6 +40,10 @@ FORCE_SYNC = "force-sync"
 MIRRORED = "external-secrets.io/force-sync"
 
 
+#: The annotation of a master Secret with the last request to make its generated values anew.
+REGENERATED = "cluster-secrets/regenerated"
+
+
 def metadata(
     name: str,
     namespace: str | None = None,
@@ -60,17 +64,20 @@ def is_owned(live: Object) -> bool:
     return (live["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNED[OWNER_LABEL]
 
 
-def central_secret(name: str, namespace: str, data: dict[str, bytes], kind: str = "Opaque") -> Object:
+def central_secret(
+    name: str, namespace: str, data: dict[str, bytes], kind: str = "Opaque", regenerated: str | None = None
+) -> Object:
     """A master Secret of the central store, from ``{key: bytes}``.
 
-    :arg kind: the Secret's type, which Kubernetes doesn't let change.
+    :arg kind: the Secret's type, which Kubernetes doesn't let change; :arg regenerated: the last request to make its
+        generated values anew.
     """
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": kind,
-        "metadata": metadata(name, namespace),
+        "metadata": metadata(name, namespace, annotations={REGENERATED: regenerated} if regenerated else None),
         "data": encoded,
     }
 

@@ -99,16 +99,6 @@ def workload(kind="Deployment", replicas=2, spec=None, **status):
         ("Deployment", workload(observedGeneration=2, updatedReplicas=1, availableReplicas=2), False),
         ("StatefulSet", workload(observedGeneration=2, updatedReplicas=2, availableReplicas=1), False),
         (
-            "StatefulSet",
-            workload(
-                spec={"updateStrategy": {"rollingUpdate": {"partition": 1}}},
-                observedGeneration=2,
-                updatedReplicas=1,
-                availableReplicas=2,
-            ),
-            True,
-        ),
-        (
             "DaemonSet",
             workload(observedGeneration=2, desiredNumberScheduled=3, updatedNumberScheduled=3, numberAvailable=3),
             True,
@@ -141,3 +131,31 @@ def test_when_a_workload_is_rolled_out(kind, item, done):
 def test_what_is_left_alone(kind, item, reason):
     found = workloads.not_restartable(kind, item)
     assert found is None if reason is None else reason in found
+
+
+def test_a_sidecar_counts_and_other_init_containers_do_not():
+    take = {"env": [{"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}
+    spec = {"initContainers": [{"name": "side", "restartPolicy": "Always", **take}, {"name": "init", **take}]}
+    assert workloads.frozen(spec) == {"side": {"s"}}
+    running = {"name": "side", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    pod = {"status": {"initContainerStatuses": [running], "containerStatuses": None}}
+    assert workloads.started(pod) == {"side": "2026-01-01T00:00:00Z"}
+
+
+def test_kinds_of_others_come_with_their_group():
+    def owned(version, kind):
+        return {
+            "metadata": {"ownerReferences": [{"controller": True, "apiVersion": version, "kind": kind, "name": "x"}]}
+        }
+
+    assert workloads.controller(owned("apps/v1", "ReplicaSet")) == ("ReplicaSet", "x")
+    assert workloads.controller(owned("v1", "ReplicationController")) == ("ReplicationController", "x")
+    assert workloads.controller(owned("batch.volcano.sh/v1", "Job")) == ("Job.batch.volcano.sh", "x")
+    assert workloads.controller({"metadata": {}}) is None
+
+
+def test_an_older_rollouts_deadline_does_not_count():
+    said = [{"type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "too late"}]
+    item = {"metadata": {"generation": 3}, "status": {"observedGeneration": 3, "conditions": said}}
+    assert workloads.gave_up(item) == "too late"
+    assert workloads.gave_up({**item, "metadata": {"generation": 4}}) is None
