@@ -8,14 +8,18 @@ from __future__ import annotations
 import base64
 import datetime
 import os
+import re
 import signal
 import sys
+import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from support import CANARY, COLLECTIONS, ROOT, another, leaked, talosconfig
 
 CONTROLLER = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
@@ -23,6 +27,7 @@ STORE = "/apis/external-secrets.io/v1/clustersecretstores/central-secret-store"
 SOURCES = "/api/v1/namespaces/central-secret-store/secrets"
 PODS = "/api/v1/namespaces/backstage/pods"
 NODE = "/api/v1/nodes/node-0"
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
 @contextmanager
@@ -319,6 +324,69 @@ def test_cronjobs_are_suspended_and_resumed_as_they_were(healthy):
     variables["cluster_secrets_upgrade_cronjobs"] = [{"namespace": "default", "name": "none"}]
     outcome = healthy.play("talos_upgrade_pre", variables=variables, check=False)
     assert outcome.rc == 2 and "there is no CronJob default/none" in outcome.stdout
+
+
+PLURALS = {
+    "Deployment": "deployments",
+    "ClusterSecretStore": "clustersecretstores",
+    "ClusterExternalSecret": "clusterexternalsecrets",
+    "ExternalSecret": "externalsecrets",
+}
+NOT_READY = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+
+
+def test_the_guides_health_checks_are_right_by_the_api_servers_own_cel(healthy):
+    """guide_talos.rst's expressions for tuppr, put into admission policies that are asked with dry runs."""
+    guide = (ROOT / "docs/docsite/rst/guide_talos.rst").read_text()
+    block = guide.split(":caption: health-checks.yml\n\n")[1].split("\nA talosconfig")[0]
+    checks = yaml.safe_load(textwrap.dedent(block))["healthChecks"]
+    assert {one["kind"] for one in checks} == set(PLURALS)
+    for check in checks:
+        group, version = check["apiVersion"].split("/")
+        plural = PLURALS[check["kind"]]
+        # tuppr names the object's fields without 'object'.
+        expression = re.sub(r"\b(status|spec)\.", r"object.\1.", check["expr"])
+        rule = {
+            "apiGroups": [group],
+            "apiVersions": [version],
+            "resources": [f"{plural}/status"],
+            "operations": ["UPDATE"],
+        }
+        policy = {
+            "metadata": {"name": "health-check"},
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": [rule]},
+                "validations": [{"expression": expression}],
+            },
+        }
+        binding = {
+            "metadata": {"name": "health-check"},
+            "spec": {"policyName": "health-check", "validationActions": ["Deny"]},
+        }
+        place = f"namespaces/{check['namespace']}/" if "namespace" in check else ""
+        listed = healthy.get(f"/apis/{check['apiVersion']}/{place}{plural}")["items"]
+        items = [one for one in listed if check.get("name") in (None, one["metadata"]["name"])]
+        broken = {"status": {"availableReplicas": None}} if check["kind"] == "Deployment" else NOT_READY
+
+        def passes(item, patch, plural=plural, version=check["apiVersion"]):
+            meta = item["metadata"]
+            inside = f"namespaces/{meta['namespace']}/" if "namespace" in meta else ""
+            path = f"/apis/{version}/{inside}{plural}/{meta['name']}/status"
+            try:
+                healthy.client.request("PATCH", path, {"dryRun": "All"}, patch, "application/merge-patch+json")
+            except ApiError as error:
+                assert "health-check" in str(error), error
+                return False
+            return True
+
+        with (
+            made(healthy, f"{ADMISSION}/validatingadmissionpolicies", policy),
+            made(healthy, f"{ADMISSION}/validatingadmissionpolicybindings", binding),
+        ):
+            healthy.eventually(lambda: not passes(items[0], broken), 30, check["kind"])
+            assert items and all(passes(one, {}) for one in items), check["kind"]
+            assert not any(passes(one, broken) for one in items)
 
 
 def test_the_playbook_has_an_exit_status(healthy):
