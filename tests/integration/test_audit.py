@@ -190,7 +190,9 @@ def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
     assert re.search(r"error +orphaned-finalizer +orphan ", outcome.stdout)
     assert opened.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).rc == 0
     document = json.loads(report.read_text())
-    assert {(one["check"], one["namespace"], one["name"]) for one in document["findings"]} == EXPECTED | vulnerable
+    # What is mere information does not count.
+    seen = {(one["check"], one["namespace"], one["name"]) for one in document["findings"] if one["severity"] != "info"}
+    assert seen == EXPECTED | vulnerable
     assert len(document["rows"]) == 18
     assert leaked(outcome.output) == [] and leaked(report.read_text()) == []
 

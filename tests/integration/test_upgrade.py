@@ -43,7 +43,7 @@ def test_every_difference_is_named(bootstrapped, snapshot):
     outcome = platform.play("talos_upgrade_post", "-vvvv", variables=snapshot, check=False)
     assert outcome.rc == 2
     for difference in (
-        "3 Secret(s) differ from the snapshot",
+        "3 thing(s) differ from the snapshot",
         "central-secret-store/cloudflare-api-token: changed key api-token",
         "central-secret-store/cloudflare-api-token: new key extra",
         "cert-manager/cloudflare-api-token: changed key api-token",
