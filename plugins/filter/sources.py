@@ -38,24 +38,14 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import enabled_entries
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
-    generated,
-    required_sources,
-)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import to_be_given
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 
 
 def sources(catalog: Any) -> list[str]:
     """The names of the sources of a catalog, each once."""
     try:
-        entries = enabled_entries(catalog)
-        made = generated(entries)
-        whole = {entry.source for entry in entries if entry.extract}
-        return [
-            name
-            for name, keys in required_sources(entries).items()
-            if name in whole or set(keys) - set(made.get(name, {}))
-        ]
+        return list(to_be_given(enabled_entries(catalog)))
     except CatalogError as error:
         raise AnsibleFilterError(str(error)) from None
 

@@ -125,7 +125,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fl
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     generated,
-    required_sources,
+    to_be_given,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -185,19 +185,14 @@ def run(context: Context) -> dict[str, Any]:
         sources = found.sources
         whole = {entry.source for entry in context.entries if entry.extract}
         made = generated(context.entries)
-        shared = {
-            name: [key for key in keys if key not in made.get(name, {})]
-            for name, keys in required_sources(context.entries).items()
-        }
+        # Each cluster has generated values of its own.
         result["digests"] = {
             name: fleet.digest(
                 sources.get(name, {}),
                 {*keys, *(set(sources.get(name, {})) - set(made.get(name, {})) if name in whole else ())},
                 params["digest_key"],
             )
-            for name, keys in shared.items()
-            # Each cluster has generated values of its own.
-            if keys or name in whole
+            for name, keys in to_be_given(context.entries).items()
         }
     return result
 

@@ -32,6 +32,17 @@ def generated(entries: Iterable[Entry]) -> dict[str, dict[str, Recipe]]:
     return found
 
 
+def to_be_given(entries: list[Entry]) -> dict[str, dict[str, list[str]]]:
+    """:func:`required_sources` without what is generated, and without sources of which nothing else is asked."""
+    made = generated(entries)
+    whole = {entry.source for entry in entries if entry.extract}
+    asked = {
+        source: {key: names for key, names in keys.items() if key not in made.get(source, {})}
+        for source, keys in required_sources(entries).items()
+    }
+    return {source: keys for source, keys in asked.items() if keys or source in whole}
+
+
 def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str, bytes]], list[str]]:
     """Check the values for the central store against the catalog, and encode them.
 
@@ -44,16 +55,16 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
             "the values must be a mapping of sources, not %s. Write 'source:' and below it 'key: value' lines."
             % kind_of(values)
         )
-    needed = required_sources(entries)
+    needed, asked = required_sources(entries), to_be_given(entries)
     readers: dict[str, str] = {}
     for entry in entries:
         readers.setdefault(entry.source, entry.name)
     checked: dict[str, dict[str, bytes]] = {}
     made = generated(entries)
-    for source, all_keys in needed.items():
+    for source in needed:
         where = "catalog entry '%s': source '%s'" % (readers[source], source)
         given = values.get(source)
-        keys = {key: names for key, names in all_keys.items() if key not in made.get(source, {})}
+        keys = asked.get(source, {})
         if source in made and not keys and given in (None, {}):
             checked[source] = {}
             continue

@@ -97,21 +97,14 @@ def effective(live: Live, stages: list[Stage]) -> list[str]:
     before, found = live.defaults, []
     for stage in stages:
         if stage.defaults is not None:
-            names = sorted(_new(live.values, before, stage.defaults))
+            # What is gone on the way back is new on the way there.
+            names = sorted(_gone(live.values, stage.defaults, before))
             if names:
                 found.append(
                     "the values of the release that take effect with %s: %s." % (text(stage.release), ", ".join(names))
                 )
             before = stage.defaults
     return found
-
-
-def _new(values: dict[str, Any], before: dict[str, Any], after: dict[str, Any], path: str = "") -> Iterator[str]:
-    for name, value in values.items():
-        if name not in before and name in after and value != after[name]:
-            yield path + name
-        elif isinstance(value, dict) and isinstance(before.get(name), dict) and isinstance(after.get(name), dict):
-            yield from _new(value, before[name], after[name], path + name + ".") if before[name] else ()
 
 
 def clients(live: Live, stages: list[Stage]) -> list[str]:
