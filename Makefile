@@ -14,6 +14,10 @@ export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
+# Two sets of files at a time, each with control planes of its own; a file's tests stay together and in order.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
@@ -62,19 +66,19 @@ browser: ## Install the Chromium that one test opens the audit's page in (Debian
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; }
 
-# ansible-test's part runs beside the rest, which leaves it half of a core; what it says comes only when it fails.
+# ansible-test's part runs beside the rest; what it says comes only when it fails.
 test: collection build-controlplane browser shellcheck lint docs ## Run all tests
 	@rm -rf $(CACHE)/sanity-copy && cp -r $(CHECKOUT) $(CACHE)/sanity-copy
 	@tests/sanity/run.sh $(CACHE)/sanity-copy/ansible_collections/platform/cluster_secrets $(CACHE)/sanity \
 	  >$(CACHE)/sanity.log 2>&1 & sanity=$$!; trap "kill $$sanity" INT TERM; \
-	(cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) unit integration); status=$$?; \
+	(cd tests && $(TESTS) -m pytest $(PARALLEL) $(PYTEST_ARGS) unit integration); status=$$?; \
 	wait $$sanity || { cat $(CACHE)/sanity.log; status=1; }; exit $$status
 
 unit: collection ## Run the unit tests
 	@cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) unit
 
 integration: collection build-controlplane browser ## Run the integration tests
-	@cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) integration
+	@cd tests && $(TESTS) -m pytest $(PARALLEL) $(PYTEST_ARGS) integration
 
 lint: collection ## ruff, mypy, ansible-lint with the production profile, and yamllint
 	@echo "ruff, mypy, ansible-lint (profile production), yamllint"

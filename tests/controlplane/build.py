@@ -66,6 +66,16 @@ def cache_root() -> Path:
     return Path(xdg).expanduser().resolve() / "platform-cluster-secrets"
 
 
+def worker() -> int:
+    """The number of this process among the test runner's workers; 0 without any."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def run_root() -> Path:
+    """The folder that holds the control planes' run folders; one for each of the test runner's workers."""
+    return cache_root() / "run" / os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
 @dataclass(frozen=True)
 class Program:
     """One build: the programs it yields, what it is keyed by and how it is made."""

@@ -88,9 +88,10 @@ def free_port() -> int:
     """A free port outside the range from which systems take ports for outgoing connections, another each time.
 
     One from inside that range could be taken by a client while the server restarts, even by a
-    client that tries to reach this very server.
+    client that tries to reach this very server. Workers of the test runner have a range each.
     """
-    for port in random.sample(sorted(set(range(20000, 30000)) - _given), 200):
+    first = 20000 + 1000 * (build.worker() % 10)
+    for port in random.sample(sorted(set(range(first, first + 1000)) - _given), 200):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -98,7 +99,7 @@ def free_port() -> int:
                 return port
             except OSError:
                 continue
-    raise ClusterError("no free port was found between 20000 and 29999 on 127.0.0.1")
+    raise ClusterError("no free port was found on 127.0.0.1 between %d and %d" % (first, first + 999))
 
 
 def die_with_parent() -> None:
@@ -138,7 +139,7 @@ class ControlPlane:
         self._releases = (eso, *upgrades)
         self.bound = bound
         self._apiserver_flags = apiserver_flags
-        self.run = build.cache_root() / "run" / name
+        self.run = build.run_root() / name
         self.pki = self.run / "pki"
         self.kubeconfig = self.run / "kubeconfig"
         self.audit_log = self.run / "audit.log"
@@ -211,7 +212,7 @@ class ControlPlane:
         # Only where there are several, so that any image will do for one.
         for one, program in list(zip(self._releases, programs))[1:]:
             binaries[f"external-secrets:{build.eso_release(one)}"] = binaries[program]
-        with build.locked(build.cache_root() / "run" / f"{self.name}.lock"):
+        with build.locked(build.run_root() / f"{self.name}.lock"):
             if all(self.status().values()) and self.ready():
                 return
             self.stop()
