@@ -99,10 +99,34 @@ class Vault(Protocol):
         """The text of an encrypted file's content. Raises FileError naming ``what``."""
 
 
+class Progress(Protocol):
+    """How far a wait is, as plugin_utils.screen shows it."""
+
+    def __call__(self, done: int, total: int) -> None:
+        """``done`` of ``total`` now."""
+
+    def end(self) -> None:
+        """The wait is over."""
+
+
+class _Silent:
+    """The progress of a module that has no screen."""
+
+    def __init__(self, what: str) -> None:
+        pass
+
+    def __call__(self, done: int, total: int) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
 class Context:
     """What a module's run function gets: its options, how it runs, and an API client.
 
-    ``warn`` takes the text of a warning for the user.
+    ``warn`` takes the text of a warning for the user, ``progress`` makes a :class:`Progress` from the text of what is
+    done, such as 'targets are current'.
     """
 
     def __init__(
@@ -112,8 +136,10 @@ class Context:
         diff_mode: bool,
         warn: Callable[[str], Any],
         vault: Vault | None = None,
+        progress: Callable[[str], Progress] = _Silent,
     ) -> None:
         self._vault = vault
+        self.progress = progress
         self.params = params
         self.check_mode = check_mode
         self.diff_mode = diff_mode

@@ -279,6 +279,19 @@ def _project(live: Any, desired: Any) -> Any:
     return live
 
 
+def differences(action: Action) -> list[str]:
+    """The paths, such as ``spec.refreshTime``, at which what an action changes differs before and after, sorted."""
+    return sorted(".".join(path) for path in _differing(action.before, action.after, ()))
+
+
+def _differing(before: Any, after: Any, path: Path) -> Iterator[Path]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted(set(before) | set(after)):
+            yield from _differing(before.get(key), after.get(key), (*path, key))
+    elif before != after and not (before is None and after in ({}, [])):
+        yield path
+
+
 def _left_over(live: Object, desired: Object) -> list[Path]:
     """The paths that our manager owns in ``live`` and ``desired`` doesn't have any more."""
     wanted = set(_leaves(desired))

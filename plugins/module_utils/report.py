@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import datetime
 
     from .audit.findings import Finding
+    from .audit.life import Life
     from .fleet import Fleet
     from .live.state import Row
     from .takeover import preflight as takeover
@@ -55,18 +56,20 @@ def takeover_refused(findings: Sequence[takeover.Finding]) -> str:
     return "\n".join(lines) + "."
 
 
-def status_table(
-    rows: list[Row], now: datetime.datetime | None = None, shown: list[dict[str, Any]] | None = None
-) -> list[str]:
-    """The rows as lines of aligned text: namespace, secret, status, type, age, who uses it, message.
+def status_table(rows: list[dict[str, Any]], consumers: bool) -> list[str]:
+    """The rows of sync_info as lines of aligned text, each with the age of the target and of the source's value.
 
-    :arg shown: the rows as dicts with their consumers; without it, there is no such column.
+    VALUE also says when it ends.
+
+    :arg consumers: whether the rows have their consumers; without them, there is no such column.
     """
-    users = {(row["namespace"], row["secret"]): _users(row) for row in shown or []}
-    lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", *(["USED BY"] if shown is not None else []), "")]
-    for row in sorted(rows, key=lambda row: row.key):
-        cells = (row.namespace, row.entry.target, row.status, row.type or "-", age_text(row.as_dict(now)["age"]))
-        lines.append((*cells, *([users[row.key]] if shown is not None else []), row.message))
+    lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", "VALUE", *(["USED BY"] if consumers else []), "")]
+    for row in rows:
+        value = age_text(row["value_age"])
+        if row["value_ends"]:
+            value += ", ends %s" % row["value_ends"][:10]
+        cells = (row["namespace"], row["secret"], row["status"], row["type"] or "-", age_text(row["age"]), value)
+        lines.append((*cells, *([_users(row)] if consumers else []), row["message"]))
     return _aligned(lines)
 
 
@@ -81,6 +84,42 @@ def findings_table(findings: list[Finding]) -> list[str]:
     lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
     lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
     return _aligned(lines)
+
+
+def old_values_table(found: list[dict[str, Any]], restartable: bool) -> list[str]:
+    """The workloads that run with an older value, as lines of aligned text; none without any.
+
+    :arg found: as workload_restart returns them; :arg restartable: whether a restart was not tried yet.
+    """
+    if not found:
+        return []
+    lines = [("KIND", "NAMESPACE", "NAME", "OLD VALUES OF", "")]
+    for one in found:
+        lines.append((one["kind"], one["namespace"], one["name"], ", ".join(one["secrets"]), one.get("reason", "")))
+    said = ["", "%d workload(s) run with an older value." % len(found)]
+    if restartable:
+        said[1] += " Restart them, or run this again with cluster_secrets_rotate_restart=restart."
+    return [*_aligned(lines), *said]
+
+
+def chain_table(links: list[dict[str, Any]]) -> list[str]:
+    """The links of a chain as lines of aligned text: the state, which link it is, what is so, what mends it."""
+    lines = [("", "LINK", "")]
+    for link in links:
+        lines.append((_LINKS[link["state"]], link["step"], link["message"]))
+    table = _aligned(lines)
+    broken = next((link for link in links if link["state"] == "broken"), None)
+    if broken:
+        return [
+            *table,
+            "",
+            "It breaks at: %s. %s." % (broken["step"], broken["message"]),
+            "To mend it: %s" % broken["fix"],
+        ]
+    return [*table, "", "The chain is whole."]
+
+
+_LINKS = {"ok": "ok", "broken": "BROKEN", "follows": "follows", "unknown": "?"}
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
@@ -219,13 +258,16 @@ def fleet_page(fleet: Fleet, when: str) -> str:
 def page(
     rows: list[Row],
     findings: list[Finding],
-    when: str,
+    now: datetime.datetime,
+    lives: dict[str, Life],
     consumers: dict[tuple[str, str], list[Owner]] | None = None,
 ) -> str:
     """The page's text.
 
-    :arg when: the time of the audit, as text; :arg consumers: who uses each target, by (namespace, name).
+    :arg now: the time of the audit, in UTC; :arg lives: the life of each source by its name; :arg consumers: who uses
+        each target, by (namespace, name).
     """
+    when = now.strftime("%Y-%m-%d %H:%M UTC")
     errors, warnings = (sum(1 for one in findings if one.severity == name) for name in ("error", "warning"))
     synced = sum(1 for row in rows if row.status == "synced")
     return "\n".join(
@@ -241,6 +283,8 @@ def page(
             _matrix(rows),
             "<h2>Findings</h2>",
             _findings(findings),
+            "<h2>Values</h2>",
+            _values(lives, now),
             *(["<h2>Who uses what</h2>", _consumers(consumers)] if consumers is not None else []),
             "</body></html>",
             "",
@@ -269,6 +313,21 @@ def _matrix(rows: list[Row]) -> str:
         body.append("".join(line) + "</tr>")
     top = '<thead><tr><th scope="col">Namespace</th>%s</tr></thead>' % head
     return '<div class="wrap"><table class="matrix">%s<tbody>%s</tbody></table></div>' % (top, "\n".join(body))
+
+
+def _values(lives: dict[str, Life], now: datetime.datetime) -> str:
+    lines = []
+    for name, life in sorted(lives.items()):
+        ends = life.ends[0].when.strftime("%Y-%m-%d") if life.ends else ""
+        after = "%dd" % life.rotate_after if life.rotate_after else ""
+        cells = (name, age_text(life.age(now)), after, ends, life.owner, life.description)
+        lines.append("<tr>%s</tr>" % "".join("<td>%s</td>" % escape(cell) for cell in cells))
+    titles = ("Source", "Age", "Rotate after", "Ends", "Owner", "What it is")
+    head = "".join('<th scope="col">%s</th>' % title for title in titles)
+    return '<div class="wrap"><table id="values"><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>' % (
+        head,
+        "\n".join(lines),
+    )
 
 
 def _consumers(consumers: dict[tuple[str, str], list[Owner]]) -> str:

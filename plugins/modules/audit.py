@@ -39,6 +39,10 @@ options:
     description: Whether to look at the workloads as well, for what they take from the targets.
     type: bool
     default: true
+  ends_within:
+    description: How many days before its end a certificate or token counts as a finding.
+    type: int
+    default: 30
   fail_on:
     description: Fail when there are findings of this severity or above.
     type: str
@@ -71,7 +75,7 @@ findings:
   elements: dict
   contains:
     severity:
-      description: V(error) or V(warning).
+      description: V(error), V(warning) or V(info).
       type: str
     check:
       description: Which check found it.
@@ -111,7 +115,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, permissions, report
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, usage
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, life, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -134,6 +138,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "html": {"type": "path"},
     "json": {"type": "path"},
     **CONSUMER_OPTIONS,
+    "ends_within": {"type": "int", "default": 30},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
     **CATALOG_OPTION,
     **ISOLATION_OPTION,
@@ -154,6 +159,9 @@ def run(context: Context) -> dict[str, Any]:
         params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
     )
     rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
+    now = state.utcnow()
+    lives = life.look(context.entries, inventory.snapshot, context.warn)
+    found += life.findings(lives, params["store_namespace"], now, params["ends_within"])
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
@@ -173,11 +181,15 @@ def run(context: Context) -> dict[str, Any]:
         "api_requests": context.client.requests,
     }
     if not context.check_mode:
-        when = state.utcnow().strftime("%Y-%m-%d %H:%M UTC")
         if params["html"]:
-            files.write(params["html"], report.page(rows, found, when, used.consumers() if used else None), "report")
+            page = report.page(rows, found, now, lives, used.consumers() if used else None)
+            files.write(params["html"], page, "report")
         if params["json"]:
-            document = {"when": when, "rows": [row.as_dict() for row in rows], "findings": result["findings"]}
+            document = {
+                "when": now.strftime("%Y-%m-%d %H:%M UTC"),
+                "rows": [row.as_dict() for row in rows],
+                "findings": result["findings"],
+            }
             files.write(params["json"], json.dumps(document, indent=1), "report")
     if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and (errors or warnings)):
         result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, warnings))

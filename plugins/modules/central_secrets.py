@@ -14,6 +14,7 @@ description:
   - Creates and updates the master Secrets that the catalog's entries read, from values that any lookup may give.
   - All values are checked against the catalog before anything is written.
   - Keys and Secrets of other owners are left alone.
+  - When a value changes, the time is written down in the master Secret's annotation C(cluster-secrets/value-changed).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -39,6 +40,10 @@ options:
     description: Whether to delete master Secrets that this module created and that no entry reads any more.
     type: bool
     default: false
+  sources:
+    description: The master Secrets to write; without it, all. Values of others are not needed and not looked at.
+    type: list
+    elements: str
   regenerate:
     description:
       - The sources whose generated values are made anew, each with any text that tells one request from the next, such
@@ -138,12 +143,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    CHANGED,
     REGENERATED,
     central_secret,
     is_owned,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
@@ -164,7 +170,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Recipe
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry, Recipe
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
@@ -175,6 +181,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "values": {"type": "dict", "no_log": True},
     "create_namespace": {"type": "bool", "default": True},
     "prune": {"type": "bool", "default": False},
+    "sources": {"type": "list", "elements": "str"},
     "regenerate": {"type": "dict", "default": {}},
     "takeover": {"type": "dict"},
     "preflight": {"type": "str", "choices": ["all", "values"], "default": "all"},
@@ -197,10 +204,12 @@ def run(context: Context) -> dict[str, Any]:
     recipes: dict[str, dict[str, Recipe]] = {}
     ignored: list[str] = []
     if params["state"] == "present":
-        recipes = generated(context.entries)
-        if params["values"] is None and set(required_sources(context.entries)) - set(recipes):
+        entries = _chosen(context.entries, params["sources"])
+        recipes = generated(entries)
+        if params["values"] is None and set(required_sources(entries)) - set(recipes):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
-        values, ignored = check_values(context.entries, params["values"] or {})
+        values, ignored = check_values(entries, params["values"] or {})
+        ignored = [name for name in ignored if name not in required_sources(context.entries)]
         for name in params["regenerate"]:
             if name not in recipes:
                 raise CatalogError(
@@ -211,16 +220,16 @@ def run(context: Context) -> dict[str, Any]:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
-    marks: dict[str, str] = {}
+    marks: dict[str, dict[str, str]] = {}
     for name, keys in generated(parse_catalog(params["catalog"])).items():
         if name not in values:
             continue
         there = decode(by_name[name]) if name in by_name else {}
-        done = (by_name.get(name, {}).get("metadata", {}).get("annotations") or {}).get(REGENERATED)
+        done = _annotation(by_name.get(name), REGENERATED)
         wanted = params["regenerate"].get(name)
         anew = wanted is not None and str(wanted) != done
         if anew or done:
-            marks[name] = str(wanted) if anew else str(done)
+            marks[name] = {REGENERATED: str(wanted) if anew else str(done)}
         for key, recipe in keys.items():
             if key in recipes.get(name, {}):
                 values[name][key] = (not anew and there.get(key)) or _made(recipe)
@@ -242,14 +251,15 @@ def run(context: Context) -> dict[str, Any]:
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:
         first = context.missing_namespace(namespace, params["create_namespace"])
-    planned = [
-        plan_apply(
-            central_secret(name, namespace, data, _type(by_name.get(name)), marks.get(name)),
-            by_name.get(name),
-            redact_secret,
-        )
-        for name, data in values.items()
-    ]
+    now = state.utcnow().strftime(state.TIME)
+    planned = []
+    for name, data in values.items():
+        item = by_name.get(name)
+        old_data = decode(item) if item else {}
+        changed = any(old_data.get(key) != value for key, value in data.items())
+        when = now if changed else _annotation(item, CHANGED)
+        annotations = {**marks.get(name, {}), **({CHANGED: when} if when else {})}
+        planned.append(plan_apply(central_secret(name, namespace, data, _type(item), annotations), item, redact_secret))
     writes = [action for action in planned if action]
     deletes = []
     if params["prune"] or params["state"] == "absent":
@@ -263,6 +273,17 @@ def run(context: Context) -> dict[str, Any]:
         **more,
         changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes},
     )
+
+
+def _chosen(entries: list[Entry], sources: list[str] | None) -> list[Entry]:
+    """The entries of some sources, or all (None). Raises CatalogError for a source that there is not."""
+    known = required_sources(entries)
+    for name in sources or ():
+        if name not in known:
+            raise CatalogError(
+                "sources: no enabled catalog entry reads '%s'. The sources are: %s." % (name, ", ".join(sorted(known)))
+            )
+    return [entry for entry in entries if sources is None or entry.source in sources]
 
 
 def _made(recipe: Recipe) -> bytes:
@@ -318,6 +339,10 @@ def _preflight(
 def _mutable(live: Object) -> Object:
     (kept,) = backup.kept([live])
     return {key: value for key, value in kept.items() if key != "immutable"}
+
+
+def _annotation(live: Object | None, name: str) -> str | None:
+    return ((live or {}).get("metadata", {}).get("annotations") or {}).get(name)
 
 
 def _type(live: Object | None) -> str:

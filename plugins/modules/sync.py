@@ -74,6 +74,10 @@ targets:
   description: How many namespace/secret pairs there are.
   returned: success
   type: int
+namespaces:
+  description: In how many namespaces.
+  returned: success
+  type: int
 unsynced:
   description: The pairs that are not as they should be, each with its state and what ESO says of it.
   returned: success, or when targets were not synced in time
@@ -125,7 +129,7 @@ def run(context: Context) -> dict[str, Any]:
     except EsoError:
         if context.check_mode:
             # Nothing is there to refresh; a run that installs ESO first finds nothing stale either.
-            return context.result([], refreshed=[], targets=0, unsynced=[])
+            return context.result([], refreshed=[], targets=0, namespaces=0, unsynced=[])
         raise
     before = snapshot.read(client, entries, version, params["store_namespace"])
     rows = [row for row in state.judge(entries, before) if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
@@ -139,10 +143,16 @@ def run(context: Context) -> dict[str, Any]:
     actions = Executor(client, context.check_mode).run(
         [plan_refresh(resource, entry.name, _is_mirrored(entry, before)) for entry in refreshed]
     )
-    outcome = {"refreshed": [entry.name for entry in refreshed], "targets": len(rows)}
+    outcome: dict[str, Any] = {
+        "refreshed": [entry.name for entry in refreshed],
+        "targets": len(rows),
+        "namespaces": len({row.namespace for row in rows}),
+    }
     unsynced = [row for row in rows if row.status != state.SYNCED]
     if params["wait"] and not context.check_mode:
-        unsynced = state.follow(client, entries, before, rows, params["wait_timeout"])
+        progress = context.progress("targets are current")
+        unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress)
+        progress.end()
         if unsynced:
             state.explain(client, version, unsynced)
             outcome.update(failed=True, msg=_message(unsynced, len(rows), params["wait_timeout"]))

@@ -89,6 +89,18 @@ rows:
     message:
       description: What is wrong, if anything.
       type: str
+    value_changed:
+      description: When a value of the master Secret last changed. V(null) when the sources are not read.
+      type: str
+    value_age:
+      description: The time since then in seconds.
+      type: int
+    value_ends:
+      description: When the first certificate or token ends that the entry's sources hold, if any does.
+      type: str
+    owner:
+      description: Who owns the secret, as the catalog says.
+      type: str
     consumers:
       description: The objects that name the Secret. Only with O(consumers=true).
       type: list
@@ -122,7 +134,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import fleet, report
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import life, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     generated,
     to_be_given,
@@ -158,6 +170,13 @@ def run(context: Context) -> dict[str, Any]:
     rows = state.judge(context.entries, found)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
+    lives = life.look(context.entries, found, context.warn) if not params["brief"] else {}
+    for row in shown:
+        its = lives.get(row["source"])
+        row["value_changed"] = its.changed.strftime(state.TIME) if its and its.changed else None
+        row["value_age"] = its.age(now) if its else None
+        row["value_ends"] = its.ends[0].when.strftime(state.TIME) if its and its.ends else None
+        row["owner"] = its.owner if its else ""
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
@@ -180,7 +199,7 @@ def run(context: Context) -> dict[str, Any]:
         kept = ("namespace", "secret", "status", "message")
         result["rows"] = [{key: row[key] for key in kept} for row in shown]
     else:
-        result["table"] = report.status_table(rows, now, shown if used else None)
+        result["table"] = report.status_table(shown, used is not None)
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
         whole = {entry.source for entry in context.entries if entry.extract}

@@ -83,6 +83,11 @@ left:
   returned: success, or failure because of a rollout
   type: list
   elements: dict
+table:
+  description: Those that run with an older value, as lines of text; none without any.
+  returned: success, or failure because of a rollout
+  type: list
+  elements: str
 changes:
   description: What was (in check mode, would be) restarted.
   returned: success, or failure because of a rollout
@@ -98,7 +103,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import workloads
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import report, workloads
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
@@ -155,11 +160,12 @@ def run(context: Context) -> dict[str, Any]:
             raise
         # A report does without it; nobody needs more permissions than before for a rotation.
         context.warn("workloads with older values are not looked for: %s" % error)
-        return {"changed": False, "changes": [], "old": [], "left": [], "api_requests": client.requests}
+        return {"changed": False, "changes": [], "old": [], "left": [], "table": [], "api_requests": client.requests}
     wanted = usage.workloads_with_old_values(old)
     result: dict[str, Any] = {"old": [{**owner._asdict(), "secrets": names} for owner, names in wanted], "left": []}
     if reported:
-        return {"changed": False, "changes": [], "api_requests": client.requests, **result}
+        table = report.old_values_table(result["old"], True)
+        return {"changed": False, "changes": [], "table": table, "api_requests": client.requests, **result}
     restart = _Restart(context, old)
     problem = restart.run([owner for owner, _names in wanted])
     secrets = dict(wanted)
@@ -171,6 +177,7 @@ def run(context: Context) -> dict[str, Any]:
         {**owner._asdict(), "secrets": secrets[owner], "reason": reason}
         for owner, reason in sorted(restart.left.items())
     ]
+    result["table"] = report.old_values_table(result["left"], False)
     result = {**context.result(restart.actions), **result}
     if problem:
         result.update(failed=True, msg=problem)
@@ -204,6 +211,8 @@ class _Restart:
         self.client = context.client
         self.actions: list[Action] = []
         self.left: dict[Owner, str] = {}
+        self._progress = context.progress("workloads are restarted")
+        self._done, self._all = 0, 0
         self._last: dict[Owner, datetime.datetime] = {}
         for one in old:
             self._last[one.owner] = max(one.changed, self._last.get(one.owner, one.changed))
@@ -215,7 +224,9 @@ class _Restart:
         waiting = [owner for owner in owners if owner not in self.left]
         # All permissions before the first restart.
         Executor(self.client, check_mode=True).run([self._plan(owner, live[owner]) for owner in waiting])
+        self._all = len(waiting)
         for start in range(0, len(waiting), limit):
+            self._done = start
             wave = waiting[start : start + limit]
             try:
                 self._wave(wave)
@@ -273,6 +284,7 @@ class _Restart:
         self.actions += actions
         if not context.check_mode:
             wait_while(lambda: self._unfinished(list(live), begun), context.params["wait_timeout"], interval=1)
+            self._progress.end()
 
     def _is_begun(self, owner: Owner, item: Object) -> bool:
         """Whether a workload was restarted after the change and is rolling out, by a run that was interrupted for
@@ -287,15 +299,17 @@ class _Restart:
 
     def _unfinished(self, wave: list[Owner], begun: list[Owner]) -> _Stuck | None:
         """What is wrong with the first workload that is not rolled out. Raises _Stuck when one has given up."""
-        waiting = None
+        waiting, done = None, self._done
         for owner, item in zip(wave, self.client.each(self._get, wave)):
             said = workloads.rolled_out(owner.kind, item) if item else None
             if not said or not item:
+                done += 1
                 continue
             given_up = workloads.gave_up(item)
             if given_up and owner not in begun:
                 raise _Stuck(owner, item, given_up)
             waiting = waiting or _Stuck(owner, item, given_up or said)
+        self._progress(done, self._all)
         return waiting
 
     def _cause(self, error: _Stuck) -> str:

@@ -24,6 +24,7 @@ from ansible.utils.display import Display
 
 from ..module_utils.module import AUTH_OPTIONS, Context, outcome
 from .plain import plain
+from .screen import Progress
 from .shared import RUN  # noqa: F401  # pylint: disable=unused-import  # before Ansible forks
 from .vault import RunVault
 
@@ -105,6 +106,7 @@ class InProcessAction(NormalAction):
                 self._task.diff,
                 warnings.append,
                 RunVault(self._loader),
+                Progress,
             )
             result = outcome(run, context)
         if warnings:

@@ -58,8 +58,7 @@ def judge(
     :arg drain: whether nodes are about to be drained, which takes more.
     """
     found = list(_nodes(health, except_nodes))
-    found += _eso(health)
-    found += _webhooks(health)
+    found += parts(health)
     found += _not_ready("store", "ClusterSecretStore", health.stores, {store})
     found += _not_ready("distribution", "ClusterExternalSecret", health.distributed, {one.name for one in entries})
     found += [
@@ -93,6 +92,11 @@ def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Problem]:
             continue
         said = (ready_condition(item) or {}).get("message")
         yield Problem("node", "Node %s" % name, "it is not ready%s" % (": " + said if said else ""))
+
+
+def parts(health: Health) -> list[Problem]:
+    """What is wrong with ESO's own Deployments and webhooks."""
+    return [*_eso(health), *_webhooks(health)]
 
 
 def _name_label(item: Object) -> str:

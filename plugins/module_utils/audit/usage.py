@@ -103,22 +103,9 @@ def owner_of(pod: Object, found: Usage) -> Owner:
     return Owner(owner[0], namespace, owner[1])
 
 
-def changed_at(secret: Object) -> datetime.datetime | None:
-    """When the value of a live Secret was last written, by the API server's own record of who wrote it, to the second.
-
-    None when the record has been removed. A writer's other fields, such as labels, count too.
-    """
-    times = [
-        record["time"]
-        for record in secret["metadata"].get("managedFields") or []
-        if record.get("time") and "f:data" in (record.get("fieldsV1") or {})
-    ]
-    return max(map(state.parse_time, times)) if times else None
-
-
 def changes(secrets: dict[tuple[str, str], Object]) -> dict[tuple[str, str], datetime.datetime]:
-    """:func:`changed_at` of live Secrets by (namespace, name), as far as it is known."""
-    times = {key: changed_at(item) for key, item in secrets.items()}
+    """:func:`state.written_at` of live Secrets by (namespace, name), as far as it is known."""
+    times = {key: state.written_at(item) for key, item in secrets.items()}
     return {key: when for key, when in times.items() if when}
 
 

@@ -32,6 +32,7 @@ OPAQUE = "Opaque"
 DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 DOCKER_CONFIG_KEY = ".dockerconfigjson"
 
+_DAYS = re.compile(r"[1-9][0-9]{0,4}d\Z")
 _DURATION = re.compile(r"(?=[^1-9]*[1-9])([0-9]+(h|m|s))+\Z")
 
 _ENTRY_KEYS = (
@@ -43,6 +44,9 @@ _ENTRY_KEYS = (
     "namespaces",
     "namespaces_by_name",
     "generate",
+    "rotate_after",
+    "owner",
+    "description",
     "data",
     "extract",
     "registry",
@@ -92,13 +96,15 @@ class Entry:
     """One checked catalog entry.
 
     ``data`` maps each key of the target Secret to a :class:`Text`, and is empty with ``extract``, which copies the
-    source whole. ``label`` is (key, value), or None for an entry that chooses namespaces by their names only. All other
-    attributes carry the catalog's own names, with their defaults filled in.
+    source whole. ``label`` is (key, value), or None for an entry that chooses namespaces by their names only.
+    ``rotate_after`` is in days, or None. All other attributes carry the catalog's own names, with their defaults filled
+    in.
     """
 
     __slots__ = (
         "annotations",
         "data",
+        "description",
         "enabled",
         "external_secret",
         "extract",
@@ -108,7 +114,9 @@ class Entry:
         "name",
         "namespaces",
         "namespaces_by_name",
+        "owner",
         "refresh_interval",
+        "rotate_after",
         "source",
         "target",
         "type",
@@ -124,6 +132,9 @@ class Entry:
     data: dict[str, Text]
     extract: bool
     generate: dict[str, Recipe]
+    rotate_after: int | None
+    owner: str
+    description: str
     external_secret: str
     labels: dict[str, str]
     annotations: dict[str, str]
@@ -264,6 +275,9 @@ def _parse_entry(position: int, raw: Any) -> Entry:
         data=data,
         extract=shape == "extract",
         generate=_generate(check, raw, data),
+        rotate_after=_rotate_after(check, raw),
+        owner=check.text(raw.get("owner", ""), "owner"),
+        description=check.text(raw.get("description", ""), "description"),
         external_secret=check.subdomain(raw.get("external_secret", name), "external_secret"),
         labels={**extra, **labels},
         annotations=dict(annotations),
@@ -410,6 +424,12 @@ def _git(check: Checker, raw: dict[str, Any]) -> _Shape:
     if is_regex:
         data["repoURLIsRegex"] = Text(Literal("true"))
     return data, OPAQUE, {"kargo.akuity.io/cred-type": "git"}
+
+
+def _rotate_after(check: Checker, raw: dict[str, Any]) -> int | None:
+    if "rotate_after" not in raw:
+        return None
+    return int(check.matches(raw["rotate_after"], _DAYS, "rotate_after", 6, "Write days, like '90d'")[:-1])
 
 
 def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dict[str, Recipe]:

@@ -43,6 +43,13 @@ MIRRORED = "external-secrets.io/force-sync"
 #: The annotation of a master Secret with the last request to make its generated values anew.
 REGENERATED = "cluster-secrets/regenerated"
 
+#: The annotation of a master Secret with the time at which one of its values was last changed by the collection.
+CHANGED = "cluster-secrets/value-changed"
+
+
+#: Kubernetes' own annotation for what people say of an object.
+DESCRIPTION = "kubernetes.io/description"
+
 
 def metadata(
     name: str,
@@ -65,19 +72,18 @@ def is_owned(live: Object) -> bool:
 
 
 def central_secret(
-    name: str, namespace: str, data: dict[str, bytes], kind: str = "Opaque", regenerated: str | None = None
+    name: str, namespace: str, data: dict[str, bytes], kind: str = "Opaque", annotations: dict[str, str] | None = None
 ) -> Object:
     """A master Secret of the central store, from ``{key: bytes}``.
 
-    :arg kind: the Secret's type, which Kubernetes doesn't let change; :arg regenerated: the last request to make its
-        generated values anew.
+    :arg kind: the Secret's type, which Kubernetes doesn't let change.
     """
     encoded = {key: base64.b64encode(value).decode("ascii") for key, value in sorted(data.items())}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": kind,
-        "metadata": metadata(name, namespace, annotations={REGENERATED: regenerated} if regenerated else None),
+        "metadata": metadata(name, namespace, annotations=annotations),
         "data": encoded,
     }
 
@@ -117,7 +123,7 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
     return {
         "apiVersion": "%s/%s" % (ESO_GROUP, api_version),
         "kind": "ClusterExternalSecret",
-        "metadata": metadata(entry.name),
+        "metadata": metadata(entry.name, annotations={DESCRIPTION: entry.description} if entry.description else None),
         "spec": {
             "externalSecretName": entry.external_secret,
             "refreshTime": entry.refresh_interval,

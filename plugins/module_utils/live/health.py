@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..api.client import Client
     from ..catalog.entries import Entry
 
-_WEBHOOKS = Resource(ADMISSION, "validatingwebhookconfigurations", namespaced=False)
+WEBHOOKS = Resource(ADMISSION, "validatingwebhookconfigurations", namespaced=False)
 
 
 class Health:
@@ -46,6 +46,12 @@ class Health:
         self.targets = targets
 
 
+def parts(lists: dict[str, list[Object]]) -> Health:
+    """What is known of ESO's own parts alone: of the lists of :class:`Health`, some."""
+    names = ("nodes", "pods", "deployments", "webhooks", "endpoints", "budgets", "stores", "distributed")
+    return Health({name: lists.get(name, []) for name in names}, snapshot.Snapshot([], [], None, [], None))
+
+
 def read(client: Client, entries: list[Entry], eso_version: str, store_namespace: str, eso_namespace: str) -> Health:
     """Read all that audit.gate.judge() needs, except which Secrets there are; see :func:`names_of_secrets`."""
 
@@ -59,7 +65,7 @@ def read(client: Client, entries: list[Entry], eso_version: str, store_namespace
         "deployments": lambda: of_eso(DEPLOYMENTS),
         "endpoints": lambda: of_eso(ENDPOINT_SLICES),
         "budgets": lambda: of_eso(POD_DISRUPTION_BUDGETS),
-        "webhooks": lambda: client.list(_WEBHOOKS)[0],
+        "webhooks": lambda: client.list(WEBHOOKS)[0],
         "stores": lambda: client.list(stores, missing_ok=True)[0],
         "distributed": lambda: client.list(cluster_external_secrets(eso_version), missing_ok=True)[0],
         "targets": lambda: snapshot.read(client, entries, eso_version, store_namespace),

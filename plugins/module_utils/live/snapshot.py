@@ -28,9 +28,11 @@ from ..resources import (
     kind_and_name,
     resource_of,
 )
-from . import eso
+from . import eso, state
 
 if TYPE_CHECKING:
+    import datetime
+
     from ..api.client import Client
     from ..catalog.entries import Entry
 
@@ -47,7 +49,8 @@ class Snapshot:
     """What was read: live ``namespaces`` by name, ``secrets`` and ``externals`` by (namespace, name).
 
     ``secrets`` holds the Secrets that ESO manages, ``sources`` the catalog's sources, ``{name: {key: bytes}}``
-    (None: not read), ``version`` is the resourceVersion of the list of ``secrets``.
+    (None: not read), ``changed`` when a value of each last changed, ``version`` is the resourceVersion of the list of
+    ``secrets``.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class Snapshot:
         version: str | None,
         externals: list[Object],
         sources: dict[str, dict[str, bytes]] | None,
+        changed: dict[str, datetime.datetime] | None = None,
     ) -> None:
         self.namespaces = {item["metadata"]["name"]: item for item in namespaces}
         self.secrets = {key_of(item): item for item in secrets}
         self.version = version
         self.externals = {key_of(item): item for item in externals}
         self.sources = sources
+        self.changed = changed or {}
 
 
 def read(
@@ -83,11 +88,13 @@ def read(
         lambda: client.list(SECRETS, namespace=store_namespace) if read_sources else (None, None),
     ]
     (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)
-    sources = None
-    if central is not None:
-        wanted = {entry.source for entry in entries}
-        sources = {item["metadata"]["name"]: decode(item) for item in central if item["metadata"]["name"] in wanted}
-    return Snapshot(namespaces, secrets, version, externals, sources)
+    if central is None:
+        return Snapshot(namespaces, secrets, version, externals, None)
+    wanted = {entry.source for entry in entries}
+    masters = {item["metadata"]["name"]: item for item in central if item["metadata"]["name"] in wanted}
+    sources = {name: decode(item) for name, item in masters.items()}
+    changed = {name: state.value_changed(item) for name, item in masters.items()}
+    return Snapshot(namespaces, secrets, version, externals, sources, changed)
 
 
 def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import datetime
 import time
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import ESO_MANAGED_LABEL, selected
+from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, selected
 from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
@@ -101,9 +101,39 @@ def utcnow() -> datetime.datetime:
     return datetime.datetime.now(datetime.timezone.utc)
 
 
+#: How Kubernetes writes a time.
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
 def parse_time(text: str) -> datetime.datetime:
-    """A Kubernetes timestamp as a datetime."""
-    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    """A Kubernetes timestamp as a datetime. Raises ValueError for any other text."""
+    return datetime.datetime.strptime(text, TIME).replace(tzinfo=datetime.timezone.utc)
+
+
+def written_at(secret: Object) -> datetime.datetime | None:
+    """When the value of a live Secret was last written, by the API server's own record of who wrote it, to the second.
+
+    None when the record has been removed. A writer's other fields, such as labels, count too.
+    """
+    times = [
+        record["time"]
+        for record in secret["metadata"].get("managedFields") or []
+        if record.get("time") and "f:data" in (record.get("fieldsV1") or {})
+    ]
+    return max(map(parse_time, times)) if times else None
+
+
+def value_changed(master: Object) -> datetime.datetime:
+    """When a value of a live master Secret last changed.
+
+    The collection writes it down when it changes one. Without that, it is when the data was last written or, where
+    nothing says so, when the Secret was made; the value may be older then, but no younger.
+    """
+    meta = master["metadata"]
+    try:
+        return parse_time((meta.get("annotations") or {})[CHANGED])
+    except (KeyError, ValueError):
+        return written_at(master) or parse_time(meta["creationTimestamp"])
 
 
 def judge_target(
@@ -174,10 +204,19 @@ def count(rows: list[Row]) -> dict[str, int]:
     return counts
 
 
-def follow(client: Client, entries: list[Entry], snapshot: Snapshot, rows: list[Row], seconds: float) -> list[Row]:
+def follow(
+    client: Client,
+    entries: list[Entry],
+    snapshot: Snapshot,
+    rows: list[Row],
+    seconds: float,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> list[Row]:
     """Follow the managed Secrets until all rows are synced; returns the rows that are not after ``seconds``.
 
     A list and one watch serve any number of namespaces.
+
+    :arg progress: is told, again and again, how many of how many are synced.
     """
     deadline = time.monotonic() + seconds
     sources = snapshot.sources or {}
@@ -200,6 +239,7 @@ def follow(client: Client, entries: list[Entry], snapshot: Snapshot, rows: list[
     version = snapshot.version
     while pending and time.monotonic() < deadline:
         left = deadline - time.monotonic()
+        progress(len(rows) - len(pending), len(rows))
         for event in client.watch(
             SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
         ):
@@ -217,6 +257,7 @@ def follow(client: Client, entries: list[Entry], snapshot: Snapshot, rows: list[
             row = pending.get(key_of(item))
             if row is not None:
                 look(row, None if kind == "DELETED" else item)
+                progress(len(rows) - len(pending), len(rows))
             if not pending:
                 break
     return list(pending.values())

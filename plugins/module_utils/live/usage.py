@@ -67,13 +67,14 @@ class Usage:
         self.customs = customs
 
 
-def read(client: Client, customs: list[Custom]) -> Usage:
-    """Read all that may name a Secret."""
+def read(client: Client, customs: list[Custom], namespace: str | None = None) -> Usage:
+    """Read all that may name a Secret, everywhere or in one namespace."""
     # Each kind once, however many of its fields count.
     kinds = {(one.api_version, one.plural): one.resource for one in customs}
 
     def listed(resource: Resource, **options: Any) -> Callable[[], list[Object]]:
-        return lambda: client.list(resource, **options)[0]
+        where = namespace if resource.namespaced else None
+        return lambda: client.list(resource, namespace=where, **options)[0]
 
     calls: dict[Any, Callable[[], list[Object]]] = {kind: listed(resource) for kind, resource in WORKLOADS.items()}
     calls["pods"] = listed(PODS)

@@ -49,5 +49,10 @@ def test_judgements():
 
 
 def test_the_table_is_aligned():
-    lines = report.status_table(state.judge(entries(ONE), snapshot()), state.parse_time("2026-01-02T00:00:00Z"))
-    assert lines == ["NAMESPACE  SECRET  STATUS  TYPE    AGE", "a          one     synced  Opaque  24h"]
+    (row,) = state.judge(entries(ONE), snapshot())
+    shown = row.as_dict(state.parse_time("2026-01-02T00:00:00Z"))
+    lines = report.status_table([{**shown, "value_age": 86400 * 3, "value_ends": "2026-03-01T00:00:00Z"}], False)
+    assert lines == [
+        "NAMESPACE  SECRET  STATUS  TYPE    AGE  VALUE",
+        "a          one     synced  Opaque  24h  3d, ends 2026-03-01",
+    ]

@@ -1,0 +1,403 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the chain from a source to one namespace's pods breaks, and what mends it. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from .. import permissions, workloads
+from ..desired import consumers
+from ..desired.distribution import cluster_external_secret
+from ..live import state
+from ..live.chain import reading_account
+from ..live.snapshot import Snapshot
+from ..plan import differences, plan_apply
+from ..resources import ESO_GROUP, Object, decode, ready_condition
+from . import gate, life, usage
+
+if TYPE_CHECKING:
+    from ..catalog.entries import Entry
+    from ..desired.stores import Layout
+    from ..live.chain import Chain
+
+OK, BROKEN, FOLLOWS, UNKNOWN = "ok", "broken", "follows", "unknown"
+
+#: The links in their order.
+STEPS = (
+    "entry",
+    "namespace",
+    "label",
+    "operator",
+    "ClusterExternalSecret",
+    "ExternalSecret",
+    "store",
+    "permission",
+    "source",
+    "keys",
+    "target",
+    "consumers",
+)
+
+_ROTATE = "ansible-playbook platform.cluster_secrets.rotate"
+
+
+class Link(NamedTuple):
+    """One link of the chain: its state, what is so, and the command or the change that mends it.
+
+    ``symptom`` marks what is broken and may be so only because another link is.
+    """
+
+    step: str
+    state: str
+    message: str
+    fix: str = ""
+    symptom: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """The link as a module returns it."""
+        return {"step": self.step, "state": self.state, "message": self.message, "fix": self.fix}
+
+
+def choose(entries: list[Entry], namespace: str, labels: dict[str, str], secret: str) -> Entry | None:
+    """The entry that a namespace gets a Secret from, by the target's or the entry's name.
+
+    Of several, the one that selects the namespace, then one that lists it, then the first enabled one.
+    """
+    named = [entry for entry in entries if secret in (entry.target, entry.name)]
+    ranked = sorted(
+        named,
+        key=lambda entry: (
+            not entry.enabled,
+            not entry.selects(namespace, labels),
+            namespace not in entry.namespaces + entry.namespaces_by_name,
+        ),
+    )
+    return ranked[0] if ranked else None
+
+
+def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Link | None:
+    """The broken link where no enabled entry (None: none at all) makes the Secret; None where one does."""
+    if entry is None:
+        known = ", ".join(sorted({one.target for one in entries if one.enabled})) or "none"
+        message = "no catalog entry makes a Secret '%s'; the catalog's are: %s" % (secret, known)
+        return Link("entry", BROKEN, message, "Correct the name, or add an entry to the catalog and run bootstrap")
+    if not entry.enabled:
+        fix = "Enable the entry in the catalog and run ansible-playbook platform.cluster_secrets.bootstrap"
+        return Link("entry", BROKEN, "the entry '%s' is not enabled" % entry.name, fix)
+    return None
+
+
+def judge(
+    entry: Entry, namespace: str, layout: Layout, found: Chain, now: datetime.datetime, gitops: bool = False
+) -> list[Link]:
+    """All links for one enabled entry and one namespace, in the order of :data:`STEPS`.
+
+    Where one is broken for a reason of its own, those that may be broken because of it are marked as following.
+
+    :arg gitops: whether GitOps writes the distribution, so that its commands are others.
+    """
+    bootstrap = "ansible-playbook platform.cluster_secrets.bootstrap"
+    if gitops:
+        bootstrap = "ansible-playbook platform.cluster_secrets.render, and let GitOps apply it"
+    view = _View(entry, namespace, layout, found, now, bootstrap)
+    links: list[Link] = [Link("entry", OK, "'%s', from the source '%s'" % (entry.name, entry.source))]
+    judges: dict[str, Callable[[], Link]] = {
+        "namespace": view.namespace_link,
+        "label": view.label,
+        "operator": view.operator,
+        "ClusterExternalSecret": view.distributed,
+        "ExternalSecret": view.external,
+        "store": view.store,
+        "permission": view.permission,
+        "source": view.source,
+        "keys": view.keys,
+        "target": view.target,
+        "consumers": view.consumers,
+    }
+    for step, judged in judges.items():
+        denied = [found.denied[name] for name in _NEEDED.get(step, ()) if name in found.denied]
+        links.append(Link(step, UNKNOWN, denied[0], "Ask for the permission") if denied else judged())
+    causes = [one for one in links if one.state == BROKEN and not one.symptom]
+    if causes:
+        links = [one._replace(state=FOLLOWS) if one.state == BROKEN and one.symptom else one for one in links]
+    return links
+
+
+def broken(links: list[Link]) -> Link | None:
+    """The first broken link, if any is."""
+    return next((one for one in links if one.state == BROKEN), None)
+
+
+#: What each link can't be judged without.
+_NEEDED = {
+    "namespace": ("namespace",),
+    "label": ("namespace",),
+    "operator": ("deployments", "webhooks", "endpoints"),
+    "ClusterExternalSecret": ("distributed",),
+    "ExternalSecret": ("external",),
+    "store": ("store",),
+    "permission": ("store", "roles", "bindings", "cluster_roles", "cluster_bindings", "account"),
+    "source": ("source",),
+    "keys": ("source",),
+    "target": ("target",),
+    "consumers": ("usage",),
+}
+
+
+class _View:
+    """One pair and what is live of it; each method judges one link."""
+
+    def __init__(
+        self, entry: Entry, namespace: str, layout: Layout, found: Chain, now: datetime.datetime, bootstrap: str
+    ) -> None:
+        self.entry = entry
+        self.name = namespace
+        self.layout = layout
+        self.found = found
+        self.now = now
+        self.bootstrap = bootstrap
+
+    def _labels(self) -> dict[str, str]:
+        return ((self.found.namespace or {}).get("metadata") or {}).get("labels") or {}
+
+    def namespace_link(self) -> Link:
+        live = self.found.namespace
+        if live is None:
+            message = "the namespace '%s' does not exist" % self.name
+            fix = "Create it, or run %s if the catalog lists it" % self.bootstrap
+            return Link("namespace", BROKEN, message, fix)
+        if "deletionTimestamp" in live["metadata"]:
+            held = ", ".join(live["metadata"].get("finalizers") or []) or "what is in it"
+            return Link("namespace", BROKEN, "it is being deleted, held by %s" % held, "Make it anew once it is gone")
+        return Link("namespace", OK, "'%s' exists" % self.name)
+
+    def label(self) -> Link:
+        entry = self.entry
+        if self.found.namespace is None:
+            return Link("label", BROKEN, "there is no namespace to carry %s" % entry.label_text(), symptom=True)
+        if entry.selects(self.name, self._labels()):
+            return Link("label", OK, entry.label_text() or "the entry names the namespace")
+        if not entry.label:
+            fix = "Add it to the entry's namespaces_by_name and run %s" % self.bootstrap
+            return Link("label", BROKEN, "the entry does not name this namespace", fix)
+        there = self._labels().get(entry.label[0])
+        message = (
+            "the namespace does not carry %s" % entry.label_text()
+            if there is None
+            else "%s is '%s' and not '%s'" % (entry.label[0], there, entry.label[1])
+        )
+        fix = "ansible-playbook platform.cluster_secrets.onboard -e onboard_namespace=%s -e onboard_secrets=%s" % (
+            self.name,
+            entry.name,
+        )
+        return Link("label", BROKEN, message, fix)
+
+    def operator(self) -> Link:
+        if self.found.version is None:
+            message = "the External Secrets Operator is not installed: its API is not served"
+            return Link("operator", BROKEN, message, "ansible-playbook platform.cluster_secrets.bootstrap")
+        problems = gate.parts(self.found.health)
+        if problems:
+            text = "; ".join("%s: %s" % (one.object, one.message) for one in problems)
+            where = self.layout.eso[0]
+            fix = "kubectl --namespace %s get deployments,pods, then: kubectl --namespace %s logs POD" % (where, where)
+            return Link("operator", BROKEN, text, fix)
+        return Link("operator", OK, "the External Secrets Operator is available")
+
+    def distributed(self) -> Link:
+        step, live, entry = "ClusterExternalSecret", self.found.distributed, self.entry
+        if live is None:
+            return Link(step, BROKEN, "there is none of the name '%s'" % entry.name, self.bootstrap)
+        if "deletionTimestamp" in live["metadata"]:
+            return Link(step, BROKEN, "it is being deleted", self.bootstrap + ", once it is gone")
+        wanted = cluster_external_secret(entry, self.layout.store_of(entry.name), self.found.version or "")
+        action = plan_apply(wanted, live)
+        changed = [path for path in differences(action) if path.startswith("spec.")] if action else []
+        if changed:
+            message = "it is not what the catalog asks for: %s" % ", ".join(changed)
+            return Link(step, BROKEN, message, self.bootstrap)
+        for one in (live.get("status") or {}).get("failedNamespaces") or []:
+            # ESO's record of a failure stays until its next look.
+            if one.get("namespace") == self.name and not self._is_made():
+                message = "ESO could not make the ExternalSecret here: %s" % one.get("reason", "it gives no reason")
+                return Link(step, BROKEN, message, "Mend what it names, then run %s" % _ROTATE, symptom=True)
+        condition = ready_condition(live)
+        if (condition or {}).get("status") != "True" and not self._is_made():
+            said = (condition or {}).get("message") or "ESO has not looked at it yet"
+            return Link(step, BROKEN, "it is not ready: %s" % said, "task platform:logs", symptom=True)
+        return Link(step, OK, "'%s' selects this namespace" % entry.name)
+
+    def _is_made(self) -> bool:
+        """Whether the ExternalSecret is the one that the ClusterExternalSecret makes."""
+        uid = ((self.found.distributed or {}).get("metadata") or {}).get("uid")
+        owners = ((self.found.external or {}).get("metadata") or {}).get("ownerReferences") or []
+        return any(one.get("kind") == "ClusterExternalSecret" and one.get("uid") == uid for one in owners)
+
+    def external(self) -> Link:
+        step, live = "ExternalSecret", self.found.external
+        name = "%s/%s" % (self.name, self.entry.external_secret)
+        if live is None:
+            return Link(step, BROKEN, "there is no ExternalSecret %s" % name, "task platform:logs", symptom=True)
+        kubectl = "kubectl --namespace %s delete externalsecret %s" % (self.name, self.entry.external_secret)
+        if "deletionTimestamp" in live["metadata"]:
+            return Link(step, BROKEN, "%s is being deleted" % name, "task platform:logs", symptom=True)
+        if self.found.distributed is not None and not self._is_made():
+            message = "somebody else made %s, and ESO does not touch it" % name
+            return Link(step, BROKEN, message, kubectl)
+        spec = ((self.found.distributed or {}).get("spec") or {}).get("externalSecretSpec")
+        if spec is not None:
+            api = "%s/%s" % (ESO_GROUP, self.found.version)
+            meta = {"name": self.entry.external_secret, "namespace": self.name}
+            action = plan_apply({"apiVersion": api, "kind": step, "metadata": meta, "spec": spec}, live)
+            changed = differences(action) if action else []
+            if changed:
+                message = "%s was edited: %s" % (name, ", ".join(changed))
+                return Link(step, BROKEN, message, "%s; ESO makes it anew" % kubectl)
+        condition = ready_condition(live)
+        if condition is None:
+            return Link(step, BROKEN, "ESO has not looked at %s yet" % name, "task platform:logs", symptom=True)
+        if condition.get("status") != "True":
+            return Link(step, BROKEN, "ESO says of %s: %s" % (name, condition.get("message", "")), _ROTATE, True)
+        return Link(step, OK, "%s is ready" % name)
+
+    def store(self) -> Link:
+        live, name = self.found.store, self.layout.store_of(self.entry.name)
+        if live is None:
+            return Link("store", BROKEN, "there is no ClusterSecretStore '%s'" % name, self.bootstrap)
+        spec = live.get("spec") or {}
+        provider = (spec.get("provider") or {}).get("kubernetes") or {}
+        if provider.get("remoteNamespace") != self.layout.namespace:
+            message = "'%s' reads the namespace '%s', not '%s'" % (
+                name,
+                provider.get("remoteNamespace"),
+                self.layout.namespace,
+            )
+            return Link("store", BROKEN, message, self.bootstrap)
+        if self.found.namespace is not None and not consumers.admits(
+            spec.get("conditions") or [], self.name, self._labels()
+        ):
+            # Without the label the store may well refuse.
+            follows = not self.entry.selects(self.name, self._labels())
+            return Link("store", BROKEN, "'%s' does not admit this namespace" % name, self.bootstrap, follows)
+        condition = ready_condition(live)
+        if (condition or {}).get("status") != "True":
+            said = (condition or {}).get("message") or "ESO has not looked at it yet"
+            return Link("store", BROKEN, "'%s' is not ready: %s" % (name, said), "task platform:logs", symptom=True)
+        return Link("store", OK, "'%s' is ready and admits this namespace" % name)
+
+    def permission(self) -> Link:
+        step, account = "permission", reading_account(self.found.store)
+        if self.found.store is None:
+            return Link(step, BROKEN, "there is no store whose permissions matter", self.bootstrap, symptom=True)
+        if account is None:
+            return Link(step, UNKNOWN, "the store reads with credentials that nobody here can look into")
+        where, name = account[0] or self.layout.namespace, account[1]
+        who = "ServiceAccount %s/%s" % (where, name)
+        if self.found.account is None:
+            return Link(step, BROKEN, "the store's %s does not exist" % who, self.bootstrap)
+        found = self.found
+        everything = permissions.grants(found.bindings, found.cluster_bindings, found.roles, found.cluster_roles)
+        mine = [one for one in everything if _is_subject(one.subject, where, name)]
+        if not _allowed(mine, "secrets", self.entry.source, ("get",), self.layout.namespace):
+            message = "%s may not read the source '%s'" % (who, self.entry.source)
+            return Link(step, BROKEN, message, self.bootstrap)
+        eso = [one for one in everything if _is_subject(one.subject, *self.layout.eso)]
+        if self.layout.eso[1] and not _allowed(eso, "serviceaccounts/token", name, ("create",), where):
+            message = "ESO (ServiceAccount %s/%s) may not ask for the token of %s" % (*self.layout.eso, who)
+            return Link(step, BROKEN, message, self.bootstrap)
+        return Link(step, OK, "%s may read the source" % who)
+
+    def source(self) -> Link:
+        live, name = self.found.source, self.entry.source
+        if live is None:
+            message = "'%s' is not in the central store" % name
+            return Link(
+                "source", BROKEN, message, "Add it to the values, then %s -e rotate_sources=%s" % (_ROTATE, name)
+            )
+        age = max(0, int((self.now - state.value_changed(live)).total_seconds())) // 86400
+        snapshot = Snapshot([], [], None, [], {name: decode(live)}, {name: state.value_changed(live)})
+        lives = life.look([self.entry], snapshot, lambda _text: None)
+        due = life.findings(lives, self.layout.namespace, self.now, 0)
+        message = "'%s', %d days old" % (name, age)
+        return Link("source", OK, "; ".join([message, *(one.message for one in due)]))
+
+    def keys(self) -> Link:
+        if self.found.source is None:
+            return Link("keys", BROKEN, "without the source there are none", symptom=True)
+        _data, problem = self._expected()
+        if problem:
+            fix = "Correct the value, then %s -e rotate_sources=%s" % (_ROTATE, self.entry.source)
+            return Link("keys", BROKEN, problem, fix)
+        return Link("keys", OK, ", ".join(self.entry.source_keys()) or "all")
+
+    def _expected(self) -> state.Expected:
+        source = self.found.source
+        return state.expected_data(self.entry, {} if source is None else {self.entry.source: decode(source)})
+
+    def target(self) -> Link:
+        live, name = self.found.target, "%s/%s" % (self.name, self.entry.target)
+        if live is not None and not _of_eso(live):
+            owners = ["%s %s" % (one["kind"], one["name"]) for one in live["metadata"].get("ownerReferences") or []]
+            message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
+            fix = "kubectl --namespace %s delete secret %s; ESO then makes it" % (self.name, self.entry.target)
+            return Link("target", BROKEN, message, fix)
+        expected: state.Expected = (None, None) if "source" in self.found.denied else self._expected()
+        row = state.judge_target(self.entry, self.name, live, None, expected)
+        if row.status == state.SYNCED:
+            return Link("target", OK, "Secret %s holds the current value" % name)
+        message = "Secret %s: %s: %s" % (name, row.status, row.message)
+        if live is not None and live.get("immutable"):
+            fix = "kubectl --namespace %s delete secret %s; ESO then makes it" % (self.name, self.entry.target)
+            return Link("target", BROKEN, message + "; it is immutable", fix)
+        return Link("target", BROKEN, message, _ROTATE, symptom=True)
+
+    def consumers(self) -> Link:
+        found = self.found.usage
+        if found is None:
+            return Link("consumers", OK, "not looked at")
+        live = {(self.name, self.entry.target): self.found.target} if self.found.target else {}
+        using = [one for one in usage.uses(found) if one.key == (self.name, self.entry.target)]
+        if not using:
+            return Link("consumers", OK, "nothing that is looked at names the Secret")
+        keys = set((self.found.target or {}).get("data") or {})
+        wrong = [one for one in using if one.reference.key not in (None, *keys) and not one.reference.optional]
+        if wrong:
+            one = wrong[0]
+            message = "%s names the key '%s', which the Secret does not have" % (one.owner.label(), one.reference.key)
+            return Link("consumers", BROKEN, message, "Correct the workload, or the entry", self.found.target is None)
+        old = usage.workloads_with_old_values(usage.old(found, usage.changes(live)))
+        if old:
+            owners = sorted(owner for owner, _secrets in old)
+            names = ", ".join(owner.label() for owner in owners)
+            fix = _ROTATE + " -e cluster_secrets_rotate_restart=restart"
+            if not any(owner.kind in workloads.RESTARTABLE for owner in owners):
+                fix = "Make the pods anew: nothing but their owner can restart them"
+            return Link("consumers", BROKEN, "running with an older value: %s" % names, fix)
+        return Link("consumers", OK, ", ".join(dict.fromkeys(one.owner.label() for one in using)))
+
+
+def _of_eso(secret: Object) -> bool:
+    return any(one.get("kind") == "ExternalSecret" for one in secret["metadata"].get("ownerReferences") or [])
+
+
+def _is_subject(subject: Object, namespace: str, name: str) -> bool:
+    if subject["kind"] == "ServiceAccount":
+        return (subject.get("namespace"), subject["name"]) == (namespace, name)
+    return subject["kind"] == "Group" and subject["name"] in (
+        "system:serviceaccounts",
+        "system:serviceaccounts:%s" % namespace,
+        "system:authenticated",
+    )
+
+
+def _allowed(grants: list[permissions.Grant], resource: str, name: str, verbs: tuple[str, ...], namespace: str) -> bool:
+    for one in grants:
+        if one.namespace not in (None, namespace):
+            continue
+        allowed, names = one.allows("", resource, verbs)
+        if allowed and (names is None or name in names):
+            return True
+    return False

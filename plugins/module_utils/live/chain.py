@@ -1,0 +1,147 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything between a source and the pods of one namespace that use it, read at the same time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Sequence
+
+from ..errors import ApiError
+from ..resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    ESO_GROUP,
+    NAMESPACES,
+    RBAC,
+    SECRETS,
+    Object,
+    cluster_external_secrets,
+    external_secrets,
+    resource_of,
+)
+from . import health, usage
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..catalog.entries import Entry
+    from ..desired.stores import Layout
+
+
+class Chain:
+    """Live objects, each None where it is absent, or a list.
+
+    ``denied`` has the names of those that the play may not read, each with what the API server said.
+    """
+
+    namespace: Object | None
+    distributed: Object | None
+    external: Object | None
+    store: Object | None
+    account: Object | None
+    roles: list[Object]
+    bindings: list[Object]
+    cluster_roles: list[Object]
+    cluster_bindings: list[Object]
+    source: Object | None
+    target: Object | None
+    deployments: list[Object]
+    webhooks: list[Object]
+    endpoints: list[Object]
+    usage: usage.Usage | None
+
+    def __init__(self, version: str | None) -> None:
+        self.version = version
+        self.denied: dict[str, str] = {}
+
+    @property
+    def health(self) -> health.Health:
+        """What audit.gate needs to judge ESO's own Deployments and webhooks."""
+        lists: dict[str, list[Object]] = {
+            "deployments": self.deployments,
+            "webhooks": self.webhooks,
+            "endpoints": self.endpoints,
+        }
+        return health.parts(lists)
+
+
+def read(
+    client: Client,
+    entry: Entry,
+    namespace: str,
+    layout: Layout,
+    version: str | None,
+    customs: Sequence[usage.Custom] | None,
+) -> Chain:
+    """Read what audit.chain.judge() needs; what the play may not read is left out.
+
+    :arg version: the API version of ESO, or None where it is not installed; :arg customs: as usage.read() takes them,
+        None to leave the workloads out.
+    """
+    found = Chain(version)
+    central, eso_namespace = layout.namespace, layout.eso[0]
+
+    def one(path: str) -> Callable[[], Any]:
+        return lambda: client.get(path)
+
+    def listed(api: str, kind: str, where: str | None = None) -> Callable[[], Any]:
+        return lambda: client.list(resource_of(api, kind), namespace=where)[0]
+
+    calls: dict[str, Callable[[], Any]] = {
+        "namespace": one(NAMESPACES.path(namespace)),
+        "roles": listed(RBAC, "Role", central),
+        "bindings": listed(RBAC, "RoleBinding", central),
+        "cluster_roles": listed(RBAC, "ClusterRole"),
+        "cluster_bindings": listed(RBAC, "ClusterRoleBinding"),
+        "source": one(SECRETS.path(entry.source, central)),
+        "target": one(SECRETS.path(entry.target, namespace)),
+        "deployments": lambda: client.list(DEPLOYMENTS, namespace=eso_namespace)[0],
+        "endpoints": lambda: client.list(ENDPOINT_SLICES, namespace=eso_namespace)[0],
+        "webhooks": lambda: client.list(health.WEBHOOKS)[0],
+        "usage": lambda: None if customs is None else usage.read(client, list(customs), namespace),
+        "distributed": lambda: None,
+        "external": lambda: None,
+        "store": lambda: None,
+    }
+    if version:
+        stores = resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore")
+        calls["distributed"] = one(cluster_external_secrets(version).path(entry.name))
+        # A list, since that is what every other part of the collection needs the permission for.
+        calls["external"] = lambda: next(
+            (
+                item
+                for item in client.list(external_secrets(version), namespace=namespace)[0]
+                if item["metadata"]["name"] == entry.external_secret
+            ),
+            None,
+        )
+        calls["store"] = one(stores.path(layout.store_of(entry.name)))
+
+    def tried(name: str) -> Any:
+        try:
+            return calls[name]()
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            found.denied[name] = str(error)
+            return [] if name in _LISTS else None
+
+    for name, value in zip(calls, client.each(tried, calls)):
+        setattr(found, name, value)
+    reader = reading_account(found.store)
+    found.account = None
+    if reader:
+        account = resource_of("v1", "ServiceAccount").path(reader[1], reader[0])
+        calls["account"] = one(account)
+        found.account = tried("account")
+    return found
+
+
+_LISTS = ("roles", "bindings", "cluster_roles", "cluster_bindings", "deployments", "endpoints", "webhooks")
+
+
+def reading_account(store: Object | None) -> tuple[str, str] | None:
+    """(namespace, name) of the ServiceAccount by which a live store reads; None without one."""
+    provider = (((store or {}).get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+    account = (provider.get("auth") or {}).get("serviceAccount") or {}
+    return (account.get("namespace") or "", account["name"]) if account.get("name") else None

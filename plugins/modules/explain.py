@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module explain: where the chain to one Secret breaks."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: explain
+short_description: Say why a namespace does not have a Secret, and what mends it
+version_added: 1.0.0
+description:
+  - Looks at every link between a master Secret and the workloads of one namespace, and says which one is broken.
+  - Links that are broken because of another one are told apart from their cause.
+  - What the play may not read is said to be unknown, and the rest is judged without it.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  namespace:
+    description: The namespace.
+    type: str
+    required: true
+  secret:
+    description: The name of the target Secret, or of the catalog's entry.
+    type: str
+    required: true
+  consumers:
+    description: Whether to look at the workloads as well, for what they take from the Secret.
+    type: bool
+    default: true
+  fail:
+    description: Whether the module fails when a link is broken.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - platform.cluster_secrets.consumers
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.identities.eso
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
+seealso:
+  - module: platform.cluster_secrets.audit
+  - module: platform.cluster_secrets.sync_info
+"""
+
+EXAMPLES = r"""
+- name: Why is gh-oauth not in the namespace backstage?
+  platform.cluster_secrets.explain:
+    catalog: "{{ cluster_secrets_catalog }}"
+    namespace: backstage
+    secret: gh-oauth
+  register: chain
+
+- name: Show it
+  ansible.builtin.debug:
+    var: chain.table
+"""
+
+RETURN = r"""
+links:
+  description: The links of the chain in their order.
+  returned: success, or failure because one is broken
+  type: list
+  elements: dict
+  contains:
+    step:
+      description: Which link it is, such as V(label) or V(store).
+      type: str
+    state:
+      description: V(ok), V(broken), V(follows) (broken, perhaps only because another one is), or V(unknown).
+      type: str
+    message:
+      description: What is so.
+      type: str
+    fix:
+      description: The command, or the change, that mends it.
+      type: str
+broken:
+  description: The first link that is broken for a reason of its own. V(null) when the chain is whole.
+  returned: success, or failure because one is broken
+  type: dict
+intact:
+  description: Whether no link is broken.
+  returned: success, or failure because one is broken
+  type: bool
+table:
+  description: The links, and what to do, as lines of text.
+  returned: success, or failure because one is broken
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success, or failure because one is broken
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import parse_catalog
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    CONSUMER_OPTIONS,
+    ESO_IDENTITY_OPTIONS,
+    ISOLATION_OPTION,
+    OWNER_OPTION,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    customs,
+    run_module,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "namespace": {"type": "str", "required": True},
+    # A name.
+    "secret": {"type": "str", "required": True, "no_log": False},
+    "fail": {"type": "bool", "default": False},
+    **CATALOG_OPTION,
+    **CONSUMER_OPTIONS,
+    **ESO_IDENTITY_OPTIONS,
+    **ISOLATION_OPTION,
+    **OWNER_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read one chain and judge it."""
+    params = context.params
+    links = _links(context)
+    shown = [one.as_dict() for one in links]
+    broken = chain.broken(links)
+    result: dict[str, Any] = {
+        "changed": False,
+        "links": shown,
+        "broken": broken.as_dict() if broken else None,
+        "intact": broken is None,
+        "table": report.chain_table(shown),
+        "api_requests": context.client.requests,
+    }
+    if broken and params["fail"]:
+        message = "Secret %s/%s: it breaks at: %s. %s. To mend it: %s"
+        text = message % (params["namespace"], params["secret"], broken.step, broken.message, broken.fix)
+        result.update(failed=True, msg=text)
+    return result
+
+
+def _links(context: Context) -> list[chain.Link]:
+    params, client = context.params, context.client
+    entries = parse_catalog(params["catalog"])
+    live = client.get(NAMESPACES.path(params["namespace"])) or {"metadata": {}}
+    labels = live["metadata"].get("labels") or {}
+    entry = chain.choose(entries, params["namespace"], labels, params["secret"])
+    missing = chain.without_entry(entries, entry, params["secret"])
+    if entry is None or missing:
+        return [missing] if missing else []
+    version = eso.served(client)[0]
+    layout = stores.Layout(
+        params["isolation"],
+        params["store"],
+        params["store_namespace"],
+        eso=(params["eso_namespace"], params["eso_service_account"]),
+    )
+    paths = customs(params["consumer_paths"]) if params["consumers"] else None
+    found = live_chain.read(client, entry, params["namespace"], layout, version, paths)
+    return chain.judge(entry, params["namespace"], layout, found, state.utcnow(), params["owner"] == "gitops")
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()
