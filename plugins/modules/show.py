@@ -12,7 +12,7 @@ short_description: Write lines of text to the screen as they are
 version_added: 1.0.0
 description:
   - Writes a table, such as RV(platform.cluster_secrets.sync_info#module:table), without the quotes and brackets of
-    M(ansible.builtin.debug).
+    the action C(debug).
   - On a terminal, the table is coloured by the states in it and cut to the terminal's width; what comes after an empty
     line is not cut.
   - With a callback that writes for programs, such as C(json), nothing is written. The lines are in the result.
