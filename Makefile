@@ -21,7 +21,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate docs matrix soak-takeover soak-eso-upgrade bench clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ lint: collection ## ruff, mypy, ansible-lint with the production profile, and ya
 
 sanity: collection shellcheck ## The part of ansible-test sanity that runs without containers
 	@tests/sanity/run.sh $(COLLECTION) $(CACHE)/sanity
+
+screenshots: collection browser ## Take the pictures of the HTML pages in docs/images
+	@$(TESTS) -m docs.pages
 
 generate: collection ## Write what the documentation takes from the code
 	@$(TESTS) -m docs.generate

@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from .errors import FileError
+
+if TYPE_CHECKING:
+    from .module import Vault
 
 
 def write(path: str, text: str, what: str, private: bool = False) -> None:
@@ -52,3 +56,38 @@ def download(url: str) -> bytes:
     except Exception as error:  # HTTPError, URLError, ssl and socket errors alike
         raise FileError("cannot download '%s': %s." % (url, error)) from None
     return content
+
+
+def write_set(
+    vault: Vault, dest: str, texts: dict[str, str], secret: dict[str, str], force: bool = False, dry: bool = False
+) -> list[str]:
+    """Write what differs of several files, all or (when one is there and holds something else) none.
+
+    :arg texts: the files' texts by their names below the folder ``dest``; :arg secret: those that are encrypted.
+    :arg force: replace what is there; :arg dry: only say which.
+    :returns: the names of the files that were (would be) written.
+    :raises FileError: when a file is there and holds something else, or can't be written.
+    """
+    changing = []
+    for name, text in {**texts, **secret}.items():
+        path = os.path.join(dest, name)
+        if not os.path.exists(path):
+            changing.append(name)
+            continue
+        content = read(path, name)
+        there = vault.decrypt(content, name) if name in secret else content.decode("utf-8", "replace")
+        if there == text:
+            continue
+        if not force:
+            raise FileError(
+                "the file '%s' is there and holds something else. Nothing was written. Name another folder, or set "
+                "'force: true'." % path
+            )
+        changing.append(name)
+    encrypted = {name: vault.encrypt(text, "values") for name, text in secret.items() if name in changing}
+    if not dry:
+        for name in changing:
+            path = os.path.join(dest, name)
+            make_folder(os.path.dirname(path))
+            write(path, {**texts, **encrypted}[name], name, private=name in secret)
+    return changing

@@ -84,7 +84,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError, FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
@@ -146,7 +146,8 @@ def run(context: Context) -> dict[str, Any]:
         VARIABLES: variables.dump(settings, _HEAD % os.path.normpath(os.path.join(dest, VARIABLES))),
         REPORT: adoption.report(found, findings, answers, release),
     }
-    written = _write(context, dest, texts, variables.dump_plain(found.values, "The values of the master Secrets."))
+    secret = {VALUES: variables.dump_plain(found.values, "The values of the master Secrets.")}
+    written = files.write_set(context.vault, dest, texts, secret, params["force"], context.check_mode)
     return {
         "changed": bool(written),
         "changed_files": written,
@@ -172,34 +173,6 @@ def _controller(context: Context) -> Object | None:
         places = ", ".join("/".join(key_of(item)) for item in found)
         raise EsoError("there are several controllers of ESO: %s. Name one's namespace in 'eso_namespace'." % places)
     return found[0] if found else None
-
-
-def _write(context: Context, dest: str, texts: dict[str, str], values: str) -> list[str]:
-    """Write what differs, all or (when a file holds something else) nothing; the names of the files."""
-    changing = []
-    for name, text in [*texts.items(), (VALUES, values)]:
-        path = os.path.join(dest, name)
-        if not os.path.exists(path):
-            changing.append(name)
-            continue
-        content = files.read(path, name)
-        there = context.vault.decrypt(content, name) if name == VALUES else content.decode("utf-8", "replace")
-        if there == text:
-            continue
-        if not context.params["force"]:
-            raise FileError(
-                "the file '%s' is there and holds something else. Nothing was written. Name another folder, or set "
-                "'force: true'." % path
-            )
-        changing.append(name)
-    encrypted = context.vault.encrypt(values, "values") if VALUES in changing else ""
-    if context.check_mode or not changing:
-        return changing
-    files.make_folder(dest)
-    for name in changing:
-        text = encrypted if name == VALUES else texts[name]
-        files.write(os.path.join(dest, name), text, name, private=name == VALUES)
-    return changing
 
 
 def main() -> None:

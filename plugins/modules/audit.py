@@ -29,11 +29,23 @@ options:
     description: The namespace of ESO, whose permissions are not reported.
     type: str
     default: external-secrets
+  read_values:
+    description: Whether to read Secrets. Without, nothing is known of values, of their age, or of Secrets that somebody
+      made; a pair is what ESO says of its ExternalSecret. The permission to read Secrets is not needed then.
+    type: bool
+    default: true
   html:
     description: Where to write the report as one self-contained HTML page, on the host that the module runs on.
     type: path
   json:
     description: Where to write the report as JSON.
+    type: path
+  metrics:
+    description: Where to write it as OpenMetrics text, for Prometheus. For the node exporter's textfile collector the
+      name ends in C(.prom).
+    type: path
+  junit:
+    description: Where to write it as JUnit's XML, with a test case for each pair and for each error and warning.
     type: path
   consumers:
     description: Whether to look at the workloads as well, for what they take from the targets.
@@ -111,10 +123,9 @@ api_requests:
   type: int
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, permissions, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, life, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
@@ -128,6 +139,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     read_usage,
     run_module,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import key_of
 
 if TYPE_CHECKING:
@@ -135,8 +147,11 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "read_values": {"type": "bool", "default": True},
     "html": {"type": "path"},
     "json": {"type": "path"},
+    "metrics": {"type": "path"},
+    "junit": {"type": "path"},
     **CONSUMER_OPTIONS,
     "ends_within": {"type": "int", "default": 30},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
@@ -152,22 +167,31 @@ def run(context: Context) -> dict[str, Any]:
     """Read, judge, report."""
     params = context.params
     inventory = snapshot.read_inventory(
-        context.client, context.entries, context.eso_version(), params["store_namespace"], params["eso_namespace"]
+        context.client,
+        context.entries,
+        context.eso_version(),
+        params["store_namespace"],
+        params["eso_namespace"],
+        params["read_values"],
     )
     layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
     trusted = permissions.Trusted(
         params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
     )
-    rows, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
+    pairs, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
     found += life.findings(lives, params["store_namespace"], now, params["ends_within"])
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
-        others = {key_of(item) for item in inventory.secrets}
-        used = usage.judge(context.entries, rows, inventory.snapshot, others, live)
+        others = {key_of(item) for item in inventory.secrets} if params["read_values"] else None
+        used = usage.judge(context.entries, pairs, inventory.snapshot, others, live)
         found += usage.findings(used)
+    rows = [row.as_dict(now) for row in sorted(pairs, key=lambda row: row.key)]
+    life.describe(rows, lives, now)
+    if used:
+        usage.describe(rows, used)
     found = findings.in_order(found)
     errors, warnings = (
         sum(1 for one in found if one.severity == severity) for severity in (findings.ERROR, findings.WARNING)
@@ -177,20 +201,19 @@ def run(context: Context) -> dict[str, Any]:
         "findings": [one.as_dict() for one in found],
         "errors": errors,
         "warnings_found": warnings,
-        "table": report.findings_table(found),
+        "table": text.findings_table(found),
         "api_requests": context.client.requests,
     }
     if not context.check_mode:
-        if params["html"]:
-            page = report.page(rows, found, now, lives, used.consumers() if used else None)
-            files.write(params["html"], page, "report")
-        if params["json"]:
-            document = {
-                "when": now.strftime("%Y-%m-%d %H:%M UTC"),
-                "rows": [row.as_dict() for row in rows],
-                "findings": result["findings"],
-            }
-            files.write(params["json"], json.dumps(document, indent=1), "report")
+        made = {
+            "html": lambda: page.audit_page(rows, found, now, lives, used is not None),
+            "json": lambda: feeds.audit_json(rows, found, now),
+            "metrics": lambda: feeds.open_metrics(rows, found, lives, now),
+            "junit": lambda: feeds.junit(rows, found),
+        }
+        for option, text_of in made.items():
+            if params[option]:
+                files.write(params[option], text_of(), "report")
     if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and (errors or warnings)):
         result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, warnings))
     return result

@@ -165,7 +165,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     plan_restore,
     redact_secret,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import takeover_refused
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, SECRETS, decode
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight
 

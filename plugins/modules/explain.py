@@ -100,7 +100,6 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import parse_catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
@@ -117,6 +116,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     customs,
     run_module,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
 
 if TYPE_CHECKING:
@@ -148,13 +148,13 @@ def run(context: Context) -> dict[str, Any]:
         "links": shown,
         "broken": broken.as_dict() if broken else None,
         "intact": broken is None,
-        "table": report.chain_table(shown),
+        "table": text.chain_table(shown),
         "api_requests": context.client.requests,
     }
     if broken and params["fail"]:
         message = "Secret %s/%s: it breaks at: %s. %s. To mend it: %s"
-        text = message % (params["namespace"], params["secret"], broken.step, broken.message, broken.fix)
-        result.update(failed=True, msg=text)
+        shown_in = (params["namespace"], params["secret"], broken.step, broken.message, broken.fix)
+        result.update(failed=True, msg=message % shown_in)
     return result
 
 

@@ -82,10 +82,11 @@ table:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.fleet import Fleet
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import utcnow
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -106,15 +107,15 @@ def run(context: Context) -> dict[str, Any]:
     when = utcnow().strftime("%Y-%m-%d %H:%M UTC")
     if not context.check_mode:
         if params["html"]:
-            files.write(params["html"], report.fleet_page(fleet, when), "page")
+            files.write(params["html"], page.fleet_page(fleet, when), "page")
         if params["json"]:
-            files.write(params["json"], report.fleet_json(fleet, when), "report")
+            files.write(params["json"], feeds.fleet_json(fleet, when), "report")
     result: dict[str, Any] = {
         "changed": False,
         "counts": fleet.counts(),
         "unreachable": fleet.unreachable,
         "drifted": fleet.drifted,
-        "table": report.fleet_table(fleet),
+        "table": text.fleet_table(fleet),
     }
     problem = fleet.problem()
     if problem and params["fail"]:

@@ -24,6 +24,14 @@ options:
     description: Whether to look at the workloads, to say who uses which target.
     type: bool
     default: false
+  read_values:
+    description: Whether to read Secrets. Without, nothing is known of values, of their age, or of Secrets that somebody
+      made; a pair is what ESO says of its ExternalSecret. The permission to read Secrets is not needed then.
+    type: bool
+    default: true
+  html:
+    description: Where to write the pairs as one self-contained HTML page. Not with O(brief).
+    type: path
   brief:
     description: Whether RV(rows) have only the namespace, secret, status and message, and there is no RV(table).
     type: bool
@@ -133,7 +141,7 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import fleet, report
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, fleet
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import life, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     generated,
@@ -147,12 +155,15 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     read_usage,
     run_module,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page, text
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "read_sources": {"type": "bool", "default": True},
+    "read_values": {"type": "bool", "default": True},
+    "html": {"type": "path"},
     "brief": {"type": "bool", "default": False},
     **CONSUMER_OPTIONS,
     "consumers": {"type": "bool", "default": False},
@@ -166,29 +177,24 @@ def run(context: Context) -> dict[str, Any]:
     """Read and judge."""
     params = context.params
     version = context.eso_version()
-    found = snapshot.read(context.client, context.entries, version, params["store_namespace"], params["read_sources"])
+    found = snapshot.read(
+        context.client,
+        context.entries,
+        version,
+        params["store_namespace"],
+        params["read_sources"],
+        read_values=params["read_values"],
+    )
     rows = state.judge(context.entries, found)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
-    lives = life.look(context.entries, found, context.warn) if not params["brief"] else {}
-    for row in shown:
-        its = lives.get(row["source"])
-        row["value_changed"] = its.changed.strftime(state.TIME) if its and its.changed else None
-        row["value_age"] = its.age(now) if its else None
-        row["value_ends"] = its.ends[0].when.strftime(state.TIME) if its and its.ends else None
-        row["owner"] = its.owner if its else ""
+    if not params["brief"]:
+        life.describe(shown, life.look(context.entries, found, context.warn), now)
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
         used = usage.judge(context.entries, rows, found, set(found.secrets), live)
-        consumers = used.consumers()
-        older: dict[tuple[str, str], set[str]] = {}
-        for one in used.old:
-            older.setdefault((one.owner.namespace, one.secret), set()).add(one.owner.label())
-        for row in shown:
-            key = (row["namespace"], row["secret"])
-            row["consumers"] = [one.label() for one in consumers.get(key, [])]
-            row["old_consumers"] = sorted(older.get(key, ()))
+        usage.describe(shown, used)
     result = {
         "changed": False,
         "rows": shown,
@@ -199,7 +205,9 @@ def run(context: Context) -> dict[str, Any]:
         kept = ("namespace", "secret", "status", "message")
         result["rows"] = [{key: row[key] for key in kept} for row in shown]
     else:
-        result["table"] = report.status_table(shown, used is not None)
+        result["table"] = text.status_table(shown, used is not None)
+        if params["html"] and not context.check_mode:
+            files.write(params["html"], page.status_page(shown, now, used is not None), "report")
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
         whole = {entry.source for entry in context.entries if entry.extract}

@@ -103,7 +103,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import report, workloads
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import workloads
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
@@ -121,6 +121,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action, plan_restart
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def run(context: Context) -> dict[str, Any]:
     wanted = usage.workloads_with_old_values(old)
     result: dict[str, Any] = {"old": [{**owner._asdict(), "secrets": names} for owner, names in wanted], "left": []}
     if reported:
-        table = report.old_values_table(result["old"], True)
+        table = text.old_values_table(result["old"], True)
         return {"changed": False, "changes": [], "table": table, "api_requests": client.requests, **result}
     restart = _Restart(context, old)
     problem = restart.run([owner for owner, _names in wanted])
@@ -177,7 +178,7 @@ def run(context: Context) -> dict[str, Any]:
         {**owner._asdict(), "secrets": secrets[owner], "reason": reason}
         for owner, reason in sorted(restart.left.items())
     ]
-    result["table"] = report.old_values_table(result["left"], False)
+    result["table"] = text.old_values_table(result["left"], False)
     result = {**context.result(restart.actions), **result}
     if problem:
         result.update(failed=True, msg=problem)

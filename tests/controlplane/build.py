@@ -240,6 +240,7 @@ PROGRAMS: dict[str, Program] = {
         ),
         Program("helm", ("helm",), "about 2 min", _go_install("helm.sh/helm/v3/cmd/helm", HELM), (), (HELM,)),
         Program("kwok", ("kwok",), "about 1 min", _go_install("sigs.k8s.io/kwok/cmd/kwok", KWOK), (), (KWOK,)),
+        Program("promrules", ("promrules",), "about 1 min", _make_main("promrules"), (GO_SOURCES / "promrules",)),
         Program("vault", ("vault",), "about 4 min", _make_main("vault"), (GO_SOURCES / "vault",)),
     )
 }

@@ -161,6 +161,10 @@ class ControlPlane:
         """The API server's port on 127.0.0.1."""
         return self._state["ports"]["apiserver"]
 
+    def port_of(self, name: str) -> int:
+        """The port of another part on 127.0.0.1."""
+        return self._state["ports"][name]
+
     @property
     def pids(self) -> dict[str, int]:
         """The process of each component that was started."""
@@ -234,9 +238,10 @@ class ControlPlane:
         pki.issue("kube-controller-manager", "system:kube-controller-manager")
         pki.issue("kube-scheduler", "system:kube-scheduler")
         pki.issue("kwok", "kwok", "system:masters")
+        pki.issue("kubelet", "kubelet", server=True)
         pki.write_key("service-account", rsa.generate_private_key(public_exponent=65537, key_size=2048))
         (self.run / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
-        names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok")
+        names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok", "kubelet")
         self._state = {
             "ports": {name: free_port() for name in names},
             "pids": {},
@@ -315,6 +320,9 @@ class ControlPlane:
                 f"--kubeconfig={run}/kwok.kubeconfig",
                 "--manage-all-nodes=true",
                 f"--server-address=127.0.0.1:{ports['kwok']}",
+                # Where the API server asks for logs.
+                "--node-ip=127.0.0.1",
+                f"--node-port={ports['kubelet']}",
                 *[f"--config={stage}" for stage in build.kwok_stages()],
             ],
         }

@@ -5,17 +5,21 @@
 
 kwok only marks pods as running. This stand-in for a kubelet watches for the chart's controller pod,
 runs the real controller as a host process with that pod's own arguments and ServiceAccount token,
-starts it again when it dies, and ends it when the pod goes.
+starts it again when it dies, and ends it when the pod goes. It also answers for the pods' logs.
 """
 
 from __future__ import annotations
 
 import http.client
+import http.server
 import os
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import time
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +99,40 @@ class Kubelet:
             self._start(pods[0])
 
 
+class Logs(http.server.BaseHTTPRequestHandler):
+    """A kubelet's logs: whichever pod is asked for, those of the one program that runs here."""
+
+    source: Path
+
+    def do_GET(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        last = int(urllib.parse.parse_qs(url.query).get("tailLines", ["0"])[0])
+        lines = self.source.read_bytes().splitlines(keepends=True) if self.source.exists() else []
+        known = url.path.startswith("/containerLogs/")
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        if known:
+            self.wfile.write(b"".join(lines[-last:]))
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def serve_logs(plane: ControlPlane) -> None:
+    """Answer the API server's requests for logs, in threads."""
+    Logs.source = plane.log("external-secrets")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", plane.port_of("kubelet")), Logs)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(plane.pki / "kubelet.crt", plane.pki / "kubelet.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
 def main() -> None:
     run = Path(sys.argv[1])
-    kubelet = Kubelet(ControlPlane(run.name))
+    plane = ControlPlane(run.name)
+    kubelet = Kubelet(plane)
+    serve_logs(plane)
     ending: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: ending.append(received))

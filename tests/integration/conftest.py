@@ -40,6 +40,10 @@ ORDER = (
     "test_upgrade",
     "test_api_versions",
     "test_vault",
+    "test_screen",
+    "test_init",
+    "test_pages",
+    "test_monitoring",
     "test_molecule",
 )
 

@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import base64
 import datetime
+import fcntl
 import json
 import os
+import pty
 import re
+import select
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -337,17 +342,62 @@ def browser(folder: Path) -> list[str]:
     return [program, *(f"--{flag}" for flag in flags), "--window-size=1280,1200"]
 
 
-def browse(page: Path, script: str, folder: Path) -> Any:
-    """What ``script`` gives to ``report()`` once a real Chromium has opened a page."""
+def browse(page: Path, script: str, folder: Path, scheme: str = "light", later: int = 0) -> Any:
+    """What ``script`` gives to ``report()`` once a real Chromium has opened a page.
+
+    :arg scheme: which colours the page's reader prefers, 'light' or 'dark'; :arg later: how many (virtual) seconds the
+        script may take; without, it reports at once.
+    """
     probe = folder / "probe.html"
     own = "<script>const report = seen => { document.title = JSON.stringify(seen); };%s</script>" % script
     probe.write_text(page.read_text().replace("</body>", own + "</body>"))
     done = subprocess.run(
-        [*browser(folder), "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=60, check=True
+        [
+            *browser(folder),
+            f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
+            *([f"--virtual-time-budget={later * 1000}"] if later else []),
+            "--dump-dom",
+            probe.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     found = re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL)
     assert found, done.stdout[-2000:]
     return json.loads(found.group(1).replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+
+
+def on_a_terminal(
+    platform: Platform,
+    argv: list[str],
+    answers: list[tuple[str, str]],
+    folder: Path,
+    width: int = 100,
+    **environment: str,
+) -> tuple[int, str]:
+    """The exit status of ``argv``, and what a person sees who answers its questions: (a question's end, the answer)."""
+    pid, master = pty.fork()
+    if not pid:
+        os.chdir(folder)
+        os.execvpe(argv[0], argv, {**platform.environment, "TERM": "xterm", **environment})
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    seen, answered, left, deadline = "", 0, list(answers), time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if select.select([master], [], [], 0.5)[0]:
+            try:
+                chunk = os.read(master, 65536)
+            except OSError:  # how Linux says that nobody writes there any more
+                break
+            seen += chunk.decode(errors="replace")
+        if left and left[0][0] in seen[answered:]:
+            time.sleep(0.5)  # until the terminal's echo is off
+            answered = len(seen)
+            os.write(master, left.pop(0)[1].encode() + b"\r")
+    _pid, status = os.waitpid(pid, 0)
+    os.close(master)
+    return os.waitstatus_to_exitcode(status), seen
 
 
 def leaked(text: str) -> list[str]:

@@ -203,19 +203,19 @@ def test_the_page_in_a_real_browser(opened, catalog, tmp_path):
     text = page.read_text()
     assert leaked(text) == []
     assert not re.search(r"(src|href)=|@import|url\(", text), "the page must not load anything"
-    # A script of the test's own reports what was laid out; the page itself has none.
+    # A script of the test's own reports what was laid out.
     script = """
       const rows = [...document.querySelectorAll('.matrix tbody tr')];
       report({
         rows: rows.filter(r => r.getBoundingClientRect().height > 0).length,
         synced: document.getElementById('synced').innerText,
         shadow: rows.find(r => r.cells[0].innerText === 'shadow').innerText,
-        red: getComputedStyle(document.querySelector('.findings .error')).color,
+        red: getComputedStyle(document.querySelector('#findings .bad')).color,
         wide: document.body.scrollWidth <= innerWidth});"""
     seen = browse(page, script, tmp_path)
     assert seen["rows"] == 14 and seen["synced"] == "17 of 18 synced"
     assert "failing" in seen["shadow"] or "missing" in seen["shadow"]
-    assert seen["red"] == "rgb(198, 40, 40)" and seen["wide"]
+    assert seen["red"] == "rgb(179, 38, 30)" and seen["wide"]
     picture = tmp_path / "audit.png"
     subprocess.run(
         [*browser(tmp_path), f"--screenshot={picture}", page.as_uri()], capture_output=True, timeout=60, check=True

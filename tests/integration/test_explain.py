@@ -267,7 +267,7 @@ def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step,
 def test_the_playbook_fails_with_the_verdict(whole):
     with namespace_unlabelled(whole):
         done = whole.play("explain", "-e", "namespace=cert-manager", "-e", "secret=cloudflare-api-token", check=False)
-    assert done.rc == 2 and "\nBROKEN   label " in done.stdout
+    assert done.rc == 2 and "\nBROKEN   label " in done.stdout and "it breaks at: label" in done.stdout
     assert (
         "\nTo mend it: ansible-playbook platform.cluster_secrets.onboard -e onboard_namespace=cert-manager"
         in done.stdout

@@ -151,7 +151,7 @@ def _softened(finding: Finding) -> Finding:
 
 def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
     seen: set[str] = set()
-    for entry in entries:
+    for entry in entries if snapshot.values_read else ():
         _data, problem = state.expected_data(entry, snapshot.sources or {})
         if problem and problem not in seen:
             seen.add(problem)

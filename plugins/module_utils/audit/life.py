@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Callable, Iterator, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
 
 from .. import lifetimes
 from ..catalog.values import required_sources
 from ..errors import DependencyError
+from ..live import state
 from .findings import ERROR, WARNING, Finding
 
 if TYPE_CHECKING:
@@ -79,6 +80,16 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
     if unread:
         warn("the ends of certificates are not looked at: %s" % unread)
     return found
+
+
+def describe(rows: list[dict[str, Any]], lives: dict[str, Life], now: datetime.datetime) -> None:
+    """Add to each row of sync_info how old its value is, when it ends and whose it is."""
+    for row in rows:
+        its = lives.get(row["source"])
+        row["value_changed"] = its.changed.strftime(state.TIME) if its and its.changed else None
+        row["value_age"] = its.age(now) if its else None
+        row["value_ends"] = its.ends[0].when.strftime(state.TIME) if its and its.ends else None
+        row["owner"] = its.owner if its else ""
 
 
 def _joined(texts: Iterator[str]) -> str:

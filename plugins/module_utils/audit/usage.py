@@ -158,11 +158,12 @@ class Report(NamedTuple):
 
 
 def judge(
-    entries: list[Entry], rows: list[state.Row], snapshot: Snapshot, others: set[tuple[str, str]], found: Usage
+    entries: list[Entry], rows: list[state.Row], snapshot: Snapshot, others: set[tuple[str, str]] | None, found: Usage
 ) -> Report:
     """Compare the references with the targets.
 
-    :arg rows: the targets that the labels ask for; :arg others: (namespace, name) of Secrets that are there otherwise.
+    :arg rows: the targets that the labels ask for; :arg others: (namespace, name) of Secrets that are there otherwise,
+        None where they were not read, so that nobody can say which references lead nowhere.
     """
     delivered = set(delivered_keys(rows))
     by_target = {entry.target: entry for entry in entries}
@@ -174,11 +175,23 @@ def judge(
             key = use.reference.key
             if key is not None and secret is not None and key not in (secret.get("data") or {}):
                 keys.append(use)
-        elif use.reference.secret in by_target and use.key not in others:
+        elif others is not None and use.reference.secret in by_target and use.key not in others:
             unlabelled.append((use, by_target[use.reference.secret]))
     named = {use.key for use in used}
     targets = {key: item for key, item in snapshot.secrets.items() if key in delivered}
     return Report(used, unlabelled, keys, sorted(delivered - named), old(found, changes(targets)))
+
+
+def describe(rows: list[dict[str, Any]], report: Report) -> None:
+    """Add to each row of sync_info who uses its target, and who of them keeps an older value."""
+    consumers = report.consumers()
+    older: dict[tuple[str, str], set[str]] = {}
+    for one in report.old:
+        older.setdefault((one.owner.namespace, one.secret), set()).add(one.owner.label())
+    for row in rows:
+        key = (row["namespace"], row["secret"])
+        row["consumers"] = [one.label() for one in consumers.get(key, [])]
+        row["old_consumers"] = sorted(older.get(key, ()))
 
 
 def delivered_keys(rows: list[state.Row]) -> list[tuple[str, str]]:

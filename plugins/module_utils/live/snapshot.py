@@ -48,22 +48,23 @@ def definitions(client: Client) -> list[Object]:
 class Snapshot:
     """What was read: live ``namespaces`` by name, ``secrets`` and ``externals`` by (namespace, name).
 
-    ``secrets`` holds the Secrets that ESO manages, ``sources`` the catalog's sources, ``{name: {key: bytes}}``
-    (None: not read), ``changed`` when a value of each last changed, ``version`` is the resourceVersion of the list of
-    ``secrets``.
+    ``secrets`` holds the Secrets that ESO manages (``values_read`` says whether they were read), ``sources`` the
+    catalog's sources, ``{name: {key: bytes}}`` (None: not read), ``changed`` when a value of each last changed,
+    ``version`` is the resourceVersion of the list of ``secrets``.
     """
 
     def __init__(
         self,
         namespaces: list[Object],
-        secrets: list[Object],
+        secrets: list[Object] | None,
         version: str | None,
         externals: list[Object],
         sources: dict[str, dict[str, bytes]] | None,
         changed: dict[str, datetime.datetime] | None = None,
     ) -> None:
         self.namespaces = {item["metadata"]["name"]: item for item in namespaces}
-        self.secrets = {key_of(item): item for item in secrets}
+        self.values_read = secrets is not None
+        self.secrets = {key_of(item): item for item in secrets or ()}
         self.version = version
         self.externals = {key_of(item): item for item in externals}
         self.sources = sources
@@ -77,15 +78,20 @@ def read(
     store_namespace: str,
     read_sources: bool = True,
     read_externals: bool = True,
+    read_values: bool = True,
 ) -> Snapshot:
     """Read all that state.judge() needs, each list concurrently with the others; ExternalSecrets only add what ESO
-    says."""
+    says.
+
+    :arg read_values: without, no Secret is asked for, and what ESO says is all there is.
+    """
+    nothing = (None, None)
     resource = external_secrets(eso_version)
     calls: list[Callable[[], Any]] = [
         lambda: client.list(NAMESPACES, partial=True),
-        lambda: client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true"),
-        lambda: client.list(resource, missing_ok=True) if read_externals else ([], None),
-        lambda: client.list(SECRETS, namespace=store_namespace) if read_sources else (None, None),
+        lambda: client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true") if read_values else nothing,
+        lambda: client.list(resource, missing_ok=True) if read_externals or not read_values else ([], None),
+        lambda: client.list(SECRETS, namespace=store_namespace) if read_sources and read_values else nothing,
     ]
     (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)
     if central is None:
@@ -298,17 +304,25 @@ class Inventory:
 
 
 def read_inventory(
-    client: Client, entries: list[Entry], eso_version: str, store_namespace: str, eso_namespace: str
+    client: Client,
+    entries: list[Entry],
+    eso_version: str,
+    store_namespace: str,
+    eso_namespace: str,
+    read_values: bool = True,
 ) -> Inventory:
-    """Read all that an audit needs, each list concurrently with the others."""
+    """Read all that an audit needs, each list concurrently with the others.
+
+    :arg read_values: without, no Secret is asked for.
+    """
     api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
 
     def listed(resource: Resource, **options: Any) -> Callable[[], Any]:
         return lambda: client.list(resource, **options)[0]
 
     calls: dict[str, Callable[[], Any]] = {
-        "snapshot": lambda: read(client, entries, eso_version, store_namespace),
-        "secrets": listed(SECRETS, partial=True),
+        "snapshot": lambda: read(client, entries, eso_version, store_namespace, read_values=read_values),
+        "secrets": listed(SECRETS, partial=True) if read_values else list,
         "distributed": listed(cluster_external_secrets(eso_version)),
         "stores": listed(resource_of(api, "ClusterSecretStore")),
         "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),

@@ -161,6 +161,16 @@ def judge_target(
     return row
 
 
+def judge_external(entry: Entry, namespace: str, external: Object | None) -> Row:
+    """:func:`judge_target` where no Secret was read: what ESO says of its ExternalSecret (None: absent) is all."""
+    condition = ready_condition(external)
+    if condition is None:
+        return Row(entry, namespace, MISSING, "ESO has not looked at its ExternalSecret yet")
+    if condition.get("status") != "True":
+        return Row(entry, namespace, FAILING, condition.get("message", ""))
+    return Row(entry, namespace, SYNCED)
+
+
 def not_ready(live: list[Object], names: set[str]) -> list[tuple[str, str | None]]:
     """The objects of ``names``, of one of ESO's kinds, that are not ready, as (name, what ESO says, or None), sorted;
     an absent one says nothing either."""
@@ -182,7 +192,10 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
         for namespace in carrying:
             secret = snapshot.secrets.get((namespace, entry.target))
             external = snapshot.externals.get((namespace, entry.external_secret))
-            rows.append(judge_target(entry, namespace, secret, external, expected))
+            if snapshot.values_read:
+                rows.append(judge_target(entry, namespace, secret, external, expected))
+            else:
+                rows.append(judge_external(entry, namespace, external))
         for namespace in sorted({*entry.namespaces, *entry.namespaces_by_name} - set(carrying)):
             live = snapshot.namespaces.get(namespace)
             if live is not None and "deletionTimestamp" in live["metadata"]:

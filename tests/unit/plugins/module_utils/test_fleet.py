@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.fleet import Fleet, digest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
 
 
 def row(status="synced", message="", secret="s"):
@@ -24,7 +24,7 @@ def result(*rows, **digests):
 def test_all_is_well():
     fleet = Fleet({"a": result(row(), src="1"), "b": result(row(), src="1")})
     assert fleet.problem() is None and fleet.drifted == {}
-    assert report.fleet_table(fleet) == [
+    assert text.fleet_table(fleet) == [
         "CLUSTER  SYNCED  OF  VALUES",
         "a        1       1   same",
         "b        1       1   same",
@@ -45,9 +45,9 @@ def test_every_problem_is_named():
         "src in c; two in a, b."
     )
     assert Fleet({"a": result(src="1"), "c": result(src="2")}, ["src"]).problem() is None
-    assert report.fleet_table(fleet)[-1] == "b        n          s       stale   old"
-    assert "d        -       -   -            cannot reach it" in report.fleet_table(fleet)
-    assert json.loads(report.fleet_json(fleet, "now"))["unreachable"] == {"d": "cannot reach it"}
+    assert text.fleet_table(fleet)[-1] == "b        n          s       stale   old"
+    assert "d        -       -   -            cannot reach it" in text.fleet_table(fleet)
+    assert json.loads(feeds.fleet_json(fleet, "now"))["unreachable"] == {"d": "cannot reach it"}
 
 
 @pytest.mark.parametrize("wrong", ["text", None, {"rows": "x"}])
@@ -71,5 +71,5 @@ def test_a_digest_tells_nothing_without_the_key_and_each_piece_counts():
 
 
 def test_nothing_in_the_data_gets_out_of_the_page():
-    page = report.fleet_page(Fleet({"</script><b>": result(row("failing", "<img onerror=x>"))}), "now")
-    assert page.count("</script>") == 2 and "<img" not in page and "<b>" not in page.partition("<body>")[2]
+    made = page.fleet_page(Fleet({"</script><b>": result(row("failing", "<img onerror=x>"))}), "now")
+    assert made.count("</script>") == 2 and "<img" not in made and "<b>" not in made.partition("<body>")[2]

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import report
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot as live_snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
 from samples import ONE, entries, namespace
 
 
@@ -51,7 +51,7 @@ def test_judgements():
 def test_the_table_is_aligned():
     (row,) = state.judge(entries(ONE), snapshot())
     shown = row.as_dict(state.parse_time("2026-01-02T00:00:00Z"))
-    lines = report.status_table([{**shown, "value_age": 86400 * 3, "value_ends": "2026-03-01T00:00:00Z"}], False)
+    lines = text.status_table([{**shown, "value_age": 86400 * 3, "value_ends": "2026-03-01T00:00:00Z"}], False)
     assert lines == [
         "NAMESPACE  SECRET  STATUS  TYPE    AGE  VALUE",
         "a          one     synced  Opaque  24h  3d, ends 2026-03-01",

@@ -1,0 +1,397 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The self-contained HTML page of an audit, of a status and of a fleet. Pure.
+
+One design: what is wrong first, then who has what, how old the values are, and who uses them. The page holds its data
+as JSON, and its script draws what the filters leave; it loads nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import TYPE_CHECKING, Any, Iterable, NamedTuple, Sequence
+
+from .text import age_text
+
+if TYPE_CHECKING:
+    import datetime
+
+    from ..audit.findings import Finding
+    from ..audit.life import Life
+    from ..fleet import Fleet
+
+_STYLE = """
+:root{color-scheme:light dark;--back:#fff;--text:#1a1c1e;--soft:#565c64;--line:#c9ced6;--off:#eef0f3;--ok:#1b6b2f;
+--bad:#b3261e;--warn:#8a5000;--link:#0b57d0}
+@media(prefers-color-scheme:dark){:root{--back:#15171a;--text:#e6e8eb;--soft:#a9b0ba;--line:#3c424b;--off:#22262b;
+--ok:#7fd492;--bad:#ffb4ab;--warn:#ffc27a;--link:#a8c7fa}}
+*{box-sizing:border-box}
+body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:90rem;padding:1rem;background:var(--back);
+color:var(--text)}
+h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}
+.sum{display:flex;flex-wrap:wrap;gap:.5rem;margin:.5rem 0;padding:0;list-style:none}
+.sum li{border:1px solid var(--line);border-radius:.5rem;padding:.4rem .8rem}
+.sum .bad{border-color:var(--bad)}.sum .warn{border-color:var(--warn)}
+.bad{color:var(--bad);font-weight:600}.warn{color:var(--warn);font-weight:600}.good{color:var(--ok)}
+.when,.none{color:var(--soft)}
+form{display:flex;flex-wrap:wrap;gap:.75rem;align-items:end;margin:1rem 0}
+form label{display:grid;font-size:.85rem;gap:.2rem}form .box{display:flex;align-items:center;font-size:1rem}
+input,select,button{font:inherit;color:inherit;background:var(--back);border:1px solid var(--line);border-radius:.3rem;
+padding:.25rem .5rem}
+button{cursor:pointer}:focus-visible{outline:3px solid var(--link);outline-offset:1px}
+.wrap{overflow:auto;max-height:80vh;border:1px solid var(--line);border-radius:.3rem}
+table{border-collapse:collapse;width:100%}
+th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
+thead{position:sticky;top:0;z-index:2}thead th{background:var(--off)}
+tbody th{font-weight:500;position:sticky;left:0;background:var(--back)}
+code{font:13px/1.4 ui-monospace,monospace}
+.matrix{width:auto}.matrix td{text-align:center}.matrix td.none{background:var(--off)}
+.matrix td button{border-color:currentColor;font-size:.85rem;padding:0 .4rem}
+.matrix thead th{text-align:center;vertical-align:bottom;font-weight:500}
+.matrix thead span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}
+.hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+dialog{border:1px solid var(--line);border-radius:.5rem;background:var(--back);color:var(--text);max-width:50rem}
+dt{font-weight:600}dd{margin:0 0 .5rem}
+@media print{form,dialog,button.copy{display:none}.wrap{overflow:visible;max-height:none;border:0}
+body{max-width:none;font-size:11px}thead,tbody th{position:static}tr{break-inside:avoid}}
+"""
+
+_SCRIPT = """
+const d = JSON.parse(document.getElementById('data').textContent);
+const at = id => document.getElementById(id);
+const value = id => at(id) ? at(id).value : '';
+function make(tag, text, set) {
+  const one = document.createElement(tag);
+  if (text !== undefined) one.textContent = text;
+  return Object.assign(one, set);
+}
+function kind(status) {
+  return status === 'synced' ? 'good' : ['unlabelled', 'no namespace'].includes(status) ? 'warn' : 'bad';
+}
+function options(id, names) { if (at(id)) for (const name of names) at(id).append(make('option', name)); }
+options('cluster', d.clusters); options('secret', d.secrets); options('status', d.statuses);
+options('severity', [...new Set(d.findings.map(one => one[0]))]);
+
+const all = d.rows.map(([c, n, s, t, message, more]) => ({cluster: d.clusters[c] || '', namespace: d.namespaces[n],
+  secret: d.secrets[s], status: d.statuses[t], message, more: more || {}}));
+
+function matching() {
+  const words = value('search').toLowerCase().split(/\\s+/).filter(Boolean);
+  return text => words.every(word => text.toLowerCase().includes(word));
+}
+function table(id, titles, rows) {
+  const place = at(id);
+  if (!place) return;
+  const body = make('tbody');
+  for (const cells of rows) {
+    const line = make('tr');
+    cells.forEach((cell, number) => {
+      const one = make(number ? 'td' : 'th');
+      if (!number) one.scope = 'row';
+      one.append(cell);
+      line.append(one);
+    });
+    body.append(line);
+  }
+  const head = make('thead'), line = make('tr');
+  titles.forEach(title => line.append(make('th', title, {scope: 'col'})));
+  head.append(line);
+  place.replaceChildren(head, body);
+}
+function detail(rows) {
+  const list = make('dl');
+  for (const row of rows) {
+    list.append(make('dt', [row.cluster, row.namespace, row.secret].filter(Boolean).join(' / ')));
+    list.append(make('dd', row.status + (row.message ? ': ' + row.message : ''), {className: kind(row.status)}));
+    if (!row.cluster) {
+      const command = make('dd');
+      command.append(make('code', 'ansible-playbook platform.cluster_secrets.explain -e namespace=' + row.namespace +
+        ' -e secret=' + row.secret));
+      list.append(command);
+    }
+  }
+  at('details').replaceChildren(list);
+  at('detail').showModal();
+}
+function cell(rows) {
+  const one = make('td');
+  const wrong = rows.filter(row => row.status !== 'synced');
+  const count = d.grid === 'cluster' ? (rows.length - wrong.length) + (wrong.length ? '/' + rows.length : '') : '';
+  if (!wrong.length) {
+    one.className = 'good';
+    if (count) one.textContent = count;
+    else one.append(make('span', '\\u2714', {ariaHidden: 'true'}), make('span', 'synced', {className: 'hidden'}));
+    return one;
+  }
+  const worst = wrong.find(row => kind(row.status) === 'bad') || wrong[0];
+  one.className = kind(worst.status);
+  const button = make('button', count || worst.status, {type: 'button'});
+  button.setAttribute('aria-label', wrong.map(row => row.namespace + ' ' + row.secret + ' ' + row.status).join(', '));
+  button.addEventListener('click', () => detail(wrong));
+  one.append(button);
+  return one;
+}
+function grid(rows) {
+  const columns = [...new Set(rows.map(row => row[d.grid]))];
+  const names = d.grid === 'cluster' ? d.clusters : d.secrets;
+  columns.sort((a, b) => names.indexOf(a) - names.indexOf(b));
+  const lines = new Map();
+  for (const row of rows) {
+    if (!lines.has(row.namespace)) lines.set(row.namespace, new Map());
+    const line = lines.get(row.namespace);
+    if (!line.has(row[d.grid])) line.set(row[d.grid], []);
+    line.get(row[d.grid]).push(row);
+  }
+  const head = make('thead'), top = make('tr'), body = make('tbody');
+  top.append(make('th', 'Namespace', {scope: 'col'}));
+  for (const name of columns) {
+    const one = make('th', undefined, {scope: 'col'});
+    one.append(make('span', name));
+    top.append(one);
+  }
+  head.append(top);
+  for (const name of [...lines.keys()].sort()) {
+    const line = make('tr');
+    line.append(make('th', name, {scope: 'row'}));
+    for (const column of columns) {
+      const rows = lines.get(name).get(column);
+      line.append(rows ? cell(rows) : make('td', undefined, {className: 'none'}));
+    }
+    body.append(line);
+  }
+  at('grid').replaceChildren(head, body);
+}
+function copy(text) {
+  const button = make('button', 'Copy', {type: 'button', className: 'copy'});
+  button.setAttribute('aria-label', 'Copy: ' + text);
+  button.addEventListener('click', () => navigator.clipboard.writeText(text));
+  return button;
+}
+function fix(text) {
+  const one = make('span', text + ' ');
+  const command = text.match(/(ansible-playbook|kubectl|task) \\S.*/);
+  if (command) one.append(copy(command[0]));
+  return one;
+}
+const severities = {error: 'bad', warning: 'warn', info: 'none'};
+function draw() {
+  const fits = matching(), wrong = at('wrong').checked;
+  const rows = all.filter(row =>
+    (!value('cluster') || row.cluster === value('cluster')) && (!value('secret') || row.secret === value('secret')) &&
+    (!value('status') || row.status === value('status')) && (!wrong || row.status !== 'synced' || row.more.old) &&
+    fits([row.cluster, row.namespace, row.secret, row.status, row.message].join(' ')));
+  grid(rows);
+  at('shown').textContent = rows.length + ' of ' + all.length + ' shown';
+  const findings = d.findings.filter(one =>
+    (!value('severity') || one[0] === value('severity')) && (!wrong || one[0] !== 'info') && fits(one.join(' ')));
+  table('findings', ['Severity', 'Check', 'Namespace', 'Name', 'What', 'What to do'], findings.map(one =>
+    [make('span', one[0], {className: severities[one[0]]}), ...one.slice(1, 5), fix(one[5])]));
+  table('values', ['Source', 'Age', 'Rotate after', 'Ends', 'Owner', 'What it is'],
+    d.values.filter(one => fits(one.join(' '))));
+  table('consumers', ['Namespace', 'Secret', 'Value', 'Used by', 'With an older value'],
+    rows.filter(row => row.more.users || row.more.old).map(row =>
+      [row.namespace, row.secret, row.more.value || '', row.more.users || '',
+       make('span', row.more.old || '', {className: 'warn'})]));
+}
+for (const one of document.querySelectorAll('form input, form select')) one.addEventListener('input', draw);
+at('filters').addEventListener('submit', event => event.preventDefault());
+at('close').addEventListener('click', () => at('detail').close());
+draw();
+"""
+
+
+class Pair(NamedTuple):
+    """One namespace/secret pair as the page shows it; ``cluster`` is empty on the page of one cluster."""
+
+    cluster: str
+    namespace: str
+    secret: str
+    status: str
+    message: str
+    value: str = ""
+    users: str = ""
+    old: str = ""
+
+
+class Tile(NamedTuple):
+    """One figure at the top: the element's id, its text, and how it looks: 'good', 'warn', 'bad' or nothing."""
+
+    id: str
+    text: str
+    look: str = ""
+
+
+def _page(
+    title: str,
+    when: str,
+    tiles: Sequence[Tile],
+    pairs: Sequence[Pair],
+    findings: Sequence[Finding] | None = None,
+    values: Sequence[Sequence[str]] | None = None,
+    consumers: bool = False,
+    problems: Iterable[tuple[str, str]] = (),
+) -> str:
+    """The page's text.
+
+    :arg findings: None leaves the section out, as do ``values`` of None; :arg problems: (what, why) of what is wrong
+        as a whole.
+    """
+    clusters = list(dict.fromkeys(one.cluster for one in pairs if one.cluster))
+    names = [sorted({one[column] for one in pairs}) for column in (1, 2, 3)]
+    places = [{name: number for number, name in enumerate(found)} for found in [clusters, *names]]
+    data = {
+        "grid": "cluster" if clusters else "secret",
+        "clusters": clusters,
+        "namespaces": names[0],
+        "secrets": names[1],
+        "statuses": names[2],
+        "rows": [
+            [
+                *(place.get(cell, -1) for place, cell in zip(places, one)),
+                one.message,
+                *([{"value": one.value, "users": one.users, "old": one.old}] if one.users or one.old else []),
+            ]
+            for one in pairs
+        ],
+        "findings": [
+            [one.severity, one.check, one.namespace or "", one.name or "", one.message, one.fix]
+            for one in findings or ()
+        ],
+        "values": [list(one) for one in values or ()],
+    }
+    # Nothing in the data may end the element that holds it.
+    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    boxes = [("Cluster", "cluster")] if clusters else []
+    boxes += [("Secret", "secret"), ("Status", "status")] + ([("Severity", "severity")] if findings else [])
+    filters = "".join(
+        '<label>%s<select id="%s"><option value="">all</option></select></label>' % (label, name)
+        for label, name in boxes
+    )
+    shown = "".join('<li id="%s" class="%s">%s</li>' % (one.id, one.look, escape(one.text)) for one in tiles)
+    sections = []
+    wrong = "".join("<li><b>%s</b>: %s</li>" % (escape(what), escape(why)) for what, why in problems)
+    if wrong:
+        sections.append('<ul id="problems">%s</ul>' % wrong)
+    if findings is not None:
+        clean = '<p id="clean">Nothing to report.</p>'
+        sections.append(_section("Findings", "findings") if findings else "<h2>Findings</h2>" + clean)
+    sections.append(_section("Who has what", "grid", "matrix", '<p id="shown" role="status"></p>'))
+    if values is not None:
+        sections.append(_section("Values", "values"))
+    if consumers:
+        sections.append(_section("Who uses what", "consumers"))
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+            'content="width=device-width,initial-scale=1">',
+            "<title>%s</title><style>%s</style></head><body>" % (escape(title), _STYLE),
+            "<header><h1>%s</h1>" % escape(title),
+            '<p class="when">%s</p><ul class="sum">%s</ul></header>' % (escape(when), shown),
+            '<main><form id="filters" role="search" aria-label="Filters">'
+            '<label>Search<input id="search" type="search"></label>%s'
+            '<label class="box"><input id="wrong" type="checkbox"> Only what is wrong</label></form>' % filters,
+            *sections,
+            '<dialog id="detail" aria-label="Details"><div id="details"></div>'
+            '<button type="button" id="close">Close</button></dialog></main>',
+            "<noscript><p>The tables are drawn by a script of this page.</p></noscript>",
+            '<script type="application/json" id="data">%s</script>' % text,
+            "<script>(() => {%s})();</script></body></html>" % _SCRIPT,
+            "",
+        ]
+    )
+
+
+def _section(title: str, name: str, look: str = "", before: str = "") -> str:
+    """A heading and a table that the script fills; what scrolls can be reached by the keyboard."""
+    return (
+        '<section><h2 id="%s-title">%s</h2>%s<div class="wrap" tabindex="0" role="region" aria-labelledby="%s-title">'
+        '<table id="%s" class="%s"></table></div></section>' % (name, escape(title), before, name, name, look)
+    )
+
+
+def audit_page(
+    rows: list[dict[str, Any]],
+    findings: list[Finding],
+    now: datetime.datetime,
+    lives: dict[str, Life],
+    consumers: bool,
+) -> str:
+    """The page of an audit.
+
+    :arg rows: the pairs as sync_info returns them; :arg now: in UTC; :arg lives: the life of each source by its name;
+        :arg consumers: whether the rows have their consumers.
+    """
+    errors, warnings = (sum(1 for one in findings if one.severity == name) for name in ("error", "warning"))
+    tiles = [
+        _synced(rows),
+        Tile("errors", "%d errors" % errors, "bad" if errors else ""),
+        Tile("warnings", "%d warnings" % warnings, "warn" if warnings else ""),
+    ]
+    values = []
+    for name, life in sorted(lives.items()):
+        ends = life.ends[0].when.strftime("%Y-%m-%d") if life.ends else ""
+        after = "%dd" % life.rotate_after if life.rotate_after else ""
+        values.append((name, age_text(life.age(now)), after, ends, life.owner, life.description))
+    return _page("Cluster secrets: audit", _time(now), tiles, _pairs(rows), findings, values, consumers)
+
+
+def status_page(rows: list[dict[str, Any]], now: datetime.datetime, consumers: bool) -> str:
+    """The page of a status, of the same rows."""
+    older = sum(1 for row in rows if row.get("old_consumers"))
+    tiles = [_synced(rows)]
+    if consumers:
+        tiles.append(Tile("older", "%d used with an older value" % older, "warn" if older else ""))
+    found: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        ends = (row["value_ends"] or "")[:10]
+        found[row["source"]] = (row["source"], age_text(row["value_age"]), "", ends, row["owner"], "")
+    values = [found[name] for name in sorted(found)]
+    return _page("Cluster secrets: status", _time(now), tiles, _pairs(rows), None, values, consumers)
+
+
+def fleet_page(fleet: Fleet, when: str) -> str:
+    """The page of many clusters: namespaces by clusters, how many Secrets are synced in each.
+
+    :arg when: the time, as text.
+    """
+    unsynced, drifted = len(fleet.unsynced()), len(fleet.drifted)
+    tiles = [
+        Tile("clusters", "%d clusters" % len(fleet.clusters)),
+        Tile("unreachable", "%d not reached" % len(fleet.unreachable), "bad" if fleet.unreachable else "good"),
+        Tile("unsynced", "%d of %d not synced" % (unsynced, len(fleet.rows)), "bad" if unsynced else "good"),
+        Tile("drifted", "%d sources differ" % drifted, "warn" if drifted else "good"),
+    ]
+    problems = list(fleet.unreachable.items())
+    problems += [
+        (", ".join(found), "other values than most clusters: %s" % source) for source, found in fleet.drifted.items()
+    ]
+    pairs = [Pair(*row) for row in fleet.rows]
+    return _page("Cluster secrets: fleet", when, tiles, pairs, problems=problems)
+
+
+def _synced(rows: list[dict[str, Any]]) -> Tile:
+    synced = sum(1 for row in rows if row["synced"])
+    return Tile("synced", "%d of %d synced" % (synced, len(rows)), "good" if synced == len(rows) else "bad")
+
+
+def _pairs(rows: list[dict[str, Any]]) -> list[Pair]:
+    return [
+        Pair(
+            "",
+            row["namespace"],
+            row["secret"],
+            row["status"],
+            row["message"],
+            age_text(row.get("value_age")),
+            ", ".join(row.get("consumers") or ()),
+            ", ".join(row.get("old_consumers") or ()),
+        )
+        for row in rows
+    ]
+
+
+def _time(now: datetime.datetime) -> str:
+    return now.strftime("%Y-%m-%d %H:%M UTC")

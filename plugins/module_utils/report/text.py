@@ -1,0 +1,125 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables of aligned text, and what is said beside them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+if TYPE_CHECKING:
+    from ..audit.findings import Finding
+    from ..fleet import Fleet
+    from ..takeover import preflight as takeover
+
+
+def takeover_refused(findings: Sequence[takeover.Finding]) -> str:
+    """Why a run stops that would change or break what was there before, and what to say to go on."""
+    lines = ["%d thing(s) that were there before would change or stop working. Nothing was changed." % len(findings)]
+    answers = {}
+    for one in findings:
+        lines.append("- %s: %s: %s." % (one.kind, one.object, one.message))
+        if one.answers:
+            answers[one.kind] = " or ".join(one.answers)
+    lines.append("Correct them, run platform.cluster_secrets.adopt, or accept them in cluster_secrets_takeover")
+    if answers:
+        lines[-1] += ": " + ", ".join("%s: %s" % pair for pair in answers.items())
+    return "\n".join(lines) + "."
+
+
+def status_table(rows: list[dict[str, Any]], consumers: bool) -> list[str]:
+    """The rows of sync_info as lines of aligned text, each with the age of the target and of the source's value.
+
+    VALUE also says when it ends.
+
+    :arg consumers: whether the rows have their consumers; without them, there is no such column.
+    """
+    lines = [("NAMESPACE", "SECRET", "STATUS", "TYPE", "AGE", "VALUE", *(["USED BY"] if consumers else []), "")]
+    for row in rows:
+        value = age_text(row["value_age"])
+        if row["value_ends"]:
+            value += ", ends %s" % row["value_ends"][:10]
+        cells = (row["namespace"], row["secret"], row["status"], row["type"] or "-", age_text(row["age"]), value)
+        lines.append((*cells, *([_users(row)] if consumers else []), row["message"]))
+    return _aligned(lines)
+
+
+def _users(row: dict[str, Any]) -> str:
+    """How many use it, and how many of these keep an older value."""
+    older = len(row["old_consumers"])
+    return "%d%s" % (len(row["consumers"]), " (%d old)" % older if older else "")
+
+
+def findings_table(findings: list[Finding]) -> list[str]:
+    """The findings as lines of aligned text: severity, check, namespace, name, what is wrong."""
+    lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
+    lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
+    return _aligned(lines)
+
+
+def old_values_table(found: list[dict[str, Any]], restartable: bool) -> list[str]:
+    """The workloads that run with an older value, as lines of aligned text; none without any.
+
+    :arg found: as workload_restart returns them; :arg restartable: whether a restart was not tried yet.
+    """
+    if not found:
+        return []
+    lines = [("KIND", "NAMESPACE", "NAME", "OLD VALUES OF", "")]
+    for one in found:
+        lines.append((one["kind"], one["namespace"], one["name"], ", ".join(one["secrets"]), one.get("reason", "")))
+    said = ["", "%d workload(s) run with an older value." % len(found)]
+    if restartable:
+        said[1] += " Restart them, or run this again with cluster_secrets_rotate_restart=restart."
+    return [*_aligned(lines), *said]
+
+
+def chain_table(links: list[dict[str, Any]]) -> list[str]:
+    """The links of a chain as lines of aligned text: the state, which link it is, what is so, what mends it."""
+    lines = [("", "LINK", "")]
+    for link in links:
+        lines.append((_LINKS[link["state"]], link["step"], link["message"]))
+    table = _aligned(lines)
+    broken = next((link for link in links if link["state"] == "broken"), None)
+    if broken:
+        return [
+            *table,
+            "",
+            "It breaks at: %s. %s." % (broken["step"], broken["message"]),
+            "To mend it: %s" % broken["fix"],
+        ]
+    return [*table, "", "The chain is whole."]
+
+
+_LINKS = {"ok": "ok", "broken": "BROKEN", "follows": "follows", "unknown": "?"}
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]
+
+
+def age_text(seconds: int | None) -> str:
+    """An age in one unit, roughly as kubectl writes it: the largest of which there are at least two."""
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return "%d%s" % (seconds // size, unit)
+    return "%ds" % seconds
+
+
+def fleet_table(fleet: Fleet) -> list[str]:
+    """A line of aligned text for each cluster, then one for each pair that is not synced."""
+    lines = [("CLUSTER", "SYNCED", "OF", "VALUES", "")]
+    for name, counts in fleet.counts().items():
+        drifted = [source for source, names in fleet.drifted.items() if name in names]
+        shown = (str(counts.get("synced", 0)), str(sum(counts.values())))
+        if name in fleet.unreachable:
+            shown = ("-", "-")
+        values = "-" if name in fleet.unreachable else "differ: %s" % ", ".join(drifted) if drifted else "same"
+        lines.append((name, *shown, values, fleet.unreachable.get(name, "")))
+    table = _aligned(lines)
+    unsynced = fleet.unsynced()
+    if unsynced:
+        table += ["", *_aligned([("CLUSTER", "NAMESPACE", "SECRET", "STATUS", ""), *unsynced])]
+    return table

@@ -1,0 +1,210 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module init: begin with a catalog of one's own."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: init
+short_description: Write an inventory, a catalog and encrypted values to begin with
+version_added: 1.0.0
+description:
+  - Writes a folder from which the collection's playbooks run with C(-i inventory.yml).
+  - Keys without a value are generated, and then kept in the central store only.
+  - Nothing is asked of any cluster.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  dest:
+    description: The folder, on the control node.
+    type: path
+    required: true
+  secrets:
+    description: The Secrets to distribute.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the Secret in the namespaces. The master Secret and the label are named after it.
+        type: str
+        required: true
+      keys:
+        description: Its keys.
+        type: list
+        elements: str
+        required: true
+      namespaces:
+        description: The namespaces that get it.
+        type: list
+        elements: str
+        default: []
+  values:
+    description: The values that there are, a mapping of names, each a mapping of keys to strings.
+    type: dict
+    default: {}
+  cluster_variables:
+    description: Variables of the inventory's host that say how its API is reached, such as C(cluster_secrets_context).
+    type: dict
+    default: {}
+  force:
+    description: Whether to replace files that are there and hold something else.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Says what it would write.
+    support: full
+  diff_mode:
+    description: The files are new, and one of them is encrypted.
+    support: none
+  platform:
+    description: Always runs on the control node, whose vault password it needs.
+    support: full
+    platforms: posix
+seealso:
+  - module: platform.cluster_secrets.adopt
+    description: For a cluster that distributes Secrets already.
+"""
+
+EXAMPLES = r"""
+- name: Begin with one Secret
+  platform.cluster_secrets.init:
+    dest: platform
+    secrets:
+      - name: smtp
+        keys: [user, password]
+        namespaces: [shop]
+    values:
+      smtp: {user: mailer}
+"""
+
+RETURN = r"""
+changed_files:
+  description: The names of the files that were (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: str
+generated:
+  description: The keys of each Secret whose values are generated.
+  returned: success
+  type: dict
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import (
+    LABEL_PREFIX,
+    parse_catalog,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, run_module
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dest": {"type": "path", "required": True},
+    "secrets": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "no_log": False,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "keys": {"type": "list", "elements": "str", "required": True, "no_log": False},
+            "namespaces": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+    "values": {"type": "dict", "default": {}, "no_log": True},
+    "cluster_variables": {"type": "dict", "default": {}},
+    "force": {"type": "bool", "default": False},
+}
+
+INVENTORY = "inventory.yml"
+VARIABLES = os.path.join("group_vars", "all", "cluster-secrets.yml")
+VALUES = "cluster-secrets.vault.yml"
+
+_HEAD = """What is distributed, and where to; the README has the catalog's keys.
+The playbook platform.cluster_secrets.bootstrap brings it into the cluster."""
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Check all that was said, then write the files."""
+    # Only here, because it imports yaml, which other modules do without.
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import variables
+
+    params = context.params
+    catalog = []
+    values: dict[str, dict[str, Any]] = {}
+    generated: dict[str, list[str]] = {}
+    for one in params["secrets"]:
+        given = params["values"].get(one["name"]) or {}
+        if not isinstance(given, dict):
+            raise CatalogError("values: '%s' must be a mapping of keys." % one["name"])
+        made = [key for key in one["keys"] if given.get(key) in (None, "")]
+        entry: dict[str, Any] = {
+            "name": one["name"],
+            "source": one["name"],
+            "label": LABEL_PREFIX + one["name"],
+            "data": {key: key for key in one["keys"]},
+            "namespaces": one["namespaces"],
+        }
+        if made:
+            entry["generate"] = {key: {"length": 32} for key in made}
+            generated[one["name"]] = made
+        catalog.append(entry)
+        known = {key: given[key] for key in one["keys"] if key not in made}
+        if known:
+            values[one["name"]] = known
+    unknown = sorted(set(params["values"]) - {one["name"] for one in params["secrets"]})
+    if unknown:
+        raise CatalogError("values: there is no Secret '%s'. Name it in 'secrets'." % unknown[0])
+    check_values(parse_catalog(catalog), values)
+    settings = {
+        "cluster_secrets_catalog": catalog,
+        "cluster_secrets_values_file": "{{ inventory_dir }}/" + VALUES,
+    }
+    host = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        **_connection(params["cluster_variables"]),
+    }
+    # What is templated here is ours; names and keys can't hold a brace.
+    texts = {
+        INVENTORY: variables.dump_plain({"all": {"hosts": {"localhost": host}}}, "The cluster."),
+        VARIABLES: variables.dump_plain(settings, _HEAD),
+    }
+    secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
+    written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
+    return {"changed": bool(written), "changed_files": written, "generated": generated}
+
+
+def _connection(given: dict[str, Any]) -> dict[str, Any]:
+    """The variables of the inventory's host, checked."""
+    options = {"cluster_secrets_" + name: spec for name, spec in AUTH_OPTIONS.items()}
+    for name in given:
+        if name not in options:
+            raise CatalogError(
+                "cluster_variables: '%s' says nothing of a connection; use 'cluster_secrets_context' or another." % name
+            )
+        # A kubeconfig may be a path.
+        path = name == "cluster_secrets_kubeconfig" and isinstance(given[name], str)
+        if options[name].get("no_log") and not path:
+            raise CatalogError(
+                "cluster_variables: '%s' would stand in clear in a file. Put it into an encrypted one." % name
+            )
+    return given
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

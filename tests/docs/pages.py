@@ -1,0 +1,147 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pages of made-up clusters, for the tests and for the pictures in docs/images (``make screenshots``)."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.findings import Finding
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.life import End, Life
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.fleet import Fleet
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "docs/images"
+NOW = datetime.datetime(2026, 11, 26, 3, 12, tzinfo=datetime.timezone.utc)
+ROTATE = "ansible-playbook platform.cluster_secrets.rotate"
+
+
+def _entries() -> list[dict[str, Any]]:
+    defaults = yaml.safe_load((ROOT / "roles/catalog/defaults/main.yml").read_text())
+    return [entry for entry in defaults["cluster_secrets_catalog"] if entry["name"] != "talos-config"]
+
+
+def rows(extra: int = 0) -> list[dict[str, Any]]:
+    """The pairs of the default catalog, one of them stale and one unlabelled, and those of ``extra`` namespaces."""
+    found = []
+    for entry in _entries():
+        names = [*entry["namespaces"], *(f"team-{number:03}" for number in range(extra))]
+        for namespace in names:
+            status, message = "synced", ""
+            if (namespace, entry["name"]) == ("backstage", "github-oauth-credentials"):
+                status, message = "stale", "it does not hold the source's current value"
+            if (namespace, entry["name"]) == ("n8n", "application-docker-registry"):
+                status, message = "unlabelled", "the namespace does not carry secrets/gh-docker-registry=true"
+            cloudflare = entry["name"] == "cloudflare-api-token"
+            found.append(
+                {
+                    "namespace": namespace,
+                    "secret": entry.get("target", entry["name"]),
+                    "source": entry["source"],
+                    "status": status,
+                    "synced": status == "synced",
+                    "message": message,
+                    "value_age": 86400 * (120 if entry["source"] == "github-pat" else 12),
+                    "value_ends": "2026-12-01T00:00:00Z" if cloudflare else None,
+                    "owner": "team-platform",
+                    "consumers": [f"Deployment {namespace}/{namespace}"],
+                    "old_consumers": [f"Deployment {namespace}/{namespace}"] if namespace == "market-making" else [],
+                }
+            )
+    return sorted(found, key=lambda row: (row["namespace"], row["secret"]))
+
+
+def audit(extra: int = 0) -> str:
+    """The page of an audit."""
+    store = "central-secret-store"
+    findings = [
+        Finding(
+            "error",
+            "stale",
+            "backstage",
+            "gh-oauth",
+            "it does not hold the source's current value",
+            "Run " + ROTATE,
+        ),
+        Finding(
+            "warning",
+            "rotation-due",
+            store,
+            "github-pat",
+            "its value is 120 days old, and is to be rotated after 90 (owner: team-platform)",
+            f"Give it a new value and run {ROTATE} -e rotate_sources=github-pat",
+        ),
+        Finding(
+            "warning",
+            "old-value",
+            "market-making",
+            "Deployment market-making",
+            "runs with an older value of gh-oauth",
+            "restart it, or run rotate with cluster_secrets_rotate_restart=restart",
+        ),
+        Finding("info", "unused-target", "ai-dev", "gh-docker-registry-creds", "nothing names it", "see the guide"),
+    ]
+    lives = {}
+    for entry in _entries():
+        source = entry["source"]
+        age = datetime.timedelta(days=120 if source == "github-pat" else 12)
+        ends = (End(NOW + datetime.timedelta(days=5), "api-token", "token"),) if source.startswith("cloud") else ()
+        after = 90 if source == "github-pat" else None
+        lives[source] = Life(source, NOW - age, ends, after, "team-platform", "")
+    return page.audit_page(rows(extra), findings, NOW, lives, True)
+
+
+def status(extra: int = 0) -> str:
+    """The page of a status."""
+    return page.status_page(rows(extra), NOW, True)
+
+
+def fleet(clusters: int = 12, namespaces: int = 40) -> str:
+    """The page of a fleet, one cluster of which was not reached."""
+    results: dict[str, Any] = {}
+    for cluster in range(clusters):
+        name = f"cluster-{cluster:02}"
+        results[name] = {
+            "rows": [
+                {
+                    "namespace": f"team-{number:03}",
+                    "secret": secret,
+                    "status": "stale" if (cluster * number) % 97 == 3 else "synced",
+                    "message": "it does not hold the source's current value" if (cluster * number) % 97 == 3 else "",
+                }
+                for number in range(namespaces)
+                for secret in ("gh-oauth", "git-credentials")
+            ]
+        }
+    results["cluster-99"] = {"msg": "cannot reach the API server"}
+    return page.fleet_page(Fleet(results), "2026-11-26 03:12 UTC")
+
+
+def main() -> None:
+    """Take the pictures, in a real Chromium."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not program:
+        sys.exit("install chromium (make browser)")
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text, scheme in (("audit", audit(), 1), ("status-dark", status(), 0), ("fleet", fleet(), 1)):
+            source = Path(folder, f"{name}.html")
+            source.write_text(text)
+            flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
+            flags += [f"--blink-settings=preferredColorScheme={scheme}", "--window-size=1200,900"]
+            picture = f"--screenshot={IMAGES / name}.png"
+            subprocess.run([program, *flags, picture, source.as_uri()], check=True, capture_output=True, timeout=60)
+            print(f"wrote {IMAGES / name}.png")
+
+
+if __name__ == "__main__":
+    main()

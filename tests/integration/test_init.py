@@ -1,0 +1,143 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A beginning with an empty catalog: asked on a terminal or said by variables, then a bootstrap of what was written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+import yaml
+from support import CANARY, leaked, on_a_terminal
+
+PLAYBOOK = "platform.cluster_secrets."
+
+
+def bootstrapped_from(platform, folder, *arguments):
+    done = subprocess.run(
+        [
+            *("ansible-playbook", "-i", "inventory.yml", f"{PLAYBOOK}bootstrap"),
+            *("--vault-password-file", str(platform.password), *arguments),
+            *(["-e", f"@{platform.plane.variables_file}"] if platform.plane else []),
+        ],
+        cwd=folder,
+        env=platform.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def after(bootstrapped):
+    yield bootstrapped
+    prune = (
+        "cluster_secrets_central_prune",
+        "cluster_secrets_distribution_prune",
+        "cluster_secrets_namespaces_exclusive",
+    )
+    bootstrapped.play("bootstrap", variables=dict.fromkeys(prune, True))
+    for name in ("shop", "demo"):
+        bootstrapped.delete(f"/api/v1/namespaces/{name}")
+
+
+def test_by_variables_and_then_a_bootstrap(after, tmp_path):
+    platform, folder = after, tmp_path / "one"
+    given = tmp_path / "given.yml"
+    secrets = [{"name": "smtp", "keys": ["user", "password"], "namespaces": ["shop"]}]
+    given.write_text(yaml.safe_dump({"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}))
+    arguments = ("-vvv", "--diff", "-e", f"@{given}", "-e", f"init_dest={folder}")
+    predicted = platform.play("init", "--check", *arguments)
+    assert predicted.recap["changed"] == 1 and not folder.exists()
+    done = platform.play("init", *arguments)
+    assert done.recap["changed"] == 1 and leaked(predicted.output + done.output) == []
+    assert platform.play("init", *arguments).recap["changed"] == 0
+    vault = folder / "cluster-secrets.vault.yml"
+    assert vault.read_text().startswith("$ANSIBLE_VAULT;") and vault.stat().st_mode & 0o077 == 0
+    first = bootstrapped_from(platform, folder)
+    assert "1 Secrets in 1 namespaces are current." in first
+    data = platform.data("shop", "smtp")
+    assert data["user"] == f"{CANARY}-mailer" and re.fullmatch("[A-Za-z0-9]{32}", data["password"])
+    assert re.search(r"changed=0 ", bootstrapped_from(platform, folder))
+    # What is there and was changed stays, unless it is said.
+    (folder / "inventory.yml").write_text("all: {}\n")
+    refused = platform.play("init", *arguments, check=False)
+    assert refused.rc == 2 and "is there and holds something else. Nothing was written." in refused.output
+    platform.play("init", *arguments, "-e", "init_force=true")
+
+
+def test_without_a_terminal_and_without_variables_there_is_an_example(after, tmp_path):
+    folder = tmp_path / "two"
+    after.play("init", "-e", f"init_dest={folder}")
+    content = yaml.safe_load((folder / "group_vars/all/cluster-secrets.yml").read_text())
+    (entry,) = content["cluster_secrets_catalog"]
+    assert entry["name"] == "example" and set(entry["generate"]) == {"username", "password"}
+    bootstrapped_from(after, folder)
+    assert set(after.data("demo", "example")) == {"username", "password"}
+
+
+def test_asked_on_a_terminal(after, tmp_path):
+    folder = tmp_path / "three"
+    argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"init_dest={folder}"]
+    argv += ["--vault-password-file", str(after.password)]
+    status, seen = on_a_terminal(
+        after,
+        argv,
+        [
+            ("[example]: ", "api"),
+            ("[username,password]: ", "token, secret"),
+            ("[demo]: ", "shop"),
+            ("generated)", f"{CANARY}-typed"),
+            ("generated)", ""),
+        ],
+        tmp_path,
+    )
+    assert status == 0, seen
+    assert leaked(seen) == [] and "bootstrap --ask-vault-pass" in seen
+    content = yaml.safe_load((folder / "group_vars/all/cluster-secrets.yml").read_text())
+    (entry,) = content["cluster_secrets_catalog"]
+    assert entry["data"] == {"token": "token", "secret": "secret"} and list(entry["generate"]) == ["secret"]
+    shown = subprocess.run(
+        [
+            "ansible-vault",
+            "view",
+            "--vault-password-file",
+            str(after.password),
+            str(folder / "cluster-secrets.vault.yml"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=after.environment,
+    ).stdout
+    assert yaml.safe_load(shown) == {"api": {"token": f"{CANARY}-typed"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"secrets": [{"name": "Bad Name", "keys": ["a"]}]}, "'Bad Name' is not a valid name"),
+        ({"secrets": [{"name": "a", "keys": ["b"]}], "values": {"c": {"d": CANARY}}}, "there is no Secret 'c'"),
+        (
+            {"secrets": [{"name": "a", "keys": ["b"]}], "cluster_variables": {"cluster_secrets_api_key": CANARY}},
+            "would stand in clear in a file",
+        ),
+    ],
+)
+def test_bad_input_writes_nothing(after, tmp_path, options, said):
+    playbook = tmp_path / "play.yml"
+    task = {"platform.cluster_secrets.init": {"dest": str(tmp_path / "bad"), **options}}
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    done = after.play(str(playbook), check=False)
+    assert done.rc == 2 and said in done.output and leaked(done.stdout) == []
+    assert not (tmp_path / "bad").exists()
+
+
+def test_only_ones_own_entries(after):
+    """The catalog that comes with the collection is an example that one variable switches off."""
+    done = after.play("status", variables={"cluster_secrets_use_catalog": False})
+    assert "0 targets are synced" in done.stdout

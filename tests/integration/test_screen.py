@@ -1,0 +1,134 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people see: tables as tables, how far a wait is, what to do next, and what they type (Taskfile.yml)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+import yaml
+from broken import namespace_unlabelled, source_changed
+from support import ROOT, leaked, on_a_terminal
+
+STATUS = re.compile(r"^NAMESPACE +SECRET +STATUS +TYPE +AGE +VALUE +USED BY$", re.MULTILINE)
+ROW = re.compile(r"^backstage +gh-oauth +synced +Opaque ", re.MULTILINE)
+COLORED = "\x1b["
+
+
+@pytest.fixture(scope="module")
+def cluster(bootstrapped):
+    bootstrapped.play("bootstrap")
+    return bootstrapped
+
+
+@pytest.mark.parametrize("shape", ["json", "yaml"])
+def test_a_table_is_lines_of_text(cluster, shape):
+    done = cluster.play("status", ANSIBLE_CALLBACK_RESULT_FORMAT=shape)
+    assert STATUS.search(done.stdout) and ROW.search(done.stdout) and COLORED not in done.stdout
+    audit = cluster.play("audit", check=False, ANSIBLE_CALLBACK_RESULT_FORMAT=shape)
+    assert re.search(r"^SEVERITY +CHECK +NAMESPACE +NAME +WHAT$", audit.stdout, re.MULTILINE)
+
+
+def test_machines_get_json_and_nothing_else(cluster):
+    done = cluster.play("status", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    tasks = [task for play in json.loads(done.stdout)["plays"] for task in play["tasks"]]
+    (shown,) = [task["hosts"]["localhost"] for task in tasks if task["task"]["name"] == "Show the table"]
+    assert STATUS.match(shown["lines"][0]) and len(shown["lines"]) == 18
+
+
+def test_on_a_terminal_states_have_colours_and_lines_fit(cluster):
+    argv = ["ansible-playbook", "platform.cluster_secrets.explain", "-e", "namespace=cert-manager"]
+    with namespace_unlabelled(cluster):
+        status, seen = on_a_terminal(
+            cluster, [*argv, "-e", "secret=cloudflare-api-token"], [], cluster.folder, width=90, ANSIBLE_NOCOLOR=""
+        )
+    assert status == 2
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in seen.replace("\r", "").splitlines()]
+    (broken,) = [line for line in seen.splitlines() if "BROKEN" in line]
+    assert COLORED in broken
+    links = [line for line in lines if re.match(r"(ok|BROKEN|follows) +\S", line)]
+    assert (
+        len(links) >= 10
+        and max(map(len, links)) <= 90
+        and any(line.endswith("\N{HORIZONTAL ELLIPSIS}") for line in links)
+    )
+    # What is to be done is never cut.
+    assert any(
+        line.startswith("To mend it: ") and line.endswith("-e onboard_secrets=cloudflare-api-token") for line in lines
+    )
+
+
+def test_a_wait_says_how_far_it_is(cluster):
+    if not cluster.plane:
+        pytest.skip("needs the embedded control plane's controller")
+    eso = int((cluster.plane.run / "external-secrets.pid").read_text())
+    os.kill(eso, signal.SIGSTOP)
+    try:
+        with source_changed(cluster):
+            wait = {"cluster_secrets_verify_timeout": 5}
+            play = cluster.folder / "verify.yml"
+            role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.verify"]}
+            play.write_text(yaml.safe_dump([role]))
+            done = cluster.play(str(play), variables=wait, check=False)
+            machine = cluster.play(str(play), variables=wait, check=False, ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+    finally:
+        os.kill(eso, signal.SIGCONT)
+    assert done.rc == 2 and "\n16 of 17 targets are current\n" in done.stdout, done.stdout
+    assert json.loads(machine.stdout)["stats"]["localhost"]["failures"] == 1
+    cluster.play("rotate")
+
+
+def test_the_end_of_bootstrap_says_what_there_is_and_what_to_do(cluster):
+    done = cluster.play("bootstrap")
+    assert "\n17 Secrets in 13 namespaces are current.\n" in done.stdout
+    assert "\nWho has what:         ansible-playbook platform.cluster_secrets.status\n" in done.stdout
+    checked = cluster.play("bootstrap", "--check")
+    assert "\n17 Secrets in 13 namespaces were looked at, and nothing was changed.\n" in checked.stdout
+
+
+def tasks():
+    return yaml.safe_load((ROOT / "Taskfile.yml").read_text())["tasks"]
+
+
+#: What is typed after ``--``, and what must be seen.
+TYPED = {
+    "platform:bootstrap": ((), "17 Secrets in 13 namespaces are current."),
+    "platform:status": ((), "17 targets are synced"),
+    "platform:logs": (("-e", "logs_lines=5"), '"level":'),
+    "platform:explain": (("-e", "namespace=backstage", "-e", "secret=gh-oauth"), "The chain is whole."),
+    "platform:onboard": (
+        ("-e", "onboard_namespace=argocd", "-e", "onboard_secrets=kargo-git-credentials"),
+        "failed=0",
+    ),
+    "platform:audit": (("-e", "cluster_secrets_audit_fail_on=never"), "SEVERITY"),
+    "platform:rotate": ((), "failed=0"),
+}
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_what_operators_type(cluster, name):
+    arguments, seen = TYPED[name]
+    own = ["-e", f"cluster_secrets_values_file={cluster.vault}", "--vault-password-file", str(cluster.password)]
+    if cluster.environment.get("CLUSTER_SECRETS_TEST_VARS"):
+        own += ["-e", f"@{cluster.environment['CLUSTER_SECRETS_TEST_VARS']}"]
+    done = subprocess.run(
+        ["task", "--taskfile", str(ROOT / "Taskfile.yml"), name, "--", *own, *arguments],
+        env=cluster.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and seen in done.stdout, done.stdout + done.stderr
+    assert leaked(done.stdout + done.stderr) == []
+
+
+def test_every_task_is_typed_here():
+    assert set(tasks()) - {"platform:logs:follow"} == set(TYPED)
+    # Nobody has kubectl here; what it is told is what the logs are found by.
+    assert "kubectl --namespace" in tasks()["platform:logs:follow"]["cmds"][0]
