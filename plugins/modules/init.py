@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Writes a folder from which the collection's playbooks run with C(-i inventory.yml).
   - Keys without a value are generated, and then kept in the central store only.
-  - Nothing is asked of any cluster.
+  - Nothing is asked of any cluster; the options of a connection are taken as by every module, and not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   dest:
@@ -52,6 +52,8 @@ options:
     description: Whether to replace files that are there and hold something else.
     type: bool
     default: false
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
 attributes:
   check_mode:
     description: Says what it would write.

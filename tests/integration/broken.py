@@ -9,9 +9,11 @@ import base64
 import datetime
 import os
 import signal
+import time
 from contextlib import contextmanager
 
 import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import holds_true
 from support import CANARY, talosconfig
 
 CONTROLLER = "/apis/apps/v1/namespaces/external-secrets/deployments/external-secrets"
@@ -79,7 +81,12 @@ def node_not_ready(platform):
     merge = "application/strategic-merge-patch+json"
     kwok = platform.plane.pids["kwok"]
     os.kill(kwok, signal.SIGSTOP)
-    platform.request("PATCH", f"{NODE}/status", condition("False"), merge)
+    for _attempt in range(5):
+        # What kwok sent last may come after what is sent now.
+        platform.request("PATCH", f"{NODE}/status", condition("False"), merge)
+        time.sleep(0.5)
+        if not holds_true(platform.get(NODE), "Ready"):
+            break
     try:
         yield
     finally:

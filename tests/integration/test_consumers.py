@@ -230,7 +230,7 @@ def test_a_rotation_restarts_exactly_those_that_keep_the_old_value_and_once(own)
     mark = own.mark()
     again = rotate(own, "second", cluster_secrets_rotate_restart="restart")
     assert again.recap["changed"] == 0 and own.writes(mark) == []
-    assert "run with an older value: " in again.stdout and "nothing makes its pods anew" in again.stdout
+    assert "run with an older value.\n" in again.stdout and "nothing makes its pods anew" in again.stdout
 
 
 def test_a_rollout_that_cannot_finish_stops_the_wave_and_a_rerun_goes_on(own):

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
 import subprocess
 
 import pytest
 import yaml
-from support import CANARY, leaked, on_a_terminal
+from support import CANARY, ROOT, leaked, on_a_terminal
 
 PLAYBOOK = "platform.cluster_secrets."
 
@@ -68,6 +70,45 @@ def test_by_variables_and_then_a_bootstrap(after, tmp_path):
     refused = platform.play("init", *arguments, check=False)
     assert refused.rc == 2 and "is there and holds something else. Nothing was written." in refused.output
     platform.play("init", *arguments, "-e", "init_force=true")
+
+
+def test_the_readme_from_a_git_url(after, tmp_path):
+    """Each command of the quickstart as it stands there, but for where the repository is and who types the password."""
+    platform = after
+    readme = (ROOT / "README.md").read_text()
+    commands = (
+        readme.partition("On a cluster of your own")[2].partition("```shell\n")[2].partition("```")[0].splitlines()
+    )
+    repository = tmp_path / "repository"
+    ignored = (".git", ".cache", "__pycache__", ".ansible", "*.tar.gz")
+    shutil.copytree(ROOT, repository, ignore=shutil.ignore_patterns(*ignored))
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=x", "-c", "user.email=x@x", "commit", "-qm", "all"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+    environment = {**platform.environment, "ANSIBLE_COLLECTIONS_PATH": str(tmp_path / "collections")}
+    environment.pop("PYTHONPATH")
+    folder, output = tmp_path, ""
+    assert len(commands) == 7
+    for command in commands:
+        program, *words = shlex.split(command)
+        if program == "cd":
+            folder = folder / words[0]
+            continue
+        if program == "pip":
+            continue  # the tests' own environment has it
+        if program == "ansible-galaxy":
+            words = [*words[:-1], f"git+file://{repository}", "--no-deps", "-p", str(tmp_path / "collections")]
+        elif "--ask-vault-pass" in words:
+            words.remove("--ask-vault-pass")
+            words += ["--vault-password-file", str(platform.password)]
+        if "bootstrap" in command:
+            words += ["-e", f"@{platform.plane.variables_file}"] if platform.plane else []
+        done = subprocess.run(
+            [program, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        output += done.stdout
+    assert "1 Secrets in 1 namespaces are current." in output and "1 targets are synced" in output
+    assert set(platform.data("demo", "example")) == {"username", "password"}
 
 
 def test_without_a_terminal_and_without_variables_there_is_an_example(after, tmp_path):

@@ -81,7 +81,7 @@ def test_findings_name_the_owner_and_no_value(bootstrapped, living, tmp_path):
     assert "is to be rotated after 90 (Lives a while, owner: team-life)" in output
     assert "key 'config': certificate O=os:admin ends on " in output
     assert "value-ends" not in platform.play("audit", variables={**more, "cluster_secrets_audit_ends_within": 9}).output
-    assert "<td>team-life</td><td>Lives a while</td>" in page.read_text()
+    assert '"team-life","Lives a while"' in page.read_text()
     assert leaked(output + page.read_text()) == []
     live = platform.get("/apis/external-secrets.io/v1/clusterexternalsecrets/living")
     assert live["metadata"]["annotations"]["kubernetes.io/description"] == "Lives a while"
