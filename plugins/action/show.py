@@ -25,6 +25,7 @@ class ActionModule(ActionBase):
         _result, options = self.validate_argument_spec({"lines": {"type": "list", "elements": "str", "required": True}})
         lines = [str(line) for line in plain(options["lines"])]
         several = len((task_vars or {}).get("ansible_play_hosts_all") or ()) > 1 and not self._task.run_once
-        show(["", "%s:" % (task_vars or {}).get("inventory_hostname"), *lines] if several else lines)
+        if not self._task.no_log:
+            show(["", "%s:" % (task_vars or {}).get("inventory_hostname"), *lines] if several else lines)
         result.update(changed=False, lines=lines)
         return result

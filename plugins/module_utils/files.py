@@ -61,7 +61,7 @@ def download(url: str) -> bytes:
 def write_set(
     vault: Vault, dest: str, texts: dict[str, str], secret: dict[str, str], force: bool = False, dry: bool = False
 ) -> list[str]:
-    """Write what differs of several files, all or (when one is there and holds something else) none.
+    """Write what differs of several files; none, when one is there and holds something else.
 
     :arg texts: the files' texts by their names below the folder ``dest``; :arg secret: those that are encrypted.
     :arg force: replace what is there; :arg dry: only say which.

@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable, Iterator
 
 from . import workloads
-from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED
+from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED, applied_by_us
 from .resources import CRDS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
@@ -139,12 +139,8 @@ def plan_takeover(desired: Object, live: Object | None, owned: bool) -> tuple[Ac
     return adoption, plan_apply(desired, {**live, "metadata": {**live["metadata"], "managedFields": records}})
 
 
-def _is_ours(record: Object) -> bool:
-    return record.get("manager") == MANAGER and record.get("operation") == "Apply" and not record.get("subresource")
-
-
 def _applied_by_us(live: Object) -> bool:
-    return any(_is_ours(record) for record in live["metadata"].get("managedFields") or [])
+    return any(applied_by_us(record) for record in live["metadata"].get("managedFields") or [])
 
 
 def _plan_adoption(live: Object) -> Action | None:
@@ -156,13 +152,13 @@ def _plan_adoption(live: Object) -> Action | None:
         fields = dict(record.get("fieldsV1") or {})
         if record.get("subresource"):
             others.append(record)
-        elif _is_ours(record):
+        elif applied_by_us(record):
             ours = _merged(ours, fields)
         else:
             ours = _merged(ours, {key: fields.pop(key) for key in _CONTENT if key in fields})
             if fields:
                 others.append({**record, "fieldsV1": fields})
-    if not ours or [one for one in records if not _is_ours(one)] == others:
+    if not ours or [one for one in records if not applied_by_us(one)] == others:
         return None
     adopted = {
         "manager": MANAGER,
@@ -180,7 +176,7 @@ def plan_release(live: Object | None) -> Action | None:
     What two managers own stays until both let go of it, so that the other one could remove nothing.
     """
     records = ((live or {}).get("metadata") or {}).get("managedFields") or []
-    others = [record for record in records if not _is_ours(record)]
+    others = [record for record in records if not applied_by_us(record)]
     content = [one for one in others if not one.get("subresource") and set(_CONTENT) & set(one.get("fieldsV1") or {})]
     if live is None or len(others) == len(records) or not content:
         return None
@@ -297,7 +293,7 @@ def _left_over(live: Object, desired: Object) -> list[Path]:
     wanted = set(_leaves(desired))
     owned: set[Path] = set()
     for record in live["metadata"].get("managedFields") or []:
-        if record.get("manager") == MANAGER and record.get("operation") == "Apply" and not record.get("subresource"):
+        if applied_by_us(record):
             owned.update(_owned_leaves(record.get("fieldsV1") or {}))
     return [path for path in owned if not any(_related(path, other) for other in wanted)]
 

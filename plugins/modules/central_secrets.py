@@ -210,11 +210,12 @@ def run(context: Context) -> dict[str, Any]:
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(entries, params["values"] or {})
         ignored = [name for name in ignored if name not in required_sources(context.entries)]
+        known = generated(context.entries)
         for name in params["regenerate"]:
-            if name not in recipes:
+            if name not in known:
                 raise CatalogError(
                     "regenerate: no enabled catalog entry generates a value of source '%s'. Those that do are of: %s."
-                    % (name, ", ".join(sorted(recipes)) or "none")
+                    % (name, ", ".join(sorted(known)) or "none")
                 )
     for name in ignored:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
@@ -257,8 +258,9 @@ def run(context: Context) -> dict[str, Any]:
         item = by_name.get(name)
         old_data = decode(item) if item else {}
         changed = any(old_data.get(key) != value for key, value in data.items())
-        when = now if changed else _annotation(item, CHANGED)
-        annotations = {**marks.get(name, {}), **({CHANGED: when} if when else {})}
+        # What is known of the time before us is kept, since our own writing hides it.
+        when = now if changed or item is None else _annotation(item, CHANGED) or _time_of(item)
+        annotations = {**marks.get(name, {}), CHANGED: when}
         planned.append(plan_apply(central_secret(name, namespace, data, _type(item), annotations), item, redact_secret))
     writes = [action for action in planned if action]
     deletes = []
@@ -339,6 +341,10 @@ def _preflight(
 def _mutable(live: Object) -> Object:
     (kept,) = backup.kept([live])
     return {key: value for key, value in kept.items() if key != "immutable"}
+
+
+def _time_of(live: Object) -> str:
+    return state.value_changed(live).strftime(state.TIME)
 
 
 def _annotation(live: Object | None, name: str) -> str | None:

@@ -84,7 +84,7 @@ broken:
   returned: success, or failure because one is broken
   type: dict
 intact:
-  description: Whether no link is broken.
+  description: Whether no link is known to be broken; one that is unknown may be.
   returned: success, or failure because one is broken
   type: bool
 table:
@@ -103,6 +103,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import parse_catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -161,13 +162,10 @@ def run(context: Context) -> dict[str, Any]:
 def _links(context: Context) -> list[chain.Link]:
     params, client = context.params, context.client
     entries = parse_catalog(params["catalog"])
-    live = client.get(NAMESPACES.path(params["namespace"])) or {"metadata": {}}
-    labels = live["metadata"].get("labels") or {}
-    entry = chain.choose(entries, params["namespace"], labels, params["secret"])
+    entry = chain.choose(entries, params["namespace"], _labels(context), params["secret"])
     missing = chain.without_entry(entries, entry, params["secret"])
     if entry is None or missing:
         return [missing] if missing else []
-    version = eso.served(client)[0]
     layout = stores.Layout(
         params["isolation"],
         params["store"],
@@ -175,8 +173,19 @@ def _links(context: Context) -> list[chain.Link]:
         eso=(params["eso_namespace"], params["eso_service_account"]),
     )
     paths = customs(params["consumer_paths"]) if params["consumers"] else None
-    found = live_chain.read(client, entry, params["namespace"], layout, version, paths)
+    found = live_chain.read(client, entry, params["namespace"], layout, eso.served(client), paths)
     return chain.judge(entry, params["namespace"], layout, found, state.utcnow(), params["owner"] == "gitops")
+
+
+def _labels(context: Context) -> dict[str, str]:
+    """The namespace's labels, as far as they may be read."""
+    try:
+        live = context.client.get(NAMESPACES.path(context.params["namespace"]))
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        live = None
+    return ((live or {}).get("metadata") or {}).get("labels") or {}
 
 
 def main() -> None:

@@ -148,6 +148,9 @@ def run(context: Context) -> dict[str, Any]:
         given = params["values"].get(one["name"]) or {}
         if not isinstance(given, dict):
             raise CatalogError("values: '%s' must be a mapping of keys." % one["name"])
+        for key in given:
+            if key not in one["keys"]:
+                raise CatalogError("values: '%s' has no key '%s'. Name it in its 'keys'." % (one["name"], key))
         made = [key for key in one["keys"] if given.get(key) in (None, "")]
         entry: dict[str, Any] = {
             "name": one["name"],
@@ -196,7 +199,9 @@ def _connection(given: dict[str, Any]) -> dict[str, Any]:
             )
         # A kubeconfig may be a path.
         path = name == "cluster_secrets_kubeconfig" and isinstance(given[name], str)
-        if options[name].get("no_log") and not path:
+        inner = options[name].get("options") or {}
+        secret = isinstance(given[name], dict) and any(inner.get(key, {}).get("no_log") for key in given[name])
+        if (options[name].get("no_log") and not path) or secret:
             raise CatalogError(
                 "cluster_variables: '%s' would stand in clear in a file. Put it into an encrypted one." % name
             )

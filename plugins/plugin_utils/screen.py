@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import re
 import time
+import unicodedata
 from typing import Sequence
 
 from ansible import constants as C
-from ansible.utils.color import stringc
 from ansible.utils.display import Display
 
 display = Display()
@@ -43,21 +43,28 @@ def show(lines: Sequence[str]) -> None:
     """
     if not for_people():
         return
-    for line in painted(lines, display.columns if TERMINAL else None):
-        display.display(line)
+    for line, color in painted(lines, display.columns if TERMINAL else None):
+        display.display(line, color=color)
 
 
-def painted(lines: Sequence[str], width: int | None) -> list[str]:
-    """The lines as :func:`show` writes them. ``width`` is the terminal's, None without one."""
-    found: list[str] = []
+def painted(lines: Sequence[str], width: int | None) -> list[tuple[str, str | None]]:
+    """The lines as :func:`show` writes them, each with its colour. ``width`` is the terminal's, None without one."""
+    found: list[tuple[str, str | None]] = []
     table = True
-    for line in lines:
+    for text in lines:
+        # Names and messages of tenants are among them: none may move the cursor, or begin a line of its own.
+        line = "".join(one if one == "\t" or not _is_control(one) else "\ufffd" for one in text)
         table = table and (bool(line) or not found)
         color = next((name for name, states in _COLORS.items() if states.search(line)), None) if table else None
         if table and width and len(line) > width:
             line = line[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
-        found.append(stringc(line, color) if color else line)
+        found.append((line, color))
     return found
+
+
+def _is_control(character: str) -> bool:
+    """Whether a character is no text: control characters, and those that change the direction or separate lines."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
 
 
 class Progress:

@@ -70,7 +70,7 @@ def audit(extra: int = 0) -> str:
             "backstage",
             "gh-oauth",
             "it does not hold the source's current value",
-            "Run " + ROTATE,
+            ROTATE,
         ),
         Finding(
             "warning",
@@ -78,7 +78,7 @@ def audit(extra: int = 0) -> str:
             store,
             "github-pat",
             "its value is 120 days old, and is to be rotated after 90 (owner: team-platform)",
-            f"Give it a new value and run {ROTATE} -e rotate_sources=github-pat",
+            f"Give it a new value, then: {ROTATE} -e rotate_sources=github-pat",
         ),
         Finding(
             "warning",
@@ -86,7 +86,7 @@ def audit(extra: int = 0) -> str:
             "market-making",
             "Deployment market-making",
             "runs with an older value of gh-oauth",
-            "restart it, or run rotate with cluster_secrets_rotate_restart=restart",
+            f"restart it, or {ROTATE} -e cluster_secrets_rotate_restart=restart",
         ),
         Finding("info", "unused-target", "ai-dev", "gh-docker-registry-creds", "nothing names it", "see the guide"),
     ]

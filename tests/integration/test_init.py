@@ -129,9 +129,9 @@ def test_asked_on_a_terminal(after, tmp_path):
         after,
         argv,
         [
-            ("[example]: ", "api"),
-            ("[username,password]: ", "token, secret"),
-            ("[demo]: ", "shop"),
+            ("[example]", "api"),
+            ("[username,password]", "token, secret"),
+            ("[demo]", "shop"),
             ("generated)", f"{CANARY}-typed"),
             ("generated)", ""),
         ],

@@ -17,6 +17,7 @@ from ..live.snapshot import Snapshot
 from ..plan import differences, plan_apply
 from ..resources import ESO_GROUP, Object, decode, ready_condition
 from . import gate, life, usage
+from .findings import BOOTSTRAP, LOGS, ONBOARD, ROTATE
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -41,8 +42,6 @@ STEPS = (
     "consumers",
 )
 
-_ROTATE = "ansible-playbook platform.cluster_secrets.rotate"
-
 
 class Link(NamedTuple):
     """One link of the chain: its state, what is so, and the command or the change that mends it.
@@ -62,15 +61,16 @@ class Link(NamedTuple):
 
 
 def choose(entries: list[Entry], namespace: str, labels: dict[str, str], secret: str) -> Entry | None:
-    """The entry that a namespace gets a Secret from, by the target's or the entry's name.
+    """The entry that a namespace gets a Secret from, by the name of the target, of the entry or of its ExternalSecrets.
 
-    Of several, the one that selects the namespace, then one that lists it, then the first enabled one.
+    Of several, one whose target has the name, then the one that selects the namespace, then one that lists it.
     """
-    named = [entry for entry in entries if secret in (entry.target, entry.name)]
+    named = [entry for entry in entries if secret in (entry.target, entry.name, entry.external_secret)]
     ranked = sorted(
         named,
         key=lambda entry: (
             not entry.enabled,
+            entry.target != secret,
             not entry.selects(namespace, labels),
             namespace not in entry.namespaces + entry.namespaces_by_name,
         ),
@@ -85,7 +85,7 @@ def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Lin
         message = "no catalog entry makes a Secret '%s'; the catalog's are: %s" % (secret, known)
         return Link("entry", BROKEN, message, "Correct the name, or add an entry to the catalog and run bootstrap")
     if not entry.enabled:
-        fix = "Enable the entry in the catalog and run ansible-playbook platform.cluster_secrets.bootstrap"
+        fix = "Enable the entry in the catalog, then: %s" % BOOTSTRAP
         return Link("entry", BROKEN, "the entry '%s' is not enabled" % entry.name, fix)
     return None
 
@@ -99,10 +99,10 @@ def judge(
 
     :arg gitops: whether GitOps writes the distribution, so that its commands are others.
     """
-    bootstrap = "ansible-playbook platform.cluster_secrets.bootstrap"
+    bootstrap = BOOTSTRAP
     if gitops:
         bootstrap = "ansible-playbook platform.cluster_secrets.render, and let GitOps apply it"
-    view = _View(entry, namespace, layout, found, now, bootstrap)
+    view = _View(entry, namespace, layout, found, now, bootstrap, gitops)
     links: list[Link] = [Link("entry", OK, "'%s', from the source '%s'" % (entry.name, entry.source))]
     judges: dict[str, Callable[[], Link]] = {
         "namespace": view.namespace_link,
@@ -120,7 +120,8 @@ def judge(
     for step, judged in judges.items():
         denied = [found.denied[name] for name in _NEEDED.get(step, ()) if name in found.denied]
         links.append(Link(step, UNKNOWN, denied[0], "Ask for the permission") if denied else judged())
-    causes = [one for one in links if one.state == BROKEN and not one.symptom]
+    # Whoever uses the Secret breaks nothing before it.
+    causes = [one for one in links if one.state == BROKEN and not one.symptom and one.step != "consumers"]
     if causes:
         links = [one._replace(state=FOLLOWS) if one.state == BROKEN and one.symptom else one for one in links]
     return links
@@ -143,7 +144,7 @@ _NEEDED = {
     "source": ("source",),
     "keys": ("source",),
     "target": ("target",),
-    "consumers": ("usage",),
+    "consumers": ("usage", "target"),
 }
 
 
@@ -151,7 +152,14 @@ class _View:
     """One pair and what is live of it; each method judges one link."""
 
     def __init__(
-        self, entry: Entry, namespace: str, layout: Layout, found: Chain, now: datetime.datetime, bootstrap: str
+        self,
+        entry: Entry,
+        namespace: str,
+        layout: Layout,
+        found: Chain,
+        now: datetime.datetime,
+        bootstrap: str,
+        gitops: bool,
     ) -> None:
         self.entry = entry
         self.name = namespace
@@ -159,6 +167,7 @@ class _View:
         self.found = found
         self.now = now
         self.bootstrap = bootstrap
+        self.gitops = gitops
 
     def _labels(self) -> dict[str, str]:
         return ((self.found.namespace or {}).get("metadata") or {}).get("labels") or {}
@@ -189,28 +198,33 @@ class _View:
             if there is None
             else "%s is '%s' and not '%s'" % (entry.label[0], there, entry.label[1])
         )
-        fix = "ansible-playbook platform.cluster_secrets.onboard -e onboard_namespace=%s -e onboard_secrets=%s" % (
-            self.name,
-            entry.name,
-        )
-        return Link("label", BROKEN, message, fix)
+        fix = ONBOARD + " -e onboard_namespace=%s -e onboard_secrets=%s"
+        if self.gitops:
+            return Link(
+                "label", BROKEN, message, "Add the namespace to the entry's namespaces, then %s" % self.bootstrap
+            )
+        return Link("label", BROKEN, message, fix % (self.name, entry.name))
 
     def operator(self) -> Link:
         if self.found.version is None:
             message = "the External Secrets Operator is not installed: its API is not served"
-            return Link("operator", BROKEN, message, "ansible-playbook platform.cluster_secrets.bootstrap")
+            if self.found.served:
+                message = "the External Secrets Operator serves %s only" % ", ".join(self.found.served)
+                return Link("operator", BROKEN, message, "Upgrade it; see the guides")
+            return Link("operator", BROKEN, message, BOOTSTRAP)
         problems = gate.parts(self.found.health)
         if problems:
             text = "; ".join("%s: %s" % (one.object, one.message) for one in problems)
             where = self.layout.eso[0]
-            fix = "kubectl --namespace %s get deployments,pods, then: kubectl --namespace %s logs POD" % (where, where)
+            fix = "Look at them: kubectl --namespace %s get deployments,pods" % where
             return Link("operator", BROKEN, text, fix)
         return Link("operator", OK, "the External Secrets Operator is available")
 
     def distributed(self) -> Link:
         step, live, entry = "ClusterExternalSecret", self.found.distributed, self.entry
         if live is None:
-            return Link(step, BROKEN, "there is none of the name '%s'" % entry.name, self.bootstrap)
+            missing = "there is none of the name '%s'" % entry.name
+            return Link(step, BROKEN, missing, self.bootstrap, self.found.version is None)
         if "deletionTimestamp" in live["metadata"]:
             return Link(step, BROKEN, "it is being deleted", self.bootstrap + ", once it is gone")
         wanted = cluster_external_secret(entry, self.layout.store_of(entry.name), self.found.version or "")
@@ -223,11 +237,11 @@ class _View:
             # ESO's record of a failure stays until its next look.
             if one.get("namespace") == self.name and not self._is_made():
                 message = "ESO could not make the ExternalSecret here: %s" % one.get("reason", "it gives no reason")
-                return Link(step, BROKEN, message, "Mend what it names, then run %s" % _ROTATE, symptom=True)
+                return Link(step, BROKEN, message, "Mend what it names, then run %s" % ROTATE, symptom=True)
         condition = ready_condition(live)
         if (condition or {}).get("status") != "True" and not self._is_made():
             said = (condition or {}).get("message") or "ESO has not looked at it yet"
-            return Link(step, BROKEN, "it is not ready: %s" % said, "task platform:logs", symptom=True)
+            return Link(step, BROKEN, "it is not ready: %s" % said, LOGS, symptom=True)
         return Link(step, OK, "'%s' selects this namespace" % entry.name)
 
     def _is_made(self) -> bool:
@@ -240,10 +254,10 @@ class _View:
         step, live = "ExternalSecret", self.found.external
         name = "%s/%s" % (self.name, self.entry.external_secret)
         if live is None:
-            return Link(step, BROKEN, "there is no ExternalSecret %s" % name, "task platform:logs", symptom=True)
+            return Link(step, BROKEN, "there is no ExternalSecret %s" % name, LOGS, symptom=True)
         kubectl = "kubectl --namespace %s delete externalsecret %s" % (self.name, self.entry.external_secret)
         if "deletionTimestamp" in live["metadata"]:
-            return Link(step, BROKEN, "%s is being deleted" % name, "task platform:logs", symptom=True)
+            return Link(step, BROKEN, "%s is being deleted" % name, LOGS, symptom=True)
         if self.found.distributed is not None and not self._is_made():
             message = "somebody else made %s, and ESO does not touch it" % name
             return Link(step, BROKEN, message, kubectl)
@@ -255,18 +269,19 @@ class _View:
             changed = differences(action) if action else []
             if changed:
                 message = "%s was edited: %s" % (name, ", ".join(changed))
-                return Link(step, BROKEN, message, "%s; ESO makes it anew" % kubectl)
+                return Link(step, BROKEN, message, "ESO makes it anew once it is gone: %s" % kubectl)
         condition = ready_condition(live)
         if condition is None:
-            return Link(step, BROKEN, "ESO has not looked at %s yet" % name, "task platform:logs", symptom=True)
+            return Link(step, BROKEN, "ESO has not looked at %s yet" % name, LOGS, symptom=True)
         if condition.get("status") != "True":
-            return Link(step, BROKEN, "ESO says of %s: %s" % (name, condition.get("message", "")), _ROTATE, True)
+            return Link(step, BROKEN, "ESO says of %s: %s" % (name, condition.get("message", "")), ROTATE, True)
         return Link(step, OK, "%s is ready" % name)
 
     def store(self) -> Link:
         live, name = self.found.store, self.layout.store_of(self.entry.name)
         if live is None:
-            return Link("store", BROKEN, "there is no ClusterSecretStore '%s'" % name, self.bootstrap)
+            missing = "there is no ClusterSecretStore '%s'" % name
+            return Link("store", BROKEN, missing, self.bootstrap, self.found.version is None)
         spec = live.get("spec") or {}
         provider = (spec.get("provider") or {}).get("kubernetes") or {}
         if provider.get("remoteNamespace") != self.layout.namespace:
@@ -285,7 +300,7 @@ class _View:
         condition = ready_condition(live)
         if (condition or {}).get("status") != "True":
             said = (condition or {}).get("message") or "ESO has not looked at it yet"
-            return Link("store", BROKEN, "'%s' is not ready: %s" % (name, said), "task platform:logs", symptom=True)
+            return Link("store", BROKEN, "'%s' is not ready: %s" % (name, said), LOGS, symptom=True)
         return Link("store", OK, "'%s' is ready and admits this namespace" % name)
 
     def permission(self) -> Link:
@@ -315,7 +330,7 @@ class _View:
         if live is None:
             message = "'%s' is not in the central store" % name
             return Link(
-                "source", BROKEN, message, "Add it to the values, then %s -e rotate_sources=%s" % (_ROTATE, name)
+                "source", BROKEN, message, "Add it to the values, then %s -e rotate_sources=%s" % (ROTATE, name)
             )
         age = max(0, int((self.now - state.value_changed(live)).total_seconds())) // 86400
         snapshot = Snapshot([], [], None, [], {name: decode(live)}, {name: state.value_changed(live)})
@@ -329,7 +344,7 @@ class _View:
             return Link("keys", BROKEN, "without the source there are none", symptom=True)
         _data, problem = self._expected()
         if problem:
-            fix = "Correct the value, then %s -e rotate_sources=%s" % (_ROTATE, self.entry.source)
+            fix = "Correct the value, then %s -e rotate_sources=%s" % (ROTATE, self.entry.source)
             return Link("keys", BROKEN, problem, fix)
         return Link("keys", OK, ", ".join(self.entry.source_keys()) or "all")
 
@@ -339,10 +354,10 @@ class _View:
 
     def target(self) -> Link:
         live, name = self.found.target, "%s/%s" % (self.name, self.entry.target)
-        if live is not None and not _of_eso(live):
+        fix = "ESO makes it once it is gone: kubectl --namespace %s delete secret %s" % (self.name, self.entry.target)
+        if live is not None and not self._owns(live):
             owners = ["%s %s" % (one["kind"], one["name"]) for one in live["metadata"].get("ownerReferences") or []]
             message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
-            fix = "kubectl --namespace %s delete secret %s; ESO then makes it" % (self.name, self.entry.target)
             return Link("target", BROKEN, message, fix)
         expected: state.Expected = (None, None) if "source" in self.found.denied else self._expected()
         row = state.judge_target(self.entry, self.name, live, None, expected)
@@ -350,9 +365,14 @@ class _View:
             return Link("target", OK, "Secret %s holds the current value" % name)
         message = "Secret %s: %s: %s" % (name, row.status, row.message)
         if live is not None and live.get("immutable"):
-            fix = "kubectl --namespace %s delete secret %s; ESO then makes it" % (self.name, self.entry.target)
             return Link("target", BROKEN, message + "; it is immutable", fix)
-        return Link("target", BROKEN, message, _ROTATE, symptom=True)
+        return Link("target", BROKEN, message, ROTATE, symptom=True)
+
+    def _owns(self, secret: Object) -> bool:
+        """Whether a live Secret belongs to the entry's ExternalSecret."""
+        owners = secret["metadata"].get("ownerReferences") or []
+        name = self.entry.external_secret
+        return any(one.get("kind") == "ExternalSecret" and one.get("name") == name for one in owners)
 
     def consumers(self) -> Link:
         found = self.found.usage
@@ -372,20 +392,18 @@ class _View:
         if old:
             owners = sorted(owner for owner, _secrets in old)
             names = ", ".join(owner.label() for owner in owners)
-            fix = _ROTATE + " -e cluster_secrets_rotate_restart=restart"
+            fix = ROTATE + " -e cluster_secrets_rotate_restart=restart"
             if not any(owner.kind in workloads.RESTARTABLE for owner in owners):
                 fix = "Make the pods anew: nothing but their owner can restart them"
             return Link("consumers", BROKEN, "running with an older value: %s" % names, fix)
         return Link("consumers", OK, ", ".join(dict.fromkeys(one.owner.label() for one in using)))
 
 
-def _of_eso(secret: Object) -> bool:
-    return any(one.get("kind") == "ExternalSecret" for one in secret["metadata"].get("ownerReferences") or [])
-
-
 def _is_subject(subject: Object, namespace: str, name: str) -> bool:
     if subject["kind"] == "ServiceAccount":
         return (subject.get("namespace"), subject["name"]) == (namespace, name)
+    if subject["kind"] == "User":
+        return bool(subject["name"] == "system:serviceaccount:%s:%s" % (namespace, name))
     return subject["kind"] == "Group" and subject["name"] in (
         "system:serviceaccounts",
         "system:serviceaccounts:%s" % namespace,

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from ..live.eso import Release
     from ..live.snapshot import Inventory, Snapshot
 
+#: What mends most of it, as it is typed.
+BOOTSTRAP, ROTATE, LOGS, ONBOARD = (
+    "ansible-playbook platform.cluster_secrets." + name for name in ("bootstrap", "rotate", "logs", "onboard")
+)
+
 #: Information is worth a look, and no audit fails because of it.
 ERROR, WARNING, INFO = "error", "warning", "info"
 
@@ -161,17 +166,17 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
                 None,
                 entry.name,
                 problem,
-                "Add it to the values and run platform.cluster_secrets.rotate",
+                "Add it to the values then: " + ROTATE,
             )
 
 
 def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
     unowned = {key_of(item) for item in inventory.secrets if not _of_eso(item)}
     fixes = {
-        state.STALE: "Run platform.cluster_secrets.rotate",
-        state.FAILING: "Read what ESO says, then run platform.cluster_secrets.rotate",
-        state.MISSING: "Look at ESO's log",
-        state.UNLABELLED: "Run platform.cluster_secrets.bootstrap, or remove the namespace from the catalog",
+        state.STALE: ROTATE,
+        state.FAILING: "Read what ESO says, then: " + ROTATE,
+        state.MISSING: LOGS,
+        state.UNLABELLED: BOOTSTRAP + ", or remove the namespace from the catalog",
         state.ABSENT_NAMESPACE: "Create the namespace, or remove it from the catalog",
     }
     for row in rows:
@@ -258,7 +263,7 @@ def _finalizers(inventory: Inventory) -> Iterator[Finding]:
         }
         for name in orphaned_finalizers(item, selecting):
             message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX) :]
-            fix = "Run platform.cluster_secrets.namespace_labels with state=absent for it"
+            fix = "Run the module platform.cluster_secrets.namespace_labels with state=absent for it"
             yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
 
 
@@ -269,10 +274,17 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
     for entry in scope.entries:
         if entry.name not in live:
             message = "there is no ClusterExternalSecret for the entry"
-            yield Finding(ERROR, "not-distributed", None, entry.name, message, "Run platform.cluster_secrets.bootstrap")
+            yield Finding(
+                ERROR,
+                "not-distributed",
+                None,
+                entry.name,
+                message,
+                BOOTSTRAP,
+            )
     for name, item in live.items():
         if is_owned(item) and name not in known:
-            fix = "Run bootstrap with cluster_secrets_distribution_prune"
+            fix = BOOTSTRAP + " -e cluster_secrets_distribution_prune=true"
             yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
         elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):
             fix = "Add it to the catalog, or delete it"
@@ -387,24 +399,30 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
     layout = scope.layout
     by_name = {item["metadata"]["name"]: item for item in live}
     wanted = {layout.store} | {layout.store_of(entry.name) for entry in scope.entries}
-    bootstrap = "Run platform.cluster_secrets.bootstrap"
     for name in sorted(wanted):
         if name not in by_name:
-            yield Finding(ERROR, "store-missing", None, name, "there is no ClusterSecretStore", bootstrap)
+            yield Finding(ERROR, "store-missing", None, name, "there is no ClusterSecretStore", BOOTSTRAP)
         elif not (by_name[name].get("spec") or {}).get("conditions"):
-            yield Finding(ERROR, "store-open", None, name, "every namespace may read it, labelled or not", bootstrap)
+            yield Finding(ERROR, "store-open", None, name, "every namespace may read it, labelled or not", BOOTSTRAP)
     if layout.isolation == stores.ENTRY:
         served = sorted(stores.served(by_name.get(layout.store), scope.entries))
         if served:
             message = "it still serves %d entries, such as '%s', besides their own stores" % (len(served), served[0])
-            yield Finding(ERROR, "isolation-unfinished", None, layout.store, message, bootstrap)
+            yield Finding(ERROR, "isolation-unfinished", None, layout.store, message, BOOTSTRAP)
     for name, said in state.not_ready(live, wanted.intersection(by_name)):
-        yield Finding(ERROR, "store-not-ready", None, name, said or "ESO has not looked at it", "Look at ESO's log")
+        yield Finding(
+            ERROR,
+            "store-not-ready",
+            None,
+            name,
+            said or "ESO has not looked at it",
+            LOGS,
+        )
     for name, item in sorted(by_name.items()):
         if name in wanted or not _mentions(item.get("spec"), layout.namespace):
             continue
         if stores.entry_of(item, layout):
-            fix = bootstrap + " with cluster_secrets_distribution_prune"
+            fix = BOOTSTRAP + " -e cluster_secrets_distribution_prune=true"
             yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", fix)
         else:
             yield Finding(
@@ -482,7 +500,12 @@ def _readers(scope: Scope, everything: list[permissions.Grant], kept: list[consu
         if reads and (one.namespace != layout.namespace or wide):
             message = "the store may read more than its entries' sources, by %s" % one.binding
             yield Finding(
-                ERROR, "wide-permission", one.namespace, one.who, message, "Run platform.cluster_secrets.bootstrap"
+                ERROR,
+                "wide-permission",
+                one.namespace,
+                one.who,
+                message,
+                BOOTSTRAP,
             )
 
 
@@ -583,5 +606,5 @@ def _versions(crds: list[Object]) -> Iterator[Finding]:
         stored = set((item.get("status") or {}).get("storedVersions") or [])
         for version in sorted(stored - served):
             message = "objects may be stored as %s, which is no longer served" % version
-            fix = "Run platform.cluster_secrets.eso_stored_versions"
+            fix = "ansible-playbook platform.cluster_secrets.eso_stored_versions"
             yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)

@@ -9,10 +9,10 @@ import datetime
 from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
 
 from .. import lifetimes
-from ..catalog.values import required_sources
+from ..catalog.values import generated, required_sources
 from ..errors import DependencyError
 from ..live import state
-from .findings import ERROR, WARNING, Finding
+from .findings import ERROR, ROTATE, WARNING, Finding
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -32,6 +32,7 @@ class Life(NamedTuple):
 
     ``changed`` is when one of them was last changed (None: the source is not there, or nobody knows), ``ends`` what of
     them ends, the first first, ``rotate_after`` the days after which the catalog wants new values, or None.
+    ``generated`` says whether the collection makes some of them.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Life(NamedTuple):
     rotate_after: int | None
     owner: str
     description: str
+    generated: bool = False
 
     def age(self, now: datetime.datetime) -> int | None:
         """The age of the values in seconds, if it is known."""
@@ -47,21 +49,20 @@ class Life(NamedTuple):
 
 
 def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]) -> dict[str, Life]:
-    """The life of each source that the entries read, by its name; none where the sources were not read.
+    """The life of each source that the entries read, by its name; of what was not read, only what the catalog says.
 
     Of several entries with a source, the shortest ``rotate_after`` counts, and every owner and description is named.
 
     :arg warn: is told, once, when there is a certificate to read and the package cryptography is missing.
     """
-    if snapshot.sources is None:
-        return {}
     found = {}
+    sources, made = snapshot.sources or {}, generated(entries)
     unread: DependencyError | None = None
     for source, keys in required_sources(entries).items():
         reading = [entry for entry in entries if entry.source == source]
         whole = any(entry.extract for entry in reading)
         ends = []
-        for key, value in (snapshot.sources.get(source) or {}).items():
+        for key, value in (sources.get(source) or {}).items():
             if not whole and key not in keys:
                 continue
             try:
@@ -76,6 +77,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
             min(days) if days else None,
             _joined(entry.owner for entry in reading),
             _joined(entry.description for entry in reading),
+            source in made,
         )
     if unread:
         warn("the ends of certificates are not looked at: %s" % unread)
@@ -105,7 +107,10 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
     for name, life in sorted(lives.items()):
         about = [life.description, "owner: %s" % life.owner if life.owner else ""]
         whose = " (%s)" % ", ".join(filter(None, about)) if any(about) else ""
-        fix = "Give it a new value and run platform.cluster_secrets.rotate -e rotate_sources=%s" % name
+        fix = "Give it a new value, then: %s -e rotate_sources=%s" % (ROTATE, name)
+        if life.generated:
+            request = '{"cluster_secrets_regenerate": {"%s": "%s"}}' % (name, now.strftime("%Y-%m-%d"))
+            fix = "%s -e '%s'" % (ROTATE, request)
         age = life.age(now)
         if life.rotate_after and age is not None and age >= life.rotate_after * 86400:
             message = "its value is %d days old, and is to be rotated after %d%s" % (
@@ -115,7 +120,7 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
             )
             found.append(Finding(WARNING, "rotation-due", namespace, name, message, fix))
         for end in life.ends:
-            if end.when > now + datetime.timedelta(days=days):
+            if (end.when - now).total_seconds() > days * 86400:
                 continue
             over = end.when <= now
             message = "key '%s': %s %s %s%s" % (

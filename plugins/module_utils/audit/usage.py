@@ -12,7 +12,7 @@ from .. import workloads
 from ..live import state
 from ..resources import Object, key_of
 from ..workloads import Owner, Reference
-from .findings import INFO, WARNING, Finding
+from .findings import INFO, ONBOARD, ROTATE, WARNING, Finding
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -205,7 +205,10 @@ def findings(report: Report) -> list[Finding]:
     for use, entry in report.unlabelled:
         severity = INFO if use.reference.optional else WARNING
         message = "names Secret %s, which this namespace does not get" % use.reference.secret
-        fix = "label the namespace with %s: the playbook onboard does it" % entry.label_text()
+        fix = ONBOARD + " -e onboard_namespace=%s -e onboard_secrets=%s" % (
+            use.owner.namespace,
+            entry.name,
+        )
         found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
     for use in report.keys:
         severity = INFO if use.reference.optional else WARNING
@@ -214,7 +217,7 @@ def findings(report: Report) -> list[Finding]:
         found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
     for owner, secrets in workloads_with_old_values(report.old):
         message = "runs with an older value of %s" % ", ".join(secrets)
-        fix = "restart it, or run rotate with cluster_secrets_rotate_restart=restart"
+        fix = "restart it, or %s -e cluster_secrets_rotate_restart=restart" % ROTATE
         found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
     for namespace, name in report.unused:
         message = "nothing that is looked at names this Secret"

@@ -71,6 +71,11 @@ def is_owned(live: Object) -> bool:
     return (live["metadata"].get("labels") or {}).get(OWNER_LABEL) == OWNED[OWNER_LABEL]
 
 
+def applied_by_us(record: Object) -> bool:
+    """Whether a record of an object's managedFields is that of our applies."""
+    return record.get("manager") == MANAGER and record.get("operation") == "Apply" and not record.get("subresource")
+
+
 def central_secret(
     name: str, namespace: str, data: dict[str, bytes], kind: str = "Opaque", annotations: dict[str, str] | None = None
 ) -> Object:

@@ -50,8 +50,9 @@ class Chain:
     endpoints: list[Object]
     usage: usage.Usage | None
 
-    def __init__(self, version: str | None) -> None:
+    def __init__(self, version: str | None, served: Sequence[str]) -> None:
         self.version = version
+        self.served = list(served)
         self.denied: dict[str, str] = {}
 
     @property
@@ -70,15 +71,15 @@ def read(
     entry: Entry,
     namespace: str,
     layout: Layout,
-    version: str | None,
+    version: tuple[str | None, Sequence[str]],
     customs: Sequence[usage.Custom] | None,
 ) -> Chain:
     """Read what audit.chain.judge() needs; what the play may not read is left out.
 
-    :arg version: the API version of ESO, or None where it is not installed; :arg customs: as usage.read() takes them,
-        None to leave the workloads out.
+    :arg version: as eso.served() returns it; :arg customs: as usage.read() takes them, None to leave the workloads out.
     """
-    found = Chain(version)
+    usable, served = version
+    found = Chain(usable, served)
     central, eso_namespace = layout.namespace, layout.eso[0]
 
     def one(path: str) -> Callable[[], Any]:
@@ -103,14 +104,14 @@ def read(
         "external": lambda: None,
         "store": lambda: None,
     }
-    if version:
-        stores = resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore")
-        calls["distributed"] = one(cluster_external_secrets(version).path(entry.name))
+    if usable:
+        stores = resource_of("%s/%s" % (ESO_GROUP, usable), "ClusterSecretStore")
+        calls["distributed"] = one(cluster_external_secrets(usable).path(entry.name))
         # A list, since that is what every other part of the collection needs the permission for.
         calls["external"] = lambda: next(
             (
                 item
-                for item in client.list(external_secrets(version), namespace=namespace)[0]
+                for item in client.list(external_secrets(usable), namespace=namespace)[0]
                 if item["metadata"]["name"] == entry.external_secret
             ),
             None,

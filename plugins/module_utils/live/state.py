@@ -12,7 +12,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, selected
+from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, applied_by_us, selected
 from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
@@ -126,14 +126,17 @@ def written_at(secret: Object) -> datetime.datetime | None:
 def value_changed(master: Object) -> datetime.datetime:
     """When a value of a live master Secret last changed.
 
-    The collection writes it down when it changes one. Without that, it is when the data was last written or, where
-    nothing says so, when the Secret was made; the value may be older then, but no younger.
+    The collection writes it down when it changes one; whoever else wrote the data later counts too. Without either, it
+    is when the Secret was made; the value may be older then, but no younger.
     """
     meta = master["metadata"]
+    others = [one for one in meta.get("managedFields") or [] if not applied_by_us(one)]
+    written = written_at({"metadata": {"managedFields": others}})
     try:
-        return parse_time((meta.get("annotations") or {})[CHANGED])
+        noted = parse_time((meta.get("annotations") or {})[CHANGED])
     except (KeyError, ValueError):
-        return written_at(master) or parse_time(meta["creationTimestamp"])
+        return written or written_at(master) or parse_time(meta["creationTimestamp"])
+    return max(noted, written) if written else noted
 
 
 def judge_target(
@@ -165,7 +168,8 @@ def judge_external(entry: Entry, namespace: str, external: Object | None) -> Row
     """:func:`judge_target` where no Secret was read: what ESO says of its ExternalSecret (None: absent) is all."""
     condition = ready_condition(external)
     if condition is None:
-        return Row(entry, namespace, MISSING, "ESO has not looked at its ExternalSecret yet")
+        said = "there is no ExternalSecret yet" if external is None else "ESO has not looked at its ExternalSecret yet"
+        return Row(entry, namespace, MISSING, said)
     if condition.get("status") != "True":
         return Row(entry, namespace, FAILING, condition.get("message", ""))
     return Row(entry, namespace, SYNCED)

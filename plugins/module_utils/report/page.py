@@ -171,7 +171,7 @@ function copy(text) {
 }
 function fix(text) {
   const one = make('span', text + ' ');
-  const command = text.match(/(ansible-playbook|kubectl|task) \\S.*/);
+  const command = text.match(/ansible-playbook [\\w.]+\\w( -e ('[^']*'|[^\\s,]+))*/);
   if (command) one.append(copy(command[0]));
   return one;
 }

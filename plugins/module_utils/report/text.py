@@ -87,6 +87,9 @@ def chain_table(links: list[dict[str, Any]]) -> list[str]:
             "It breaks at: %s. %s." % (broken["step"], broken["message"]),
             "To mend it: %s" % broken["fix"],
         ]
+    unknown = sum(1 for link in links if link["state"] == "unknown")
+    if unknown:
+        return [*table, "", "No broken link was found; %d could not be looked at." % unknown]
     return [*table, "", "The chain is whole."]
 
 

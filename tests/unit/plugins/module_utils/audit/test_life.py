@@ -77,8 +77,14 @@ def test_without_the_library_the_ends_are_left_out(monkeypatch):
     assert said == ["the ends of certificates are not looked at: no cryptography"]
 
 
-def test_sources_that_were_not_read_have_no_life():
-    assert life.look(entries(ONE), snapshot.Snapshot([], [], None, [], None), pytest.fail) == {}
+def test_of_sources_that_were_not_read_the_catalog_says_what_it_can():
+    lives = life.look(entries({**ONE, "owner": "a"}), snapshot.Snapshot([], [], None, [], None), pytest.fail)
+    assert lives["src"].owner == "a" and lives["src"].changed is None and found(lives) == []
+
+
+def test_what_is_generated_is_made_anew_on_request():
+    (finding,) = life.findings(look({**ONE, "rotate_after": "40d", "generate": {"key": {}}}), "store", NOW, 30)
+    assert finding.fix.endswith("""rotate -e '{"cluster_secrets_regenerate": {"src": "2030-06-01"}}'""")
 
 
 def test_when_a_value_changed():
@@ -92,6 +98,12 @@ def test_when_a_value_changed():
         "annotations": {"cluster-secrets/value-changed": "2030-03-01T00:00:00Z"},
     }
     assert state.value_changed({"metadata": written}).month == 3
+    ours = {**record, "manager": "platform.cluster_secrets", "operation": "Apply", "time": "2030-04-01T00:00:00Z"}
+    written["managedFields"].append(ours)
+    assert state.value_changed({"metadata": written}).month == 3
+    by_hand = {**record, "manager": "kubectl-edit", "operation": "Update", "time": "2030-05-01T00:00:00Z"}
+    assert state.value_changed({"metadata": {**written, "managedFields": [record, ours, by_hand]}}).month == 5
+    written["managedFields"].remove(ours)
     written["annotations"] = {"cluster-secrets/value-changed": "soon"}
     assert state.value_changed({"metadata": written}).month == 2
 

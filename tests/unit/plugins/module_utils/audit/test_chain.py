@@ -1,0 +1,133 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the links of a chain say of each other; the integration tests break real ones."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
+from samples import ONE, entries, namespace
+
+NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+LAYOUT = stores.Layout("shared", "central", "store", eso=("eso", "eso"))
+VALUE = base64.b64encode(b"value").decode()
+READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+FAILED = {"status": {"conditions": [{"type": "Ready", "status": "False", "message": "refused"}]}}
+MADE = "2029-01-01T00:00:00Z"
+
+
+def secret(name, where, owners=()):
+    meta = {"name": name, "namespace": where, "creationTimestamp": MADE, "ownerReferences": list(owners)}
+    return {"metadata": meta, "type": "Opaque", "data": {"KEY" if name == "one" else "key": VALUE}}
+
+
+def pod(key):
+    source = {"secretKeyRef": {"name": "one", "key": key}}
+    spec = {"containers": [{"name": "main", "env": [{"name": "A", "valueFrom": source}]}]}
+    return {"metadata": {"name": "web", "namespace": "a"}, "spec": spec, "status": {}}
+
+
+def whole():
+    (entry,) = entries(ONE)
+    found = live_chain.Chain("v1", ["v1"])
+    found.namespace = namespace("a", {"secrets/one": "true"})
+    found.distributed = {**distribution.cluster_external_secret(entry, "central", "v1"), **READY}
+    found.distributed["metadata"] = {**found.distributed["metadata"], "uid": "u"}
+    owner = {"kind": "ClusterExternalSecret", "name": "one", "uid": "u"}
+    found.external = {
+        "metadata": {"name": "one", "namespace": "a", "ownerReferences": [owner]},
+        "spec": found.distributed["spec"]["externalSecretSpec"],
+        **READY,
+    }
+    manifests = stores.desired(LAYOUT, [entry])
+    of_kind = {}
+    for item in manifests:
+        of_kind.setdefault(item["kind"], []).append(item)
+    found.store = {**of_kind["ClusterSecretStore"][0], **READY}
+    found.account = of_kind["ServiceAccount"][0]
+    found.roles, found.bindings = of_kind["Role"], of_kind["RoleBinding"]
+    found.cluster_roles, found.cluster_bindings = of_kind["ClusterRole"], of_kind["ClusterRoleBinding"]
+    found.source = secret("src", "store")
+    found.target = secret("one", "a", [{"kind": "ExternalSecret", "name": "one"}])
+    labels = {"app.kubernetes.io/name": "external-secrets"}
+    status = {"updatedReplicas": 1, "availableReplicas": 1}
+    found.deployments = [
+        {"metadata": {"name": "eso", "namespace": "eso", "labels": labels}, "spec": {}, "status": status}
+    ]
+    found.webhooks = found.endpoints = []
+    found.usage = usage.Usage({}, [pod("KEY")], [], [], [], [])
+    return entry, found
+
+
+def states(found, entry, **options):
+    links = chain.judge(entry, "a", LAYOUT, found, NOW, **options)
+    return {one.step: one.state for one in links}, chain.broken(links), links
+
+
+def test_a_whole_chain():
+    entry, found = whole()
+    seen, broken, _links = states(found, entry)
+    assert set(seen.values()) == {"ok"} and list(seen) == list(chain.STEPS) and broken is None
+
+
+def test_whoever_uses_the_secret_breaks_nothing_before_it():
+    entry, found = whole()
+    found.external.update(FAILED)
+    found.usage = usage.Usage({}, [pod("absent")], [], [], [], [])
+    seen, broken, _links = states(found, entry)
+    assert broken.step == "ExternalSecret" and "refused" in broken.message
+    assert seen["consumers"] == "broken"
+
+
+def test_a_target_that_may_not_be_read_says_nothing_of_its_keys():
+    entry, found = whole()
+    found.target, found.denied["target"] = None, "forbidden"
+    seen, broken, links = states(found, entry)
+    assert seen["target"] == seen["consumers"] == "unknown" and broken is None
+    assert text.chain_table([one.as_dict() for one in links])[-1].startswith("No broken link was found; 2 could not")
+
+
+def test_an_owner_of_another_name_and_a_user_that_is_an_account():
+    entry, found = whole()
+    found.target = secret("one", "a", [{"kind": "ExternalSecret", "name": "theirs"}])
+    assert states(found, entry)[1].message.startswith("ExternalSecret theirs made Secret a/one")
+    entry, found = whole()
+    (reader,) = [one for one in found.bindings if one["metadata"]["name"] == stores.READER]
+    reader["subjects"] = [{"kind": "User", "name": "system:serviceaccount:store:" + stores.READER}]
+    assert states(found, entry)[1] is None
+
+
+def test_without_an_operator_the_rest_follows():
+    entry, found = whole()
+    found.version, found.served = None, ["v1alpha1"]
+    found.distributed = found.external = found.store = None
+    seen, broken, _links = states(found, entry)
+    assert broken.step == "operator" and "serves v1alpha1 only" in broken.message
+    assert seen["ClusterExternalSecret"] == seen["ExternalSecret"] == seen["store"] == "follows"
+
+
+def test_gitops_and_names():
+    entry, found = whole()
+    found.namespace = namespace("a")
+    assert "onboard" in states(found, entry)[1].fix and "render" in states(found, entry, gitops=True)[1].fix
+    others = entries(
+        {**ONE, "name": "x", "target": "y"},
+        {**ONE, "name": "z", "target": "x", "label": "secrets/z", "external_secret": "made"},
+    )
+    assert chain.choose(others, "a", {"secrets/one": "true"}, "x").name == "z"
+    assert chain.choose(others, "a", {}, "made").name == "z" and chain.choose(others, "a", {}, "none") is None
+
+
+@pytest.mark.parametrize("gone", ["namespace", "distributed", "external", "store", "account", "source", "target"])
+def test_whatever_is_absent_there_is_a_verdict(gone):
+    entry, found = whole()
+    setattr(found, gone, None)
+    assert states(found, entry)[1].fix
