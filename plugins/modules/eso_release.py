@@ -35,6 +35,9 @@ options:
     description: The namespace of ESO.
     type: str
     default: external-secrets
+  release:
+    description: The name of helm's release, for RV(installed).
+    type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -56,6 +59,10 @@ version:
   returned: success, or failure because of what was found
   type: str
   sample: 2.9.0
+installed:
+  description: Whether helm's own record says that just this chart, with these values, is installed and finished.
+  returned: when O(chart) and O(release) are given, on success
+  type: bool
 advisories:
   description: The known vulnerabilities of the release.
   returned: success, or failure because of what was found
@@ -101,6 +108,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "values": {"type": "dict", "default": {}},
     "accept_vulnerable": {"type": "bool", "default": False},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "release": {"type": "str"},
 }
 
 
@@ -133,6 +141,10 @@ def run(context: Context) -> dict[str, Any]:
         problem = _stopped(client, params["eso_namespace"], release, values)
     if problem:
         result.update(failed=True, msg=problem)
+    if chart and params["release"] and not problem:
+        result["installed"] = eso.is_installed(
+            client, params["eso_namespace"], params["release"], chart, params["chart_version"], values
+        )
     return {**result, "api_requests": client.requests}
 
 

@@ -145,6 +145,28 @@ def test_it_is_hardened_by_default_and_tenants_cant_block_a_bootstrap(own):
     own.delete(f"{PUSH_SECRETS}/late")
 
 
+def test_helm_is_asked_only_when_its_record_differs(own):
+    """What is no program would fail, if it were started."""
+    none = {"cluster_secrets_eso_helm_binary": "/none/helm"}
+    mark = own.mark()
+    assert own.play("bootstrap", variables=none).recap["changed"] == 0 and own.writes(mark) == []
+    assert own.play("bootstrap", "--check", variables=none).recap["changed"] == 0
+    other = own.play(
+        "bootstrap", variables={**none, "cluster_secrets_eso_values": {"revisionHistoryLimit": 3}}, check=False
+    )
+    assert other.rc == 2 and "helm failed" in other.stdout
+    secrets = "/api/v1/namespaces/external-secrets/secrets"
+    (record,) = [
+        item["metadata"] for item in own.get(f"{secrets}?labelSelector=owner%3Dhelm%2Cstatus%3Ddeployed")["items"]
+    ]
+    path = f"{secrets}/{record['name']}"
+    # As an interruption leaves it; then somebody's own upgrade to other values.
+    own.patch(path, {"metadata": {"labels": {"status": "pending-upgrade"}}})
+    assert own.play("bootstrap", variables=none, check=False).rc == 2
+    own.play("bootstrap")
+    assert own.play("bootstrap", variables=none).recap["changed"] == 0
+
+
 def test_the_preset_for_high_availability(own):
     """Two replicas each, spread, and no drain that takes both."""
     preset = {"cluster_secrets_eso_high_availability": True}

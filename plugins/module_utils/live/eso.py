@@ -15,6 +15,7 @@ from .. import advisories, files, permissions
 from ..desired.distribution import is_owned
 from ..errors import ApiError, EsoError, FileError
 from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, label_of, resource_of
+from . import release as helm
 
 if TYPE_CHECKING:
     from ..advisories import Advisory
@@ -158,14 +159,33 @@ def of_chart(chart: str, version: str | None, values: dict[str, Any]) -> Release
     image: dict[str, Any] = said if isinstance(said, dict) else {}
     given = str(image.get("tag") or "")
     if not given:
-        given = _app_version(chart) if chart.startswith((".", "/")) else str(version or "")
+        given = str(_chart(chart).get("appVersion") or "") if chart.startswith((".", "/")) else str(version or "")
         if not given:
             return Release(None, "no version of the chart '%s' is given" % chart)
     number, problem = advisories.release_of_image("%s:%s" % (image.get("repository") or "external-secrets", given))
     return Release(number, problem)
 
 
-def _app_version(path: str) -> str:
+def is_installed(client: Client, namespace: str, name: str, chart: str, version: str | None, values: Object) -> bool:
+    """Whether helm has finished a release of just this chart and these values, so that it need not be asked.
+
+    :arg namespace: that of the release; :arg chart: and ``version``, as :func:`of_chart` takes them.
+    :raises FileError: when the chart is a path that can't be read; :raises EsoError: without a readable Chart.yaml.
+    """
+    try:
+        record = helm.settled(client, namespace, name)
+    except (ApiError, EsoError):
+        return False  # helm says what is wrong
+    if record is None or record.values != values:
+        return False
+    if chart.startswith((".", "/")):
+        meta = _chart(chart)
+        return (record.chart, record.chart_version) == (meta.get("name"), str(meta.get("version")))
+    return (record.chart, record.chart_version) == (chart.rstrip("/").rpartition("/")[2], version)
+
+
+def _chart(path: str) -> Object:
+    """What the Chart.yaml of a chart's folder or archive says."""
     import tarfile
 
     import yaml
@@ -184,7 +204,7 @@ def _app_version(path: str) -> str:
         chart = None
     if not isinstance(chart, dict):
         raise EsoError("'%s' is not a chart of the External Secrets Operator: it has no readable Chart.yaml." % path)
-    return str(chart.get("appVersion") or "")
+    return chart
 
 
 def pushes(deployment: Object) -> bool:

@@ -26,16 +26,17 @@ TYPE = "helm.sh/release.v1"
 class Record:
     """One revision of a release.
 
-    ``chart_version`` and ``app_version`` are texts, ``values`` what was set besides the chart's own values
-    ``defaults``. Neither of the two may be shown: they can hold a password.
+    ``chart`` (a name), ``chart_version`` and ``app_version`` are texts, ``values`` what was set besides the chart's own
+    values ``defaults``. Neither of the two may be shown: they can hold a password.
     """
 
-    __slots__ = ("app_version", "chart_version", "defaults", "revision", "values")
+    __slots__ = ("app_version", "chart", "chart_version", "defaults", "revision", "values")
 
     def __init__(self, revision: int, document: dict[str, Any]) -> None:
         chart = document.get("chart") or {}
         meta = chart.get("metadata") or {}
         self.revision = revision
+        self.chart = str(meta.get("name") or "")
         self.chart_version = str(meta.get("version") or "")
         self.app_version = str(meta.get("appVersion") or "")
         self.values: dict[str, Any] = document.get("config") or {}
@@ -57,16 +58,34 @@ def deployed(client: Client, namespace: str, name: str) -> Record | None:
 
     :raises EsoError: when helm's record can't be read.
     """
-    # Records are large, so their metadata says which to get.
-    selector = "owner=helm,name=%s,status in (deployed,superseded)" % name
-    found, _version = client.list(
-        SECRETS, namespace=namespace, selector=selector, partial=True, what="cannot read helm's record"
-    )
+    found = _listed(client, namespace, name, ",status in (deployed,superseded)")
     # An interruption may come when the old revision is superseded already and the new one is not deployed yet.
     newest = max(found, key=lambda item: (_status(item) == "deployed", _revision(item)), default=None)
-    if newest is None:
+    return _read(client, newest) if newest else None
+
+
+def settled(client: Client, namespace: str, name: str) -> Record | None:
+    """The latest revision of a release, or None when there is none or helm left an operation unfinished or failed.
+
+    :raises EsoError: when helm's record can't be read.
+    """
+    found = _listed(client, namespace, name)
+    if not found or any(_status(item) not in ("deployed", "superseded") for item in found):
         return None
-    item = client.get(SECRETS.path(newest["metadata"]["name"], namespace), "cannot read helm's record")
+    newest = max(found, key=_revision)
+    return _read(client, newest) if _status(newest) == "deployed" else None
+
+
+def _listed(client: Client, namespace: str, name: str, more: str = "") -> list[Object]:
+    """The metadata of a release's records; they are large, so it says which to get."""
+    selector = "owner=helm,name=%s%s" % (name, more)
+    what = "cannot read helm's record"
+    return client.list(SECRETS, namespace=namespace, selector=selector, partial=True, what=what)[0]
+
+
+def _read(client: Client, found: Object) -> Record | None:
+    meta = found["metadata"]
+    item = client.get(SECRETS.path(meta["name"], meta["namespace"]), "cannot read helm's record")
     return Record(_revision(item), _document(item)) if item else None
 
 
