@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 from support import another
 
@@ -165,6 +168,13 @@ def test_helm_is_asked_only_when_its_record_differs(own):
     assert own.play("bootstrap", variables=none, check=False).rc == 2
     own.play("bootstrap")
     assert own.play("bootstrap", variables=none).recap["changed"] == 0
+    # A vendored chart whose ESO is another one, under the same version.
+    chart = own.folder / "chart"
+    shutil.copytree(own.plane.ansible_variables()["cluster_secrets_eso_chart"], chart)
+    text = (chart / "Chart.yaml").read_text()
+    (chart / "Chart.yaml").write_text(re.sub(r"(?m)^appVersion:.*$", "appVersion: v0.20.99", text))
+    asked = own.play("bootstrap", variables={**none, "cluster_secrets_eso_chart": str(chart)}, check=False)
+    assert asked.rc == 2 and "helm failed" in asked.stdout
 
 
 def test_the_preset_for_high_availability(own):

@@ -113,6 +113,11 @@ def test_the_readme_from_a_git_url(after, tmp_path):
 
 def test_without_a_terminal_and_without_variables_there_is_an_example(after, tmp_path):
     folder = tmp_path / "two"
+    after.play(
+        "init", "-e", f"init_dest={tmp_path / 'lists'}", variables={"init_keys": ["a", "b"], "init_namespaces": []}
+    )
+    content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster-secrets.yml").read_text())
+    assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
     after.play("init", "-e", f"init_dest={folder}")
     content = yaml.safe_load((folder / "group_vars/all/cluster-secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]

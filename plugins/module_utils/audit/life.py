@@ -108,9 +108,10 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
         about = [life.description, "owner: %s" % life.owner if life.owner else ""]
         whose = " (%s)" % ", ".join(filter(None, about)) if any(about) else ""
         fix = "Give it a new value, then: %s -e rotate_sources=%s" % (ROTATE, name)
+        anew = fix
         if life.generated:
             request = '{"cluster_secrets_regenerate": {"%s": "%s"}}' % (name, now.strftime("%Y-%m-%d"))
-            fix = "%s -e '%s'" % (ROTATE, request)
+            anew = "For what is generated: %s -e '%s'" % (ROTATE, request)
         age = life.age(now)
         if life.rotate_after and age is not None and age >= life.rotate_after * 86400:
             message = "its value is %d days old, and is to be rotated after %d%s" % (
@@ -118,7 +119,7 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
                 life.rotate_after,
                 whose,
             )
-            found.append(Finding(WARNING, "rotation-due", namespace, name, message, fix))
+            found.append(Finding(WARNING, "rotation-due", namespace, name, message, anew))
         for end in life.ends:
             if (end.when - now).total_seconds() > days * 86400:
                 continue

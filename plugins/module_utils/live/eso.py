@@ -170,18 +170,18 @@ def is_installed(client: Client, namespace: str, name: str, chart: str, version:
     """Whether helm has finished a release of just this chart and these values, so that it need not be asked.
 
     :arg namespace: that of the release; :arg chart: and ``version``, as :func:`of_chart` takes them.
-    :raises FileError: when the chart is a path that can't be read; :raises EsoError: without a readable Chart.yaml.
     """
     try:
         record = helm.settled(client, namespace, name)
-    except (ApiError, EsoError):
-        return False  # helm says what is wrong
-    if record is None or record.values != values:
-        return False
-    if chart.startswith((".", "/")):
+        if record is None or record.values != values:
+            return False
+        if not chart.startswith((".", "/")):
+            return (record.chart, record.chart_version) == (chart.rstrip("/").rpartition("/")[2], version)
         meta = _chart(chart)
-        return (record.chart, record.chart_version) == (meta.get("name"), str(meta.get("version")))
-    return (record.chart, record.chart_version) == (chart.rstrip("/").rpartition("/")[2], version)
+    except (ApiError, EsoError, FileError):
+        return False  # helm says what is wrong
+    wanted = tuple(str(meta.get(key) or "") for key in ("name", "version", "appVersion"))
+    return (record.chart, record.chart_version, record.app_version) == wanted
 
 
 def _chart(path: str) -> Object:

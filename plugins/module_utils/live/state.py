@@ -12,7 +12,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, applied_by_us, selected
+from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, MANAGER, selected
 from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def value_changed(master: Object) -> datetime.datetime:
     is when the Secret was made; the value may be older then, but no younger.
     """
     meta = master["metadata"]
-    others = [one for one in meta.get("managedFields") or [] if not applied_by_us(one)]
+    # A backup that the collection restores brings its own time along.
+    others = [one for one in meta.get("managedFields") or [] if one.get("manager") != MANAGER]
     written = written_at({"metadata": {"managedFields": others}})
     try:
         noted = parse_time((meta.get("annotations") or {})[CHANGED])

@@ -101,6 +101,8 @@ def test_when_a_value_changed():
     ours = {**record, "manager": "platform.cluster_secrets", "operation": "Apply", "time": "2030-04-01T00:00:00Z"}
     written["managedFields"].append(ours)
     assert state.value_changed({"metadata": written}).month == 3
+    restored = {**ours, "operation": "Update", "time": "2030-06-01T00:00:00Z"}
+    assert state.value_changed({"metadata": {**written, "managedFields": [record, restored]}}).month == 3
     by_hand = {**record, "manager": "kubectl-edit", "operation": "Update", "time": "2030-05-01T00:00:00Z"}
     assert state.value_changed({"metadata": {**written, "managedFields": [record, ours, by_hand]}}).month == 5
     written["managedFields"].remove(ours)
