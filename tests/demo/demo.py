@@ -69,8 +69,10 @@ def demo() -> None:
         raise DemoError(f"the second run changed {again} task(s)")
     print("\n== What is where\n")
     output = playbook(plane, "status", vault, password)
-    listed = output[output.index("cluster_secrets_status.table") :].split("]", maxsplit=1)[0]
-    print("\n".join(re.findall(r'^\s+"(.*?)",?$', listed, re.MULTILINE)))
+    table = re.search(r"^NAMESPACE .*?(?=^ok: )", output, re.MULTILINE | re.DOTALL)
+    if not table:
+        raise DemoError(f"the playbook status showed no table\n{output}")
+    print(table[0].rstrip())
     print(f"\nThe first run changed {first} task(s), the second changed=0.")
     print(f"\nThe cluster goes on running. Look at it with: export KUBECONFIG={plane.kubeconfig}")
     print("Stop it with: make demo-stop")

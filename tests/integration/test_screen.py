@@ -10,11 +10,12 @@ import os
 import re
 import signal
 import subprocess
+import sys
 
 import pytest
 import yaml
 from broken import namespace_unlabelled, source_changed
-from support import ROOT, leaked, on_a_terminal
+from support import COLLECTIONS, ROOT, leaked, on_a_terminal
 
 STATUS = re.compile(r"^NAMESPACE +SECRET +STATUS +TYPE +AGE +VALUE +USED BY$", re.MULTILINE)
 ROW = re.compile(r"^backstage +gh-oauth +synced +Opaque ", re.MULTILINE)
@@ -132,3 +133,27 @@ def test_every_task_is_typed_here():
     assert set(tasks()) - {"platform:logs:follow"} == set(TYPED)
     # Nobody has kubectl here; what it is told is what the logs are found by.
     assert "kubectl --namespace" in tasks()["platform:logs:follow"]["cmds"][0]
+
+
+def test_the_demo_ends_with_what_is_where(cluster):
+    """What ``make demo`` and ``make demo-stop`` run, as they run it."""
+    if not cluster.plane:
+        pytest.skip("builds a control plane of its own")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{COLLECTIONS}"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "demo.demo"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        shown = done.stdout.partition("== What is where")[2]
+        assert STATUS.search(shown) and ROW.search(shown) and shown.count(" synced ") == 17
+        assert "The first run changed " in shown and "the second changed=0." in shown
+    finally:
+        subprocess.run(
+            [sys.executable, "-m", "controlplane", "--name", "demo", "stop"], env=environment, check=True, timeout=60
+        )
