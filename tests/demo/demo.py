@@ -69,7 +69,7 @@ def demo() -> None:
         raise DemoError(f"the second run changed {again} task(s)")
     print("\n== What is where\n")
     output = playbook(plane, "status", vault, password)
-    table = re.search(r"^NAMESPACE .*?(?=^ok: )", output, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^NAMESPACE .*?(?=^ok: |^\s*$)", output, re.MULTILINE | re.DOTALL)
     if not table:
         raise DemoError(f"the playbook status showed no table\n{output}")
     print(table[0].rstrip())

@@ -152,6 +152,9 @@ def test_the_demo_ends_with_what_is_where(cluster):
         assert done.returncode == 0, done.stdout + done.stderr
         shown = done.stdout.partition("== What is where")[2]
         assert STATUS.search(shown) and ROW.search(shown) and shown.count(" synced ") == 17
+        recorded = (ROOT / "docs/demo.txt").read_text()
+        headings = re.findall(r"^== .*|^The cluster goes on running.*with: ", recorded, re.MULTILINE)
+        assert headings == re.findall(r"^== .*|^The cluster goes on running.*with: ", done.stdout, re.MULTILINE)
         assert "The first run changed " in shown and "the second changed=0." in shown
     finally:
         subprocess.run(
