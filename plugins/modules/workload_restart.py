@@ -265,7 +265,7 @@ class _Restart:
         # The clock here may be behind that of the API server, which says when the value was written.
         when = max(state.utcnow(), self._last[owner] + datetime.timedelta(seconds=1))
         resource = live_usage.WORKLOADS[owner.kind]
-        return plan_restart(owner.kind, resource, item, when.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return plan_restart(owner.kind, resource, item, when.strftime(state.TIME))
 
     def _wave(self, wave: list[Owner]) -> None:
         context = self.context

@@ -198,12 +198,10 @@ class _View:
             if there is None
             else "%s is '%s' and not '%s'" % (entry.label[0], there, entry.label[1])
         )
-        fix = ONBOARD + " -e onboard_namespace=%s -e onboard_secrets=%s"
+        fix = ONBOARD + " -e onboard_namespace=%s -e onboard_secrets=%s" % (self.name, entry.name)
         if self.gitops:
-            return Link(
-                "label", BROKEN, message, "Add the namespace to the entry's namespaces, then %s" % self.bootstrap
-            )
-        return Link("label", BROKEN, message, fix % (self.name, entry.name))
+            fix = "Add the namespace to the entry's namespaces, then %s" % self.bootstrap
+        return Link("label", BROKEN, message, fix)
 
     def operator(self) -> Link:
         if self.found.version is None:
@@ -332,11 +330,10 @@ class _View:
             return Link(
                 "source", BROKEN, message, "Add it to the values, then %s -e rotate_sources=%s" % (ROTATE, name)
             )
-        age = max(0, int((self.now - state.value_changed(live)).total_seconds())) // 86400
         snapshot = Snapshot([], [], None, [], {name: decode(live)}, {name: state.value_changed(live)})
         lives = life.look([self.entry], snapshot, lambda _text: None)
         due = life.findings(lives, self.layout.namespace, self.now, 0)
-        message = "'%s', %d days old" % (name, age)
+        message = "'%s', %d days old" % (name, (lives[name].age(self.now) or 0) // 86400)
         return Link("source", OK, "; ".join([message, *(one.message for one in due)]))
 
     def keys(self) -> Link:

@@ -166,7 +166,7 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
                 None,
                 entry.name,
                 problem,
-                "Add it to the values then: " + ROTATE,
+                "Add it to the values, then: " + ROTATE,
             )
 
 
@@ -274,14 +274,7 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
     for entry in scope.entries:
         if entry.name not in live:
             message = "there is no ClusterExternalSecret for the entry"
-            yield Finding(
-                ERROR,
-                "not-distributed",
-                None,
-                entry.name,
-                message,
-                BOOTSTRAP,
-            )
+            yield Finding(ERROR, "not-distributed", None, entry.name, message, BOOTSTRAP)
     for name, item in live.items():
         if is_owned(item) and name not in known:
             fix = BOOTSTRAP + " -e cluster_secrets_distribution_prune=true"
@@ -410,14 +403,7 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
             message = "it still serves %d entries, such as '%s', besides their own stores" % (len(served), served[0])
             yield Finding(ERROR, "isolation-unfinished", None, layout.store, message, BOOTSTRAP)
     for name, said in state.not_ready(live, wanted.intersection(by_name)):
-        yield Finding(
-            ERROR,
-            "store-not-ready",
-            None,
-            name,
-            said or "ESO has not looked at it",
-            LOGS,
-        )
+        yield Finding(ERROR, "store-not-ready", None, name, said or "ESO has not looked at it", LOGS)
     for name, item in sorted(by_name.items()):
         if name in wanted or not _mentions(item.get("spec"), layout.namespace):
             continue
@@ -499,14 +485,7 @@ def _readers(scope: Scope, everything: list[permissions.Grant], kept: list[consu
         wide = expected is not None and (names is None or names - expected - {stores.NO_SECRET})
         if reads and (one.namespace != layout.namespace or wide):
             message = "the store may read more than its entries' sources, by %s" % one.binding
-            yield Finding(
-                ERROR,
-                "wide-permission",
-                one.namespace,
-                one.who,
-                message,
-                BOOTSTRAP,
-            )
+            yield Finding(ERROR, "wide-permission", one.namespace, one.who, message, BOOTSTRAP)
 
 
 def _ways_around(

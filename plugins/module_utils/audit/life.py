@@ -57,9 +57,12 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
     """
     found = {}
     sources, made = snapshot.sources or {}, generated(entries)
+    readers: dict[str, list[Entry]] = {}
+    for entry in entries:
+        readers.setdefault(entry.source, []).append(entry)
     unread: DependencyError | None = None
     for source, keys in required_sources(entries).items():
-        reading = [entry for entry in entries if entry.source == source]
+        reading = readers[source]
         whole = any(entry.extract for entry in reading)
         ends = []
         for key, value in (sources.get(source) or {}).items():
