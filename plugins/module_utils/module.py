@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Protocol
 
 from .api.client import CONCURRENCY, Client
 from .api.kubeconfig import connection
-from .catalog.entries import Entry, enabled_entries
+from .catalog.entries import Entry, parse_catalog
 from .desired.stores import ISOLATIONS, SHARED
 from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace
 from .live import eso, usage
@@ -145,7 +145,7 @@ class Context:
         self.diff_mode = diff_mode
         self.warn = warn
         self._client: Client | None = None
-        self._entries: List[Entry] | None = None
+        self._catalog: List[Entry] | None = None
 
     @property
     def vault(self) -> Vault:
@@ -165,11 +165,16 @@ class Context:
         return self._client
 
     @property
+    def catalog(self) -> list[Entry]:
+        """The entries of the catalog option, those that are not enabled included."""
+        if self._catalog is None:
+            self._catalog = parse_catalog(self.params["catalog"])
+        return self._catalog
+
+    @property
     def entries(self) -> list[Entry]:
         """The enabled entries of the catalog option."""
-        if self._entries is None:
-            self._entries = enabled_entries(self.params["catalog"])
-        return self._entries
+        return [entry for entry in self.catalog if entry.enabled]
 
     def eso_version(self, assumed: bool = False) -> str:
         """The API version of ESO to use.

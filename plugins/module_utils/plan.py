@@ -262,7 +262,14 @@ def _holds(live: Any, desired: Any) -> bool:
     if live is None and desired in ({}, []):
         return True  # the API server stores neither
     if isinstance(desired, dict):
-        return isinstance(live, dict) and all(_holds(live.get(key), value) for key, value in desired.items())
+        if not isinstance(live, dict):
+            return False
+        for key, value in desired.items():
+            found = live.get(key)
+            # Most are texts, and thousands of objects have many.
+            if found != value and not _holds(found, value):
+                return False
+        return True
     if isinstance(desired, list):
         return isinstance(live, list) and len(live) == len(desired) and all(_holds(a, b) for a, b in zip(live, desired))
     return live == desired
@@ -290,25 +297,23 @@ def _differing(before: Any, after: Any, path: Path) -> Iterator[Path]:
 
 def _left_over(live: Object, desired: Object) -> list[Path]:
     """The paths that our manager owns in ``live`` and ``desired`` doesn't have any more."""
-    wanted = set(_leaves(desired))
-    owned: set[Path] = set()
+    found: dict[Path, None] = {}
     for record in live["metadata"].get("managedFields") or []:
         if applied_by_us(record):
-            owned.update(_owned_leaves(record.get("fieldsV1") or {}))
-    return [path for path in owned if not any(_related(path, other) for other in wanted)]
+            found.update(dict.fromkeys(_unwanted(record.get("fieldsV1") or {}, desired, ())))
+    return list(found)
 
 
-def _related(one: Path, other: Path) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
-
-
-def _leaves(value: Any, path: Path = ()) -> Iterator[Path]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _leaves(item, path + (key,))
-    else:
-        yield path
+def _unwanted(fields: Object, wanted: Any, path: Path) -> Iterator[Path]:
+    if not isinstance(wanted, dict) or not wanted:
+        return  # what an apply sets as a whole
+    for key, below in fields.items():
+        if key.startswith("f:"):
+            name = key[2:]
+            if name in wanted:
+                yield from _unwanted(below, wanted[name], (*path, name))
+            else:
+                yield from _owned_leaves(below, (*path, name))
 
 
 def _owned_leaves(fields: Object, path: Path = ()) -> Iterator[Path]:

@@ -135,7 +135,6 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import parse_catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
     generated,
@@ -209,7 +208,8 @@ def run(context: Context) -> dict[str, Any]:
         if params["values"] is None and set(required_sources(entries)) - set(recipes):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(entries, params["values"] or {})
-        ignored = [name for name in ignored if name not in required_sources(context.entries)]
+        known_sources = required_sources(context.entries)
+        ignored = [name for name in ignored if name not in known_sources]
         known = generated(context.entries)
         for name in params["regenerate"]:
             if name not in known:
@@ -222,7 +222,7 @@ def run(context: Context) -> dict[str, Any]:
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
     marks: dict[str, dict[str, str]] = {}
-    for name, keys in generated(parse_catalog(params["catalog"])).items():
+    for name, keys in generated(context.catalog).items():
         if name not in values:
             continue
         there = decode(by_name[name]) if name in by_name else {}

@@ -101,7 +101,6 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import parse_catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
@@ -161,7 +160,7 @@ def run(context: Context) -> dict[str, Any]:
 
 def _links(context: Context) -> list[chain.Link]:
     params, client = context.params, context.client
-    entries = parse_catalog(params["catalog"])
+    entries = context.catalog
     entry = chain.choose(entries, params["namespace"], _labels(context), params["secret"])
     missing = chain.without_entry(entries, entry, params["secret"])
     if entry is None or missing:

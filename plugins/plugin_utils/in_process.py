@@ -10,8 +10,10 @@ and in this environment is therefore run where it is. Every other task is run as
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Callable, Iterator
 
@@ -23,6 +25,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
 from ..module_utils.module import AUTH_OPTIONS, Context, outcome
+from .arguments import resolved
 from .plain import plain
 from .screen import Progress
 from .shared import RUN  # noqa: F401  # pylint: disable=unused-import  # before Ansible forks
@@ -55,6 +58,11 @@ class InProcessAction(NormalAction):
         name = cls.__module__.rpartition(".")[2]
         if ".plugins.action." in cls.__module__:
             import_module(_MODULES + name)
+
+    @classmethod
+    def finalize_task_arg(cls, name: str, value: Any, templar: Any, context: Any) -> Any:
+        """Template one argument; ansible-core calls this since 2.19, and an older one templates all itself."""
+        return resolved(value, templar)
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
@@ -108,13 +116,23 @@ class InProcessAction(NormalAction):
                 RunVault(self._loader),
                 Progress,
             )
-            result = outcome(run, context)
+            with _garbage_left():
+                result = outcome(run, context)
         if warnings:
             result["warnings"] = warnings
-        # AnsibleModule looks for each value in each text, which costs seconds for thousands of them.
-        spoken = "\0".join(_texts(result))
-        found = sorted((value for value in checked._no_log_values if value in spoken), key=len, reverse=True)
+        found = _spoken(checked._no_log_values, _texts(result))
         return _masked(result, found) if found else result
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Look for garbage seldom: thousands of entries stay, and going through them again takes a quarter of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class ControlNodeAction(InProcessAction):
@@ -122,6 +140,22 @@ class ControlNodeAction(InProcessAction):
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         return True
+
+
+#: Characters of the pieces by which secrets are looked for.
+_PIECE = 8
+
+
+def _spoken(secrets: set[str], texts: Iterable[str]) -> list[str]:
+    """Those of ``secrets`` that are in one of ``texts``, longest first.
+
+    AnsibleModule looks for each secret in each text, which costs seconds for thousands of them. Here few are looked for
+    at all: those of which a piece is in a text.
+    """
+    whole = "\0".join(set(texts))
+    pieces = {whole[at : at + _PIECE] for at in range(len(whole))} if len(secrets) > _PIECE else set()
+    suspects = (one for one in secrets if not pieces or len(one) < _PIECE or one[:_PIECE] in pieces)
+    return sorted((one for one in suspects if one in whole), key=len, reverse=True)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -9,8 +9,24 @@ from collections.abc import Mapping
 from typing import Any
 
 
+class PlainDict(dict):
+    """A mapping that is plain already and that nobody changes, so that it is its own copy."""
+
+    def __deepcopy__(self, memo: Any) -> PlainDict:
+        return self
+
+
+class PlainList(list):
+    """A list of the same kind."""
+
+    def __deepcopy__(self, memo: Any) -> PlainList:
+        return self
+
+
 def plain(value: Any) -> Any:
     """The value as JSON has it: neither vaulted, nor lazy, nor with Ansible's marks."""
+    if isinstance(value, (PlainDict, PlainList)):
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -26,120 +26,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubec
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 
 from bench import fleet
-from controlplane import build, cluster
-
-HERE = Path(__file__).resolve().parent
-LABEL, ENTRY, SOURCE, STORE = "secrets/bench", "bench", "bench-source", "central-secret-store"
-LOOP, TEMPLATE, OURS, RAW_PLAY, RAW = "k8s loop", "k8s template", "ours", "raw in a play", "raw HTTP"
-WAYS = (LOOP, TEMPLATE, OURS, RAW_PLAY, RAW)
-#: The loop takes about a second for each object, so it is measured at this size only.
-LOOP_SIZE = 20
-WORKLOADS = ("label, changed", "label, unchanged", "seed, changed", "seed, unchanged", "rotate")
-
-PLAYS: dict[str, Any] = {
-    "empty": [],
-    # The floor with what every play pays, so that an empty play can be taken from both.
-    "raw": [{"ansible.builtin.command": {"argv": [sys.executable, str(HERE / "raw.py"), "{{ verb }}", "{{ job }}"]}}],
-    "ours label": [{"platform.cluster_secrets.namespace_labels": {"catalog": "{{ catalog }}", "missing": "fail"}}],
-    "ours seed": [
-        {
-            "platform.cluster_secrets.central_secrets": {"catalog": "{{ seeds }}", "values": "{{ values }}"},
-            "vars": {"ansible_pipelining": True},
-        }
-    ],
-    "ours rotate": [
-        {
-            "platform.cluster_secrets.central_secrets": {"catalog": "{{ catalog }}", "values": "{{ rotated }}"},
-            "vars": {"ansible_pipelining": True},
-            "register": "seeded",
-        },
-        {
-            "platform.cluster_secrets.sync": {
-                "catalog": "{{ catalog }}",
-                "changed_sources": "{{ seeded.changed_sources }}",
-                "wait_timeout": 900,
-            }
-        },
-    ],
-    "loop label": [
-        {
-            "kubernetes.core.k8s": {
-                "definition": {
-                    "apiVersion": "v1",
-                    "kind": "Namespace",
-                    "metadata": {"name": "{{ item }}", "labels": {LABEL: "true"}},
-                }
-            },
-            "loop": "{{ catalog[0].namespaces }}",
-        }
-    ],
-    "loop seed": [
-        {
-            "kubernetes.core.k8s": {
-                "definition": {
-                    "apiVersion": "v1",
-                    "kind": "Secret",
-                    "metadata": {"name": "{{ item.key }}", "namespace": STORE},
-                    "data": {"key": "{{ item.value.key | b64encode }}"},
-                }
-            },
-            "loop": "{{ values | dict2items }}",
-            "no_log": True,
-        }
-    ],
-    "template label": [{"kubernetes.core.k8s": {"template": "label.yml.j2"}}],
-    "template seed": [{"kubernetes.core.k8s": {"template": "seed.yml.j2"}, "no_log": True}],
-}
-_SOURCE = {
-    "kubernetes.core.k8s": {
-        "definition": {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": SOURCE, "namespace": STORE},
-            "data": {"key": "{{ rotated[source].key | b64encode }}"},
-        }
-    },
-    "no_log": True,
-}
-# What its users do today: touch each ExternalSecret, then look until all Secrets have changed.
-_WAIT = {
-    "kubernetes.core.k8s_info": {"kind": "Secret", "label_selectors": ["reconcile.external-secrets.io/managed=true"]},
-    "register": "found",
-    "until": "found.resources | map(attribute='data.KEY') | select('equalto', rotated[source].key | b64encode) | "
-    "length == catalog[0].namespaces | length",
-    "retries": "{{ [30, catalog[0].namespaces | length // 40] | max }}",
-    "delay": 1,
-    "no_log": True,
-}
-_TOUCH = {
-    "apiVersion": "external-secrets.io/v1",
-    "kind": "ExternalSecret",
-    "metadata": {"name": ENTRY, "namespace": "{{ item }}", "annotations": {"force-sync": "{{ stamp }}"}},
-}
-PLAYS["loop rotate"] = [
-    _SOURCE,
-    {"kubernetes.core.k8s": {"definition": _TOUCH}, "loop": "{{ catalog[0].namespaces }}"},
-    _WAIT,
-]
-PLAYS["template rotate"] = [_SOURCE, {"kubernetes.core.k8s": {"template": "rotate.yml.j2"}}, _WAIT]
-
-TEMPLATES = {
-    "label.yml.j2": (
-        "{% for name in catalog[0].namespaces %}\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n"
-        "  name: {{ name }}\n  labels: {'" + LABEL + "': 'true'}\n{% endfor %}\n"
-    ),
-    "seed.yml.j2": (
-        "{% for item in values | dict2items %}\n---\napiVersion: v1\nkind: Secret\nmetadata:\n"
-        "  name: {{ item.key }}\n  namespace: "
-        + STORE
-        + "\ndata:\n  key: {{ item.value.key | b64encode }}\n{% endfor %}\n"
-    ),
-    "rotate.yml.j2": (
-        "{% for name in catalog[0].namespaces %}\n---\napiVersion: external-secrets.io/v1\nkind: "
-        "ExternalSecret\nmetadata:\n"
-        "  name: " + ENTRY + "\n  namespace: {{ name }}\n  annotations: {force-sync: '{{ stamp }}'}\n{% endfor %}\n"
-    ),
-}
+from bench.ways import *
+from controlplane import build, cluster, values
 
 
 class Bench:
@@ -229,8 +117,11 @@ class Bench:
             return [sys.executable, str(HERE / "raw.py"), verb, str(job)]
         if way == RAW_PLAY:
             return ["ansible-playbook", str(self.folder / "raw.yml"), "-e", f"verb={verb} job={job}"]
-        kind = {LOOP: "loop", TEMPLATE: "template", OURS: "ours"}[way]
-        return ["ansible-playbook", str(self.folder / f"{kind}-{verb}.yml"), "-e", f"@{job}"]
+        kind = {LOOP: "loop", TEMPLATE: "template", OURS: "ours", CHART: "ours", VARIABLES: "variables"}[way]
+        play = ["ansible-playbook", str(self.folder / f"{kind}-{verb}.yml")]
+        if (way, verb) == (OURS, "seed"):
+            return [*play, "--vault-password-file", str(self.folder / PASSWORD)]
+        return [*play, "-e", f"@{job}"]
 
     def run(self, argv: list[str], may_fail: bool = False) -> dict[str, float]:
         """Seconds, requests to the API server and the largest process's peak memory, in MiB."""
@@ -286,6 +177,9 @@ class Bench:
             if workload == "rotate":
                 spoken["values"] = job["rotated"]
             path.write_text(json.dumps(spoken))
+            if workload.startswith("seed"):
+                (self.folder / ENTRIES).write_text(json.dumps(job["seeds"]))
+                values.write_vault(job["values"], self.folder / VALUES, self.folder / PASSWORD)
             # ESO removes a touched annotation again, so that the usual way may miss some targets.
             samples.append(
                 self.run(self.command(way, workload, path), may_fail=workload == "rotate" and way in (LOOP, TEMPLATE))
@@ -309,18 +203,21 @@ class Bench:
         samples = [self.run(["ansible-playbook", str(self.folder / "empty.yml")])["seconds"] for _number in range(runs)]
         return statistics.median(samples)
 
-    def ways(self, size: int) -> list[str]:
-        return [way for way in WAYS if way != LOOP or size <= LOOP_SIZE]
+    @staticmethod
+    def ways(size: int, verb: str) -> list[str]:
+        """Which ways are measured: the chart's limits only where they count, and only once that long."""
+        only = {LOOP: size <= LOOP_SIZE, VARIABLES: verb == "seed", CHART: False}
+        return [way for way in WAYS if only.get(way, True)]
 
     def labels(self, size: int, runs: int) -> None:
         names = self.job(size)["namespaces"]
-        for way in self.ways(size):
+        for way in self.ways(size, "label"):
             self.measure(size, "label, changed", way, runs, lambda: self.unlabel(names))
             self.measure(size, "label, unchanged", way, runs, lambda: None)
 
     def seeds(self, size: int, runs: int) -> None:
         names = list(self.job(size)["values"])
-        for way in self.ways(size):
+        for way in self.ways(size, "seed"):
             self.measure(size, "seed, changed", way, runs, lambda: self.unseed(names))
             # kubernetes.core and ours write different metadata; each is measured on what it wrote itself.
             self.measure(size, "seed, unchanged", way, runs, lambda: None)
@@ -346,7 +243,7 @@ class Bench:
             json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}])
         )
         self.run(["ansible-playbook", str(self.folder / "setup.yml"), "-e", f"@{self.folder / 'setup.json'}"])
-        for way in self.ways(size):
+        for way in self.ways(size, "rotate"):
             self.measure(size, "rotate", way, runs, lambda: None)
 
 

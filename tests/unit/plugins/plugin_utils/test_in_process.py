@@ -108,3 +108,13 @@ def test_heavy_imports_stay_off_the_path():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_is_told_is_searched_for_every_secret():
+    """However many there are, however short, and wherever in a text."""
+    many = {f"unsaid-value-{number:04}" for number in range(50)}
+    told = {"short", "x", "exactly8", "in the middle of it", "ends"}
+    texts = ["it is short", "x", "exactly8", "this is in the middle of it all", "how it ends", "of it"]
+    assert in_process._spoken(many | told, texts) == sorted(told, key=len, reverse=True)
+    assert in_process._spoken({"one", "two"}, ["neither", "tw", "o"]) == []
+    assert in_process._spoken(set(), texts) == []

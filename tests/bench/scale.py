@@ -1,0 +1,73 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How what people run grows: a bootstrap that changes nothing, status, audit and verify, by namespaces and by entries."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from typing import TYPE_CHECKING, Any
+
+from bench.ways import STORE
+from controlplane import build
+
+if TYPE_CHECKING:
+    from bench.bench import Bench
+
+WORKS = ("bootstrap", "status", "audit", "verify")
+#: The namespaces of each entry where entries are what grows.
+FEW = 5
+
+
+def catalog(namespaces: int, entries: int) -> list[dict[str, Any]]:
+    """Either one entry with so many namespaces, or so many entries with few namespaces each."""
+    names = [f"grow-{number:05d}" for number in range(namespaces)]
+    return [
+        {
+            "name": f"grow-{number}",
+            "source": f"grow-{number}",
+            "label": f"secrets/grow-{number}",
+            "data": {"KEY": "key"},
+            "namespaces": names,
+        }
+        for number in range(entries)
+    ]
+
+
+def measure(bench: Bench, namespaces: int, entries: int, runs: int) -> None:
+    """Bootstrap one size of cluster, then measure each of :data:`WORKS` on it and take it away again."""
+    entry = catalog(namespaces, entries)
+    variables = {
+        **bench.plane.ansible_variables(),
+        "cluster_secrets_use_catalog": False,
+        "cluster_secrets_catalog_extra": entry,
+        "cluster_secrets_values_from": "variable",
+        "cluster_secrets_values": {one["source"]: {"key": "of " + one["source"]} for one in entry},
+        "cluster_secrets_central_prune": True,
+        "cluster_secrets_distribution_prune": True,
+        "cluster_secrets_verify_timeout": 1200,
+    }
+    path = bench.folder / "scale.json"
+    path.write_text(json.dumps(variables))
+    verify = [{"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.verify"]}]
+    (bench.folder / "verify.yml").write_text(json.dumps(verify))
+    bench.namespaces(entry[0]["namespaces"])
+    first = bench.run(["ansible-playbook", "platform.cluster_secrets.bootstrap", "-e", f"@{path}"])
+    build.say(f"  {namespaces:>5} namespaces, {entries:>3} entries: bootstrapped in {first['seconds']:.1f} s")
+    for work in WORKS:
+        playbook = str(bench.folder / "verify.yml") if work == "verify" else f"platform.cluster_secrets.{work}"
+        samples = []
+        for _number in range(runs):
+            samples.append(bench.run(["ansible-playbook", playbook, "-e", f"@{path}"]))
+            if sum(one["seconds"] for one in samples) > bench.enough:
+                break
+        row: dict[str, Any] = {"namespaces": namespaces, "entries": entries, "work": work}
+        row.update({key: statistics.median(one[key] for one in samples) for key in samples[0] if key != "failed"})
+        bench.grown.append(row)
+        build.say(
+            f"  {namespaces:>5} namespaces, {entries:>3} entries  {work:<9} {row['seconds']:8.2f} s  "
+            f"{row['requests']:>5.0f} requests  {row['memory']:>5.0f} MiB"
+        )
+    unused = STORE
+    del unused
