@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Any, Callable, Iterator
 
 from ansible import constants as C
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
@@ -68,12 +69,24 @@ class InProcessAction(NormalAction):
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
         self._connect(task_vars or {})
         if not self._same_place(task_vars or {}):
+            self._refuse_to_leave_values()
             return super().run(tmp, task_vars)
         display.vvv("running %s in Ansible's own process" % self._task.action)
         result = ActionBase.run(self, tmp, task_vars)
         module = import_module(_MODULES + self._task.action.rpartition(".")[2])
         result.update(self._outcome(module.run, {**AUTH_OPTIONS, **module.OPTIONS}))
         return result
+
+    def _refuse_to_leave_values(self) -> None:
+        """Raise AnsibleActionFail for values that Ansible would keep in the files of the module that it starts."""
+        module = import_module(_MODULES + self._task.action.rpartition(".")[2])
+        if C.DEFAULT_KEEP_REMOTE_FILES and any(
+            module.OPTIONS.get(name, {}).get("no_log") and value for name, value in self._task.args.items()
+        ):
+            raise AnsibleActionFail(
+                "ANSIBLE_KEEP_REMOTE_FILES is set, which makes Ansible keep the values of all master Secrets in a "
+                "file. Unset it for this play."
+            )
 
     def _connect(self, task_vars: dict[str, Any]) -> None:
         """Fill in connection options that the task lacks from the host's variables ``cluster_secrets_<option>``."""

@@ -19,6 +19,8 @@ CHART = "ours, chart's"
 WAYS = (LOOP, TEMPLATE, CHART, VARIABLES, OURS, RAW_PLAY, RAW)
 #: The loop takes about a second for each object, so it is measured at this size only.
 LOOP_SIZE = 20
+#: The most targets that a rotation is measured with; the usual way takes minutes with more.
+ROTATED = 2000
 WORKLOADS = ("label, changed", "label, unchanged", "seed, changed", "seed, unchanged", "rotate")
 
 #: Beside the plays: the entries of "ours seed" as JSON, its values encrypted, and the password.

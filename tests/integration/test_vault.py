@@ -179,11 +179,19 @@ def test_any_lookup_is_run_once(bootstrapped, tmp_path):
 
 
 def test_no_file_with_a_value_is_left_behind(bootstrapped, tmp_path):
-    """Ansible's option to keep its files would keep the values; the role refuses to run with it."""
+    """Ansible's option to keep its files would keep the values, where a module is started; the task refuses to."""
     environment = {"ANSIBLE_LOCAL_TEMP": str(tmp_path / "local"), "ANSIBLE_REMOTE_TEMP": str(tmp_path / "remote")}
     bootstrapped.play("rotate", **environment)
-    outcome = bootstrapped.play("rotate", check=False, ANSIBLE_KEEP_REMOTE_FILES="1", **environment)
+    bootstrapped.play("rotate", ANSIBLE_KEEP_REMOTE_FILES="1", **environment)
+    task = {
+        "platform.cluster_secrets.central_secrets": {"catalog": [], "values": {"any": {"key": CANARY}}},
+        "environment": {"REASON": "to run as a module"},
+    }
+    play = tmp_path / "play.json"
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    outcome = bootstrapped.play(str(play), check=False, ANSIBLE_KEEP_REMOTE_FILES="1", **environment)
     assert outcome.rc == 2 and "ANSIBLE_KEEP_REMOTE_FILES is set" in outcome.stdout
+    play.unlink()
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or leaked(path.read_text(errors="replace")) == [], path
 

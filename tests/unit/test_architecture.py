@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-UTILS = Path(__file__).resolve().parents[2] / "plugins/module_utils"
+ROOT = Path(__file__).resolve().parents[2]
+UTILS = ROOT / "plugins/module_utils"
 
 #: Layer -> the layers that it may import, besides itself.
 ALLOWED = {
@@ -100,3 +103,34 @@ def test_what_is_pure_has_no_clock_no_file_and_no_network(path):
 
 def test_every_file_belongs_to_a_layer():
     assert {layer(path) for path in FILES} == set(ALLOWED)
+
+
+def test_a_role_that_a_play_does_not_check_was_checked_before():
+    """Where ``rolespec_validate`` is false, an earlier task of the play has checked the entry point's variables."""
+    unchecked = []
+    for path in sorted((ROOT / "playbooks").glob("*.yml")):
+        for play in yaml.safe_load(path.read_text()):
+            checked: set[tuple[str, str]] = set()
+            for role, entry, validated in _roles(play):
+                specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
+                options = {(role, option) for option in specs["argument_specs"][entry]["options"]}
+                if validated:
+                    checked |= options
+                else:
+                    unchecked.append((path.name, role, entry))
+                    assert options <= checked, (path.name, role, entry)
+    assert unchecked
+
+
+def _roles(node: object) -> Iterator[tuple[str, str, bool]]:
+    """The roles that a play's tasks import, in order, with their entry points and whether Ansible checks them."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _roles(item)
+    elif isinstance(node, dict):
+        imported = node.get("ansible.builtin.import_role")
+        if imported:
+            name = imported["name"].rpartition(".")[2]
+            yield name, imported.get("tasks_from", "main"), imported.get("rolespec_validate", True)
+        for key in ("tasks", "block", "rescue", "always"):
+            yield from _roles(node.get(key))
