@@ -21,7 +21,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade bench clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade bench bench-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ soak-eso-upgrade: collection build-controlplane ## Kill things at random moments
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
 	@$(TESTS) -m bench.bench $(BENCH_ARGS)
+
+bench-quick: collection build-controlplane ## The same, small: requests, and ratios that leave room, in two minutes
+	@$(TESTS) -m bench.quick
 
 clean: ## Remove the cache folder
 	@$(MAKE) --no-print-directory stop demo-stop 2>/dev/null || true

@@ -134,11 +134,10 @@ def run(context: Context) -> dict[str, Any]:
     before = snapshot.read(client, entries, version, params["store_namespace"])
     rows = [row for row in state.judge(entries, before) if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
     foreseen = params["changed_sources"] if context.check_mode else {}
-    refreshed = [
-        entry
-        for entry in entries
-        if _needs_refresh(params["refresh"], foreseen, [row for row in rows if row.entry is entry])
-    ]
+    of: dict[str, list[state.Row]] = {}
+    for row in rows:
+        of.setdefault(row.entry.name, []).append(row)
+    refreshed = [entry for entry in entries if _needs_refresh(params["refresh"], foreseen, of.get(entry.name, []))]
     resource = cluster_external_secrets(version)
     actions = Executor(client, context.check_mode).run(
         [plan_refresh(resource, entry.name, _is_mirrored(entry, before)) for entry in refreshed]

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The floor of the benchmark: the same work by plain concurrent HTTP, with no checks at all.
 
-``python raw.py WORK JOB.json``: WORK is label, seed or rotate; the job says against what.
+``python raw.py WORK JOB.json``: WORK is label, seed, apply or rotate; the job says against what.
 """
 
 import base64
@@ -66,19 +66,32 @@ class Raw:
             lambda name: self.send("PATCH", "/api/v1/namespaces/" + name, body, "application/merge-patch+json"), todo
         )
 
-    def seed(self):
+    def seed(self, apply=False):
         base = f"/api/v1/namespaces/{self.job['store_namespace']}/secrets"
         live = {item["metadata"]["name"]: item for item in self.list(base)[0]}
 
         def write(pair):
             name, keys = pair
             data = {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()}
-            if name not in live:
+            if apply and (name not in live or live[name]["data"] != data):
+                metadata = {
+                    "name": name,
+                    "labels": {"app.kubernetes.io/managed-by": "raw", "app.kubernetes.io/part-of": "cluster-secrets"},
+                    "annotations": {"cluster-secrets/value-changed": "2026-01-01T00:00:00Z"},
+                }
+                body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}
+                path = f"{base}/{name}?fieldManager=raw&force=true"
+                self.send("PATCH", path, body, "application/apply-patch+yaml")
+            elif name not in live:
                 self.send("POST", base, {"metadata": {"name": name}, "data": data})
             elif live[name]["data"] != data:
                 self.send("PATCH", f"{base}/{name}", {"data": data}, "application/merge-patch+json")
 
         self.each(write, self.job["values"].items())
+
+    def apply(self):
+        """Seed by server-side apply with labels and an annotation, as the collection does."""
+        self.seed(apply=True)
 
     def rotate(self):
         self.seed()

@@ -16,7 +16,9 @@ LOOP, TEMPLATE, OURS, RAW_PLAY, RAW = "k8s loop", "k8s template", "ours", "raw i
 VARIABLES = "ours, -e"
 #: A rotation as in "ours", by a controller with the limits that its chart gives it.
 CHART = "ours, chart's"
-WAYS = (LOOP, TEMPLATE, CHART, VARIABLES, OURS, RAW_PLAY, RAW)
+#: Seeding as in "raw in a play", by server-side apply, so that what others wrote stays; the others create or patch.
+APPLY = "raw, applying"
+WAYS = (LOOP, TEMPLATE, CHART, VARIABLES, OURS, APPLY, RAW_PLAY, RAW)
 #: The loop takes about a second for each object, so it is measured at this size only.
 LOOP_SIZE = 20
 #: The most targets that a rotation is measured with; the usual way takes minutes with more.

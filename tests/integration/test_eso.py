@@ -21,8 +21,8 @@ HARDENED = (
     "--enable-push-secret-reconciler=false",
     "--enable-cluster-push-secret-reconciler=false",
     "--concurrent=8",
-    "--client-qps=200",
-    "--client-burst=400",
+    "--client-qps=1000",
+    "--client-burst=2000",
 )
 
 
