@@ -63,7 +63,7 @@ def measure(bench: Bench, namespaces: int, entries: int, runs: int) -> None:
         samples, empties = [], []
         for _number in range(runs):
             # Beside it, because a machine is not as fast at all times.
-            empties.append(bench.empty_play(1))
+            empties.append(bench.empty_play())
             samples.append(bench.run(["ansible-playbook", playbook, "-e", f"@{path}"]))
             if sum(one["seconds"] for one in samples) > ENOUGH:
                 break

@@ -50,3 +50,45 @@ def test_each_check_of_the_audit_is_documented():
     assert len(checks) > 18
     text = (ROOT / "docs/audit.md").read_text()
     assert checks - set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set()
+
+
+def documents():
+    """README and guides, and what runs their commands by short names."""
+    found = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CI.md", "Taskfile.yml")]
+    found += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "docs/docsite/rst").glob("*.rst"))
+    return found + sorted((ROOT / "roles").glob("*/README.md"))
+
+
+def documented_playbooks():
+    """Each ``ansible-playbook`` command of the documents, in a block or in a line, as (file, words)."""
+    for path in documents():
+        text = path.read_text().replace("\\\n", " ")
+        for found in re.findall(r"(?:^|[`$ ])(ansible-playbook [^`\n#]+)", text, re.MULTILINE):
+            yield path.name, found.split()
+
+
+def test_each_documented_playbook_and_variable_is_there():
+    """A command that names what was renamed or never was is found here; the integration tests run the playbooks."""
+    specs = [yaml.safe_load(path.read_text()) for path in (ROOT / "roles").glob("*/meta/argument_specs.yml")]
+    options = {name for one in specs for spec in one["argument_specs"].values() for name in spec.get("options", {})}
+    ran = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    seen = set()
+    for where, words in documented_playbooks():
+        playbooks = [word.rpartition(".")[2] for word in words if word.startswith("platform.cluster_secrets.")]
+        for name in playbooks:
+            playbook = ROOT / f"playbooks/{name}.yml"
+            assert playbook.exists(), (where, words)
+            spellings = ('"%s"', "cluster_secrets.%s", "platform:%s")
+            assert any(one % name in ran for one in spellings), f"no test runs {name}"
+            known = options | set(re.findall(r"\w+", playbook.read_text()))
+            variables = set(re.findall(r"""-e ['{"]*([a-z_]+)(?==|": )""", " ".join(words)))
+            assert variables <= known, (where, variables - known)
+            seen.add(name)
+    assert len(seen) > 12
+
+
+def test_each_documented_make_target_is_there():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    code = r"(?:`|^)make ([a-z-]+)(?:`| [A-Z_]+=| +#|$)"
+    said = {target for path in documents() for target in re.findall(code, path.read_text(), re.MULTILINE)}
+    assert said <= targets and len(said) > 8
