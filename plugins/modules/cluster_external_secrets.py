@@ -37,7 +37,7 @@ options:
     elements: dict
     default: []
   wait_timeout:
-    description: How many seconds to wait until deleted ClusterExternalSecrets are gone.
+    description: How many seconds to wait for the next of the deleted ClusterExternalSecrets to be gone, until all are.
     type: int
     default: 60
 extends_documentation_fragment:
@@ -74,6 +74,7 @@ api_requests:
   type: int
 """
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
@@ -162,8 +163,7 @@ def run(context: Context) -> dict[str, Any]:
         [action for action in releases if action], _replaced(client, params["replace"])
     )
     if deletes and not context.check_mode:
-        names = {action.name for action in deletes}
-        wait_while(lambda: _still_there(client, resource, names, params["wait_timeout"]), params["wait_timeout"])
+        _wait_until_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
     return context.result(actions, api_version=version)
 
 
@@ -173,15 +173,25 @@ def _replaced(client: Client, wanted: list[dict[str, str]]) -> list[Action]:
     return [plan_delete(item) for one, item in zip(wanted, found) if item and item["metadata"]["uid"] == one["uid"]]
 
 
-def _still_there(client: Client, resource: Resource, names: set[str], seconds: int) -> NotReady | None:
-    live, _version = client.list(resource, partial=True)
-    left = sorted(names.intersection(item["metadata"]["name"] for item in live))
-    if not left:
-        return None
-    return NotReady(
-        "ClusterExternalSecrets were still being deleted after %d s: %s. ESO removes their finalizer; is its "
-        "controller running?" % (seconds, ", ".join(left))
-    )
+def _wait_until_gone(client: Client, resource: Resource, left: set[str], seconds: int) -> None:
+    """Wait until all are gone; raises NotReady once none has gone for ``seconds``. ESO takes long for hundreds."""
+
+    def stalled() -> NotReady | None:
+        nonlocal left
+        before = left
+        live, _version = client.list(resource, partial=True)
+        left = before.intersection(item["metadata"]["name"] for item in live)
+        if left != before:
+            return None
+        shown = ", ".join(sorted(left)[:5]) + (" and %d more" % (len(left) - 5) if len(left) > 5 else "")
+        return NotReady(
+            "ClusterExternalSecrets are being deleted, and none has gone for %d s: %s. ESO removes their finalizer; "
+            "is its controller running?" % (seconds, shown)
+        )
+
+    while left:
+        wait_while(stalled, seconds)
+        time.sleep(0.2)
 
 
 def main() -> None:

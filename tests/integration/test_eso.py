@@ -177,6 +177,28 @@ def test_helm_is_asked_only_when_its_record_differs(own):
     assert asked.rc == 2 and "helm failed" in asked.stdout
 
 
+def test_going_back_after_an_upgrade_that_failed(own):
+    """helm's last good record is of just what is wanted then, and the Deployment is the failed one's."""
+    values = own.plane.ansible_variables()["cluster_secrets_eso_values"]
+    pod = {"restartPolicy": "Never", "containers": [{"name": "any", "image": "any"}]}
+    # helm applies jobs after Deployments, and the API server refuses the name.
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "Bad_Name"},
+        "spec": {"template": {"spec": pod}},
+    }
+    other = {**values, "revisionHistoryLimit": 3, "extraObjects": [job]}
+    failed = own.play("bootstrap", variables={"cluster_secrets_eso_values": other}, check=False)
+    assert failed.rc == 2 and "helm failed" in failed.stdout
+    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] == 3
+    predicted = own.play("bootstrap", "--check")
+    outcome = own.play("bootstrap")
+    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] != 3
+    assert predicted.recap["changed"] == outcome.recap["changed"] == 2
+    assert own.play("bootstrap").recap["changed"] == 0
+
+
 def test_the_preset_for_high_availability(own):
     """Two replicas each, spread, and no drain that takes both."""
     preset = {"cluster_secrets_eso_high_availability": True}
