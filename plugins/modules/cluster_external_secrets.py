@@ -177,11 +177,10 @@ def _wait_until_gone(client: Client, resource: Resource, left: set[str], seconds
     """Wait until all are gone; raises NotReady once none has gone for ``seconds``. ESO takes long for hundreds."""
 
     def stalled() -> NotReady | None:
-        nonlocal left
-        before = left
         live, _version = client.list(resource, partial=True)
-        left = before.intersection(item["metadata"]["name"] for item in live)
-        if left != before:
+        gone = left - {item["metadata"]["name"] for item in live}
+        left.difference_update(gone)
+        if gone:
             return None
         shown = ", ".join(sorted(left)[:5]) + (" and %d more" % (len(left) - 5) if len(left) > 5 else "")
         return NotReady(
