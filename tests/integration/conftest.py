@@ -38,6 +38,7 @@ ORDER = (
     "test_explain",
     "test_eso_upgrade",
     "test_upgrade",
+    "test_bench",
     "test_api_versions",
     "test_vault",
     "test_screen",
