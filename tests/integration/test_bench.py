@@ -16,4 +16,4 @@ def test_no_goal_of_the_quick_benchmark_is_missed():
     done = subprocess.run(
         [sys.executable, "-m", "bench.quick"], cwd=TESTS, capture_output=True, text=True, check=False, timeout=600
     )
-    assert done.returncode == 0 and "0 goals missed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "\n0 goals missed" in done.stderr, done.stdout + done.stderr
