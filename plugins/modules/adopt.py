@@ -25,8 +25,8 @@ attributes:
 options:
   dest:
     description:
-      - The folder for C(cluster-secrets.yml) (variables), C(cluster-secrets.vault.yml) (values) and
-        C(cluster-secrets-report.md).
+      - The folder for C(cluster_secrets.yml) (variables), C(cluster_secrets.vault.yml) (values) and
+        C(cluster_secrets_report.md).
     type: path
     required: true
   force:
@@ -106,9 +106,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **STORE_OPTION,
 }
 
-VARIABLES = "cluster-secrets.yml"
-VALUES = "cluster-secrets.vault.yml"
-REPORT = "cluster-secrets-report.md"
+VARIABLES = "cluster_secrets.yml"
+VALUES = "cluster_secrets.vault.yml"
+REPORT = "cluster_secrets_report.md"
 
 _HEAD = """Written by platform.cluster_secrets.adopt. Take the cluster over with
 ansible-playbook platform.cluster_secrets.bootstrap -e @%s --vault-password-file FILE"""

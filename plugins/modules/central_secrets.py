@@ -58,7 +58,8 @@ options:
       - A mapping of kinds and answers. The kinds are C(consumers) of the store that the catalog doesn't know (C(keep)
         or C(drop)), C(entries), which are ClusterExternalSecrets of other makes (C(adopt) or C(overwrite)), C(stores)
         with their permissions (C(adopt) or C(overwrite)), C(values) of master Secrets (C(overwrite)), C(targets) that
-        exist already (C(adopt) or C(overwrite)) and field C(managers) such as Argo CD (C(overwrite)).
+        exist already (C(adopt) or C(overwrite)) and field C(managers) such as Argo CD (C(overwrite)). C(operator) is
+        for M(platform.cluster_secrets.eso_release).
       - C(adopt) accepts what nobody notices, C(overwrite) all of it, after a backup of the Secrets that change. What is
         not said is C(refuse).
     type: dict

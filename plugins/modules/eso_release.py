@@ -14,6 +14,8 @@ description:
   - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known
     vulnerability.
   - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
+  - With O(takeover), fails when ESO was installed otherwise, and the chart would upgrade it or drop its values, or when
+    the program helm is needed and missing.
   - Warns when the release can't be determined (an image named by its digest, or a tag that upstream doesn't publish).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -38,6 +40,16 @@ options:
   release:
     description: The name of helm's release, for RV(installed).
     type: str
+  takeover:
+    description:
+      - What may happen to what was there before the collection, as M(platform.cluster_secrets.central_secrets) takes
+        it.
+      - C(operator) is a release of ESO that was not made by the role C(eso); C(overwrite) lets the chart and O(values)
+        replace its own. O(release) must be given.
+    type: dict
+  helm_binary:
+    description: The program helm; the one on the PATH, unless given.
+    type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -92,10 +104,14 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
+from ansible.module_utils.common.process import get_bin_path
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -109,6 +125,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "accept_vulnerable": {"type": "bool", "default": False},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
     "release": {"type": "str"},
+    "takeover": {"type": "dict"},
+    "helm_binary": {"type": "path"},
 }
 
 
@@ -139,12 +157,15 @@ def run(context: Context) -> dict[str, Any]:
             problem = None
     if chart and not problem:
         problem = _stopped(client, params["eso_namespace"], release, values)
-    if problem:
-        result.update(failed=True, msg=problem)
     if chart and params["release"] and not problem:
         result["installed"] = eso.is_installed(
             client, params["eso_namespace"], params["release"], chart, params["chart_version"], values
         )
+        if params["takeover"] is not None and not result["installed"]:
+            answers = preflight.checked_answers(params["takeover"])
+            problem = _of_others(client, params, answers) or _without_helm(params["helm_binary"])
+    if problem:
+        result.update(failed=True, msg=problem)
     return {**result, "api_requests": client.requests}
 
 
@@ -189,6 +210,42 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
             "ESO could no longer ask for the ServiceAccount tokens of these stores",
             stores,
             "cluster_secrets_eso_any_service_account",
+        )
+    return None
+
+
+def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str]) -> str | None:
+    """What the chart would change that was not installed by the role, or None."""
+    namespace, name = params["eso_namespace"], params["release"]
+    try:
+        record = helm.deployed(client, namespace, name)
+        if record:
+            found = preflight.operator(name, record.chart_version, record.values, params["values"])
+            if found and not found.accepted(answers):
+                return "%s Or set 'cluster_secrets_eso_method: existing', which leaves ESO as it is." % (
+                    takeover_refused([found])
+                )
+            return None
+        if eso.controller(client, namespace) is None or helm.known(client, namespace, name):
+            return None
+    except (ApiError, EsoError):
+        return None  # helm says what is wrong
+    return (
+        "External Secrets runs in namespace '%s', and helm has no release '%s' there, so helm can't upgrade it. Set "
+        "'cluster_secrets_eso_method: existing', or 'cluster_secrets_eso_release' to the name of its release. Nothing "
+        "was changed." % (namespace, name)
+    )
+
+
+def _without_helm(binary: str | None) -> str | None:
+    """What is to be done when there is no helm to install the chart with, or None."""
+    try:
+        get_bin_path(binary or "helm")
+    except ValueError:
+        return (
+            "%s was not found, and it is needed to install External Secrets. Install helm 3, name it in "
+            "'cluster_secrets_eso_helm_binary', or set 'cluster_secrets_eso_method: existing'. Nothing was changed."
+            % (binary or "the program helm")
         )
     return None
 

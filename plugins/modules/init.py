@@ -11,7 +11,8 @@ module: init
 short_description: Write an inventory, a catalog and encrypted values to begin with
 version_added: 1.0.0
 description:
-  - Writes a folder from which the collection's playbooks run with C(-i inventory.yml).
+  - Writes a folder in which the collection's playbooks find the inventory, the catalog and the values by themselves.
+  - Its C(ansible.cfg) names the inventory, and is then the only one that Ansible reads in that folder.
   - Keys without a value are generated, and then kept in the central store only.
   - Nothing is asked of any cluster; the options of a connection are taken as by every module, and not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -128,10 +129,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 INVENTORY = "inventory.yml"
-VARIABLES = os.path.join("group_vars", "all", "cluster-secrets.yml")
-VALUES = "cluster-secrets.vault.yml"
+CONFIGURATION = "ansible.cfg"
+VARIABLES = os.path.join("group_vars", "all", "cluster_secrets.yml")
+VALUES = "cluster_secrets.vault.yml"
 
-_HEAD = """What is distributed, and where to; the README has the catalog's keys.
+_HEAD = """What is distributed, and where to; the README has the catalog's keys, and more variables may stand here.
 The playbook platform.cluster_secrets.bootstrap brings it into the cluster."""
 
 
@@ -181,6 +183,7 @@ def run(context: Context) -> dict[str, Any]:
     }
     # What is templated here is ours; names and keys can't hold a brace.
     texts = {
+        CONFIGURATION: "[defaults]\ninventory = %s\n" % INVENTORY,
         INVENTORY: variables.dump_plain({"all": {"hosts": {"localhost": host}}}, "The cluster."),
         VARIABLES: variables.dump_plain(settings, _HEAD),
     }

@@ -31,7 +31,10 @@ options:
     description:
       - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the
         catalog lists.
-      - With O(state=absent) and without this option, every namespace loses all labels that begin with C(secrets/).
+      - With O(state=absent) and without this option, every namespace loses all labels that begin with C(secrets/), and
+        all of ESO's finalizers.
+      - With O(state=absent), an entry that the catalog does not have any more may be named as well; ESO's finalizer for
+        it is removed.
     type: dict
   missing:
     description: What to do about namespaces that do not exist. With V(fail), nothing at all is written.
@@ -55,6 +58,13 @@ EXAMPLES = r"""
 - name: Label the namespaces that the catalog lists
   platform.cluster_secrets.namespace_labels:
     catalog: "{{ cluster_secrets_catalog }}"
+
+- name: Take a Secret from a namespace
+  platform.cluster_secrets.namespace_labels:
+    catalog: "{{ cluster_secrets_catalog }}"
+    state: absent
+    assignments:
+      team-a: [application-docker-registry]
 
 - name: Let one more namespace pull images
   platform.cluster_secrets.namespace_labels:
@@ -81,7 +91,7 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Iterable
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
@@ -129,22 +139,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Plan against the live namespaces and write the difference."""
     params, client, entries = context.params, context.client, context.entries
-    assignments = _checked(params["assignments"], entries)
-    wanted = wanted_labels(entries, assignments)
+    removing = params["state"] == "absent"
+    assignments = _checked(params["assignments"], None if removing else entries)
     items, _version = client.list(NAMESPACES, partial=True)
     live = {item["metadata"]["name"]: item for item in items}
-    absent = sorted(set(wanted) - set(live))
-    if params["state"] == "absent":
-        labels_of: Mapping[str, Iterable[str]] = wanted
+    if removing:
         if assignments is None:
-            labels_of = {name: _distributing(item, entries) for name, item in live.items()}
-        everything = assignments is None
-        planned = [
-            _unlabel(live[name], labels, entries, everything) for name, labels in labels_of.items() if name in live
-        ]
-        return context.result(
-            _apply(context, [action for action in planned if action]), missing=absent if assignments is not None else []
-        )
+            planned = [_unlabel(item, _distributing(item, entries), entries) for item in live.values()]
+        else:
+            planned = _taken(context, assignments, live)
+        absent = sorted(set(assignments or ()) - set(live))
+        return context.result(_apply(context, [action for action in planned if action]), missing=absent)
+    wanted = wanted_labels(entries, assignments)
+    absent = sorted(set(wanted) - set(live))
     if absent and params["missing"] == "fail":
         fix = "Create them, correct the catalog entry that lists them, or set 'missing: create'."
         raise CatalogError("%d namespace(s) do not exist: %s. %s" % (len(absent), ", ".join(absent), fix))
@@ -154,7 +161,7 @@ def run(context: Context) -> dict[str, Any]:
         spared = _selected_by_others(client)
         for name, item in live.items():
             surplus = _distributing(item, entries) - set(wanted.get(name, {})) - spared
-            planned.append(_unlabel(item, surplus, entries, False))
+            planned.append(_unlabel(item, surplus, entries, ()))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
     unlabels = [action for action in planned if action and action.replan is not None]
@@ -168,20 +175,76 @@ def _apply(context: Context, *batches: list[Action]) -> list[Action]:
     return Executor(context.client, context.check_mode, read_only=by_gitops).run(*batches)
 
 
-def _checked(assignments: dict[str, Any] | None, entries: list[Entry]) -> dict[str, list[str]] | None:
+def _checked(assignments: dict[str, Any] | None, entries: list[Entry] | None) -> dict[str, list[str]] | None:
+    """The assignments; without ``entries``, they may name what the catalog doesn't have."""
     if assignments is None:
         return None
-    known = [entry.name for entry in entries]
     for namespace, names in assignments.items():
-        if not isinstance(names, list):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CatalogError(
                 "assignments of namespace '%s' must be a list of entry names. Write them as [name, ...]." % namespace
             )
+        known = names if entries is None else [entry.name for entry in entries]
         for name in names:
             if name not in known:
                 problem = "assignments of namespace '%s': there is no enabled catalog entry '%s'" % (namespace, name)
                 raise CatalogError("%s. Known entries are: %s." % (problem, ", ".join(known)))
     return assignments
+
+
+def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, Object]) -> list[Action | None]:
+    """What takes entries from namespaces: the labels of those that the catalog has, and ESO's finalizers of all."""
+    entries = {entry.name: entry for entry in context.entries}
+    planned = []
+    # Their ClusterExternalSecrets may select the namespace still, with no label that could be removed.
+    unlabelled: dict[str, list[str]] = {}
+    for namespace, names in assignments.items():
+        item = live.get(namespace)
+        if item is None:
+            continue
+        labels, held = set(), item["metadata"].get("finalizers") or []
+        for name in names:
+            entry = entries.get(name)
+            if entry and entry.label:
+                labels.add(entry.label[0])
+            elif finalizer(name) in held:
+                unlabelled.setdefault(namespace, []).append(name)
+            elif entry is None:
+                context.warn(
+                    "namespace '%s' has nothing of '%s', and there is no enabled catalog entry of that name"
+                    % (namespace, name)
+                )
+            if entry and namespace in entry.namespaces:
+                context.warn(
+                    "the catalog lists namespace '%s' in its entry '%s', so that the next bootstrap gives it the label "
+                    "again" % (namespace, name)
+                )
+        planned.append(_unlabel(item, labels, context.entries, [finalizer(name) for name in names]))
+    if unlabelled:
+        _refuse_selected(context.client, unlabelled, live, set(entries))
+    return planned
+
+
+def _refuse_selected(client: Client, names_of: dict[str, list[str]], live: dict[str, Object], known: set[str]) -> None:
+    """Raise CatalogError where ESO would put its finalizer back, because it still has to."""
+    version, _served = eso.served(client)
+    if version is None:
+        return
+    distributed = {one["metadata"]["name"]: one for one in client.list(cluster_external_secrets(version))[0]}
+    for namespace, names in names_of.items():
+        labels = live[namespace]["metadata"].get("labels") or {}
+        for name in names:
+            if name in distributed and consumers.selects(distributed[name], namespace, labels):
+                raise CatalogError(
+                    "ClusterExternalSecret '%s' gives namespace '%s' its Secret, and not by a label of the catalog. %s"
+                    % (
+                        name,
+                        namespace,
+                        "Take the namespace out of the entry's 'namespaces_by_name' and run bootstrap."
+                        if name in known
+                        else "Delete it, or change what it selects.",
+                    )
+                )
 
 
 def _selected_by_others(client: Client) -> set[str]:
@@ -207,16 +270,17 @@ def _distributing(item: Object, entries: list[Entry]) -> set[str]:
     return ours.union(key for key in labels if key.startswith(LABEL_PREFIX))
 
 
-def _unlabel(item: Object, labels: Iterable[str], entries: list[Entry], everything: bool) -> Action | None:
+def _unlabel(
+    item: Object, labels: set[str], entries: list[Entry], finalizers: Iterable[str] | None = None
+) -> Action | None:
     """Remove labels, and ESO's finalizers of the same entries with them.
 
-    ``everything`` (teardown) removes all finalizers of ESO's, also those of entries long gone.
+    :arg finalizers: others that go; None (teardown) is all of ESO's, also those of entries long gone.
     """
-    if everything:
+    gone = [finalizer(entry.name) for entry in entries if entry.label and entry.label[0] in labels]
+    if finalizers is None:
         finalizers = [name for name in item["metadata"].get("finalizers") or [] if name.startswith(FINALIZER_PREFIX)]
-    else:
-        finalizers = [finalizer(entry.name) for entry in entries if entry.label and entry.label[0] in labels]
-    return plan_unlabel(item, set(labels), finalizers)
+    return plan_unlabel(item, labels, [*gone, *finalizers])
 
 
 def main() -> None:

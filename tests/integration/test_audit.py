@@ -188,6 +188,12 @@ def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
     outcome = opened.play("audit", "-vvvv", variables={"cluster_secrets_audit_json": str(report)}, check=False)
     assert outcome.rc == 2 and re.search(r"\d+ error\(s\) and \d+ warning\(s\) were found", outcome.stdout)
     assert re.search(r"error +orphaned-finalizer +orphan ", outcome.stdout)
+    told = outcome.stdout.partition("\nWhat to do:\n")[2].partition("\n\n")[0].splitlines()
+    assert {line.partition(": ")[0] for line in told} >= {one[0] for one in EXPECTED}
+    assert (
+        "orphaned-finalizer: ansible-playbook platform.cluster_secrets.offboard -e offboard_namespace=orphan "
+        "-e offboard_secrets=long-gone" in told
+    )
     assert opened.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).rc == 0
     document = json.loads(report.read_text())
     # What is mere information does not count.

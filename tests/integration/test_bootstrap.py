@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 
+from handmade import distributed, ref
 from support import CANARY, entry, leaked, values
 
 
@@ -178,15 +180,71 @@ def test_onboard_and_offboard_a_namespace(bootstrapped):
     assert platform.play("onboard", variables=variables).recap["changed"] == 1
     assert platform.secret("team-a", "gh-docker-registry-creds") and platform.secret("team-a", "cloudflare-api-token")
     assert platform.play("onboard", variables=variables).recap["changed"] == 0
-    gone = {**variables, "onboard_secrets": ["cloudflare-api-token"], "cluster_secrets_namespaces_state": "absent"}
-    platform.play("onboard", variables=gone)
+    gone = {"offboard_namespace": "team-a", "offboard_secrets": "cloudflare-api-token"}
+    assert platform.play("offboard", "--check", variables=gone).recap["changed"] == 1
+    assert platform.play("offboard", variables=gone).recap["changed"] == 1
+    mark = platform.mark()
+    assert platform.play("offboard", variables=gone).recap["changed"] == 0 and platform.writes(mark) == []
     platform.eventually(lambda: platform.secret("team-a", "cloudflare-api-token") is None)
     assert platform.secret("team-a", "gh-docker-registry-creds")
     held = platform.get("/api/v1/namespaces/team-a")["metadata"]["finalizers"]
     assert held == ["externalsecrets.external-secrets.io/ces-application-docker-registry"]
-    platform.play("onboard", variables={**gone, "onboard_secrets": ["application-docker-registry"]})
+    platform.play("offboard", variables={**gone, "offboard_secrets": ["application-docker-registry"]})
     platform.delete("/api/v1/namespaces/team-a")
     platform.eventually(lambda: platform.get("/api/v1/namespaces/team-a") is None, what="the deletion of the namespace")
+
+
+def test_offboard_by_the_audits_words(bootstrapped):
+    """A label that somebody removed, and an entry that is long gone, each leave a finalizer; nobody else loses any."""
+    platform, path = bootstrapped, "/api/v1/namespaces/left"
+    gone, kept = (f"externalsecrets.external-secrets.io/ces-{name}" for name in ("long-gone", "theirs"))
+    platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": "left", "finalizers": [gone]}})
+    onboard = {"onboard_namespace": "left", "onboard_secrets": "cloudflare-api-token"}
+    platform.play("onboard", variables=onboard)
+    platform.patch(path, {"metadata": {"labels": {"secrets/cloudflare-api-token": None}}})
+    others = {
+        item["metadata"]["name"]: item["metadata"].get("finalizers")
+        for item in platform.request("GET", "/api/v1/namespaces")["items"]
+        if item["metadata"]["name"] != "left"
+    }
+    done = platform.play("audit", check=False)
+    commands = [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith("orphaned-finalizer: ")]
+    assert len(commands) == 1 and " -e offboard_namespace=left " in commands[0]
+    name, *arguments = shlex.split(commands[0].partition(" (and ")[0])[1:]
+    platform.play(name.rpartition(".")[2], *arguments)
+    platform.play(
+        "offboard", variables={"offboard_namespace": "left", "offboard_secrets": "long-gone, cloudflare-api-token"}
+    )
+    assert "finalizers" not in platform.get(path)["metadata"]
+    there = platform.request("GET", "/api/v1/namespaces")["items"]
+    assert others == {
+        item["metadata"]["name"]: item["metadata"].get("finalizers")
+        for item in there
+        if item["metadata"]["name"] != "left"
+    }
+    warned = platform.play("offboard", variables={"offboard_namespace": "left", "offboard_secrets": "typo"})
+    assert "has nothing of 'typo', and there is no enabled catalog entry of that name" in warned.output
+    listed = platform.play(
+        "offboard", "--check", variables={"offboard_namespace": "kargo", "offboard_secrets": "kargo-admin-credentials"}
+    )
+    assert "lists namespace 'kargo' in its entry 'kargo-admin-credentials'" in " ".join(listed.output.split())
+    # What selects the namespace still would put its finalizer back.
+    theirs = distributed("theirs", "kubernetes.io/metadata.name", {"name": "theirs"}, data=[ref("a", "b", "c")])
+    theirs["spec"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": "left"}}
+    ces = "/apis/external-secrets.io/v1/clusterexternalsecrets"
+    platform.request("POST", ces, {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", **theirs})
+    try:
+        platform.eventually(lambda: kept in (platform.get(path)["metadata"].get("finalizers") or []), what="ESO's look")
+        refused = platform.play(
+            "offboard", variables={"offboard_namespace": "left", "offboard_secrets": "theirs"}, check=False
+        )
+        assert refused.rc == 2 and "ClusterExternalSecret 'theirs' gives namespace 'left' its Secret" in refused.output
+    finally:
+        platform.delete(f"{ces}/theirs")
+        platform.eventually(lambda: not platform.get(f"{ces}/theirs"), what="its end")
+    platform.play("offboard", variables={"offboard_namespace": "left", "offboard_secrets": "theirs"})
+    platform.delete(path)
+    platform.eventually(lambda: platform.get(path) is None, what="the deletion of the namespace")
 
 
 def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
@@ -196,16 +254,21 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     platform.play("bootstrap", variables=extra)
     assert platform.data("n8n", "extra") == {"KEY": CANARY}
     # and taking it away again is taking the entry away, with pruning on request
-    prune = {
-        "cluster_secrets_distribution_prune": True,
-        "cluster_secrets_central_prune": True,
-        "cluster_secrets_namespaces_exclusive": True,
-    }
+    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    platform.play("onboard", variables={"onboard_namespace": "kept", "onboard_secrets": "cloudflare-api-token"})
     values.write_vault(platform.values, platform.vault, platform.password)
     platform.play("bootstrap", variables=prune)
     platform.eventually(lambda: platform.secret("n8n", "extra") is None)
     assert platform.get("/apis/external-secrets.io/v1/clusterexternalsecrets/extra") is None
     assert platform.secret("central-secret-store", "extra-source") is None
     assert platform.secret("n8n", "gh-docker-registry-creds")
+    held = platform.get("/api/v1/namespaces/n8n")["metadata"]["finalizers"]
+    assert held == ["externalsecrets.external-secrets.io/ces-application-docker-registry"]
+    # The label stays, and onboard's too; being exclusive removes both.
+    assert "secrets/extra" in platform.get("/api/v1/namespaces/n8n")["metadata"]["labels"]
+    assert platform.secret("kept", "cloudflare-api-token")
+    platform.play("bootstrap", variables={"cluster_secrets_namespaces_exclusive": True})
+    platform.eventually(lambda: platform.secret("kept", "cloudflare-api-token") is None)
+    platform.delete("/api/v1/namespaces/kept")
     labels = platform.get("/api/v1/namespaces/n8n")["metadata"]["labels"]
     assert [key for key in labels if key.startswith("secrets/")] == ["secrets/gh-docker-registry"]

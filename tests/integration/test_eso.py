@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
 
 import pytest
 from support import another
@@ -157,7 +159,8 @@ def test_helm_is_asked_only_when_its_record_differs(own):
     other = own.play(
         "bootstrap", variables={**none, "cluster_secrets_eso_values": {"revisionHistoryLimit": 3}}, check=False
     )
-    assert other.rc == 2 and "helm failed" in other.stdout
+    assert other.rc == 2 and "/none/helm was not found, and it is needed to install External Secrets" in other.stdout
+    assert own.writes(mark) == []
     secrets = "/api/v1/namespaces/external-secrets/secrets"
     (record,) = [
         item["metadata"] for item in own.get(f"{secrets}?labelSelector=owner%3Dhelm%2Cstatus%3Ddeployed")["items"]
@@ -174,7 +177,50 @@ def test_helm_is_asked_only_when_its_record_differs(own):
     text = (chart / "Chart.yaml").read_text()
     (chart / "Chart.yaml").write_text(re.sub(r"(?m)^appVersion:.*$", "appVersion: v0.20.99", text))
     asked = own.play("bootstrap", variables={**none, "cluster_secrets_eso_chart": str(chart)}, check=False)
-    assert asked.rc == 2 and "helm failed" in asked.stdout
+    assert asked.rc == 2 and "/none/helm was not found" in asked.stdout
+
+
+def test_a_release_that_others_made_is_not_replaced_unasked(own):
+    """Somebody's own helm upgrade, with values that ESO needs on his nodes."""
+    path = own.folder / "theirs.json"
+    ours = own.plane.ansible_variables()["cluster_secrets_eso_values"]
+    path.write_text(json.dumps({**ours, "podAnnotations": {"team": "platform"}, "revisionHistoryLimit": 4}))
+    given = own.plane.ansible_variables()
+    command = [
+        given["cluster_secrets_eso_helm_binary"],
+        "upgrade",
+        "external-secrets",
+        given["cluster_secrets_eso_chart"],
+    ]
+    command += ["--namespace", "external-secrets", "--reset-values", "--values", str(path), "--wait"]
+    command += ["--kubeconfig", str(own.plane.kubeconfig)]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    for mode in ([], ["--check"]):
+        mark = own.mark()
+        refused = own.play("bootstrap", *mode, check=False)
+        assert refused.rc == 2 and own.writes(mark) == []
+        said = " ".join(refused.stdout.replace("\\n", " ").split())
+        assert "helm's release external-secrets: it has the chart " in said
+        assert "drop its values podAnnotations.team, revisionHistoryLimit" in said
+        assert "cluster_secrets_eso_method: existing" in said and "operator: overwrite" in said
+    existing = own.play("bootstrap", variables={"cluster_secrets_eso_method": "existing"})
+    assert existing.recap["failed"] == 0 and own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] == 4
+    own.play("bootstrap", variables={"cluster_secrets_takeover": {"operator": "overwrite"}})
+    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] != 4
+    assert own.play("bootstrap").recap["changed"] == 0
+    # By kubectl there is no release at all.
+    secrets = "/api/v1/namespaces/external-secrets/secrets"
+    records = own.get(f"{secrets}?labelSelector=owner%3Dhelm")["items"]
+    for one in records:
+        own.delete(f"{secrets}/{one['metadata']['name']}")
+    mark = own.mark()
+    refused = own.play("bootstrap", check=False)
+    assert refused.rc == 2 and own.writes(mark) == []
+    assert "helm has no release 'external-secrets' there" in refused.stdout
+    for one in records:
+        meta = {key: one["metadata"][key] for key in ("name", "labels")}
+        own.request("POST", secrets, {"metadata": meta, "type": one["type"], "data": one["data"]})
+    assert own.play("bootstrap").recap["changed"] == 0
 
 
 def test_going_back_after_an_upgrade_that_failed(own):

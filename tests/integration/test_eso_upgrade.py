@@ -37,7 +37,7 @@ TENANT = {
 
 
 def adopted(own):
-    return ("-e", f"@{own.folder / 'adopted/cluster-secrets.yml'}")
+    return ("-e", f"@{own.folder / 'adopted/cluster_secrets.yml'}")
 
 
 @pytest.fixture(scope="module")

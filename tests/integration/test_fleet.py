@@ -122,7 +122,7 @@ def test_each_cluster_writes_files_of_its_own(fleet):
         assert outcome.rc == 0, outcome.output
     assert sorted(path.name.partition("-")[0] for path in kept.glob("*.vault.yml")) == ["a", "b"]
     for name in ("a", "b"):
-        assert (fleet.folder / name / "cluster-secrets.yml").exists()
+        assert (fleet.folder / name / "cluster_secrets.yml").exists()
         assert list((fleet.folder / "cluster-secrets" / name).iterdir())
     # Backups that runs take by themselves, of values that both overwrite.
     values.write_vault(

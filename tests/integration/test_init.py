@@ -20,7 +20,7 @@ PLAYBOOK = "platform.cluster_secrets."
 def bootstrapped_from(platform, folder, *arguments):
     done = subprocess.run(
         [
-            *("ansible-playbook", "-i", "inventory.yml", f"{PLAYBOOK}bootstrap"),
+            *("ansible-playbook", f"{PLAYBOOK}bootstrap"),
             *("--vault-password-file", str(platform.password), *arguments),
             *(["-e", f"@{platform.plane.variables_file}"] if platform.plane else []),
         ],
@@ -54,22 +54,35 @@ def test_by_variables_and_then_a_bootstrap(after, tmp_path):
     given.write_text(yaml.safe_dump({"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}))
     arguments = ("-vvv", "--diff", "-e", f"@{given}", "-e", f"init_dest={folder}")
     predicted = platform.play("init", "--check", *arguments)
-    assert predicted.recap["changed"] == 1 and not folder.exists()
+    assert predicted.recap["changed"] == 2 and not folder.exists()
     done = platform.play("init", *arguments)
-    assert done.recap["changed"] == 1 and leaked(predicted.output + done.output) == []
+    assert done.recap["changed"] == 2 and leaked(predicted.output + done.output) == []
     assert platform.play("init", *arguments).recap["changed"] == 0
-    vault = folder / "cluster-secrets.vault.yml"
+    vault = folder / "cluster_secrets.vault.yml"
     assert vault.read_text().startswith("$ANSIBLE_VAULT;") and vault.stat().st_mode & 0o077 == 0
     first = bootstrapped_from(platform, folder)
     assert "1 Secrets in 1 namespaces are current." in first
     data = platform.data("shop", "smtp")
     assert data["user"] == f"{CANARY}-mailer" and re.fullmatch("[A-Za-z0-9]{32}", data["password"])
     assert re.search(r"changed=0 ", bootstrapped_from(platform, folder))
+    # Every command that the collection prints works in the folder as it is, and so do the short names.
+    shown = subprocess.run(
+        ["task", "platform:explain", "--", "-e", "namespace=shop", "-e", "secret=smtp"],
+        cwd=folder,
+        env=platform.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 0 and "The chain is whole." in shown.stdout, shown.stdout + shown.stderr
+    mine = (folder / "Taskfile.yml").read_text() + "# mine\n"
+    (folder / "Taskfile.yml").write_text(mine)
     # What is there and was changed stays, unless it is said.
     (folder / "inventory.yml").write_text("all: {}\n")
     refused = platform.play("init", *arguments, check=False)
     assert refused.rc == 2 and "is there and holds something else. Nothing was written." in refused.output
     platform.play("init", *arguments, "-e", "init_force=true")
+    assert (folder / "Taskfile.yml").read_text() == mine
 
 
 def test_the_readme_from_a_git_url(after, tmp_path):
@@ -116,10 +129,10 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(after, tmp
     after.play(
         "init", "-e", f"init_dest={tmp_path / 'lists'}", variables={"init_keys": ["a", "b"], "init_namespaces": []}
     )
-    content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster-secrets.yml").read_text())
+    content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster_secrets.yml").read_text())
     assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
     after.play("init", "-e", f"init_dest={folder}")
-    content = yaml.safe_load((folder / "group_vars/all/cluster-secrets.yml").read_text())
+    content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["name"] == "example" and set(entry["generate"]) == {"username", "password"}
     bootstrapped_from(after, folder)
@@ -144,7 +157,7 @@ def test_asked_on_a_terminal(after, tmp_path):
     )
     assert status == 0, seen
     assert leaked(seen) == [] and "bootstrap --ask-vault-pass" in seen
-    content = yaml.safe_load((folder / "group_vars/all/cluster-secrets.yml").read_text())
+    content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["data"] == {"token": "token", "secret": "secret"} and list(entry["generate"]) == ["secret"]
     shown = subprocess.run(
@@ -153,7 +166,7 @@ def test_asked_on_a_terminal(after, tmp_path):
             "view",
             "--vault-password-file",
             str(after.password),
-            str(folder / "cluster-secrets.vault.yml"),
+            str(folder / "cluster_secrets.vault.yml"),
         ],
         capture_output=True,
         text=True,

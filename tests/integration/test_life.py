@@ -115,11 +115,19 @@ def test_a_rotation_of_one_source_needs_its_values_only(bootstrapped, living):
     assert wrong.rc == 2 and "no enabled catalog entry reads 'github'. The sources are: " in wrong.stdout
 
 
-def test_hashes_and_keys_by_the_guide(bootstrapped, tmp_path):
+def test_hashes_and_keys_by_the_guide(bootstrapped, catalog, tmp_path):
     platform = bootstrapped
     guide = (ROOT / "docs/docsite/rst/guide_own_catalog.rst").read_text()
     block = next(one for one in guide.split(".. code-block:: yaml\n") if "# make-values.yml" in one)
     (tmp_path / "make-values.yml").write_text(block.split(".. code-block::")[0])
+    entries = next(one for one in guide.split(".. code-block:: yaml\n") if "ADMIN_ACCOUNT_PASSWORD_HASH" in one)
+    shown = yaml.safe_load(entries.split(".. code-block::")[0].partition("\n   # make-values.yml")[0])
+    (kargo, ssh) = shown["cluster_secrets_catalog_extra"]
+    ours = {one["name"]: one for one in catalog}
+    assert {**kargo, "namespaces": 0} == {**ours[kargo["name"]], "namespaces": 0}
+    assert {key: ssh[key] for key in ("name", "source", "label")} == {
+        key: ours[ssh["name"]][key] for key in ("name", "source", "label")
+    }
     (tmp_path / "given.yml").write_text(yaml.safe_dump({"kargo_admin_password": f"{CANARY}-admin"}))
     files = {"values_file": str(platform.vault), "password_file": str(platform.password)}
     try:

@@ -132,8 +132,10 @@ def test_every_metric_exists(reports, bootstrapped):
 def auditor(bootstrapped):
     """docs/permissions-audit.yml, as it stands there; ``limit`` leaves some of its rules."""
     manifests = yaml.safe_load((ROOT / "docs/permissions-audit.yml").read_text())["items"]
-    account, role, binding = manifests
+    account, role, binding, local_role, local_binding = manifests
+    local = f"{RBAC}/namespaces/external-secrets"
     paths = {ACCOUNT: account, f"{RBAC}/clusterroles": role, f"{RBAC}/clusterrolebindings": binding}
+    paths |= {f"{local}/roles": local_role, f"{local}/rolebindings": local_binding}
     for path, manifest in paths.items():
         bootstrapped.request("POST", path, manifest)
 
@@ -162,6 +164,8 @@ def test_these_permissions_are_enough_to_watch_and_none_is_too_many(bootstrapped
     whole = auditor.play("audit", **never)
     assert whole.rc == 0 and "WARNING" not in whole.output, whole.output
     assert auditor.play("status").rc == 0
+    assert auditor.play("fleet_status").rc == 0
+    assert '"level":' in auditor.play("logs", "-e", "logs_lines=5").stdout
     explained = auditor.play("explain", *pair)
     assert explained.rc == 0 and "\n?" not in explained.stdout, explained.stdout
     for position, rule in enumerate(auditor.rules):

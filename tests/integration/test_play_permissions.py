@@ -50,7 +50,18 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     onboard = {**PLAYS, "onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]}
     deployer.play("onboard", variables=onboard)
     assert CANARY in deployer.data("team", "cloudflare-api-token")["api-token"]
+    deployer.play("offboard", variables={"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]})
     deployer.play("audit", variables=PLAYS)
+    assert (
+        "The chain is whole." in deployer.play("explain", "-e", "namespace=backstage", "-e", "secret=gh-oauth").stdout
+    )
+    assert '"level":' in deployer.play("logs", "-e", "logs_lines=5").stdout
+    deployer.play("adopt", variables={**PLAYS, "adopt_dest": str(deployer.folder / "adopted")})
+    saved = str(deployer.folder / "saved.vault.yml")
+    deployer.play("backup", variables={**PLAYS, "backup_dest": saved})
+    assert deployer.play("restore", variables={**PLAYS, "restore_src": saved}).recap["changed"] == 0
+    deployer.play("render", variables={**PLAYS, "render_dest": str(deployer.folder / "rendered")})
+    deployer.play("fleet_status", variables=PLAYS)
     deployer.play("talos_upgrade_gate", variables=PLAYS)
     snapshot = {"cluster_secrets_snapshot": str(deployer.folder / "snapshot.json"), "cluster_secrets_upgrade_window": 1}
     for playbook in ("talos_upgrade_pre", "talos_upgrade_post"):

@@ -107,6 +107,10 @@ TYPED = {
         ("-e", "onboard_namespace=argocd", "-e", "onboard_secrets=kargo-git-credentials"),
         "failed=0",
     ),
+    "platform:offboard": (
+        ("-e", "offboard_namespace=argocd", "-e", "offboard_secrets=long-gone"),
+        "failed=0",
+    ),
     "platform:audit": (("-e", "cluster_secrets_audit_fail_on=never"), "SEVERITY"),
     "platform:rotate": ((), "failed=0"),
 }
@@ -155,6 +159,11 @@ def test_the_demo_ends_with_what_is_where(cluster):
         recorded = (ROOT / "docs/demo.txt").read_text()
         headings = re.findall(r"^== .*|^The cluster goes on running.*with: ", recorded, re.MULTILINE)
         assert headings == re.findall(r"^== .*|^The cluster goes on running.*with: ", done.stdout, re.MULTILINE)
+        seen, recorded = (
+            re.findall(r"^TASK \[(.*)\]", text.partition("== Bootstrap it again")[0], re.MULTILINE)
+            for text in (done.stdout, recorded)
+        )
+        assert seen == recorded
         assert "The first run changed " in shown and "the second changed=0." in shown
     finally:
         subprocess.run(

@@ -23,7 +23,7 @@ OPERATOR = cluster.ADMIN_USER
 
 def adopted(platform, name="adopted"):
     """The arguments that make a play use what adopt wrote."""
-    return ("-e", f"@{platform.folder / name / 'cluster-secrets.yml'}")
+    return ("-e", f"@{platform.folder / name / 'cluster_secrets.yml'}")
 
 
 @pytest.fixture(scope="module", params=["v0.14.4", None], ids=["v1beta1", "v1"])
@@ -81,7 +81,7 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
     outcome = own.play("adopt", "-vvvv", "--diff", variables={"adopt_dest": "adopted"})
     assert own.writes(mark) == [] and leaked(predicted.output + outcome.output) == []
     folder = own.folder / "adopted"
-    variables = yaml.safe_load((folder / "cluster-secrets.yml").read_text())
+    variables = yaml.safe_load((folder / "cluster_secrets.yml").read_text())
     catalog = {one["name"]: one for one in variables["cluster_secrets_catalog"]}
     assert set(catalog) == {one["metadata"]["name"] for one in handmade.objects()} - set(FOREIGN)
     assert catalog["database"]["data"] == {"URL": {"text": "postgres://{user}:{password}@db/app"}}
@@ -89,7 +89,7 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
     assert catalog["application-docker-registry"]["namespaces"] == ["backstage", "n8n"]
     assert variables["cluster_secrets_takeover"] == {"consumers": "keep", "entries": "adopt", "stores": "adopt"}
     assert variables["cluster_secrets_eso_method"] == "existing"
-    vault = folder / "cluster-secrets.vault.yml"
+    vault = folder / "cluster_secrets.vault.yml"
     assert stat.S_IMODE(vault.stat().st_mode) == 0o600
     given = values.read_vault(vault, own.password)
     assert given["database"] == {
@@ -97,7 +97,7 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
         "user": "user-of-the-app",
     }
     assert base64.b64decode(given["market-making-kucoin-credentials"]["keystore"]["base64"]) == handmade.BINARY
-    report = (folder / "cluster-secrets-report.md").read_text()
+    report = (folder / "cluster_secrets_report.md").read_text()
     assert "`team-special`: no entry can express it: a selector" in report and "two-sources" in report
     for path in own.folder.rglob("*"):
         assert not path.is_file() or leaked(path.read_text(errors="replace")) == [], path
@@ -106,12 +106,12 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
 
 def test_adopt_never_replaces_what_holds_something_else(byhand, tmp_path):
     own, _version = byhand
-    (tmp_path / "cluster-secrets.yml").write_text("mine: true\n")
+    (tmp_path / "cluster_secrets.yml").write_text("mine: true\n")
     for variables, ok in (({"adopt_force": False}, False), ({"adopt_force": True}, True)):
         outcome = own.play("adopt", variables={"adopt_dest": str(tmp_path), **variables}, check=False)
         assert (outcome.rc == 0) is ok
         assert ok or "is there and holds something else. Nothing was written" in outcome.stdout
-        assert ok or sorted(path.name for path in tmp_path.iterdir()) == ["cluster-secrets.yml"]
+        assert ok or sorted(path.name for path in tmp_path.iterdir()) == ["cluster_secrets.yml"]
 
 
 def test_a_takeover_changes_no_target(byhand, eso):
@@ -152,7 +152,7 @@ def test_foreign_consumers_go_on_refreshing(byhand, eso):
 
 
 def catalog_of(platform, name="adopted"):
-    return yaml.safe_load((platform.folder / name / "cluster-secrets.yml").read_text())["cluster_secrets_catalog"]
+    return yaml.safe_load((platform.folder / name / "cluster_secrets.yml").read_text())["cluster_secrets_catalog"]
 
 
 def test_what_was_kept_is_not_dropped_by_accident(byhand):
@@ -221,12 +221,12 @@ def test_adopt_of_a_bootstrapped_cluster_returns_its_catalog(bootstrapped, catal
         bootstrapped.play("bootstrap", variables={"cluster_secrets_isolation": isolation})
         dest = tmp_path / isolation
         bootstrapped.play("adopt", variables={"adopt_dest": str(dest), "adopt_force": True})
-        variables = yaml.safe_load((dest / "cluster-secrets.yml").read_text())
+        variables = yaml.safe_load((dest / "cluster_secrets.yml").read_text())
         assert variables.get("cluster_secrets_isolation", "shared") == isolation
         assert "cluster_secrets_takeover" not in variables
         wanted = {one["name"]: parsed(one) for one in catalog if one["name"] != "talos-config"}
         assert {one["name"]: parsed(one) for one in variables["cluster_secrets_catalog"]} == wanted
-        given = values.read_vault(dest / "cluster-secrets.vault.yml", bootstrapped.password)
+        given = values.read_vault(dest / "cluster_secrets.vault.yml", bootstrapped.password)
         assert given == {name: data for name, data in bootstrapped.values.items() if name in given} and len(given) == 6
 
 
@@ -285,9 +285,9 @@ def test_adopt_is_not_deceived_by_a_deployment_that_looks_like_eso(bootstrapped,
         bootstrapped.play("adopt", variables={"adopt_dest": str(tmp_path)})
     finally:
         bootstrapped.delete(f"{deployments}/aaa")
-    variables = yaml.safe_load((tmp_path / "cluster-secrets.yml").read_text())
+    variables = yaml.safe_load((tmp_path / "cluster_secrets.yml").read_text())
     assert not {"cluster_secrets_eso_namespace", "cluster_secrets_eso_service_account"} & set(variables)
-    assert "9.9.9" not in (tmp_path / "cluster-secrets-report.md").read_text()
+    assert "9.9.9" not in (tmp_path / "cluster_secrets_report.md").read_text()
 
 
 def test_a_tenant_who_detaches_his_external_secret_holds_up_nobody(bootstrapped):

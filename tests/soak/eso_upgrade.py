@@ -31,7 +31,7 @@ def seed(number: int, platform: Platform) -> str:
     choose = random.Random(number)
     kills = [(choose.choice(VICTIMS), choose.uniform(2.0, 25.0)) for _kill in range(3)]
     told = f"seed {number}: " + ", ".join(f"{victim} killed after {delay:.1f} s" for victim, delay in kills)
-    arguments = ("-e", f"@{platform.folder / 'adopted/cluster-secrets.yml'}", "-e", json.dumps(upgrade_variables()))
+    arguments = ("-e", f"@{platform.folder / 'adopted/cluster_secrets.yml'}", "-e", json.dumps(upgrade_variables()))
     with handmade.Poller(platform) as poller:
         for victim, delay in kills:
             killed(platform, "eso_upgrade", arguments, victim, delay)

@@ -28,7 +28,7 @@ def seed(number: int, platform: Platform) -> str:
     play, victim = choose.choice(("adopt", "bootstrap", "bootstrap")), choose.choice(VICTIMS)
     delay = choose.uniform(0.4, 2.0 if play == "adopt" else 6.0)
     told = f"seed {number}: {victim} killed {delay:.1f} s into {play}"
-    adopted = ("-e", f"@{platform.folder / 'adopted/cluster-secrets.yml'}")
+    adopted = ("-e", f"@{platform.folder / 'adopted/cluster_secrets.yml'}")
     dest = {"adopt_dest": "adopted"}
     with handmade.Poller(platform) as poller:
         if play == "bootstrap":

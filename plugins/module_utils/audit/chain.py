@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import permissions, workloads
 from ..desired import consumers
-from ..desired.distribution import cluster_external_secret
+from ..desired.distribution import cluster_external_secret, is_owned
 from ..live import state
 from ..live.chain import reading_account
 from ..live.snapshot import Snapshot
 from ..plan import differences, plan_apply
 from ..resources import ESO_GROUP, Object, decode, ready_condition
 from . import gate, life, usage
-from .findings import BOOTSTRAP, LOGS, ONBOARD, ROTATE
+from .findings import ADOPT, BOOTSTRAP, LOGS, ONBOARD, ROTATE, value_fix
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -198,7 +198,7 @@ class _View:
             if there is None
             else "%s is '%s' and not '%s'" % (entry.label[0], there, entry.label[1])
         )
-        fix = ONBOARD + " -e onboard_namespace=%s -e onboard_secrets=%s" % (self.name, entry.name)
+        fix = ONBOARD % (self.name, entry.name)
         if self.gitops:
             fix = "Add the namespace to the entry's namespaces, then %s" % self.bootstrap
         return Link("label", BROKEN, message, fix)
@@ -230,7 +230,8 @@ class _View:
         changed = [path for path in differences(action) if path.startswith("spec.")] if action else []
         if changed:
             message = "it is not what the catalog asks for: %s" % ", ".join(changed)
-            return Link(step, BROKEN, message, self.bootstrap)
+            fix = self.bootstrap if is_owned(live) else "Somebody else made it. Write down what is there: " + ADOPT
+            return Link(step, BROKEN, message, fix)
         for one in (live.get("status") or {}).get("failedNamespaces") or []:
             # ESO's record of a failure stays until its next look.
             if one.get("namespace") == self.name and not self._is_made():
@@ -327,9 +328,7 @@ class _View:
         live, name = self.found.source, self.entry.source
         if live is None:
             message = "'%s' is not in the central store" % name
-            return Link(
-                "source", BROKEN, message, "Add it to the values, then %s -e rotate_sources=%s" % (ROTATE, name)
-            )
+            return Link("source", BROKEN, message, value_fix(self.entry))
         snapshot = Snapshot([], [], None, [], {name: decode(live)}, {name: state.value_changed(live)})
         lives = life.look([self.entry], snapshot, lambda _text: None)
         due = life.findings(lives, self.layout.namespace, self.now, 0)

@@ -22,10 +22,19 @@ if TYPE_CHECKING:
     from ..live.eso import Release
     from ..live.snapshot import Inventory, Snapshot
 
-#: What mends most of it, as it is typed.
-BOOTSTRAP, ROTATE, LOGS, ONBOARD = (
-    "ansible-playbook platform.cluster_secrets." + name for name in ("bootstrap", "rotate", "logs", "onboard")
+#: What mends most of it, as it is typed; LOGS is where to look.
+BOOTSTRAP, ROTATE, LOGS, ADOPT, ONBOARD, OFFBOARD = (
+    "ansible-playbook platform.cluster_secrets." + command
+    for command in (
+        "bootstrap",
+        "rotate",
+        "logs",
+        "adopt -e adopt_dest=adopted",
+        "onboard -e onboard_namespace=%s -e onboard_secrets=%s",
+        "offboard -e offboard_namespace=%s -e offboard_secrets=%s",
+    )
 )
+LOGS = "Look at ESO's log: " + LOGS
 
 #: Information is worth a look, and no audit fails because of it.
 ERROR, WARNING, INFO = "error", "warning", "info"
@@ -166,8 +175,17 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
                 None,
                 entry.name,
                 problem,
-                "Add it to the values, then: " + ROTATE,
+                value_fix(entry),
             )
+
+
+def value_fix(entry: Entry) -> str:
+    """What gives an entry's source the values that it lacks."""
+    rotate = "%s -e rotate_sources=%s" % (ROTATE, entry.source)
+    keys = entry.source_keys()
+    if keys and set(keys) <= set(entry.generate):
+        return rotate
+    return "Add it to the values, then: " + rotate
 
 
 def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
@@ -262,9 +280,9 @@ def _finalizers(inventory: Inventory) -> Iterator[Finding]:
             if consumers.selects(one, item["metadata"]["name"], labels)
         }
         for name in orphaned_finalizers(item, selecting):
-            message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % name[len(FINALIZER_PREFIX) :]
-            fix = "Run the module platform.cluster_secrets.namespace_labels with state=absent for it"
-            yield Finding(ERROR, "orphaned-finalizer", item["metadata"]["name"], name, message, fix)
+            entry, namespace = name[len(FINALIZER_PREFIX) :], item["metadata"]["name"]
+            message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % entry
+            yield Finding(ERROR, "orphaned-finalizer", namespace, name, message, OFFBOARD % (namespace, entry))
 
 
 def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from .. import workloads
 from ..live import state
 from ..resources import Object, key_of
 from ..workloads import Owner, Reference
-from .findings import INFO, ONBOARD, ROTATE, WARNING, Finding
+from .findings import INFO, OFFBOARD, ONBOARD, ROTATE, WARNING, Finding
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -138,13 +138,13 @@ class Report(NamedTuple):
 
     ``used`` are the references to targets that are delivered, ``unlabelled`` those to the name of a target, where it is
     not delivered and no other Secret of that name is, ``keys`` those to a key that the target doesn't have, ``unused``
-    the delivered targets that nobody names, and ``old`` the pods that keep an older value.
+    the delivered targets that nobody names, as (namespace, name, entry), and ``old`` the pods that keep an older value.
     """
 
     used: list[Use]
     unlabelled: list[tuple[Use, Entry]]
     keys: list[Use]
-    unused: list[tuple[str, str]]
+    unused: list[tuple[str, str, str]]
     old: list[Old]
 
     def consumers(self) -> dict[tuple[str, str], list[Owner]]:
@@ -165,6 +165,7 @@ def judge(
     :arg rows: the targets that the labels ask for; :arg others: (namespace, name) of Secrets that are there otherwise,
         None where they were not read, so that nobody can say which references lead nowhere.
     """
+    entry_of = {row.key: row.entry.name for row in rows}
     delivered = set(delivered_keys(rows))
     by_target = {entry.target: entry for entry in entries}
     used, unlabelled, keys = [], [], []
@@ -179,7 +180,8 @@ def judge(
             unlabelled.append((use, by_target[use.reference.secret]))
     named = {use.key for use in used}
     targets = {key: item for key, item in snapshot.secrets.items() if key in delivered}
-    return Report(used, unlabelled, keys, sorted(delivered - named), old(found, changes(targets)))
+    unused = [(*key, entry_of[key]) for key in sorted(delivered - named)]
+    return Report(used, unlabelled, keys, unused, old(found, changes(targets)))
 
 
 def describe(rows: list[dict[str, Any]], report: Report) -> None:
@@ -205,10 +207,7 @@ def findings(report: Report) -> list[Finding]:
     for use, entry in report.unlabelled:
         severity = INFO if use.reference.optional else WARNING
         message = "names Secret %s, which this namespace does not get" % use.reference.secret
-        fix = ONBOARD + " -e onboard_namespace=%s -e onboard_secrets=%s" % (
-            use.owner.namespace,
-            entry.name,
-        )
+        fix = ONBOARD % (use.owner.namespace, entry.name)
         found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
     for use in report.keys:
         severity = INFO if use.reference.optional else WARNING
@@ -219,9 +218,9 @@ def findings(report: Report) -> list[Finding]:
         message = "runs with an older value of %s" % ", ".join(secrets)
         fix = "restart it, or %s -e cluster_secrets_rotate_restart=restart" % ROTATE
         found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
-    for namespace, name in report.unused:
+    for namespace, name, entry in report.unused:
         message = "nothing that is looked at names this Secret"
-        fix = "take the namespace out of the entry and remove its label, if nothing else reads it"
+        fix = "If nothing else reads it, take the namespace out of the entry, then: " + OFFBOARD % (namespace, entry)
         found.append(Finding(INFO, "unused-target", namespace, name, message, fix))
     return found
 

@@ -76,6 +76,11 @@ def settled(client: Client, namespace: str, name: str) -> Record | None:
     return _read(client, newest) if _status(newest) == "deployed" else None
 
 
+def known(client: Client, namespace: str, name: str) -> bool:
+    """Whether helm has any record of a release, finished or not."""
+    return bool(_listed(client, namespace, name))
+
+
 def _listed(client: Client, namespace: str, name: str, more: str = "") -> list[Object]:
     """The metadata of a release's records; they are large, so it says which to get."""
     selector = "owner=helm,name=%s%s" % (name, more)

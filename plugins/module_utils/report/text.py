@@ -51,10 +51,20 @@ def _users(row: dict[str, Any]) -> str:
 
 
 def findings_table(findings: list[Finding]) -> list[str]:
-    """The findings as lines of aligned text: severity, check, namespace, name, what is wrong."""
+    """The findings as lines of aligned text: severity, check, namespace, name, what is wrong.
+
+    After an empty line, what mends the first finding of each check, and how many there are like it.
+    """
     lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
     lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
-    return _aligned(lines)
+    alike: dict[str, list[Finding]] = {}
+    for one in findings:
+        alike.setdefault(one.check, []).append(one)
+    fixes = []
+    for check, found in alike.items():
+        more = len({one.fix for one in found}) - 1
+        fixes.append("%s: %s%s" % (check, found[0].fix, " (and %d more such fixes)" % more if more else ""))
+    return [*_aligned(lines), *(["", "What to do:", *fixes] if fixes else [])]
 
 
 def old_values_table(found: list[dict[str, Any]], restartable: bool) -> list[str]:
@@ -85,7 +95,7 @@ def chain_table(links: list[dict[str, Any]]) -> list[str]:
             *table,
             "",
             "It breaks at: %s. %s." % (broken["step"], broken["message"]),
-            "To mend it: %s" % broken["fix"],
+            broken["fix"] if broken["fix"].startswith("Look at ") else "To mend it: %s" % broken["fix"],
         ]
     unknown = sum(1 for link in links if link["state"] == "unknown")
     if unknown:

@@ -32,7 +32,17 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "entries": (ADOPT, OVERWRITE),
     "targets": (ADOPT, OVERWRITE),
     "managers": (OVERWRITE,),
+    "operator": (OVERWRITE,),
 }
+
+#: Values that the role eso always sets, and that nobody sets all of by hand.
+_ROLE_SETS = (
+    ("concurrent",),
+    ("extraArgs", "client-burst"),
+    ("processClusterPushSecret",),
+    ("rbac", "aggregateToEdit"),
+    ("rbac", "serviceAccountTokenCreate"),
+)
 
 #: Tools that keep writing objects: the prefixes of their field managers, and the labels or annotations they set.
 _TOOLS = {
@@ -103,6 +113,37 @@ def checked_answers(given: Any) -> dict[str, str]:
             raise CatalogError("%s: '%s' can't be '%s'. Use one of: %s." % (where, kind, answer, ", ".join(allowed)))
         answers[kind] = answer
     return answers
+
+
+def operator(release: str, chart_version: str, there: Object, wanted: Object) -> Finding | None:
+    """helm's release of ESO that was not made by the role ``eso``, and that the role would change.
+
+    :arg release: its name; :arg chart_version: of the chart that it has; :arg there: the values that it was given,
+        :arg wanted: and those that it would be given. Only their keys are named.
+    """
+    if all(_has(there, path) for path in _ROLE_SETS):
+        return None
+    lost = sorted(".".join(path) for path in _leaves(there) if not _has(wanted, path))
+    message = "it has the chart %s and was not made by this collection, which would upgrade it" % chart_version
+    if lost:
+        message += " and drop its values %s" % ", ".join(lost)
+    return Finding("operator", "helm's release %s" % release, message, ANSWERS["operator"])
+
+
+def _has(values: Any, path: tuple[str, ...]) -> bool:
+    for key in path:
+        if not isinstance(values, dict) or key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def _leaves(values: Object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key)
 
 
 def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:

@@ -131,3 +131,21 @@ def test_whatever_is_absent_there_is_a_verdict(gone):
     entry, found = whole()
     setattr(found, gone, None)
     assert states(found, entry)[1].fix
+
+
+def test_what_is_to_be_done_is_what_helps():
+    """A generated value is not among the values; what somebody else distributes would be refused by a bootstrap."""
+    entry, found = whole()
+    found.source = None
+    assert states(found, entry)[1].fix.startswith("Add it to the values, then: ")
+    (made,) = entries({**ONE, "generate": {"key": {}}})
+    assert states(found, made)[1].fix.endswith(".rotate -e rotate_sources=src")
+    entry, found = whole()
+    found.distributed["spec"] = {**found.distributed["spec"], "refreshTime": "5m"}
+    assert states(found, entry)[1].fix == chain.BOOTSTRAP
+    found.distributed["metadata"] = {"name": "one", "uid": "u"}
+    assert chain.ADOPT in states(found, entry)[1].fix
+    entry, found = whole()
+    found.external = None
+    links = states(found, entry)[2]
+    assert text.chain_table([one.as_dict() for one in links])[-1].startswith("Look at ESO's log: ansible-playbook ")
