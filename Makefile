@@ -55,8 +55,8 @@ status: venv ## Show which of its parts run
 demo: collection ## See the whole architecture work, from an empty cluster to 17 Secrets
 	@$(TESTS) -m demo.demo
 
-demo-stop: venv ## Stop the demo's control plane
-	@$(TESTS) -m controlplane --name demo stop
+demo-stop: venv ## Stop the demo's cluster
+	@$(TESTS) -m demo.demo stop
 
 shellcheck: ## Install shellcheck, which one sanity test runs (Debian, as root)
 	@command -v shellcheck >/dev/null || { \

@@ -15,12 +15,14 @@ from pathlib import Path
 from controlplane import build, values
 from controlplane.cluster import ClusterError, ControlPlane
 
+from . import kind
+
 
 class DemoError(RuntimeError):
     """A step of the demo did not do what it should."""
 
 
-def playbook(plane: ControlPlane, name: str, vault: Path, password: Path) -> str:
+def playbook(plane: ControlPlane | kind.Kind, name: str, vault: Path, password: Path) -> str:
     """Run one of the collection's playbooks and return its output; that of bootstrap is shown as well."""
     argv = ["ansible-playbook", f"platform.cluster_secrets.{name}", "--vault-password-file", str(password)]
     argv += ["-e", f"@{plane.variables_file}", "-e", f"cluster_secrets_values_file={vault}"]
@@ -52,7 +54,7 @@ def changed(output: str) -> int:
 
 def demo() -> None:
     """All steps; raises DemoError, ClusterError or BuildError."""
-    plane = ControlPlane("demo")
+    plane = kind.Kind() if kind.chosen() else ControlPlane("demo")
     fresh = not plane.ready()
     plane.start()
     vault, password = plane.run / "values.vault.yml", plane.run / "vault-password"
@@ -78,16 +80,28 @@ def demo() -> None:
     print("Stop it with: make demo-stop")
 
 
+def stop() -> None:
+    """Stop whatever cluster a demo has started."""
+    ControlPlane("demo").stop()
+    kind.Kind().stop()
+
+
 def main() -> int:
+    """The demo, or with the argument ``stop`` its end; returns the exit status."""
+
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        demo()
+        if sys.argv[1:] == ["stop"]:
+            stop()
+        else:
+            demo()
     except (KeyboardInterrupt, DemoError, ClusterError, build.BuildError) as error:
         # Nothing is left running by a demo that did not end well.
-        ControlPlane("demo").stop()
+        if sys.argv[1:] != ["stop"]:
+            stop()
         print(f"\ndemo: {'interrupted' if isinstance(error, KeyboardInterrupt) else error}", file=sys.stderr)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0

@@ -212,5 +212,7 @@ def test_surveys_onboard_and_rotate(awx):
 def test_a_scheduled_audit_fails_when_there_is_something_to_see(awx):
     outcome = awx.run("audit", cluster_secrets_audit_fail_on="never")
     assert outcome.rc == 0 and len(recaps(outcome)) == 2
+    # A table is a table there, too, one for each cluster.
+    assert len(re.findall(r"^SEVERITY +CHECK +NAMESPACE", outcome.stdout, re.MULTILINE)) == 2, outcome.output
     outcome = awx.run("audit")
     assert outcome.rc == 2 and "vulnerable" in outcome.stdout, outcome.output

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -185,16 +186,11 @@ def test_a_release_that_others_made_is_not_replaced_unasked(own):
     path = own.folder / "theirs.json"
     ours = own.plane.ansible_variables()["cluster_secrets_eso_values"]
     path.write_text(json.dumps({**ours, "podAnnotations": {"team": "platform"}, "revisionHistoryLimit": 4}))
-    given = own.plane.ansible_variables()
-    command = [
-        given["cluster_secrets_eso_helm_binary"],
-        "upgrade",
-        "external-secrets",
-        given["cluster_secrets_eso_chart"],
-    ]
+    chart = own.plane.ansible_variables()["cluster_secrets_eso_chart"]
+    command = ["helm", "upgrade", "external-secrets", chart]
     command += ["--namespace", "external-secrets", "--reset-values", "--values", str(path), "--wait"]
-    command += ["--kubeconfig", str(own.plane.kubeconfig)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    environment = {**os.environ, **own.environment}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
     for mode in ([], ["--check"]):
         mark = own.mark()
         refused = own.play("bootstrap", *mode, check=False)

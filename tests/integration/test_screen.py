@@ -143,7 +143,7 @@ def test_the_demo_ends_with_what_is_where(cluster):
     """What ``make demo`` and ``make demo-stop`` run, as they run it."""
     if not cluster.plane:
         pytest.skip("builds a control plane of its own")
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{COLLECTIONS}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{COLLECTIONS}", "CLUSTER_SECRETS_DEMO": "embedded"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", "demo.demo"],
@@ -166,6 +166,4 @@ def test_the_demo_ends_with_what_is_where(cluster):
         assert seen == recorded
         assert "The first run changed " in shown and "the second changed=0." in shown
     finally:
-        subprocess.run(
-            [sys.executable, "-m", "controlplane", "--name", "demo", "stop"], env=environment, check=True, timeout=60
-        )
+        subprocess.run([sys.executable, "-m", "demo.demo", "stop"], env=environment, check=True, timeout=60)
