@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which cluster the demo takes, and what it asks kind for. Whether kind then makes one, only a machine with it shows."""
+"""Which cluster the demo takes, and what it asks kind for; only a machine with kind shows whether that makes one."""
 
 from __future__ import annotations
 
