@@ -80,7 +80,7 @@ options:
     default: 16
 requirements:
   - python >= 3.9
-  - urllib3 and PyYAML (both come with the Python package kubernetes)
+  - urllib3 >= 2.2 and PyYAML (both come with the Python package kubernetes)
   - kubernetes, for kubeconfigs with an exec plugin or auth provider
 notes:
   - A task that would run on the machine, as the user, by the Python and in the environment of Ansible itself is run in

@@ -33,5 +33,5 @@ options:
     description: Groups that count as the platform.
     type: list
     elements: str
-    default: [system:masters]
+    default: [system:masters, "kubeadm:cluster-admins"]
 """

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
 from .desired.distribution import MANAGER
-from .errors import ApiError, ClusterSecretsError, Drift, MissingPermission, WriteError
+from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Drift, MissingPermission, WriteError
 from .plan import Action
 
 if TYPE_CHECKING:
@@ -87,9 +87,16 @@ class Executor:
         return actions
 
     def _run_batch(self, batch: list[Action]) -> None:
+        lost: List[ApiUnreachable] = []
+
         def attempt(action: Action) -> ClusterSecretsError | None:
+            if lost:
+                return lost[0]  # or thousands would be waited for, each as long as the first
             try:
                 self._write(action)
+            except ApiUnreachable as error:
+                lost.append(error)
+                return error
             except ClusterSecretsError as error:
                 return error
             return None
@@ -116,8 +123,9 @@ class Executor:
                 return self._send(current, path, what)
             except ApiError as error:
                 # An empty patch only makes the API server store an object anew, as does one with the owners' new names.
-                rewrites = current.verb == "merge" and (current.body == {} or current.replan)
-                if error.status == 404 and (current.verb == "delete" or rewrites):
+                # So is a namespace that ends before its labels are removed.
+                removes = current.verb == "delete" or (current.verb == "merge" and current.body == {})
+                if error.status == 404 and (removes or current.replan):
                     return None
                 conflict = error.status == 409 and attempt < CONFLICT_RETRIES
                 if conflict and current.verb == "create" and current.kind == "Secret":
@@ -193,10 +201,12 @@ class Executor:
         attributes = {"verb": verb, "group": group, "resource": plural}
         if subresource:
             attributes["subresource"] = subresource
-        if namespace:
-            attributes["namespace"] = namespace
         if name:
             attributes["name"] = name
+            if not namespace and not group and plural == "namespaces":
+                namespace = name  # Kubernetes asks so, and a RoleBinding in the namespace is enough
+        if namespace:
+            attributes["namespace"] = namespace
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -67,7 +67,7 @@ ESO_IDENTITY_OPTIONS: Options = {
 
 PLATFORM_OPTIONS: Options = {
     "platform_users": {"type": "list", "elements": "str", "default": []},
-    "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters"]},
+    "platform_groups": {"type": "list", "elements": "str", "default": ["system:masters", "kubeadm:cluster-admins"]},
 }
 
 CONSUMER_OPTIONS: Options = {

@@ -172,7 +172,11 @@ def run(context: Context) -> dict[str, Any]:
             executor.run(bindings, [action for action in found if action not in bindings]), supported=True
         )
     writers = _writers(client)
-    _refuse_lock_out(client, identities, writers if params["mode"] == "enforce" else {})
+    locked_out = _locked_out(client, identities, writers if params["mode"] == "enforce" else {})
+    if locked_out and params["mode"] == "enforce":
+        raise LockOut(locked_out)
+    if locked_out:
+        context.warn("enforced, " + locked_out)
     planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
     bindings = [action for action in planned if action.kind.endswith("Binding")]
     actions = executor.run([action for action in planned if action not in bindings], bindings)
@@ -219,20 +223,24 @@ def _refuse_wrong_account(params: dict[str, Any], account: str | None) -> None:
         )
 
 
-def _refuse_lock_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> None:
+def _locked_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> str | None:
+    """Whom enforced policies would lock out, the play or a GitOps controller, or None."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     user = client.request("POST", _REVIEW, body=body, what="cannot look up the play's user")["status"]["userInfo"]
     if not identities.covers(user["username"], user.get("groups") or []):
-        raise LockOut(
-            "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users', or one of its "
-            "groups (%s) to 'platform_groups'." % (user["username"], ", ".join(user.get("groups") or []))
+        return (
+            "these policies would lock out this play's own identity, '%s'. Add it to 'platform_users' (the variable "
+            "cluster_secrets_platform_users), or one of its groups (%s) to 'platform_groups' "
+            "(cluster_secrets_platform_groups)." % (user["username"], ", ".join(user.get("groups") or []))
         )
     for manager, written in writers.items():
         if not identities.covers_manager(manager):
-            raise LockOut(
+            return (
                 "these policies would lock out the GitOps controller with the field manager '%s', which writes %s. "
-                "Add the user name of its ServiceAccount to 'platform_users'." % (manager, _some(written))
+                "Add the user name of its ServiceAccount to 'platform_users' (the variable "
+                "cluster_secrets_platform_users)." % (manager, _some(written))
             )
+    return None
 
 
 def _some(written: list[str]) -> str:

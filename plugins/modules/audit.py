@@ -178,7 +178,7 @@ def run(context: Context) -> dict[str, Any]:
     trusted = permissions.Trusted(
         params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
     )
-    pairs, found = findings.find(findings.Scope(context.entries, layout, params["eso_namespace"], trusted), inventory)
+    pairs, found = findings.find(findings.Scope(context.catalog, layout, params["eso_namespace"], trusted), inventory)
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
     found += life.findings(lives, params["store_namespace"], now, params["ends_within"])

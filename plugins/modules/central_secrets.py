@@ -104,11 +104,13 @@ changes:
   elements: dict
   sample: [{"kind": "Secret", "namespace": "central-secret-store", "name": "github-pat", "result": "updated"}]
 changed_sources:
-  description: The master Secrets that change, each with the keys that do, for the option of that name of
-    M(platform.cluster_secrets.sync).
+  description:
+    - The master Secrets that change, each a mapping whose keys are the keys that do, for the option of that name of
+      M(platform.cluster_secrets.sync).
+    - Names are keys of mappings here, because Ansible masks those that a value is in everywhere else.
   returned: success
   type: dict
-  sample: {"github-pat": ["token"]}
+  sample: {"github-pat": {"token": true}}
 takeover:
   description: What was there before, each with its kind, object, message, the answers that accept it, and whether it is
     accepted.
@@ -116,11 +118,10 @@ takeover:
   type: list
   elements: dict
 replace:
-  description: The targets that Kubernetes doesn't let change in place, for the option of that name of
-    M(platform.cluster_secrets.cluster_external_secrets).
+  description: The targets that Kubernetes doesn't let change in place, a mapping of namespaces, each a mapping of names
+    to uids, for the option of that name of M(platform.cluster_secrets.cluster_external_secrets).
   returned: when O(takeover) is given
-  type: list
-  elements: dict
+  type: dict
 backup:
   description: The path of the backup that was taken, if any.
   returned: when O(takeover) is given
@@ -245,10 +246,13 @@ def run(context: Context) -> dict[str, Any]:
         if more.get("failed"):
             return more
     removed = {name for one in findings if one.kind == "values" for _namespace, name in one.remove}
-    old = [{**_KIND, **by_name.pop(name)} for name in sorted(removed & set(by_name))]
-    replaced = [plan_delete(item) for item in old]
-    # What others put into a Secret that nobody can change comes back before it is changed.
-    recreated = [action for item in old for action in plan_restore(_mutable(item), None)]
+    before = dict(by_name)
+    # What others put into a Secret that nobody can change comes back before it is changed. One after the other, so that
+    # a run which stops on the way leaves one missing at most.
+    remade: list[list[Action]] = []
+    for name in sorted(removed & set(by_name)):
+        item = {**_KIND, **by_name.pop(name)}
+        remade += [[plan_delete(item)], plan_restore(_mutable(item), None)]
     first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:
@@ -262,19 +266,21 @@ def run(context: Context) -> dict[str, Any]:
         # What is known of the time before us is kept, since our own writing hides it.
         when = now if changed or item is None else _annotation(item, CHANGED) or _time_of(item)
         annotations = {**marks.get(name, {}), CHANGED: when}
-        planned.append(plan_apply(central_secret(name, namespace, data, _type(item), annotations), item, redact_secret))
+        kind = _type(before.get(name))
+        planned.append(plan_apply(central_secret(name, namespace, data, kind, annotations), item, redact_secret))
     writes = [action for action in planned if action]
     deletes = []
     if params["prune"] or params["state"] == "absent":
-        kept = required_sources(context.entries) if params["state"] == "present" else {}
+        # Those of entries that are switched off stay: nothing else brings generated values back.
+        kept = required_sources(context.catalog) if params["state"] == "present" else {}
         deletes = [
             plan_delete({**_KIND, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept
         ]
-    actions = Executor(client, context.check_mode).run(first, replaced, recreated, writes, deletes)
+    actions = Executor(client, context.check_mode).run(first, *remade, writes, deletes)
     return context.result(
         actions,
         **more,
-        changed_sources={action.name: _changed_keys(by_name.get(action.name), action.body) for action in writes},
+        changed_sources={action.name: _changed_keys(before.get(action.name), action.body) for action in writes},
     )
 
 
@@ -327,9 +333,11 @@ def _preflight(
     removals = {key for one in findings if one.kind != "values" for key in one.remove}
     result: dict[str, Any] = {
         "takeover": shown,
-        "replace": [{"namespace": key[0], "name": key[1], "uid": uids[key]} for key in sorted(removals)],
+        "replace": {},
         "backup": None,
     }
+    for key in sorted(removals):
+        result["replace"].setdefault(key[0], {})[key[1]] = uids[key]
     changing = sorted({key for one in findings for key in one.backup})
     if changing:
         path = backups.automatic(params["backup_dir"], client.server)
@@ -359,9 +367,9 @@ def _type(live: Object | None) -> str:
 _KIND = {"apiVersion": "v1", "kind": "Secret"}
 
 
-def _changed_keys(live: Object | None, desired: Object) -> list[str]:
+def _changed_keys(live: Object | None, desired: Object) -> dict[str, bool]:
     old = (live or {}).get("data") or {}
-    return [key for key, value in desired["data"].items() if old.get(key) != value]
+    return {key: True for key, value in desired["data"].items() if old.get(key) != value}
 
 
 def main() -> None:

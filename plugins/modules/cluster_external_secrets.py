@@ -30,12 +30,11 @@ options:
     default: false
   replace:
     description:
-      - Secrets to delete once the ClusterExternalSecrets are applied, so that ESO makes them anew; each a mapping of
-        C(namespace), C(name) and C(uid), as M(platform.cluster_secrets.central_secrets) returns them.
+      - Secrets to delete once the ClusterExternalSecrets are applied, so that ESO makes them anew; a mapping of
+        namespaces, each a mapping of names to uids, as M(platform.cluster_secrets.central_secrets) returns them.
       - One that has another uid by then is left alone.
-    type: list
-    elements: dict
-    default: []
+    type: dict
+    default: {}
   wait_timeout:
     description: How many seconds to wait for the next of the deleted ClusterExternalSecrets to be gone, until all are.
     type: int
@@ -113,7 +112,7 @@ if TYPE_CHECKING:
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "prune": {"type": "bool", "default": False},
-    "replace": {"type": "list", "elements": "dict", "default": []},
+    "replace": {"type": "dict", "default": {}},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
     **ESO_OBJECT_OPTIONS,
@@ -167,10 +166,11 @@ def run(context: Context) -> dict[str, Any]:
     return context.result(actions, api_version=version)
 
 
-def _replaced(client: Client, wanted: list[dict[str, str]]) -> list[Action]:
+def _replaced(client: Client, wanted: dict[str, dict[str, str]]) -> list[Action]:
     """The deletions of the Secrets to replace that are still the ones which were looked at."""
-    found = client.each(lambda one: client.get(SECRETS.path(one["name"], one["namespace"])), wanted)
-    return [plan_delete(item) for one, item in zip(wanted, found) if item and item["metadata"]["uid"] == one["uid"]]
+    places = [(namespace, name, uid) for namespace, names in wanted.items() for name, uid in names.items()]
+    found = client.each(lambda one: client.get(SECRETS.path(one[1], one[0])), places)
+    return [plan_delete(item) for one, item in zip(places, found) if item and item["metadata"]["uid"] == one[2]]
 
 
 def _wait_until_gone(client: Client, resource: Resource, left: set[str], seconds: int) -> None:

@@ -145,7 +145,14 @@ def run(context: Context) -> dict[str, Any]:
         "advisories": [one.as_dict() for one in release.advisories],
     }
     problem = None
-    if release.number is None:
+    others = _elsewhere(client, params["eso_namespace"]) if not chart and release.absent else []
+    if others:
+        problem = (
+            "no External Secrets controller runs in namespace '%s', but one does in '%s'. Set "
+            "'cluster_secrets_eso_namespace' to it. Nothing was changed."
+            % (params["eso_namespace"], others[0]["metadata"]["namespace"])
+        )
+    elif release.number is None:
         context.warn(
             "the release of the External Secrets Operator is unknown (%s), so its vulnerabilities are too"
             % release.problem
@@ -163,7 +170,7 @@ def run(context: Context) -> dict[str, Any]:
         )
         if params["takeover"] is not None and not result["installed"]:
             answers = preflight.checked_answers(params["takeover"])
-            problem = _of_others(client, params, answers) or _without_helm(params["helm_binary"])
+            problem = _of_others(client, params, answers, release) or _without_helm(params["helm_binary"])
     if problem:
         result.update(failed=True, msg=problem)
     return {**result, "api_requests": client.requests}
@@ -175,8 +182,8 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     version, _served = eso.served(client)
     if version is None:
         return None
-    others = [item for item in _controllers(client) if item["metadata"]["namespace"] != namespace]
-    if others:
+    others = _elsewhere(client, namespace)
+    if others and deployment is None:
         return (
             "External Secrets runs in namespace '%s' already, and this would be a second one beside it. Set "
             "'cluster_secrets_eso_namespace' and 'cluster_secrets_eso_release' to its own, or "
@@ -214,19 +221,20 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     return None
 
 
-def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str]) -> str | None:
-    """What the chart would change that was not installed by the role, or None."""
+def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], release: eso.Release) -> str | None:
+    """What the chart would change that was not installed by the role, or is newer than the chart; or None."""
     namespace, name = params["eso_namespace"], params["release"]
     try:
-        record = helm.deployed(client, namespace, name)
+        record = helm.newest(client, namespace, name)
         if record:
-            found = preflight.operator(name, record.chart_version, record.values, params["values"])
+            older = bool(record.number and release.number and release.number < record.number)
+            found = preflight.operator(name, record, params["values"], release.text if older else None)
             if found and not found.accepted(answers):
                 return "%s Or set 'cluster_secrets_eso_method: existing', which leaves ESO as it is." % (
                     takeover_refused([found])
                 )
             return None
-        if eso.controller(client, namespace) is None or helm.known(client, namespace, name):
+        if eso.controller(client, namespace) is None:
             return None
     except (ApiError, EsoError):
         return None  # helm says what is wrong
@@ -250,9 +258,14 @@ def _without_helm(binary: str | None) -> str | None:
     return None
 
 
-def _controllers(client: Client) -> list[Object]:
+def _elsewhere(client: Client, namespace: str) -> list[Object]:
+    """The controllers of ESO that run in other namespaces."""
     try:
-        return eso.controllers(client)
+        return [
+            item
+            for item in eso.controllers(client)
+            if item["metadata"]["namespace"] != namespace and item["spec"].get("replicas", 1)
+        ]
     except ApiError as error:
         if error.status != 403:
             raise

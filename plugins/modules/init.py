@@ -49,6 +49,11 @@ options:
     description: Variables of the inventory's host that say how its API is reached, such as C(cluster_secrets_context).
     type: dict
     default: {}
+  collections_path:
+    description: Where Ansible looks for collections, for C(ansible.cfg); needed where another C(ansible.cfg) says it.
+    type: list
+    elements: path
+    default: []
   force:
     description: Whether to replace files that are there and hold something else.
     type: bool
@@ -125,6 +130,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "values": {"type": "dict", "default": {}, "no_log": True},
     "cluster_variables": {"type": "dict", "default": {}},
+    "collections_path": {"type": "list", "elements": "path", "default": []},
     "force": {"type": "bool", "default": False},
 }
 
@@ -165,9 +171,8 @@ def run(context: Context) -> dict[str, Any]:
             entry["generate"] = {key: {"length": 32} for key in made}
             generated[one["name"]] = made
         catalog.append(entry)
-        known = {key: given[key] for key in one["keys"] if key not in made}
-        if known:
-            values[one["name"]] = known
+        # One without any is there as well: where the next one goes shall be seen.
+        values[one["name"]] = {key: given[key] for key in one["keys"] if key not in made}
     unknown = sorted(set(params["values"]) - {one["name"] for one in params["secrets"]})
     if unknown:
         raise CatalogError("values: there is no Secret '%s'. Name it in 'secrets'." % unknown[0])
@@ -183,13 +188,20 @@ def run(context: Context) -> dict[str, Any]:
     }
     # What is templated here is ours; names and keys can't hold a brace.
     texts = {
-        CONFIGURATION: "[defaults]\ninventory = %s\n" % INVENTORY,
+        CONFIGURATION: _configuration(params["collections_path"]),
         INVENTORY: variables.dump_plain({"all": {"hosts": {"localhost": host}}}, "The cluster."),
         VARIABLES: variables.dump_plain(settings, _HEAD),
     }
     secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
     return {"changed": bool(written), "changed_files": written, "generated": generated}
+
+
+def _configuration(collections_path: list[str]) -> str:
+    lines = ["[defaults]", "inventory = %s" % INVENTORY]
+    if collections_path:
+        lines.append("collections_path = %s" % ":".join(collections_path))
+    return "\n".join(lines) + "\n"
 
 
 def _connection(given: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,8 @@ options:
       - With O(state=absent) and without this option, every namespace loses all labels that begin with C(secrets/), and
         all of ESO's finalizers.
       - With O(state=absent), an entry that the catalog does not have any more may be named as well; ESO's finalizer for
-        it is removed.
+        it is removed. Where others would lose something by it, or ESO would go on distributing, nothing is removed.
+      - With O(state=present), nothing is labelled where ESO would write over a Secret that it did not make.
     type: dict
   missing:
     description: What to do about namespaces that do not exist. With V(fail), nothing at all is written.
@@ -91,7 +92,7 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any, Iterable
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
@@ -102,7 +103,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     is_owned,
     wanted_labels,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -116,6 +117,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     NAMESPACES,
+    SECRETS,
     cluster_external_secrets,
 )
 
@@ -145,12 +147,14 @@ def run(context: Context) -> dict[str, Any]:
     live = {item["metadata"]["name"]: item for item in items}
     if removing:
         if assignments is None:
-            planned = [_unlabel(item, _distributing(item, entries), entries) for item in live.values()]
+            planned = [_unlabel(item, _distributing(item, entries), entries, True) for item in live.values()]
         else:
             planned = _taken(context, assignments, live)
         absent = sorted(set(assignments or ()) - set(live))
         return context.result(_apply(context, [action for action in planned if action]), missing=absent)
     wanted = wanted_labels(entries, assignments)
+    if assignments is not None:
+        _refuse_losses(context, assignments, live)
     absent = sorted(set(wanted) - set(live))
     if absent and params["missing"] == "fail":
         fix = "Create them, correct the catalog entry that lists them, or set 'missing: create'."
@@ -159,9 +163,10 @@ def run(context: Context) -> dict[str, Any]:
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     if params["exclusive"]:
         spared = _selected_by_others(client)
+        listed = wanted if assignments is None else wanted_labels(entries)
         for name, item in live.items():
-            surplus = _distributing(item, entries) - set(wanted.get(name, {})) - spared
-            planned.append(_unlabel(item, surplus, entries, ()))
+            surplus = _distributing(item, entries) - set(wanted.get(name, {})) - set(listed.get(name, {})) - spared
+            planned.append(_unlabel(item, surplus, entries, False))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
     unlabels = [action for action in planned if action and action.replan is not None]
@@ -192,59 +197,129 @@ def _checked(assignments: dict[str, Any] | None, entries: list[Entry] | None) ->
     return assignments
 
 
+def _values_of(namespace: str, entries: list[Entry]) -> None:
+    """Raise CatalogError for entries of one namespace whose label can't have both values."""
+    values: dict[str, str] = {}
+    for key, value in (entry.label for entry in entries if entry.label):
+        if values.setdefault(key, value) != value:
+            raise CatalogError(
+                "assignments: namespace '%s' can't carry both %s=%s and %s=%s. Take one of the entries away."
+                % (namespace, key, values[key], key, value)
+            )
+
+
 def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, Object]) -> list[Action | None]:
-    """What takes entries from namespaces: the labels of those that the catalog has, and ESO's finalizers of all."""
+    """What takes entries from namespaces: their labels, and ESO's finalizers.
+
+    Raises CatalogError where somebody else would lose something, or ESO would put its finalizer back.
+    """
     entries = {entry.name: entry for entry in context.entries}
+    version, _served = eso.served(context.client)
+    listed = context.client.list(cluster_external_secrets(version))[0] if version else []
+    distributed = {one["metadata"]["name"]: one for one in listed}
     planned = []
-    # Their ClusterExternalSecrets may select the namespace still, with no label that could be removed.
-    unlabelled: dict[str, list[str]] = {}
     for namespace, names in assignments.items():
         item = live.get(namespace)
         if item is None:
+            context.warn("namespace '%s' does not exist" % namespace)
             continue
-        labels, held = set(), item["metadata"].get("finalizers") or []
+        labels, held = dict(item["metadata"].get("labels") or {}), item["metadata"].get("finalizers") or []
+        keys = set()
         for name in names:
             entry = entries.get(name)
-            if entry and entry.label:
-                labels.add(entry.label[0])
-            elif finalizer(name) in held:
-                unlabelled.setdefault(namespace, []).append(name)
-            elif entry is None:
+            if entry is None and finalizer(name) not in held:
                 context.warn(
                     "namespace '%s' has nothing of '%s', and there is no enabled catalog entry of that name"
                     % (namespace, name)
                 )
-            if entry and namespace in entry.namespaces:
+            elif entry and namespace in entry.namespaces:
                 context.warn(
                     "the catalog lists namespace '%s' in its entry '%s', so that the next bootstrap gives it the label "
                     "again" % (namespace, name)
                 )
-        planned.append(_unlabel(item, labels, context.entries, [finalizer(name) for name in names]))
-    if unlabelled:
-        _refuse_selected(context.client, unlabelled, live, set(entries))
+            if entry and entry.label and labels.get(entry.label[0]) == entry.label[1]:
+                _refuse_shared(namespace, entry, names, entries, distributed)
+                keys.add(entry.label[0])
+        left = {key: value for key, value in labels.items() if key not in keys}
+        for name in names:
+            entry = entries.get(name)
+            if entry and namespace in entry.namespaces_by_name:
+                raise CatalogError(
+                    "entry '%s' names namespace '%s' in its 'namespaces_by_name'. Take it out and run bootstrap, then "
+                    "run this again." % (name, namespace)
+                )
+            # Of ours, the selection by a label is the one that was looked at above.
+            if name in distributed and consumers.selects(distributed[name], namespace, left):
+                raise CatalogError(
+                    "ClusterExternalSecret '%s' gives namespace '%s' its Secret, and not by a label of the catalog. %s"
+                    % (name, namespace, "Run bootstrap first." if entry else "Delete it, or change what it selects.")
+                )
+        planned.append(plan_unlabel(item, keys, [finalizer(name) for name in names]))
     return planned
 
 
-def _refuse_selected(client: Client, names_of: dict[str, list[str]], live: dict[str, Object], known: set[str]) -> None:
-    """Raise CatalogError where ESO would put its finalizer back, because it still has to."""
-    version, _served = eso.served(client)
-    if version is None:
-        return
-    distributed = {one["metadata"]["name"]: one for one in client.list(cluster_external_secrets(version))[0]}
-    for namespace, names in names_of.items():
-        labels = live[namespace]["metadata"].get("labels") or {}
-        for name in names:
-            if name in distributed and consumers.selects(distributed[name], namespace, labels):
+def _refuse_shared(
+    namespace: str, entry: Entry, names: list[str], entries: dict[str, Entry], distributed: dict[str, Object]
+) -> None:
+    """Raise CatalogError for a label by which the namespace has more than what is taken from it."""
+    key, value = entry.label or ("", "")
+    if not key.startswith(LABEL_PREFIX):
+        raise CatalogError(
+            "the label '%s' of entry '%s' may be there for others than this collection. If it is not, remove it from "
+            "namespace '%s' (kubectl label namespace %s %s-), then run this again."
+            % (key, entry.name, *[namespace] * 2, key)
+        )
+    others = [one.name for one in entries.values() if one.label == entry.label and one.name not in names]
+    others += [
+        name
+        for name, one in distributed.items()
+        if name not in names and name not in others and not is_owned(one) and key in _keys(one)
+    ]
+    if others:
+        raise CatalogError(
+            "the label '%s=%s' gives namespace '%s' what '%s' distributes, too. Name it as well, or give one of them "
+            "another label." % (key, value, namespace, "' and '".join(others))
+        )
+
+
+def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: dict[str, Object]) -> None:
+    """Raise CatalogError where a label would take a Secret away, or make ESO write over one that somebody made."""
+    by_name = {entry.name: entry for entry in context.entries}
+    places = []
+    for namespace, names in assignments.items():
+        chosen = [by_name[name] for name in names]
+        _values_of(namespace, chosen)
+        labels = (live.get(namespace) or {"metadata": {}})["metadata"].get("labels") or {}
+        for entry in chosen:
+            if namespace not in live or entry.selects(namespace, labels):
+                continue
+            places.append((namespace, entry))
+            there = (entry.label[0], labels.get(entry.label[0])) if entry.label else None
+            losing = [one.name for one in context.entries if one.label == there]
+            if losing:
                 raise CatalogError(
-                    "ClusterExternalSecret '%s' gives namespace '%s' its Secret, and not by a label of the catalog. %s"
-                    % (
-                        name,
-                        namespace,
-                        "Take the namespace out of the entry's 'namespaces_by_name' and run bootstrap."
-                        if name in known
-                        else "Delete it, or change what it selects.",
-                    )
+                    "namespace '%s' carries %s=%s, by which it has what '%s' distributes, and '%s' would take that "
+                    "away. Offboard it first." % (namespace, *(there or ()), losing[0], entry.name)
                 )
+    found = context.client.each(lambda place: _seen(context.client, place[0], place[1].target), places)
+    for (namespace, entry), secret in zip(places, found):
+        owners = ((secret or {}).get("metadata") or {}).get("ownerReferences") or []
+        if secret and not any(one.get("kind") == "ExternalSecret" for one in owners):
+            raise CatalogError(
+                "Secret '%s' in namespace '%s' was not made by ESO, and would be written over. Nothing was changed. "
+                "Move it away, or list the namespace in entry '%s' and run bootstrap with 'cluster_secrets_takeover', "
+                "which backs it up." % (entry.target, namespace, entry.name)
+            )
+
+
+def _seen(client: Client, namespace: str, name: str) -> Object | None:
+    """A Secret, or None where there is none that the play may read."""
+    try:
+        return client.get(SECRETS.path(name, namespace))
+    except ApiError as error:
+        if error.status == 403:
+            return None
+        raise
 
 
 def _selected_by_others(client: Client) -> set[str]:
@@ -252,14 +327,17 @@ def _selected_by_others(client: Client) -> set[str]:
     version, _served = eso.served(client)
     if version is None:
         return set()
+    found = client.list(cluster_external_secrets(version), missing_ok=True)[0]
+    return {key for one in found if not is_owned(one) for key in _keys(one)}
+
+
+def _keys(distributed: Object) -> set[str]:
+    """The keys of labels by which a live ClusterExternalSecret selects."""
     keys: set[str] = set()
-    for one in client.list(cluster_external_secrets(version), missing_ok=True)[0]:
-        if is_owned(one):
-            continue
-        for condition in consumers.selection(one.get("spec") or {}):
-            selector = condition.get("namespaceSelector") or {}
-            keys.update(selector.get("matchLabels") or {})
-            keys.update(expression["key"] for expression in selector.get("matchExpressions") or [])
+    for condition in consumers.selection(distributed.get("spec") or {}):
+        selector = condition.get("namespaceSelector") or {}
+        keys.update(selector.get("matchLabels") or {})
+        keys.update(expression["key"] for expression in selector.get("matchExpressions") or [])
     return keys
 
 
@@ -270,17 +348,21 @@ def _distributing(item: Object, entries: list[Entry]) -> set[str]:
     return ours.union(key for key in labels if key.startswith(LABEL_PREFIX))
 
 
-def _unlabel(
-    item: Object, labels: set[str], entries: list[Entry], finalizers: Iterable[str] | None = None
-) -> Action | None:
-    """Remove labels, and ESO's finalizers of the same entries with them.
+def _unlabel(item: Object, labels: set[str], entries: list[Entry], everything: bool) -> Action | None:
+    """Remove labels, and ESO's finalizers of the same entries with them, unless an entry names the namespace.
 
-    :arg finalizers: others that go; None (teardown) is all of ESO's, also those of entries long gone.
+    ``everything`` (teardown) removes all finalizers of ESO's, also those of entries long gone.
     """
-    gone = [finalizer(entry.name) for entry in entries if entry.label and entry.label[0] in labels]
-    if finalizers is None:
-        finalizers = [name for name in item["metadata"].get("finalizers") or [] if name.startswith(FINALIZER_PREFIX)]
-    return plan_unlabel(item, labels, [*gone, *finalizers])
+    name = item["metadata"]["name"]
+    if everything:
+        finalizers = [one for one in item["metadata"].get("finalizers") or [] if one.startswith(FINALIZER_PREFIX)]
+    else:
+        finalizers = [
+            finalizer(entry.name)
+            for entry in entries
+            if entry.label and entry.label[0] in labels and name not in entry.namespaces_by_name
+        ]
+    return plan_unlabel(item, labels, finalizers)
 
 
 def main() -> None:

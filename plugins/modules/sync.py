@@ -167,7 +167,7 @@ def _is_mirrored(entry: Entry, snapshot: Snapshot) -> bool:
     )
 
 
-def _needs_refresh(mode: str, changed_sources: dict[str, list[str]], rows: list[state.Row]) -> bool:
+def _needs_refresh(mode: str, changed_sources: dict[str, dict[str, bool]], rows: list[state.Row]) -> bool:
     if mode == "never" or not rows:
         return False
     if mode == "always" or any(row.status in (state.STALE, state.FAILING) for row in rows):

@@ -11,6 +11,7 @@ and in this environment is therefore run where it is. Every other task is run as
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
@@ -151,8 +152,31 @@ def _garbage_left() -> Iterator[None]:
 class ControlNodeAction(InProcessAction):
     """The action of modules that use the run's vault password, which only Ansible's own process has."""
 
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module here, with the task's environment; refuse what only another process could have."""
+        if self._task.async_val or self._connection.become:
+            raise AnsibleActionFail(
+                "%s runs in Ansible's own process, as the user who runs Ansible: 'become' and 'async' can't be used. "
+                "Set 'become: false', or take 'async' away." % self._task.action
+            )
+        with _environment(self._templar.template(self._task.environment or [])):
+            return super().run(tmp, task_vars)
+
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         return True
+
+
+@contextmanager
+def _environment(given: Any) -> Iterator[None]:
+    """Set the variables of a task's ``environment``, a mapping or a list of them, of which the last counts."""
+    before = dict(os.environ)
+    for one in given if isinstance(given, list) else [given]:
+        os.environ.update({str(name): str(value) for name, value in (one or {}).items()})
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 #: Characters of the pieces by which secrets are looked for.

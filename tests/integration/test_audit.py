@@ -11,7 +11,7 @@ import re
 import subprocess
 
 import pytest
-from support import Grants, browse, browser, found, leaked, talosconfig
+from support import CANARY, Grants, browse, browser, found, leaked, talosconfig
 
 ESO = "/apis/external-secrets.io/v1"
 STORE_REF = {"name": "central-secret-store", "kind": "ClusterSecretStore"}
@@ -227,3 +227,34 @@ def test_the_page_in_a_real_browser(opened, catalog, tmp_path):
         [*browser(tmp_path), f"--screenshot={picture}", page.as_uri()], capture_output=True, timeout=60, check=True
     )
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
+
+
+def test_what_somebody_typed(bootstrapped, catalog):
+    """By the API server's record of who wrote it; in the central namespace whoever did."""
+    platform, path = bootstrapped, "/api/v1/namespaces/%s/secrets"
+    body = {"metadata": {"name": "typed"}, "stringData": {"key": CANARY}}
+    for namespace, manager in (("default", "kubectl-create"), ("central-secret-store", "vault-sync")):
+        platform.client.request("POST", path % namespace, {"fieldManager": manager}, body)
+    disabled = [{**one, "enabled": one["name"] != "cloudflare-api-token"} for one in catalog]
+    fewer = [one for one in catalog if one["name"] != "github-oauth-credentials"]
+    checks = ("hand-made-secret", "hand-made-source", "left-over-source")
+
+    def seen(entries):
+        outcome = platform.module("audit", catalog=entries, check=False)
+        assert leaked(outcome.output) == []
+        return {
+            (one["severity"], one["check"], one["namespace"], one["name"])
+            for one in outcome.result["findings"]
+            if one["check"] in checks
+        }
+
+    typed = {
+        ("info", "hand-made-secret", "default", "typed"),
+        ("warning", "hand-made-source", "central-secret-store", "typed"),
+    }
+    try:
+        assert seen(catalog) == seen(disabled) == typed
+        assert seen(fewer) == typed | {("warning", "left-over-source", "central-secret-store", "github-oauth")}
+    finally:
+        for namespace in ("default", "central-secret-store"):
+            platform.delete(f"{path % namespace}/typed")

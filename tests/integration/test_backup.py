@@ -11,6 +11,7 @@ import shutil
 import signal
 
 import pytest
+import yaml
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import resources
 from support import CANARY, another, leaked
 
@@ -130,3 +131,19 @@ def managed(platform):
     """(namespace, name) of all targets."""
     found, _version = platform.client.list(resources.SECRETS, selector="managed-by=external-secrets")
     return {resources.key_of(one) for one in found}
+
+
+@pytest.mark.parametrize(
+    ("keyword", "said"),
+    [
+        ({"environment": {"K8S_AUTH_KUBECONFIG": "/none/of/it"}}, "kubeconfig '/none/of/it' does not exist"),
+        ({"become": True}, "'become' and 'async' can't be used"),
+        ({"async": 10}, "'become' and 'async' can't be used"),
+    ],
+)
+def test_a_backup_is_of_the_cluster_that_the_task_names(bootstrapped, tmp_path, keyword, said):
+    playbook = tmp_path / "play.yml"
+    task = {"platform.cluster_secrets.backup": {"dest": str(tmp_path / "saved.vault.yml")}, **keyword}
+    playbook.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    done = bootstrapped.play(str(playbook), check=False)
+    assert done.rc == 2 and said in done.output and not (tmp_path / "saved.vault.yml").exists()

@@ -19,6 +19,8 @@ def task_results(outcome):
     return dict(re.findall(r"^TASK \[(.*?)\] \**\n(?:.*\n)*?(ok|changed): \[localhost\]", outcome.stdout, re.MULTILINE))
 
 
+EXTERNALS = "/apis/external-secrets.io/v1/namespaces"
+
 EXPECTED = {
     ("backstage", "gh-docker-registry-creds"),
     ("backstage-catalog-api", "gh-docker-registry-creds"),
@@ -245,6 +247,82 @@ def test_offboard_by_the_audits_words(bootstrapped):
     platform.play("offboard", variables={"offboard_namespace": "left", "offboard_secrets": "theirs"})
     platform.delete(path)
     platform.eventually(lambda: platform.get(path) is None, what="the deletion of the namespace")
+
+
+def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
+    """One label for two entries, two values of one label, a Secret that somebody made, and exclusive labels."""
+    platform, path = bootstrapped, "/api/v1/namespaces/tiers"
+    platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": "tiers"}})
+    tiers = [
+        entry("silver", [], label="secrets/tier=silver", source="cloudflare-api-token", data={"K": "api-token"}),
+        entry("gold", [], label="secrets/tier=gold", source="cloudflare-api-token", data={"K": "api-token"}),
+        entry("also", [], label="secrets/tier=silver", source="cloudflare-api-token", data={"K": "api-token"}),
+        entry("mesh", [], label="mesh=on", source="cloudflare-api-token", data={"K": "api-token"}),
+    ]
+    extra = {"cluster_secrets_catalog_extra": tiers}
+
+    def run(playbook, names, refusal=None):
+        given = {**extra, f"{playbook}_namespace": "tiers", f"{playbook}_secrets": names}
+        done = platform.play(playbook, variables=given, check=not refusal)
+        if refusal:
+            assert done.rc == 2 and refusal in " ".join(done.output.split()), done.output
+        return done
+
+    platform.play("bootstrap", variables=extra)
+    try:
+        run("onboard", ["silver", "gold"], "can't carry both secrets/tier=silver and secrets/tier=gold")
+        run("onboard", ["silver", "mesh"])
+        for name in ("silver", "also"):
+            assert platform.secret("tiers", name)
+        run("onboard", ["gold"], "by which it has what 'silver' distributes, and 'gold' would take that away")
+        run("offboard", ["silver"], "gives namespace 'tiers' what 'also' distributes, too")
+        run("offboard", ["mesh"], "kubectl label namespace tiers mesh-")
+        before = platform.get(path)
+        run("offboard", ["gold"])
+        assert platform.get(path)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+        # Onboarding one namespace says nothing of the others, however exclusive the labels are.
+        labels = {
+            item["metadata"]["name"]: item["metadata"].get("labels")
+            for item in platform.request("GET", "/api/v1/namespaces")["items"]
+        }
+        exclusive = {"cluster_secrets_namespaces_exclusive": True, "onboard_namespace": "tiers"}
+        platform.play("onboard", variables={**extra, **exclusive, "onboard_secrets": ["silver"]})
+        assert labels == {
+            item["metadata"]["name"]: item["metadata"].get("labels")
+            for item in platform.request("GET", "/api/v1/namespaces")["items"]
+        }
+        # The role, with its second task, takes from nobody what the catalog gives.
+        result = platform.module(
+            "namespace_labels",
+            catalog=catalog + tiers,
+            assignments={"tiers": ["silver"]},
+            exclusive=True,
+            check_mode=True,
+        ).result
+        assert {one["name"] for one in result["changes"]} <= {"tiers"}
+        run("offboard", ["silver", "also"])
+        platform.patch(path, {"metadata": {"labels": {"mesh": None}}})
+        run("offboard", ["mesh"])
+        platform.eventually(lambda: platform.secret("tiers", "silver") is None)
+        # ESO would write over it, and offboarding would remove it.
+        body = {"metadata": {"name": "silver"}, "stringData": {"K": f"{CANARY}-theirs"}}
+        platform.eventually(lambda: platform.get(f"{EXTERNALS}/tiers/externalsecrets/silver") is None)
+        platform.request("POST", f"{path}/secrets", body)
+        run("onboard", ["silver"], "Secret 'silver' in namespace 'tiers' was not made by ESO")
+        assert platform.data("tiers", "silver") == {"K": f"{CANARY}-theirs"}
+    finally:
+        platform.play("bootstrap", variables={"cluster_secrets_distribution_prune": True})
+        platform.delete(path)
+        platform.eventually(lambda: platform.get(path) is None, what="the deletion of the namespace")
+
+
+def test_pruning_leaves_the_values_of_what_is_switched_off(bootstrapped):
+    platform = bootstrapped
+    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    platform.play("bootstrap", variables={**prune, "cluster_secrets_disabled": ["cloudflare-api-token"]})
+    assert platform.secret("central-secret-store", "cloudflare-api-token")
+    platform.play("bootstrap")
+    assert platform.secret("cert-manager", "cloudflare-api-token")
 
 
 def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):

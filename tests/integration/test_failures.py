@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from broken import controller_scaled_down
 from support import CANARY, another, entry, leaked, values
 
 FAILED = "fatal: [localhost]: FAILED!"
@@ -238,3 +242,26 @@ def test_eso_absent(platform, catalog):
                 "the External Secrets Operator is not installed: the API group external-secrets.io is not served"
                 in refused.result["msg"]
             )
+
+
+def test_a_wait_outlives_the_api_server(bootstrapped):
+    """ESO writes nothing until the API server has been away and is back."""
+    platform = bootstrapped
+    given = {**platform.values, "cloudflare-api-token": {"api-token": f"{CANARY}-outlives"}}
+    values.write_vault(given, platform.vault, platform.password)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with controller_scaled_down(platform):
+                mark = platform.mark()
+                running = pool.submit(platform.play, "rotate", variables={"cluster_secrets_verify_timeout": 90})
+                platform.eventually(
+                    lambda: any(one["verb"] == "watch" for one in platform.requests(mark)), 60, "the wait"
+                )
+                platform.plane.stop_component("kube-apiserver", signal.SIGKILL)
+                time.sleep(3)
+                platform.plane.start_component("kube-apiserver")
+            assert running.result().recap["failed"] == 0
+        assert platform.data("cert-manager", "cloudflare-api-token") == given["cloudflare-api-token"]
+    finally:
+        values.write_vault(platform.values, platform.vault, platform.password)
+        platform.play("rotate")

@@ -398,8 +398,12 @@ def test_self_service_labels_are_an_option(bootstrapped, enforced, catalog):
 
 
 def test_it_does_not_lock_itself_out(bootstrapped, catalog):
-    outcome = bootstrapped.module("admission_policies", catalog=catalog, platform_groups=["nobody"], check=False)
+    options = {"catalog": catalog, "platform_groups": ["nobody"], "check_mode": True}
+    outcome = bootstrapped.module("admission_policies", mode="enforce", check=False, **options)
     assert "would lock out this play's own identity, 'cluster-admin'" in outcome.result["msg"]
+    # Auditing refuses nothing.
+    audited = bootstrapped.module("admission_policies", mode="audit", **options)
+    assert "enforced, these policies would lock out this play's own identity" in " ".join(audited.result["warnings"])
 
 
 def test_nor_eso_itself(bootstrapped, catalog):

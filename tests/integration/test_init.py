@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 import yaml
-from support import CANARY, ROOT, leaked, on_a_terminal
+from support import CANARY, ROOT, leaked, on_a_terminal, values
 
 PLAYBOOK = "platform.cluster_secrets."
 
@@ -135,6 +135,10 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(after, tmp
     content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["name"] == "example" and set(entry["generate"]) == {"username", "password"}
+    # An empty mapping would have to be taken away before anything can be added.
+    vault = folder / "cluster_secrets.vault.yml"
+    given = values.read_vault(vault, after.password)
+    assert given == {"example": {}}
     bootstrapped_from(after, folder)
     assert set(after.data("demo", "example")) == {"username", "password"}
 

@@ -440,3 +440,30 @@ def test_an_entry_may_have_the_longest_name_that_eso_takes(bootstrapped, tmp_pat
     bootstrapped.module("namespace_labels", catalog=[one], assignments={"longest": [one["name"]]}, state="absent")
     bootstrapped.delete("/api/v1/namespaces/longest")
     bootstrapped.eventually(lambda: not bootstrapped.get("/api/v1/namespaces/longest"), what="the end of the namespace")
+
+
+def test_a_master_that_nobody_can_change_keeps_its_type(bootstrapped):
+    p, secrets = bootstrapped, "/api/v1/namespaces/central-secret-store/secrets"
+    data = {"tls.crt": f"{CANARY}-crt", "tls.key": f"{CANARY}-key", "theirs": f"{CANARY}-theirs"}
+    body = {"metadata": {"name": "edge-source"}, "type": "kubernetes.io/tls", "immutable": True, "stringData": data}
+    p.request("POST", secrets, body)
+    extra = {
+        "cluster_secrets_catalog_extra": [entry("edge", ["kargo"], data={"KEY": "tls.key"})],
+        "cluster_secrets_takeover": {"values": "overwrite"},
+        "cluster_secrets_backup_dir": "edge",
+    }
+    values.write_vault({**p.values, "edge-source": {"tls.key": f"{CANARY}-new"}}, p.vault, p.password)
+    try:
+        predicted = p.play("bootstrap", "--check", variables=extra)
+        done = p.play("bootstrap", variables=extra)
+        assert predicted.recap["failed"] == 0 and leaked(done.output) == []
+        assert p.get(f"{secrets}/edge-source")["type"] == "kubernetes.io/tls"
+        assert p.data("central-secret-store", "edge-source") == {**data, "tls.key": f"{CANARY}-new"}
+        assert p.data("kargo", "edge") == {"KEY": f"{CANARY}-new"}
+        assert p.play("bootstrap", variables=extra).recap["changed"] == 0
+    finally:
+        values.write_vault(p.values, p.vault, p.password)
+        prune = ("cluster_secrets_distribution_prune", "cluster_secrets_central_prune")
+        p.play("bootstrap", variables=dict.fromkeys(prune, True))
+        p.play("offboard", variables={"offboard_namespace": "kargo", "offboard_secrets": "edge"})
+        p.patch("/api/v1/namespaces/kargo", {"metadata": {"labels": {"secrets/edge": None}}})

@@ -53,6 +53,10 @@ class Client:
             raise DependencyError(
                 "the Python package 'urllib3' is missing (it comes with 'kubernetes'). Install it."
             ) from None
+        if not hasattr(urllib3.HTTPResponse, "read1"):
+            raise DependencyError(
+                "the Python package 'urllib3' is too old: %s. Install 2.2 or newer." % urllib3.__version__
+            )
         self._urllib3 = urllib3
         self.server = target.server or ""
         self.concurrency = max(1, concurrency)
@@ -109,6 +113,13 @@ class Client:
             headers["Impersonate-Group"] = list(target.impersonate_groups)
         for key, values in target.impersonate_extra.items():
             headers["Impersonate-Extra-" + quote(key, safe="")] = list(values)
+        for key, value in headers.items():
+            # http.client quotes what it can't send, and that may be a token.
+            if not all(_SENDABLE.fullmatch(one) for one in (value if isinstance(value, list) else [value])):
+                raise ConnectionOptionsError(
+                    "the header '%s' can't be sent: its value has a character that no header may have, such as a line "
+                    "break. Correct the token, the password or the name to impersonate." % key
+                )
         if any(isinstance(value, list) for value in headers.values()):
             from urllib3 import HTTPHeaderDict
 
@@ -293,19 +304,28 @@ class Client:
         return [version["version"] for version in (answer or {}).get("versions", [])]
 
     def each(self, function: Callable[[_In], _Out], items: Iterable[_In]) -> List[_Out]:
-        """``[function(item) ...]``, concurrently; the first error is raised once all have ended.
+        """``[function(item) ...]``, concurrently; the first error is raised once those under way have ended.
 
-        With a concurrency of 1, the first error ends it.
+        After an error, no other is begun.
         """
         items = list(items)
         if len(items) <= 1 or self.concurrency == 1:
             return [function(item) for item in items]
-        from concurrent.futures import ThreadPoolExecutor
+        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-        with ThreadPoolExecutor(min(self.concurrency, len(items))) as pool:
+        pool = ThreadPoolExecutor(min(self.concurrency, len(items)))
+        try:
             futures = [pool.submit(function, item) for item in items]
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
+        finally:
+            # Also for whatever ends the task from outside, such as Ansible's timeout.
+            pool.shutdown(wait=True, cancel_futures=True)
         return [future.result() for future in futures]
 
+
+#: What http.client sends as a header's value.
+_SENDABLE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 #: An escaped backslash, or a character beyond U+FFFF as JSON escapes it.
 _PAIR = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")

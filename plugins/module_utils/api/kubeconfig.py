@@ -133,7 +133,8 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
             "variable K8S_AUTH_KUBECONFIG or KUBECONFIG."
         )
     if api_key:
-        target.authorization = "Bearer %s" % api_key
+        # As kubectl takes it from a file: without the line's end.
+        target.authorization = "Bearer %s" % str(api_key).strip()
     elif username and password:
         target.authorization = _basic(username, password)
     if option("ca_cert", "ssl_ca_cert"):
@@ -205,7 +206,7 @@ def _load_kubeconfig(target: Connection, given: Any, context: Any, environ: Mapp
         _read(target, documents, context)
     except _NotUnderstood as error:
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
-        if error.key == "exec" and not target.authorization and not target.cert_file:
+        if error.key == "exec" and not target.authorization and not target.cert_data:
             raise ConnectionOptionsError(
                 "the exec plugin of the kubeconfig gave no credentials. Run its command by hand to see why."
             ) from None
@@ -288,8 +289,8 @@ def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None
     token = user.get("token")
     if token is None and user.get("tokenFile"):
         token = _text(_relative(user["tokenFile"], folder) or "")
-    if token:
-        target.authorization = "Bearer " + token
+    if token and token.strip():
+        target.authorization = "Bearer " + token.strip()
     elif user.get("username") is not None and user.get("password") is not None:
         target.authorization = _basic(user["username"], user["password"])
     # The kubernetes package leaves these out; kubectl acts on them, and so does this.
@@ -307,6 +308,8 @@ def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None
 
 def _load_with_library(target: Connection, given: Any, context: Any) -> None:
     """Let the kubernetes package read the kubeconfig, run its exec plugin or use its auth provider."""
+    import tempfile
+
     try:
         from kubernetes import client, config
     except ImportError:
@@ -315,15 +318,25 @@ def _load_with_library(target: Connection, given: Any, context: Any) -> None:
             "'kubernetes'. Install it."
         ) from None
     loaded = client.Configuration()
+    options: dict[str, Any] = {"context": context, "client_configuration": loaded, "persist_config": False}
     try:
-        if isinstance(given, Mapping):
-            config.load_kube_config_from_dict(
-                dict(given), context=context, client_configuration=loaded, persist_config=False
+        # The package writes keys and certificates into files and removes them when Python ends, which no worker of
+        # Ansible's lives to see.
+        with tempfile.TemporaryDirectory() as folder:
+            if isinstance(given, Mapping):
+                config.load_kube_config_from_dict(dict(given), temp_file_path=folder, **options)
+            else:
+                config.load_kube_config(given, temp_file_path=folder, **options)
+            header = loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
+            host, verify = str(loaded.host), bool(loaded.verify_ssl)
+            target.ca_data, target.cert_data, target.key_data = (
+                files.read(path, "file of the kubeconfig") if path else None
+                for path in (loaded.ssl_ca_cert, loaded.cert_file, loaded.key_file)
             )
-        else:
-            config.load_kube_config(given, context=context, client_configuration=loaded, persist_config=False)
-        header = loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
-        host, verify = str(loaded.host), bool(loaded.verify_ssl)
+            # It also remembers them, and would take the next kubeconfig's from this folder.
+            remembered = getattr(config.kube_config, "_temp_files", {})
+            for content in [one for one, path in remembered.items() if path.startswith(folder)]:
+                del remembered[content]
     except Exception as error:  # a config.ConfigException, or whatever a malformed file or a plugin runs into
         # The package quotes what it stumbles over, and that may be a credential.
         said = str(error) if str(error).startswith("exec: ") and "{" not in str(error) else type(error).__name__
@@ -331,11 +344,9 @@ def _load_with_library(target: Connection, given: Any, context: Any) -> None:
             "the kubeconfig can't be used (%s). Check its clusters, users and contexts." % said
         ) from None
     target.server, target.verify = host, verify
-    target.ca_file = loaded.ssl_ca_cert
     target.server_name = getattr(loaded, "tls_server_name", None)
-    target.cert_file, target.key_file = loaded.cert_file, loaded.key_file
     target.proxy = loaded.proxy
-    target.authorization = header or None
+    target.authorization = (header or "").strip() or None
 
 
 def _yaml(path: str) -> Any:

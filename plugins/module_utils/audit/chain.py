@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import permissions, workloads
 from ..desired import consumers
-from ..desired.distribution import cluster_external_secret, is_owned
+from ..desired.distribution import FINALIZER_PREFIX, cluster_external_secret, is_owned
 from ..live import state
 from ..live.chain import reading_account
 from ..live.snapshot import Snapshot
 from ..plan import differences, plan_apply
 from ..resources import ESO_GROUP, Object, decode, ready_condition
 from . import gate, life, usage
-from .findings import ADOPT, BOOTSTRAP, LOGS, ONBOARD, ROTATE, value_fix
+from .findings import ADOPT, BOOTSTRAP, LOGS, OFFBOARD, ONBOARD, ROTATE, shadow_fix, value_fix
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ..live.chain import Chain
 
 OK, BROKEN, FOLLOWS, UNKNOWN = "ok", "broken", "follows", "unknown"
+
+#: ESO makes what is gone at its next look, which may be in an hour.
+_ALWAYS = ROTATE + " -e cluster_secrets_verify_refresh=always"
 
 #: The links in their order.
 STEPS = (
@@ -180,7 +183,13 @@ class _View:
             return Link("namespace", BROKEN, message, fix)
         if "deletionTimestamp" in live["metadata"]:
             held = ", ".join(live["metadata"].get("finalizers") or []) or "what is in it"
-            return Link("namespace", BROKEN, "it is being deleted, held by %s" % held, "Make it anew once it is gone")
+            left = [
+                name[len(FINALIZER_PREFIX) :]
+                for name in live["metadata"].get("finalizers") or []
+                if name.startswith(FINALIZER_PREFIX)
+            ]
+            fix = OFFBOARD % (self.name, ",".join(left)) if left else "Make it anew once it is gone"
+            return Link("namespace", BROKEN, "it is being deleted, held by %s" % held, fix)
         return Link("namespace", OK, "'%s' exists" % self.name)
 
     def label(self) -> Link:
@@ -210,7 +219,7 @@ class _View:
                 message = "the External Secrets Operator serves %s only" % ", ".join(self.found.served)
                 return Link("operator", BROKEN, message, "Upgrade it; see the guides")
             return Link("operator", BROKEN, message, BOOTSTRAP)
-        problems = gate.parts(self.found.health)
+        problems = gate.stopped(self.found.health)
         if problems:
             text = "; ".join("%s: %s" % (one.object, one.message) for one in problems)
             where = self.layout.eso[0]
@@ -259,7 +268,9 @@ class _View:
             return Link(step, BROKEN, "%s is being deleted" % name, LOGS, symptom=True)
         if self.found.distributed is not None and not self._is_made():
             message = "somebody else made %s, and ESO does not touch it" % name
-            return Link(step, BROKEN, message, kubectl)
+            return Link(
+                step, BROKEN, message, "Delete it, with the Secret that it makes: %s; then: %s" % (kubectl, _ALWAYS)
+            )
         spec = ((self.found.distributed or {}).get("spec") or {}).get("externalSecretSpec")
         if spec is not None:
             api = "%s/%s" % (ESO_GROUP, self.found.version)
@@ -268,12 +279,14 @@ class _View:
             changed = differences(action) if action else []
             if changed:
                 message = "%s was edited: %s" % (name, ", ".join(changed))
-                return Link(step, BROKEN, message, "ESO makes it anew once it is gone: %s" % kubectl)
+                return Link(step, BROKEN, message, "Delete it: %s; then: %s" % (kubectl, _ALWAYS))
         condition = ready_condition(live)
         if condition is None:
             return Link(step, BROKEN, "ESO has not looked at %s yet" % name, LOGS, symptom=True)
         if condition.get("status") != "True":
-            return Link(step, BROKEN, "ESO says of %s: %s" % (name, condition.get("message", "")), ROTATE, True)
+            look = "kubectl --namespace %s describe externalsecret %s" % (self.name, self.entry.external_secret)
+            fix = "Look at why: %s; mend that, then: %s" % (look, ROTATE)
+            return Link(step, BROKEN, "ESO says of %s: %s" % (name, condition.get("message", "")), fix, True)
         return Link(step, OK, "%s is ready" % name)
 
     def store(self) -> Link:
@@ -354,7 +367,7 @@ class _View:
         if live is not None and not self._owns(live):
             owners = ["%s %s" % (one["kind"], one["name"]) for one in live["metadata"].get("ownerReferences") or []]
             message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
-            return Link("target", BROKEN, message, fix)
+            return Link("target", BROKEN, message, shadow_fix(owners, fix))
         expected: state.Expected = (None, None) if "source" in self.found.denied else self._expected()
         row = state.judge_target(self.entry, self.name, live, None, expected)
         if row.status == state.SYNCED:
@@ -362,6 +375,8 @@ class _View:
         message = "Secret %s: %s: %s" % (name, row.status, row.message)
         if live is not None and live.get("immutable"):
             return Link("target", BROKEN, message + "; it is immutable", fix)
+        if live is not None and (live.get("type") or "Opaque") != self.entry.type:
+            return Link("target", BROKEN, message + "; nobody can change the type of a Secret", fix)
         return Link("target", BROKEN, message, ROTATE, symptom=True)
 
     def _owns(self, secret: Object) -> bool:

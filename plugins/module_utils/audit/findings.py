@@ -55,6 +55,11 @@ _PODS = (
     ("batch", "cronjobs"),
 )
 
+_PLATFORM = ", or name the subject in cluster_secrets_platform_users (or _groups), if it is the platform's"
+
+#: kubectl, as the API server records it.
+_BY_HAND = {"kubectl", "kubectl-create", "kubectl-edit", "kubectl-patch", "kubectl-client-side-apply"}
+
 #: How namespaces are written, each by a permission of its own.
 _NAMESPACES = ("namespaces", "namespaces/status", "namespaces/finalize")
 
@@ -62,13 +67,15 @@ _NAMESPACES = ("namespaces", "namespaces/status", "namespaces/finalize")
 class Scope:
     """What the audit is about.
 
-    :arg layout: the stores.Layout of the central store; :arg trusted: the permissions.Trusted.
+    :arg catalog: all entries, those that are not enabled too, whose sources may stay; :arg layout: the stores.Layout of
+        the central store; :arg trusted: the permissions.Trusted.
     """
 
     def __init__(
-        self, entries: list[Entry], layout: stores.Layout, eso_namespace: str, trusted: permissions.Trusted
+        self, catalog: list[Entry], layout: stores.Layout, eso_namespace: str, trusted: permissions.Trusted
     ) -> None:
-        self.entries = entries
+        self.catalog = catalog
+        self.entries = [entry for entry in catalog if entry.enabled]
         self.layout = layout
         self.eso_namespace = eso_namespace
         self.trusted = trusted
@@ -101,6 +108,8 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_sources(entries, inventory.snapshot))
     found.extend(_rows(rows, inventory))
     found.extend(_hand_made(entries, inventory, namespace))
+    found.extend(_central(scope, inventory))
+    found.extend(_typed(entries, inventory, namespace))
     found.extend(_labels(entries, inventory.snapshot.namespaces))
     found.extend(_finalizers(inventory))
     found.extend(_distributed(scope, inventory))
@@ -189,10 +198,10 @@ def value_fix(entry: Entry) -> str:
 
 
 def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
-    unowned = {key_of(item) for item in inventory.secrets if not _of_eso(item)}
+    unowned = {key_of(item): item for item in inventory.secrets if not _of_eso(item)}
     fixes = {
         state.STALE: ROTATE,
-        state.FAILING: "Read what ESO says, then: " + ROTATE,
+        state.FAILING: "Look at why (kubectl describe externalsecret), mend that, then: " + ROTATE,
         state.MISSING: LOGS,
         state.UNLABELLED: BOOTSTRAP + ", or remove the namespace from the catalog",
         state.ABSENT_NAMESPACE: "Create the namespace, or remove it from the catalog",
@@ -201,20 +210,30 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
         if row.status == state.SYNCED:
             continue
         if row.status in (state.MISSING, state.FAILING, state.STALE) and row.key in unowned:
-            message = "a Secret made by hand has the name of a target, so ESO can't write it"
-            yield Finding(
-                ERROR,
-                "shadowed-target",
-                row.namespace,
-                row.entry.target,
-                message,
-                "Delete the Secret; ESO then makes it",
+            owners = [
+                "%s %s" % (one.get("kind"), one.get("name"))
+                for one in unowned[row.key]["metadata"].get("ownerReferences") or []
+            ]
+            message = "a Secret %s has the name of a target, so ESO can't write it" % (
+                "of %s" % ", ".join(owners) if owners else "made by hand"
             )
+            fix = shadow_fix(owners, "Delete the Secret; ESO then makes it")
+            yield Finding(ERROR, "shadowed-target", row.namespace, row.entry.target, message, fix)
             continue
         severity = WARNING if row.status in (state.UNLABELLED, state.ABSENT_NAMESPACE) else ERROR
         yield Finding(
             severity, row.status.replace(" ", "-"), row.namespace, row.entry.target, row.message, fixes[row.status]
         )
+
+
+def shadow_fix(owners: list[str], delete: str) -> str:
+    """What ends it that a Secret of others has the name of a target.
+
+    :arg owners: those who would make it anew; :arg delete: how it is deleted.
+    """
+    if owners:
+        return "Delete %s, which makes it, or give the entry another target" % " and ".join(owners)
+    return "Keep its value, if it is the only copy. " + delete
 
 
 def _of_eso(secret: Object) -> bool:
@@ -241,8 +260,50 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
             namespace,
             name,
             message,
-            "Delete it, and onboard the namespace if it needs the Secret",
+            "If it is a copy, delete it, and onboard the namespace if it needs the Secret",
         )
+
+
+def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
+    """What is in the central namespace and no entry's source."""
+    known = {entry.source for entry in scope.catalog}
+    for consumer in _kept(scope, inventory):
+        known |= consumer.reads or set()
+        known |= consumer.writes or set()
+    for item in inventory.secrets:
+        namespace, name = key_of(item)
+        if namespace != scope.layout.namespace or name in known or _of_a_tool(item):
+            continue
+        if is_owned(item):
+            fix = BOOTSTRAP + " -e cluster_secrets_central_prune=true"
+            yield Finding(
+                WARNING, "left-over-source", namespace, name, "no entry of the catalog reads it any more", fix
+            )
+        else:
+            message = "a Secret in the central namespace that no entry of the catalog reads"
+            fix = "Add an entry for it (adopt writes one down), or delete it"
+            yield Finding(WARNING, "hand-made-source", namespace, name, message, fix)
+
+
+def _typed(entries: list[Entry], inventory: Inventory, store_namespace: str) -> Iterator[Finding]:
+    """Secrets that somebody typed, by the API server's record of who wrote them."""
+    targets = {entry.target for entry in entries}
+    for item in inventory.secrets:
+        namespace, name = key_of(item)
+        if namespace == store_namespace or name in targets or _of_a_tool(item):
+            continue
+        managers = {one.get("manager", "") for one in item["metadata"].get("managedFields") or []}
+        if managers & _BY_HAND:
+            message = "a Secret that was written by %s" % " and ".join(sorted(managers & _BY_HAND))
+            fix = "Add an entry to the catalog, so that it is made from a master Secret, or delete it"
+            yield Finding(INFO, "hand-made-secret", namespace, name, message, fix)
+
+
+def _of_a_tool(secret: Object) -> bool:
+    """Whether it is no person's: something owns it, or it is helm's record, or a ServiceAccount's token."""
+    meta = secret["metadata"]
+    account = "kubernetes.io/service-account.name" in (meta.get("annotations") or {})
+    return bool(meta.get("ownerReferences")) or account or (meta.get("labels") or {}).get("owner") == "helm"
 
 
 def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Finding]:
@@ -444,7 +505,7 @@ def _permissions(
 ) -> Iterator[Finding]:
     layout = scope.layout
     yield from _readers(scope, everything, _kept(scope, inventory))
-    fix = "Remove the permission, or limit it to what the subject needs"
+    fix = "Remove the permission, or limit it to what the subject needs" + _PLATFORM
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
     for one in untrusted:
         central = one.namespace == layout.namespace
@@ -511,8 +572,8 @@ def _ways_around(
 ) -> Iterator[Finding]:
     """What permissions allow and only the guard would stop."""
     carrying = {name for entry in scope.entries for name in state.labelled(inventory.snapshot.namespaces, entry)}
-    enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'"
-    isolate = enforce + ", or cluster_secrets_isolation to 'entry'"
+    enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'" + _PLATFORM
+    isolate = enforce + ", or set cluster_secrets_isolation to 'entry'"
     for one in untrusted:
         everywhere = one.namespace is None
         kinds = [

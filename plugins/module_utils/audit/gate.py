@@ -99,6 +99,17 @@ def parts(health: Health) -> list[Problem]:
     return [*_eso(health), *_webhooks(health)]
 
 
+def stopped(health: Health) -> list[Problem]:
+    """Those of :func:`parts` that keep ESO from working: no controller available, or a webhook that refuses."""
+    working = {
+        "Deployment %s" % item["metadata"]["name"]
+        for item in health.deployments
+        if _name_label(item) != CONTROLLER
+        or (item["spec"].get("replicas", 1) and (item.get("status") or {}).get("availableReplicas", 0))
+    }
+    return [one for one in parts(health) if one.object not in working]
+
+
 def _name_label(item: Object) -> str:
     return (item["metadata"].get("labels") or {}).get(NAME_LABEL, "")
 

@@ -34,11 +34,21 @@ _CONTROLLER = "%s=%s" % (NAME_LABEL, CONTROLLER)
 
 
 class Release:
-    """A release of ESO. ``number`` is (major, minor, patch), or None with ``problem`` saying why it isn't known."""
+    """A release of ESO. ``number`` is (major, minor, patch), or None with ``problem`` saying why it isn't known.
 
-    __slots__ = ("image", "number", "problem")
+    ``absent`` says that it isn't known because there is none.
+    """
 
-    def __init__(self, number: advisories.Number | None, problem: str | None = None, image: str | None = None) -> None:
+    __slots__ = ("absent", "image", "number", "problem")
+
+    def __init__(
+        self,
+        number: advisories.Number | None,
+        problem: str | None = None,
+        image: str | None = None,
+        absent: bool = False,
+    ) -> None:
+        self.absent = absent
         self.number = number
         self.problem = problem
         self.image = image
@@ -123,7 +133,7 @@ def controllers(client: Client) -> list[Object]:
 def running(deployment: Object | None) -> Release:
     """The :class:`Release` of a live Deployment of the controller (None: absent)."""
     if deployment is None:
-        return Release(None, "no controller of ESO was found")
+        return Release(None, "no controller of ESO was found", absent=True)
     containers = deployment["spec"]["template"]["spec"]["containers"]
     image = next((one for one in containers if one["name"] == "external-secrets"), containers[0]).get("image")
     number, problem = advisories.release_of_image(image)

@@ -76,9 +76,13 @@ def settled(client: Client, namespace: str, name: str) -> Record | None:
     return _read(client, newest) if _status(newest) == "deployed" else None
 
 
-def known(client: Client, namespace: str, name: str) -> bool:
-    """Whether helm has any record of a release, finished or not."""
-    return bool(_listed(client, namespace, name))
+def newest(client: Client, namespace: str, name: str) -> Record | None:
+    """The latest revision of a release, finished or not, or None without any.
+
+    :raises EsoError: when helm's record can't be read.
+    """
+    found = _listed(client, namespace, name)
+    return _read(client, max(found, key=_revision)) if found else None
 
 
 def _listed(client: Client, namespace: str, name: str, more: str = "") -> list[Object]:

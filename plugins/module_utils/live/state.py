@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, MANAGER, selected
+from ..errors import ApiError, ApiUnreachable
 from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ ABSENT_NAMESPACE = "no namespace"
 
 #: Seconds without an event after which a watch is opened anew.
 IDLE = 2.0
+
+#: Seconds before a watch that failed is opened anew.
+RETRY = 1.0
 
 #: What a target should hold, or the problem that keeps it from being known.
 Expected = Tuple[Optional[dict], Optional[str]]
@@ -258,26 +262,32 @@ def follow(
     while pending and time.monotonic() < deadline:
         left = deadline - time.monotonic()
         progress(len(rows) - len(pending), len(rows))
-        for event in client.watch(
-            SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
-        ):
-            if event is None:
-                break
-            kind, item = event
-            if kind == "ERROR":
-                # The version is too old to go on from: list once more.
-                listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
-                look_at_all({key_of(one): one for one in listed})
-                break
-            version = item["metadata"]["resourceVersion"]
-            if kind == "BOOKMARK":
-                continue
-            row = pending.get(key_of(item))
-            if row is not None:
-                look(row, None if kind == "DELETED" else item)
-                progress(len(rows) - len(pending), len(rows))
-            if not pending:
-                break
+        try:
+            for event in client.watch(
+                SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
+            ):
+                if event is None:
+                    break
+                kind, item = event
+                if kind == "ERROR":
+                    # The version is too old to go on from: list once more.
+                    listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
+                    look_at_all({key_of(one): one for one in listed})
+                    break
+                version = item["metadata"]["resourceVersion"]
+                if kind == "BOOKMARK":
+                    continue
+                row = pending.get(key_of(item))
+                if row is not None:
+                    look(row, None if kind == "DELETED" else item)
+                    progress(len(rows) - len(pending), len(rows))
+                if not pending:
+                    break
+        except (ApiUnreachable, ApiError) as error:
+            # An API server that restarts, or is too busy, is what the wait is for; whoever may not watch never will.
+            if isinstance(error, ApiError) and error.status != 429 and 0 < error.status < 500:
+                raise
+            time.sleep(min(RETRY, max(0.0, deadline - time.monotonic())))
     return list(pending.values())
 
 

@@ -20,6 +20,7 @@ from .express import target_metadata
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
+    from ..live.release import Record
     from ..live.snapshot import Cluster
 
 REFUSE, KEEP, DROP, ADOPT, OVERWRITE = "refuse", "keep", "drop", "adopt", "overwrite"
@@ -115,19 +116,30 @@ def checked_answers(given: Any) -> dict[str, str]:
     return answers
 
 
-def operator(release: str, chart_version: str, there: Object, wanted: Object) -> Finding | None:
-    """helm's release of ESO that was not made by the role ``eso``, and that the role would change.
+def operator(name: str, record: Record, wanted: Object, back_to: str | None) -> Finding | None:
+    """helm's release of ESO that was not made by the role ``eso``, or that the role would take back to an older one.
 
-    :arg release: its name; :arg chart_version: of the chart that it has; :arg there: the values that it was given,
-        :arg wanted: and those that it would be given. Only their keys are named.
+    :arg name: its name; :arg record: what helm says of it; :arg wanted: the values that it would be given. Of values,
+        keys are named. :arg back_to: the release of ESO that the chart installs, if it is older.
     """
-    if all(_has(there, path) for path in _ROLE_SETS):
+    what = "helm's release %s" % name
+    ours = all(_has(record.values, path) for path in _ROLE_SETS)
+    if not ours and record.chart != "external-secrets":
+        message = "it is of the chart '%s', which has ESO inside, and this would replace all of it" % record.chart
+        return Finding("operator", what, message, ())
+    if back_to:
+        message = "it has ESO %s, and this would go back to %s; set cluster_secrets_eso_chart_version" % (
+            record.app_version,
+            back_to,
+        )
+        return Finding("operator", what, message, ANSWERS["operator"])
+    if ours:
         return None
-    lost = sorted(".".join(path) for path in _leaves(there) if not _has(wanted, path))
-    message = "it has the chart %s and was not made by this collection, which would upgrade it" % chart_version
+    lost = sorted(".".join(path) for path in _leaves(record.values) if not _has(wanted, path))
+    message = "it has the chart %s and was not made by this collection, which would upgrade it" % record.chart_version
     if lost:
         message += " and drop its values %s" % ", ".join(lost)
-    return Finding("operator", "helm's release %s" % release, message, ANSWERS["operator"])
+    return Finding("operator", what, message, ANSWERS["operator"])
 
 
 def _has(values: Any, path: tuple[str, ...]) -> bool:

@@ -12,6 +12,7 @@ import itertools
 import json
 import random
 import ssl
+import tempfile
 from pathlib import Path
 
 import kubernetes
@@ -167,6 +168,21 @@ def theirs(params, environ, monkeypatch):
 def test_a_kubeconfig_means_what_it_means_to_kubernetes_core(folder, monkeypatch, user, cluster):
     params = {"kubeconfig": written(folder, document(USERS[user], CLUSTERS[cluster]))}
     assert ours(params, {}) == theirs(params, {}, monkeypatch)
+
+
+@pytest.mark.parametrize("user", ["exec certificate", "unknown key"])
+def test_the_library_leaves_no_key_behind(folder, monkeypatch, tmp_path, user):
+    """It removes its files when Python ends, which Ansible's workers do not live to see."""
+    given = document(
+        {**USERS[user], **(USERS["certificate data"] if user == "unknown key" else {})}, CLUSTERS["authority data"]
+    )
+    there = tmp_path / "temporary"
+    there.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(there))
+    for _time in range(2):
+        found = kubeconfig.connection({"kubeconfig": written(folder, given)}, {})
+        assert found.ca_data and found.cert_data and found.key_data and not found.key_file
+        assert list(there.iterdir()) == []
 
 
 def test_the_corpus_is_large_and_mostly_read_without_the_library(folder, monkeypatch):

@@ -149,3 +149,31 @@ def test_what_is_to_be_done_is_what_helps():
     found.external = None
     links = states(found, entry)[2]
     assert text.chain_table([one.as_dict() for one in links])[-1].startswith("Look at ESO's log: ansible-playbook ")
+
+
+def test_a_replica_that_is_not_back_breaks_nothing():
+    entry, found = whole()
+    (controller,) = found.deployments
+    controller["spec"]["replicas"] = 2
+    assert states(found, entry)[1] is None
+    controller["status"]["availableReplicas"] = 0
+    assert states(found, entry)[1].step == "operator"
+
+
+def test_a_namespace_that_only_the_operator_holds():
+    entry, found = whole()
+    found.namespace["metadata"].update(
+        deletionTimestamp=MADE, finalizers=["externalsecrets.external-secrets.io/ces-one", "kubernetes"]
+    )
+    assert states(found, entry)[1].fix == chain.OFFBOARD % ("a", "one")
+
+
+def test_a_target_of_another_type_and_one_that_something_makes_anew():
+    entry, found = whole()
+    found.external.update(FAILED)
+    found.target["type"] = "kubernetes.io/tls"
+    broken = states(found, entry)[1]
+    assert broken.step == "target" and "delete secret one" in broken.fix
+    entry, found = whole()
+    found.target["metadata"]["ownerReferences"] = [{"kind": "SealedSecret", "name": "one"}]
+    assert states(found, entry)[1].fix.startswith("Delete SealedSecret one, which makes it")
