@@ -12,7 +12,8 @@ short_description: Write an inventory, a catalog and encrypted values to begin w
 version_added: 1.0.0
 description:
   - Writes a folder in which the collection's playbooks find the inventory, the catalog and the values by themselves.
-  - Its C(ansible.cfg) names the inventory, and is then the only one that Ansible reads in that folder.
+  - Its C(ansible.cfg) names the inventory, and is then the only one that Ansible reads in that folder. One that is
+    there already is left as it is; the playbooks then run with C(-i inventory.yml).
   - Keys without a value are generated, and then kept in the central store only.
   - Nothing is asked of any cluster; the options of a connection are taken as by every module, and not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -50,7 +51,7 @@ options:
     type: dict
     default: {}
   collections_path:
-    description: Where Ansible looks for collections, for C(ansible.cfg); needed where another C(ansible.cfg) says it.
+    description: Where Ansible looks for collections, for C(ansible.cfg); what another one says, unless given.
     type: list
     elements: path
     default: []
@@ -98,6 +99,10 @@ generated:
   description: The keys of each Secret whose values are generated.
   returned: success
   type: dict
+configured:
+  description: Whether the folder's C(ansible.cfg) is the module's, so that the inventory need not be named.
+  returned: success
+  type: bool
 """
 
 import os
@@ -188,13 +193,21 @@ def run(context: Context) -> dict[str, Any]:
     }
     # What is templated here is ours; names and keys can't hold a brace.
     texts = {
-        CONFIGURATION: _configuration(params["collections_path"]),
         INVENTORY: variables.dump_plain({"all": {"hosts": {"localhost": host}}}, "The cluster."),
         VARIABLES: variables.dump_plain(settings, _HEAD),
     }
+    configuration = _configuration(params["collections_path"])
+    configured = _is_configured(os.path.join(params["dest"], CONFIGURATION), configuration)
+    if configured is None:
+        texts[CONFIGURATION] = configuration
     secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
-    return {"changed": bool(written), "changed_files": written, "generated": generated}
+    return {
+        "changed": bool(written),
+        "changed_files": written,
+        "generated": generated,
+        "configured": configured is not False,
+    }
 
 
 def _configuration(collections_path: list[str]) -> str:
@@ -202,6 +215,11 @@ def _configuration(collections_path: list[str]) -> str:
     if collections_path:
         lines.append("collections_path = %s" % ":".join(collections_path))
     return "\n".join(lines) + "\n"
+
+
+def _is_configured(path: str, text: str) -> bool | None:
+    """Whether a file is there and says ``text``; None when there is none."""
+    return files.read(path, CONFIGURATION).decode("utf-8", "replace") == text if os.path.exists(path) else None
 
 
 def _connection(given: dict[str, Any]) -> dict[str, Any]:

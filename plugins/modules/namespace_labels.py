@@ -214,9 +214,7 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
     Raises CatalogError where somebody else would lose something, or ESO would put its finalizer back.
     """
     entries = {entry.name: entry for entry in context.entries}
-    version, _served = eso.served(context.client)
-    listed = context.client.list(cluster_external_secrets(version))[0] if version else []
-    distributed = {one["metadata"]["name"]: one for one in listed}
+    distributed = {one["metadata"]["name"]: one for one in _distributed(context.client, True)}
     planned = []
     for namespace, names in assignments.items():
         item = live.get(namespace)
@@ -224,7 +222,11 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
             context.warn("namespace '%s' does not exist" % namespace)
             continue
         labels, held = dict(item["metadata"].get("labels") or {}), item["metadata"].get("finalizers") or []
-        keys = set()
+        keys: set[str] = set()
+        if "deletionTimestamp" in item["metadata"]:
+            # Nobody loses anything any more, and nobody can put a finalizer back.
+            planned.append(plan_unlabel(item, keys, [finalizer(name) for name in names]))
+            continue
         for name in names:
             entry = entries.get(name)
             if entry is None and finalizer(name) not in held:
@@ -250,9 +252,14 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                 )
             # Of ours, the selection by a label is the one that was looked at above.
             if name in distributed and consumers.selects(distributed[name], namespace, left):
+                fix = "Delete it, or change what it selects."
+                if entry:
+                    fix = "Run bootstrap first."
+                elif is_owned(distributed[name]):
+                    fix = "Its entry is gone: run bootstrap with 'cluster_secrets_distribution_prune: true'."
                 raise CatalogError(
                     "ClusterExternalSecret '%s' gives namespace '%s' its Secret, and not by a label of the catalog. %s"
-                    % (name, namespace, "Run bootstrap first." if entry else "Delete it, or change what it selects.")
+                    % (name, namespace, fix)
                 )
         planned.append(plan_unlabel(item, keys, [finalizer(name) for name in names]))
     return planned
@@ -294,12 +301,17 @@ def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: di
             if namespace not in live or entry.selects(namespace, labels):
                 continue
             places.append((namespace, entry))
-            there = (entry.label[0], labels.get(entry.label[0])) if entry.label else None
-            losing = [one.name for one in context.entries if one.label == there]
+            if entry.label is None:
+                raise CatalogError(
+                    "entry '%s' has no label that namespace '%s' could be given. Add the namespace to the entry's "
+                    "'namespaces_by_name' and run bootstrap." % (entry.name, namespace)
+                )
+            key = entry.label[0]
+            losing = [one.name for one in context.entries if one.label == (key, labels.get(key))]
             if losing:
                 raise CatalogError(
                     "namespace '%s' carries %s=%s, by which it has what '%s' distributes, and '%s' would take that "
-                    "away. Offboard it first." % (namespace, *(there or ()), losing[0], entry.name)
+                    "away. Offboard it first." % (namespace, key, labels[key], losing[0], entry.name)
                 )
     found = context.client.each(lambda place: _seen(context.client, place[0], place[1].target), places)
     for (namespace, entry), secret in zip(places, found):
@@ -324,11 +336,20 @@ def _seen(client: Client, namespace: str, name: str) -> Object | None:
 
 def _selected_by_others(client: Client) -> set[str]:
     """The keys of labels by which ClusterExternalSecrets select that the collection did not make."""
+    return {key for one in _distributed(client) if not is_owned(one) for key in _keys(one)}
+
+
+def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:
+    """The live ClusterExternalSecrets; none where they can't be, or where the play may not look and that is allowed."""
     version, _served = eso.served(client)
     if version is None:
-        return set()
-    found = client.list(cluster_external_secrets(version), missing_ok=True)[0]
-    return {key for one in found if not is_owned(one) for key in _keys(one)}
+        return []
+    try:
+        return client.list(cluster_external_secrets(version), missing_ok=True)[0]
+    except ApiError as error:
+        if error.status == 403 and may_be_denied:
+            return []
+        raise
 
 
 def _keys(distributed: Object) -> set[str]:

@@ -157,7 +157,8 @@ class ControlNodeAction(InProcessAction):
         if self._task.async_val or self._connection.become:
             raise AnsibleActionFail(
                 "%s runs in Ansible's own process, as the user who runs Ansible: 'become' and 'async' can't be used. "
-                "Set 'become: false', or take 'async' away." % self._task.action
+                "Set 'become: false' (or the variable 'ansible_become: false'), or take 'async' away."
+                % self._task.action
             )
         with _environment(self._templar.template(self._task.environment or [])):
             return super().run(tmp, task_vars)
@@ -170,9 +171,11 @@ class ControlNodeAction(InProcessAction):
 def _environment(given: Any) -> Iterator[None]:
     """Set the variables of a task's ``environment``, a mapping or a list of them, of which the last counts."""
     before = dict(os.environ)
-    for one in given if isinstance(given, list) else [given]:
-        os.environ.update({str(name): str(value) for name, value in (one or {}).items()})
     try:
+        for one in given if isinstance(given, list) else [given]:
+            if one and not isinstance(one, Mapping):
+                raise AnsibleActionFail("'environment' must be a mapping, or a list of mappings.")
+            os.environ.update({str(name): str(value) for name, value in (one or {}).items()})
         yield
     finally:
         os.environ.clear()

@@ -257,8 +257,10 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
         entry("silver", [], label="secrets/tier=silver", source="cloudflare-api-token", data={"K": "api-token"}),
         entry("gold", [], label="secrets/tier=gold", source="cloudflare-api-token", data={"K": "api-token"}),
         entry("also", [], label="secrets/tier=silver", source="cloudflare-api-token", data={"K": "api-token"}),
+        {**entry("named", [], source="cloudflare-api-token", data={"K": "api-token"}), "namespaces_by_name": ["kargo"]},
         entry("mesh", [], label="mesh=on", source="cloudflare-api-token", data={"K": "api-token"}),
     ]
+    del tiers[3]["label"]
     extra = {"cluster_secrets_catalog_extra": tiers}
 
     def run(playbook, names, refusal=None):
@@ -271,6 +273,7 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
     platform.play("bootstrap", variables=extra)
     try:
         run("onboard", ["silver", "gold"], "can't carry both secrets/tier=silver and secrets/tier=gold")
+        run("onboard", ["named"], "entry 'named' has no label that namespace 'tiers' could be given")
         run("onboard", ["silver", "mesh"])
         for name in ("silver", "also"):
             assert platform.secret("tiers", name)

@@ -77,6 +77,12 @@ def test_by_variables_and_then_a_bootstrap(after, tmp_path):
     assert shown.returncode == 0 and "The chain is whole." in shown.stdout, shown.stdout + shown.stderr
     mine = (folder / "Taskfile.yml").read_text() + "# mine\n"
     (folder / "Taskfile.yml").write_text(mine)
+    # An ansible.cfg of somebody's stays whatever is said, and then the inventory has to be named.
+    assert "  ansible-playbook platform.cluster_secrets.bootstrap --ask-vault-pass\n" in done.stdout
+    (folder / "ansible.cfg").write_text("[defaults]\nforks = 3\n")
+    told = platform.play("init", *arguments, "-e", "init_force=true")
+    assert "  ansible-playbook -i inventory.yml platform.cluster_secrets.bootstrap --ask-vault-pass\n" in told.stdout
+    assert (folder / "ansible.cfg").read_text() == "[defaults]\nforks = 3\n"
     # What is there and was changed stays, unless it is said.
     (folder / "inventory.yml").write_text("all: {}\n")
     refused = platform.play("init", *arguments, check=False)

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Any, Callable, Mapping
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Mapping
 from urllib import request as urllib_request
 from urllib.parse import urlsplit
 
@@ -295,6 +296,8 @@ def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None
         target.authorization = _basic(user["username"], user["password"])
     # The kubernetes package leaves these out; kubectl acts on them, and so does this.
     target.impersonate_user = user.get("as")
+    if not isinstance(target.impersonate_user, (str, type(None))):
+        raise ConnectionOptionsError("'as' of the kubeconfig must be a name.")
     groups, extra = user.get("as-groups") or [], user.get("as-user-extra") or {}
     if not all(isinstance(group, str) for group in groups):
         raise ConnectionOptionsError("'as-groups' of the kubeconfig must be a list of names.")
@@ -304,6 +307,17 @@ def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None
     ):
         raise ConnectionOptionsError("'as-user-extra' of the kubeconfig must map names to lists of values.")
     target.impersonate_groups, target.impersonate_extra = list(groups), dict(extra)
+
+
+@contextmanager
+def _forgotten(package: Any, folder: str) -> Iterator[None]:
+    """Make the package forget its files in a folder, which it would take for those of the next kubeconfig."""
+    try:
+        yield
+    finally:
+        remembered = getattr(package, "_temp_files", {})
+        for content in [one for one, path in remembered.items() if path.startswith(folder)]:
+            del remembered[content]
 
 
 def _load_with_library(target: Connection, given: Any, context: Any) -> None:
@@ -322,7 +336,7 @@ def _load_with_library(target: Connection, given: Any, context: Any) -> None:
     try:
         # The package writes keys and certificates into files and removes them when Python ends, which no worker of
         # Ansible's lives to see.
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, _forgotten(config.kube_config, folder):
             if isinstance(given, Mapping):
                 config.load_kube_config_from_dict(dict(given), temp_file_path=folder, **options)
             else:
@@ -333,10 +347,6 @@ def _load_with_library(target: Connection, given: Any, context: Any) -> None:
                 files.read(path, "file of the kubeconfig") if path else None
                 for path in (loaded.ssl_ca_cert, loaded.cert_file, loaded.key_file)
             )
-            # It also remembers them, and would take the next kubeconfig's from this folder.
-            remembered = getattr(config.kube_config, "_temp_files", {})
-            for content in [one for one, path in remembered.items() if path.startswith(folder)]:
-                del remembered[content]
     except Exception as error:  # a config.ConfigException, or whatever a malformed file or a plugin runs into
         # The package quotes what it stumbles over, and that may be a credential.
         said = str(error) if str(error).startswith("exec: ") and "{" not in str(error) else type(error).__name__

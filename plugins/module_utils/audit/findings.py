@@ -268,8 +268,9 @@ def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
     """What is in the central namespace and no entry's source."""
     known = {entry.source for entry in scope.catalog}
     for consumer in _kept(scope, inventory):
-        known |= consumer.reads or set()
-        known |= consumer.writes or set()
+        if consumer.reads is consumers.EVERYTHING or consumer.writes is consumers.EVERYTHING:
+            return  # nobody can say what it does without
+        known |= consumer.reads | consumer.writes
     for item in inventory.secrets:
         namespace, name = key_of(item)
         if namespace != scope.layout.namespace or name in known or _of_a_tool(item):
@@ -303,7 +304,9 @@ def _of_a_tool(secret: Object) -> bool:
     """Whether it is no person's: something owns it, or it is helm's record, or a ServiceAccount's token."""
     meta = secret["metadata"]
     account = "kubernetes.io/service-account.name" in (meta.get("annotations") or {})
-    return bool(meta.get("ownerReferences")) or account or (meta.get("labels") or {}).get("owner") == "helm"
+    labels = meta.get("labels") or {}
+    helm = labels.get("owner") == "helm" or labels.get("app.kubernetes.io/managed-by") == "Helm"
+    return bool(meta.get("ownerReferences")) or account or helm
 
 
 def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Finding]:

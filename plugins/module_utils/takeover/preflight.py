@@ -127,17 +127,19 @@ def operator(name: str, record: Record, wanted: Object, back_to: str | None) -> 
     if not ours and record.chart != "external-secrets":
         message = "it is of the chart '%s', which has ESO inside, and this would replace all of it" % record.chart
         return Finding("operator", what, message, ())
-    if back_to:
-        message = "it has ESO %s, and this would go back to %s; set cluster_secrets_eso_chart_version" % (
-            record.app_version,
-            back_to,
-        )
-        return Finding("operator", what, message, ANSWERS["operator"])
-    if ours:
+    if ours and not back_to:
         return None
     lost = sorted(".".join(path) for path in _leaves(record.values) if not _has(wanted, path))
     message = "it has the chart %s and was not made by this collection, which would upgrade it" % record.chart_version
-    if lost:
+    if back_to:
+        message = (
+            "it has ESO %s, and this would go back to %s, unless cluster_secrets_eso_chart_version says another"
+            % (
+                record.app_version,
+                back_to,
+            )
+        )
+    if lost and not ours:
         message += " and drop its values %s" % ", ".join(lost)
     return Finding("operator", what, message, ANSWERS["operator"])
 

@@ -25,6 +25,8 @@ def test_ours_is_changed_unasked_but_not_taken_back():
     assert preflight.operator("eso", record({**OURS, "nodeSelector": {"a": "b"}}), OURS, None) is None
     back = preflight.operator("eso", record(OURS), OURS, "0.19.0")
     assert back and "it has ESO v0.20.4, and this would go back to 0.19.0" in back.message
+    theirs = preflight.operator("eso", record({"nodeSelector": {"a": "b"}}), OURS, "0.19.0")
+    assert theirs and theirs.message.endswith(" and drop its values nodeSelector.a")
     assert back.accepted({"operator": "overwrite"}) and not back.accepted({"operator": "refuse"})
 
 
