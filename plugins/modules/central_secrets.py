@@ -251,8 +251,8 @@ def run(context: Context) -> dict[str, Any]:
     # a run which stops on the way leaves one missing at most.
     remade: list[list[Action]] = []
     for name in sorted(removed & set(by_name)):
-        item = {**_KIND, **by_name.pop(name)}
-        remade += [[plan_delete(item)], plan_restore(_mutable(item), None)]
+        old = {**_KIND, **by_name.pop(name)}
+        remade += [[plan_delete(old)], plan_restore(_mutable(old), None)]
     first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:

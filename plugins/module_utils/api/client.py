@@ -54,9 +54,7 @@ class Client:
                 "the Python package 'urllib3' is missing (it comes with 'kubernetes'). Install it."
             ) from None
         if not hasattr(urllib3.HTTPResponse, "read1"):
-            raise DependencyError(
-                "the Python package 'urllib3' is too old: %s. Install 2.2 or newer." % urllib3.__version__
-            )
+            raise DependencyError("the Python package 'urllib3' is too old. Install 2.2 or newer.")
         self._urllib3 = urllib3
         self.server = target.server or ""
         self.concurrency = max(1, concurrency)

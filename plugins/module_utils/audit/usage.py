@@ -218,9 +218,9 @@ def findings(report: Report) -> list[Finding]:
         message = "runs with an older value of %s" % ", ".join(secrets)
         fix = "restart it, or %s -e cluster_secrets_rotate_restart=restart" % ROTATE
         found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
-    for namespace, name, entry in report.unused:
+    for namespace, name, made_by in report.unused:
         message = "nothing that is looked at names this Secret"
-        fix = "If nothing else reads it, take the namespace out of the entry, then: " + OFFBOARD % (namespace, entry)
+        fix = "If nothing else reads it, take the namespace out of the entry, then: " + OFFBOARD % (namespace, made_by)
         found.append(Finding(INFO, "unused-target", namespace, name, message, fix))
     return found
 
