@@ -227,8 +227,7 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
     try:
         record = helm.newest(client, namespace, name)
         if record:
-            older = bool(record.number and release.number and release.number < record.number)
-            found = preflight.operator(name, record, params["values"], release.text if older else None)
+            found = preflight.operator(name, record, params["values"], release.number)
             if found and not found.accepted(answers):
                 return "%s Or set 'cluster_secrets_eso_method: existing', which leaves ESO as it is." % (
                     takeover_refused([found])

@@ -95,6 +95,10 @@ changed_files:
   returned: success
   type: list
   elements: str
+dest:
+  description: The folder's absolute path.
+  returned: success
+  type: str
 generated:
   description: The keys of each Secret whose values are generated.
   returned: success
@@ -204,6 +208,7 @@ def run(context: Context) -> dict[str, Any]:
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
     return {
         "changed": bool(written),
+        "dest": os.path.abspath(params["dest"]),
         "changed_files": written,
         "generated": generated,
         "configured": configured is not False,

@@ -314,11 +314,11 @@ class Client:
         pool = ThreadPoolExecutor(min(self.concurrency, len(items)))
         try:
             futures = [pool.submit(function, item) for item in items]
-            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                future.result()
+            wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             # Also for whatever ends the task from outside, such as Ansible's timeout.
             pool.shutdown(wait=True, cancel_futures=True)
+        # What was cancelled comes after what failed, or was never asked for.
         return [future.result() for future in futures]
 
 

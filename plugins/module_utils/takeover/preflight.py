@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterator
 
+from .. import advisories
 from ..catalog.checker import close_to, kind_of
 from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, cluster_external_secret, is_owned
@@ -116,30 +117,28 @@ def checked_answers(given: Any) -> dict[str, str]:
     return answers
 
 
-def operator(name: str, record: Record, wanted: Object, back_to: str | None) -> Finding | None:
-    """helm's release of ESO that was not made by the role ``eso``, or that the role would take back to an older one.
+def operator(name: str, record: Record, wanted: Object, number: advisories.Number | None) -> Finding | None:
+    """helm's release of ESO that was not made by the role ``eso`` and would change, or that would go back.
 
     :arg name: its name; :arg record: what helm says of it; :arg wanted: the values that it would be given. Of values,
-        keys are named. :arg back_to: the release of ESO that the chart installs, if it is older.
+        keys are named. :arg number: the release of ESO that the chart installs, if it is known.
     """
     what = "helm's release %s" % name
     ours = all(_has(record.values, path) for path in _ROLE_SETS)
     if not ours and record.chart != "external-secrets":
         message = "it is of the chart '%s', which has ESO inside, and this would replace all of it" % record.chart
         return Finding("operator", what, message, ())
-    if ours and not back_to:
+    older = bool(number and record.number and number < record.number)
+    lost = [] if ours else sorted(".".join(path) for path in _leaves(record.values) if not _has(wanted, path))
+    # What the role's own values would stop is looked for elsewhere.
+    same = ours or (not lost and number is not None and number == record.number)
+    if same and not older:
         return None
-    lost = sorted(".".join(path) for path in _leaves(record.values) if not _has(wanted, path))
     message = "it has the chart %s and was not made by this collection, which would upgrade it" % record.chart_version
-    if back_to:
-        message = (
-            "it has ESO %s, and this would go back to %s, unless cluster_secrets_eso_chart_version says another"
-            % (
-                record.app_version,
-                back_to,
-            )
-        )
-    if lost and not ours:
+    if older and number:
+        message = "it has ESO %s, and this would go back to %s" % (record.app_version, advisories.text(number))
+        message += ", unless cluster_secrets_eso_chart_version says another"
+    if lost:
         message += " and drop its values %s" % ", ".join(lost)
     return Finding("operator", what, message, ANSWERS["operator"])
 

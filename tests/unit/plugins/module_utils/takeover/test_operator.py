@@ -23,9 +23,9 @@ def record(values, chart="external-secrets"):
 
 def test_ours_is_changed_unasked_but_not_taken_back():
     assert preflight.operator("eso", record({**OURS, "nodeSelector": {"a": "b"}}), OURS, None) is None
-    back = preflight.operator("eso", record(OURS), OURS, "0.19.0")
+    back = preflight.operator("eso", record(OURS), OURS, (0, 19, 0))
     assert back and "it has ESO v0.20.4, and this would go back to 0.19.0" in back.message
-    theirs = preflight.operator("eso", record({"nodeSelector": {"a": "b"}}), OURS, "0.19.0")
+    theirs = preflight.operator("eso", record({"nodeSelector": {"a": "b"}}), OURS, (0, 19, 0))
     assert theirs and theirs.message.endswith(" and drop its values nodeSelector.a")
     assert back.accepted({"operator": "overwrite"}) and not back.accepted({"operator": "refuse"})
 
@@ -33,10 +33,13 @@ def test_ours_is_changed_unasked_but_not_taken_back():
 def test_what_theirs_would_lose_is_named_without_its_values():
     found = preflight.operator("eso", record({"nodeSelector": {"pool": "s3cret"}, "concurrent": 2}), OURS, None)
     assert found and found.message.endswith("would upgrade it and drop its values nodeSelector.pool")
-    plain = preflight.operator("eso", record({}), OURS, None)
-    assert plain and plain.message.endswith("which would upgrade it")
+    for number in (None, (2, 9, 0)):
+        plain = preflight.operator("eso", record({}), OURS, number)
+        assert plain and plain.message.endswith("which would upgrade it")
+    # Of the same release, and with nothing to lose.
+    assert preflight.operator("eso", record({"concurrent": 2}), OURS, (0, 20, 4)) is None
 
 
 def test_no_answer_lets_a_chart_be_replaced_that_has_more_inside():
-    found = preflight.operator("platform", record({"eso": {}}, "umbrella"), OURS, None)
+    found = preflight.operator("platform", record({"eso": {}}, "umbrella"), OURS, (2, 9, 0))
     assert found and found.answers == () and not found.accepted({"operator": "overwrite"})
