@@ -81,7 +81,7 @@ def write_set(
         if not force:
             raise FileError(
                 "the file '%s' is there and holds something else. Nothing was written. Name another folder, or set "
-                "'force: true'." % path
+                "'force: true' (in the playbooks, init_force or adopt_force)." % path
             )
         changing.append(name)
     encrypted = {name: vault.encrypt(text, "values") for name, text in secret.items() if name in changing}

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Protocol
+from collections.abc import Mapping, Set
+from typing import Any, Callable, Dict, Iterator, List, Protocol
 
 from .api.client import CONCURRENCY, Client
 from .api.kubeconfig import connection
@@ -278,12 +279,45 @@ def outcome(run: Callable[[Context], Result], context: Context) -> Result:
         return {"failed": True, "msg": str(error)}
 
 
+def masked_values(found: Set[str], params: Mapping[str, Any], options: Options) -> set[str]:
+    """What Ansible has to mask in a result: of a kubeconfig given as a mapping, what may be a credential.
+
+    It would mask every text in there, such as ``v1`` and the names of contexts, wherever it stands.
+
+    :arg found: the texts that Ansible would mask; :arg params: the options' values; :arg options: their specification.
+    """
+    given = params.get("kubeconfig")
+    if not isinstance(given, Mapping):
+        return set(found)
+    public = set(texts([given.get(key) for key in ("apiVersion", "kind", "current-context", "contexts")]))
+    named = [one for kind in ("clusters", "users") for one in given.get(kind) or [] if isinstance(one, Mapping)]
+    public.update(texts([one.get("name") for one in named]))
+    private = set(texts([one.get(kind) for one in named for kind in ("cluster", "user")]))
+    for name, spec in options.items():
+        if name != "kubeconfig" and (spec.get("no_log") or spec.get("options")):
+            private.update(texts(params.get(name)))
+    return set(found) - (public - private)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a structure, keys of mappings left out."""
+    if isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
 def run_module(run: Callable[[Context], Result], options: Options) -> None:
     """Create the AnsibleModule, call ``run(context)`` and exit with the result it returns."""
     # The action plugin has no use for this import.
     from ansible.module_utils.basic import AnsibleModule
 
     module = AnsibleModule(argument_spec={**AUTH_OPTIONS, **options}, supports_check_mode=True)
+    module.no_log_values = masked_values(module.no_log_values, module.params, {**AUTH_OPTIONS, **options})
     result = outcome(run, Context(module.params, module.check_mode, module._diff, module.warn))
     if result.pop("failed", False):
         module.fail_json(**result)

@@ -26,7 +26,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.module import AUTH_OPTIONS, Context, outcome
+from ..module_utils.module import AUTH_OPTIONS, Context, masked_values, outcome
 from .arguments import resolved
 from .plain import plain
 from .screen import Progress
@@ -134,7 +134,7 @@ class InProcessAction(NormalAction):
                 result = outcome(run, context)
         if warnings:
             result["warnings"] = warnings
-        found = _spoken(checked._no_log_values, _texts(result))
+        found = _spoken(masked_values(checked._no_log_values, checked.validated_parameters, options), _texts(result))
         return _masked(result, found) if found else result
 
 

@@ -99,6 +99,10 @@ def parts(health: Health) -> list[Problem]:
     return [*_eso(health), *_webhooks(health)]
 
 
+#: The controller's arguments for those who use nothing but ExternalSecrets and SecretStores.
+_SWITCHED_OFF = {"--enable-cluster-external-secret-reconciler=false", "--enable-cluster-store-reconciler=false"}
+
+
 def stopped(health: Health) -> list[Problem]:
     """Those of :func:`parts` that keep ESO from working: no controller available, or a webhook that refuses."""
     working = {
@@ -107,7 +111,14 @@ def stopped(health: Health) -> list[Problem]:
         if _name_label(item) != CONTROLLER
         or (item["spec"].get("replicas", 1) and (item.get("status") or {}).get("availableReplicas", 0))
     }
-    return [one for one in parts(health) if one.object not in working]
+    found = [one for one in parts(health) if one.object not in working]
+    for item in health.deployments:
+        containers = ((item["spec"].get("template") or {}).get("spec") or {}).get("containers") or []
+        off = sorted({flag for one in containers for flag in one.get("args") or [] if flag in _SWITCHED_OFF})
+        if off and _name_label(item) == CONTROLLER:
+            message = "it runs with %s, and so does nothing of that" % " and ".join(off)
+            found.append(Problem("eso", "Deployment %s" % item["metadata"]["name"], message))
+    return found
 
 
 def _name_label(item: Object) -> str:

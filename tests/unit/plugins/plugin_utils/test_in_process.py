@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import in_process, plain
 
 PLUGINS = Path(in_process.__file__).parents[1]
@@ -118,3 +118,21 @@ def test_what_is_told_is_searched_for_every_secret():
     assert in_process._spoken(many | told, texts) == sorted(told, key=len, reverse=True)
     assert in_process._spoken({"one", "two"}, ["neither", "tw", "o"]) == []
     assert in_process._spoken(set(), texts) == []
+
+
+def test_a_kubeconfig_as_a_mapping_masks_its_credentials_only():
+    given = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "admin",
+        "contexts": [{"name": "admin", "context": {"cluster": "one", "user": "me", "namespace": "shared"}}],
+        "clusters": [{"name": "one", "cluster": {"server": "https://one", "proxy-url": "http://u:s3cret@proxy"}}],
+        "users": [{"name": "me", "user": {"token": "s3cret", "exec": {"env": [{"name": "A", "value": "s3cret2"}]}}}],
+    }
+    options = {"kubeconfig": {"no_log": True}, "values": {"no_log": True}, "name": {}}
+    found = set(module.texts(given)) | {"value"}
+    params = {"kubeconfig": given, "values": {"a": {"b": "value", "c": "shared"}}, "name": "admin"}
+    kept = module.masked_values(found, params, options)
+    # A value that a context has for its name is a value.
+    assert kept == {"https://one", "http://u:s3cret@proxy", "s3cret", "A", "s3cret2", "value", "shared"}
+    assert module.masked_values({"/path"}, {"kubeconfig": "/path"}, options) == {"/path"}

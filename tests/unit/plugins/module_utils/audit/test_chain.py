@@ -177,3 +177,12 @@ def test_a_target_of_another_type_and_one_that_something_makes_anew():
     entry, found = whole()
     found.target["metadata"]["ownerReferences"] = [{"kind": "SealedSecret", "name": "one"}]
     assert states(found, entry)[1].fix.startswith("Delete SealedSecret one, which makes it")
+
+
+def test_a_controller_that_leaves_the_cluster_wide_objects_alone():
+    entry, found = whole()
+    (controller,) = found.deployments
+    flag = "--enable-cluster-store-reconciler=false"
+    controller["spec"]["template"] = {"spec": {"containers": [{"args": ["--concurrent=8", flag]}]}}
+    broken = states(found, entry)[1]
+    assert broken.step == "operator" and flag in broken.message
