@@ -494,6 +494,23 @@ def plan_rewrite(definition: Object, item: Object, versions: dict[str, str], any
     :arg versions: the version in which each of ESO's kinds is stored.
     :arg anyway: also one whose owners need no change.
     """
+    return _plan_rewrite(
+        resource_of_definition(definition), definition["spec"]["names"]["kind"], item, versions, anyway
+    )
+
+
+def plan_owners(secret: Object, versions: dict[str, str]) -> Action | None:
+    """What names the ExternalSecret of a live target (metadata is enough) in the version that stays, or None.
+
+    Kubernetes' garbage collector looks for an owner in the version that is named. Once that is no longer served, the
+    owner counts as gone, and the collector removes the target.
+
+    :arg versions: the version in which each of ESO's kinds is stored.
+    """
+    return _plan_rewrite(SECRETS, "Secret", secret, versions, False)
+
+
+def _plan_rewrite(resource: Resource, kind: str, item: Object, versions: dict[str, str], anyway: bool) -> Action | None:
     meta = item["metadata"]
     owners = meta.get("ownerReferences") or []
     named = with_owners_in(item, versions)["metadata"].get("ownerReferences") or []
@@ -505,14 +522,14 @@ def plan_rewrite(definition: Object, item: Object, versions: dict[str, str], any
     return Action(
         "merge",
         UPDATED,
-        resource_of_definition(definition),
-        definition["spec"]["names"]["kind"],
+        resource,
+        kind,
         meta["name"],
         meta.get("namespace"),
         body,
         before={"metadata": {"ownerReferences": owners}} if body else None,
         after={"metadata": {"ownerReferences": named}} if body else None,
-        replan=lambda again: plan_rewrite(definition, again, versions, anyway),
+        replan=lambda again: _plan_rewrite(resource, kind, again, versions, anyway),
     )
 
 

@@ -18,6 +18,8 @@ description:
     again without a change, those of all namespaces, and then removes the other versions from C(status.storedVersions).
   - ExternalSecrets that name their ClusterExternalSecret in an older version get its new one. Without that, the
     controller of 0.16 does not know them as its own, and no longer follows a change of the ClusterExternalSecret.
+  - So do the targets, and what generators remember, that name their ExternalSecret so. Kubernetes' garbage collector
+    would remove them once that version is no longer served.
   - Interrupted, it can be run again.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -29,7 +31,7 @@ options:
     elements: str
     default: []
   rename_owners:
-    description: Whether ExternalSecrets name their ClusterExternalSecret anew. Not while a controller before 0.16 runs,
+    description: Whether ExternalSecrets and targets name their owners anew. Not while a controller before 0.16 runs,
       which knows them by C(v1beta1).
     type: bool
     default: true
@@ -74,12 +76,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snap
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     Action,
+    plan_owners,
     plan_rewrite,
     plan_stored_versions,
     resource_of_definition,
     storage_version,
     with_owners_in,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -93,7 +97,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 #: The kinds whose objects may be owned by others of ESO.
-OWNED = ("ExternalSecret",)
+OWNED = ("ExternalSecret", "GeneratorState")
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -116,6 +120,9 @@ def run(context: Context) -> dict[str, Any]:
         return [one for one in actions if one]
 
     objects = [action for found in client.each(rewrites, planned) for action in found]
+    if versions:
+        targets = client.list(SECRETS, partial=True)[0]
+        objects += [action for one in targets if (action := plan_owners(with_owners_in(one, earlier), versions))]
     actions = Executor(client, context.check_mode).run(objects, [action for _item, _after, action in planned if action])
     return context.result(actions, definitions=stale)
 

@@ -237,6 +237,12 @@ class Poller:
                 found[key] = (item["metadata"]["uid"], item.get("type"), item.get("data"))
         return found
 
+    def _difference(self, found, key) -> str:
+        if key not in found or key not in self.first:
+            return "absent" if key not in found else "new"
+        names = ("uid", "type", "data")
+        return " and ".join(one for one, new, old in zip(names, found[key], self.first[key]) if new != old) + " changed"
+
     def _run(self) -> None:
         while not self._end.is_set():
             started = time.monotonic()
@@ -248,7 +254,7 @@ class Poller:
                 self.reads += 1
                 for key in TARGETS:
                     if found.get(key) != self.first.get(key):
-                        self.changes.append((key, "absent" if key not in found else "changed"))
+                        self.changes.append((key, self._difference(found, key)))
             self._end.wait(max(0, 0.05 - (time.monotonic() - started)))
 
     def __enter__(self):

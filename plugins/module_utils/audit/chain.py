@@ -353,8 +353,9 @@ class _View:
             return Link("keys", BROKEN, "without the source there are none", symptom=True)
         _data, problem = self._expected()
         if problem:
-            fix = "Correct the value, then %s -e rotate_sources=%s" % (ROTATE, self.entry.source)
-            return Link("keys", BROKEN, problem, fix)
+            missing = set(self.entry.source_keys()) - set((self.found.source or {}).get("data") or {})
+            fix = "Correct the value, then: %s -e rotate_sources=%s" % (ROTATE, self.entry.source)
+            return Link("keys", BROKEN, problem, value_fix(self.entry, missing) if missing else fix)
         return Link("keys", OK, ", ".join(self.entry.source_keys()) or "all")
 
     def _expected(self) -> state.Expected:
@@ -371,7 +372,8 @@ class _View:
         expected: state.Expected = (None, None) if "source" in self.found.denied else self._expected()
         row = state.judge_target(self.entry, self.name, live, None, expected)
         if row.status == state.SYNCED:
-            return Link("target", OK, "Secret %s holds the current value" % name)
+            known = "source" not in self.found.denied
+            return Link("target", OK, "Secret %s %s" % (name, "holds the current value" if known else "is there"))
         message = "Secret %s: %s: %s" % (name, row.status, row.message)
         if live is not None and live.get("immutable"):
             return Link("target", BROKEN, message + "; it is immutable", fix)

@@ -188,11 +188,11 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
             )
 
 
-def value_fix(entry: Entry) -> str:
-    """What gives an entry's source the values that it lacks."""
+def value_fix(entry: Entry, missing: set[str] | None = None) -> str:
+    """What gives an entry's source the values that it lacks: of some keys, or all (None)."""
     rotate = "%s -e rotate_sources=%s" % (ROTATE, entry.source)
-    keys = entry.source_keys()
-    if keys and set(keys) <= set(entry.generate):
+    keys = set(entry.source_keys()) if missing is None else missing
+    if keys and keys <= set(entry.generate):
         return rotate
     return "Add it to the values, then: " + rotate
 

@@ -186,3 +186,15 @@ def test_a_controller_that_leaves_the_cluster_wide_objects_alone():
     controller["spec"]["template"] = {"spec": {"containers": [{"args": ["--concurrent=8", flag]}]}}
     broken = states(found, entry)[1]
     assert broken.step == "operator" and flag in broken.message
+
+
+def test_what_is_said_of_values_is_known():
+    entry, found = whole()
+    found.source, found.denied["source"] = None, "forbidden"
+    assert {one.step: one.message for one in states(found, entry)[2]}["target"] == "Secret a/one is there"
+    (made,) = entries({**ONE, "generate": {"key": {}}})
+    for one, fix in ((entry, "Add it to the values, then: "), (made, chain.ROTATE)):
+        _entry, found = whole()
+        found.source["data"] = {}
+        broken = states(found, one)[1]
+        assert broken.step == "keys" and broken.fix.startswith(fix)
