@@ -276,7 +276,7 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
         run("onboard", ["named"], "entry 'named' has no label that namespace 'tiers' could be given")
         run("onboard", ["silver", "mesh"])
         for name in ("silver", "also"):
-            assert platform.secret("tiers", name)
+            platform.eventually(lambda name=name: platform.secret("tiers", name), what="what the label gives")
         run("onboard", ["gold"], "by which it has what 'silver' distributes, and 'gold' would take that away")
         run("offboard", ["silver"], "gives namespace 'tiers' what 'also' distributes, too")
         run("offboard", ["mesh"], "kubectl label namespace tiers mesh-")
