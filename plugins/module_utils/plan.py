@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable, Iterator
 
 from . import workloads
-from .desired.distribution import FINALIZER_PREFIX, FORCE_SYNC, MANAGER, MIRRORED, OWNED, applied_by_us
+from .desired.distribution import FORCE_SYNC, MANAGER, MIRRORED, OWNED, applied_by_us, finalizer, held_for
 from .resources import CRDS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
@@ -466,10 +466,7 @@ def orphaned_finalizers(live: Object, selecting: set[str]) -> list[str]:
 
     :arg selecting: the names of the ClusterExternalSecrets that select the namespace.
     """
-    held = live["metadata"].get("finalizers") or []
-    return [
-        name for name in held if name.startswith(FINALIZER_PREFIX) and name[len(FINALIZER_PREFIX) :] not in selecting
-    ]
+    return [finalizer(name) for name in held_for(live) if name not in selecting]
 
 
 def storage_version(definition: Object) -> str:

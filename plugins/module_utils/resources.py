@@ -116,6 +116,17 @@ def label_of(kind: str, item: Object) -> str:
     return "%s %s" % (kind, "/".join(filter(None, (meta.get("namespace"), meta["name"]))))
 
 
+def owners_of(item: Object) -> list[str]:
+    """Kind and name of each owner of a live object, such as 'ExternalSecret token'."""
+    owners = item["metadata"].get("ownerReferences") or []
+    return ["%s %s" % (one.get("kind"), one.get("name")) for one in owners]
+
+
+def is_of_eso(secret: Object) -> bool:
+    """Whether some ExternalSecret owns a live Secret (metadata is enough)."""
+    return any(one.get("kind") == "ExternalSecret" for one in secret["metadata"].get("ownerReferences") or [])
+
+
 def matches(selector: Object, labels: Dict[str, str]) -> bool:
     """Whether a label selector of Kubernetes selects ``labels``; an empty one selects everything."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):

@@ -182,15 +182,15 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     version, _served = eso.served(client)
     if version is None:
         return None
-    others = _elsewhere(client, namespace)
-    if others and deployment is None:
+    if deployment is None:
+        others = _elsewhere(client, namespace)
+        if not others:
+            return None
         return (
             "External Secrets runs in namespace '%s' already, and this would be a second one beside it. Set "
             "'cluster_secrets_eso_namespace' and 'cluster_secrets_eso_release' to its own, or "
             "'cluster_secrets_eso_method: existing'. Nothing was changed." % others[0]["metadata"]["namespace"]
         )
-    if deployment is None:
-        return None
     running = eso.running(deployment)
     if version != ESO_VERSIONS[0] and (release.number or eso.V1_ONLY_SINCE) >= eso.V1_ONLY_SINCE:
         return (

@@ -98,8 +98,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
-    FINALIZER_PREFIX,
     finalizer,
+    held_for,
     is_owned,
     wanted_labels,
 )
@@ -119,6 +119,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     NAMESPACES,
     SECRETS,
     cluster_external_secrets,
+    is_of_eso,
 )
 
 if TYPE_CHECKING:
@@ -315,8 +316,7 @@ def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: di
                 )
     found = context.client.each(lambda place: _seen(context.client, place[0], place[1].target), places)
     for (namespace, entry), secret in zip(places, found):
-        owners = ((secret or {}).get("metadata") or {}).get("ownerReferences") or []
-        if secret and not any(one.get("kind") == "ExternalSecret" for one in owners):
+        if secret and not is_of_eso(secret):
             raise CatalogError(
                 "Secret '%s' in namespace '%s' was not made by ESO, and would be written over. Nothing was changed. "
                 "Move it away, or list the namespace in entry '%s' and run bootstrap with 'cluster_secrets_takeover', "
@@ -376,7 +376,7 @@ def _unlabel(item: Object, labels: set[str], entries: list[Entry], everything: b
     """
     name = item["metadata"]["name"]
     if everything:
-        finalizers = [one for one in item["metadata"].get("finalizers") or [] if one.startswith(FINALIZER_PREFIX)]
+        finalizers = [finalizer(one) for one in held_for(item)]
     else:
         finalizers = [
             finalizer(entry.name)

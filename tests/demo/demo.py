@@ -93,14 +93,12 @@ def main() -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    wanted = stop if sys.argv[1:] == ["stop"] else demo
     try:
-        if sys.argv[1:] == ["stop"]:
-            stop()
-        else:
-            demo()
+        wanted()
     except (KeyboardInterrupt, DemoError, ClusterError, build.BuildError) as error:
         # Nothing is left running by a demo that did not end well.
-        if sys.argv[1:] != ["stop"]:
+        if wanted is demo:
             stop()
         print(f"\ndemo: {'interrupted' if isinstance(error, KeyboardInterrupt) else error}", file=sys.stderr)
         return 130 if isinstance(error, KeyboardInterrupt) else 1

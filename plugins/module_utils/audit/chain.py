@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import permissions, workloads
 from ..desired import consumers
-from ..desired.distribution import FINALIZER_PREFIX, cluster_external_secret, is_owned
+from ..desired.distribution import cluster_external_secret, held_for, is_owned
 from ..live import state
 from ..live.chain import reading_account
 from ..live.snapshot import Snapshot
 from ..plan import differences, plan_apply
-from ..resources import ESO_GROUP, Object, decode, ready_condition
+from ..resources import ESO_GROUP, Object, decode, owners_of, ready_condition
 from . import gate, life, usage
 from .findings import ADOPT, BOOTSTRAP, LOGS, OFFBOARD, ONBOARD, ROTATE, shadow_fix, value_fix
 
@@ -183,11 +183,7 @@ class _View:
             return Link("namespace", BROKEN, message, fix)
         if "deletionTimestamp" in live["metadata"]:
             held = ", ".join(live["metadata"].get("finalizers") or []) or "what is in it"
-            left = [
-                name[len(FINALIZER_PREFIX) :]
-                for name in live["metadata"].get("finalizers") or []
-                if name.startswith(FINALIZER_PREFIX)
-            ]
+            left = held_for(live)
             fix = OFFBOARD % (self.name, ",".join(left)) if left else "Make it anew once it is gone"
             return Link("namespace", BROKEN, "it is being deleted, held by %s" % held, fix)
         return Link("namespace", OK, "'%s' exists" % self.name)
@@ -366,7 +362,7 @@ class _View:
         live, name = self.found.target, "%s/%s" % (self.name, self.entry.target)
         fix = "ESO makes it once it is gone: kubectl --namespace %s delete secret %s" % (self.name, self.entry.target)
         if live is not None and not self._owns(live):
-            owners = ["%s %s" % (one["kind"], one["name"]) for one in live["metadata"].get("ownerReferences") or []]
+            owners = owners_of(live)
             message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
             return Link("target", BROKEN, message, shadow_fix(owners, fix))
         expected: state.Expected = (None, None) if "source" in self.found.denied else self._expected()

@@ -16,7 +16,7 @@ from ..desired import consumers, guard, stores
 from ..desired.distribution import FINALIZER_PREFIX, is_owned
 from ..live import state
 from ..plan import orphaned_finalizers
-from ..resources import ESO_GROUP, RBAC, Object, key_of
+from ..resources import ESO_GROUP, RBAC, Object, is_of_eso, key_of, owners_of
 
 if TYPE_CHECKING:
     from ..live.eso import Release
@@ -198,7 +198,7 @@ def value_fix(entry: Entry, missing: set[str] | None = None) -> str:
 
 
 def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
-    unowned = {key_of(item): item for item in inventory.secrets if not _of_eso(item)}
+    unowned = {key_of(item): item for item in inventory.secrets if not is_of_eso(item)}
     fixes = {
         state.STALE: ROTATE,
         state.FAILING: "Look at why (kubectl describe externalsecret), mend that, then: " + ROTATE,
@@ -210,10 +210,7 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
         if row.status == state.SYNCED:
             continue
         if row.status in (state.MISSING, state.FAILING, state.STALE) and row.key in unowned:
-            owners = [
-                "%s %s" % (one.get("kind"), one.get("name"))
-                for one in unowned[row.key]["metadata"].get("ownerReferences") or []
-            ]
+            owners = owners_of(unowned[row.key])
             message = "a Secret %s has the name of a target, so ESO can't write it" % (
                 "of %s" % ", ".join(owners) if owners else "made by hand"
             )
@@ -234,10 +231,6 @@ def shadow_fix(owners: list[str], delete: str) -> str:
     if owners:
         return "Delete %s, which makes it, or give the entry another target" % " and ".join(owners)
     return "Keep its value, if it is the only copy. " + delete
-
-
-def _of_eso(secret: Object) -> bool:
-    return any(owner.get("kind") == "ExternalSecret" for owner in secret["metadata"].get("ownerReferences") or [])
 
 
 def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str) -> Iterator[Finding]:

@@ -185,3 +185,9 @@ def selected(namespace: Object | None, entry: Entry) -> bool:
 def finalizer(entry_name: str) -> str:
     """The finalizer that ESO puts on the namespaces of a ClusterExternalSecret."""
     return FINALIZER_PREFIX + entry_name
+
+
+def held_for(namespace: Object) -> list[str]:
+    """The entries, or ClusterExternalSecrets, for which ESO's finalizers hold a live namespace."""
+    held = namespace["metadata"].get("finalizers") or []
+    return [name[len(FINALIZER_PREFIX) :] for name in held if name.startswith(FINALIZER_PREFIX)]

@@ -16,7 +16,7 @@ from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, cluster_external_secret, is_owned
 from ..errors import CatalogError
 from ..plan import plan_apply
-from ..resources import ESO_GROUP, Object, decode, kind_and_name, label_of
+from ..resources import ESO_GROUP, Object, decode, is_of_eso, kind_and_name, label_of
 from .express import target_metadata
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
     places = {
         key
         for key, entry in _places(entries, cluster).items()
-        if key in cluster.secrets and not (_is_served(key, entry, cluster) and _is_filled(key, cluster))
+        if key in cluster.secrets and not (_is_served(key, entry, cluster) and is_of_eso(cluster.secrets[key]))
     }
     return sorted(places.union(key for key in theirs if key in cluster.secrets))
 
@@ -357,12 +357,6 @@ def _is_served(key: tuple[str, str], entry: Entry, cluster: Cluster) -> bool:
     return entry.name in cluster.names and (key[0], entry.external_secret) in cluster.external_keys
 
 
-def _is_filled(key: tuple[str, str], cluster: Cluster) -> bool:
-    """Whether some ExternalSecret owns a live Secret."""
-    owners = cluster.secrets[key]["metadata"].get("ownerReferences") or []
-    return any(one.get("kind") == "ExternalSecret" for one in owners)
-
-
 def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> dict[str, bytes] | None:
     """What the entry's targets will hold, or None when that can't be known."""
     live = cluster.central.get(entry.source)
@@ -460,7 +454,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
         if _is_served(key, entry, cluster):
             # Only an interrupted replacement is gone on with, and only on request.
             differs = _difference(entry, live, expected[entry.name])
-            if not _is_filled(key, cluster) and _stuck(entry, live, bool(differs)):
+            if not is_of_eso(cluster.secrets[key]) and _stuck(entry, live, bool(differs)):
                 message = "made by hand, and ESO can't make it what it should be"
                 yield Finding("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
             continue
