@@ -14,7 +14,10 @@ description:
     log-in to Vault.
   - A host for which the lookup has other terms, options or variables, such as another C(ansible_hashi_vault_url), gets
     its own.
+  - What the terms name as files is looked for as the lookup does it, so that playbooks in other folders, and a
+    file that was written since, get what is theirs.
   - The result is kept in the memory of the run, and nowhere else. A lookup that fails is run again for the next host.
+  - Lookups whose result depends on all of a host's variables (C(template), C(vars), C(varnames)) are refused.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _terms:
@@ -37,15 +40,20 @@ _raw:
   elements: raw
 """
 
+import os
+import stat
 from typing import Any
 
 from ansible import constants as C
-from ansible.errors import AnsibleLookupError
+from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
 from ..plugin_utils.plain import plain
 from ..plugin_utils.shared import RUN
+
+#: Lookups whose result depends on what no key of theirs says.
+_OF_A_HOST = ("template", "vars", "varnames")
 
 
 class LookupModule(LookupBase):
@@ -59,8 +67,34 @@ class LookupModule(LookupBase):
         inner = lookup_loader.get(name, loader=self._loader, templar=self._templar)
         if inner is None:
             raise AnsibleLookupError("the lookup '%s' was not found." % name)
-        key = [name, plain(rest), plain(kwargs), self._read_by(inner, variables or {})]
+        if name.rpartition(".")[2] in _OF_A_HOST:
+            raise AnsibleLookupError(
+                "the lookup '%s' depends on a host's variables, and can't be run once for all hosts. Use it without "
+                "'once'." % name
+            )
+        key = [
+            name,
+            plain(rest),
+            plain(kwargs),
+            self._read_by(inner, variables or {}),
+            [self._found(variables or {}, term) for term in rest],
+            # What a lookup finds by itself it finds from here.
+            [os.getcwd(), self._loader.get_basedir() if self._loader else ""],
+        ]
         return RUN.once(key, lambda: plain(inner.run(rest, variables=variables, **kwargs)))
+
+    def _found(self, variables: dict[str, Any], term: Any) -> list[Any]:
+        """The file that a term names, and which content of it: nothing where it names none."""
+        if not isinstance(term, str) or not term or "\n" in term:
+            return []
+        try:
+            path = self.find_file_in_search_path(variables, "files", term, ignore_missing=True) or term
+            found = os.stat(path)
+        except (OSError, ValueError, AnsibleError):
+            return []
+        if not stat.S_ISREG(found.st_mode):
+            return []
+        return [os.path.realpath(path), found.st_ino, found.st_size, found.st_mtime_ns]
 
     def _read_by(self, inner: Any, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables that the lookup takes options from, as this host has them."""

@@ -37,6 +37,7 @@ _raw:
   elements: dict
 """
 
+import datetime
 import json
 import os
 from typing import Any
@@ -47,15 +48,41 @@ from ansible.module_utils.common.text.converters import to_bytes
 from ansible.parsing.vault import AnsibleVaultError, is_encrypted
 from ansible.plugins.lookup import LookupBase
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class _Twice(ValueError):
+    """A key that a mapping has twice, of which only the last would count."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Refuses a key that is there twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        """See yaml.SafeLoader."""
+        _refuse_twice([self.construct_object(key, deep=True) for key, _value in node.value])
+        return super().construct_mapping(node, deep)
+
+
+def _refuse_twice(keys: list[Any]) -> None:
+    seen: set[Any] = set()
+    for key in keys:
+        if isinstance(key, str) and key in seen:
+            raise _Twice(key)
+        seen.add(str(key))
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_twice([key for key, _value in pairs])
+    return dict(pairs)
 
 
 def _parsed(text: bytes) -> Any:
     """What YAML says. Thousands of values are read from JSON, which is YAML too, in no time."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_pairs)
+    except _Twice:
+        raise
     except ValueError:
-        return yaml.load(text, Loader=_LOADER)
+        return yaml.load(text, Loader=_Loader)
 
 
 class LookupModule(LookupBase):
@@ -91,6 +118,11 @@ class LookupModule(LookupBase):
         try:
             # AnsibleLoader would let the file run templates and keep the text for its messages.
             values = _parsed(text)
+        except _Twice as error:
+            raise AnsibleLookupError(
+                "the values file '%s' has the key '%s' twice, of which the last would count. Correct it with: "
+                "ansible-vault edit %s" % (path, error, path)
+            ) from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = " (line %d, column %d)" % (mark.line + 1, mark.column + 1) if mark else ""
@@ -102,6 +134,14 @@ class LookupModule(LookupBase):
                 "the values file '%s' must hold a mapping of sources. Correct it with: ansible-vault edit %s"
                 % (path, path)
             )
+        for source, keys in values.items():
+            for key, value in keys.items() if isinstance(keys, dict) else ():
+                if isinstance(value, datetime.date):
+                    # Ansible would make a text of it, and another than what is written there.
+                    raise AnsibleLookupError(
+                        "the values file '%s': source '%s': the value of '%s' must be a string, not a date. Put it in "
+                        "quotes: ansible-vault edit %s" % (path, source, key, path)
+                    )
         return values
 
     def _decrypt(self, content: bytes, path: str) -> bytes:

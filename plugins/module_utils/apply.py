@@ -12,15 +12,21 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
-from .desired.distribution import MANAGER
-from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Drift, MissingPermission, WriteError
-from .plan import Action
+from .desired.distribution import is_owned
+from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Drift, MissingPermission, WriteError, passes
+from .plan import Action, holds
 
 if TYPE_CHECKING:
     from .api.client import Client
+    from .resources import Object
 
 #: How often one write is tried again when the object changed in between.
 CONFLICT_RETRIES = 8
+
+#: Seconds for which a write is tried again that a fault of the server keeps from being done, such as a change of
+#: etcd's leader; and one that an admission webhook keeps from being done, whose pod may be starting.
+PATIENCE = 30.0
+WEBHOOK_PATIENCE = 120.0
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -113,55 +119,71 @@ class Executor:
             raise WriteError(str(errors[0]) + more)
 
     def _write(self, action: Action) -> Any:
-        path = action.path
         what = "cannot %s %s" % ({"delete": "delete", "create": "create"}.get(action.verb, "change"), action.label())
         current: Action | None = action
-        for attempt in range(CONFLICT_RETRIES + 1):
-            if current is None:
-                return None
+        conflicts, begun = 0, time.monotonic()
+        while current is not None:
             try:
-                return self._send(current, path, what)
+                return self._send(current, current.path, what)
             except ApiError as error:
                 # An empty patch only makes the API server store an object anew, as does one with the owners' new names.
                 # So is a namespace that ends before its labels are removed.
                 removes = current.verb == "delete" or (current.verb == "merge" and current.body == {})
-                if error.status == 404 and (removes or current.replan):
+                if error.status == 404 and (removes or (current.replan and current.verb != "apply")):
                     return None
-                conflict = error.status == 409 and attempt < CONFLICT_RETRIES
-                if conflict and current.verb == "create" and current.kind == "Secret":
-                    time.sleep(0.05 * 2**attempt)  # the old one is still being deleted
-                elif conflict and current.verb == "create" and error.reason == "AlreadyExists":
-                    # Someone else was quicker; what is left to do is to add our labels.
-                    current = _patch_instead(current)
-                elif (conflict and current.verb == "apply" and self.force_conflicts) or (
-                    conflict and current.verb == "merge" and not current.replan
-                ):
-                    time.sleep(0.05 * 2**attempt)
-                elif current.replan and error.status in (409, 422) and attempt < CONFLICT_RETRIES:
-                    # 422: what a JSON patch tests for, or removes, is no longer there.
-                    live = self.client.get(path, what)
-                    current = current.replan(live) if live else None
-                else:
+                if passes(error):
+                    _wait_for(error, begun)
+                    continue
+                if error.status not in (409, 422) or conflicts == CONFLICT_RETRIES:
                     raise
+                current = self._again(current, error, what, 0.05 * 2**conflicts)
+                conflicts += 1
         return None
+
+    def _again(self, action: Action, error: ApiError, what: str, pause: float) -> Action | None:
+        """The action to try after a conflict, or None when nothing is left to do. Raises where there is none."""
+        if action.verb == "create":
+            if error.status != 409:
+                raise error
+            live = self.client.get(action.path, what)
+            if live and "deletionTimestamp" not in live["metadata"] and holds(live, action.body):
+                return None  # the answer to an earlier try was lost
+            if action.kind == "Secret" or error.reason != "AlreadyExists":
+                time.sleep(pause)  # the old one is still being deleted
+                return action
+            # Someone else was quicker; what is left to do is to add our labels.
+            return _patch_instead(action)
+        if action.replan:
+            # 422: what a JSON patch tests for, or removes, is no longer there.
+            live = self.client.get(action.path, what)
+            if action.verb == "apply":
+                if live and holds(live, _unbound(action.body)):
+                    return None  # the answer to an earlier try was lost
+                if live and action.result == "created" and not is_owned(live):
+                    raise WriteError("%s: somebody made it meanwhile. Run this again to see it." % what)
+            again = action.replan(live) if live or action.verb == "apply" else None
+            if again is action:
+                raise WriteError("%s: somebody changed it meanwhile, so it stays. Run this again to see it." % what)
+            return again
+        if error.status == 409 and (action.verb == "merge" or (action.verb == "apply" and self.force_conflicts)):
+            time.sleep(pause)
+            return action
+        raise error
 
     def _send(self, action: Action, path: str, what: str) -> Any:
         client = self.client
+        manager = {"fieldManager": action.manager}
         if action.verb == "apply":
-            query = {"fieldManager": MANAGER, "force": "true" if self.force_conflicts else "false"}
+            query = {**manager, "force": "true" if self.force_conflicts else "false"}
             return client.request("PATCH", path, query, action.body, "application/apply-patch+yaml", what=what)
         if action.verb == "merge":
-            return client.request(
-                "PATCH", path, {"fieldManager": MANAGER}, action.body, "application/merge-patch+json", what=what
-            )
+            return client.request("PATCH", path, manager, action.body, "application/merge-patch+json", what=what)
         if action.verb == "json":
-            return client.request(
-                "PATCH", path, {"fieldManager": MANAGER}, action.body, "application/json-patch+json", what=what
-            )
+            return client.request("PATCH", path, manager, action.body, "application/json-patch+json", what=what)
         if action.verb == "create":
             collection = action.resource.path(namespace=action.namespace)
-            return client.request("POST", collection, {"fieldManager": MANAGER}, action.body, what=what)
-        return client.request("DELETE", path, what=what)
+            return client.request("POST", collection, manager, action.body, what=what)
+        return client.request("DELETE", path, body=action.body, what=what)
 
     # -- permissions ---------------------------------------------------------------------------
 
@@ -219,6 +241,20 @@ class Executor:
                 return True  # it can't be asked; the write itself will show it
             raise
         return bool(answer.get("status", {}).get("allowed"))
+
+
+def _unbound(body: Object) -> Object:
+    """What an apply is about: without the version that it is bound to, and without what the path says."""
+    meta = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+    return {**{key: value for key, value in body.items() if key not in ("apiVersion", "kind")}, "metadata": meta}
+
+
+def _wait_for(error: ApiError, begun: float) -> None:
+    """Wait a little before a write is tried again; raises the error once its time is over."""
+    patience = WEBHOOK_PATIENCE if "webhook" in error.detail else PATIENCE
+    if time.monotonic() - begun >= patience:
+        raise error
+    time.sleep(1)
 
 
 def _patch_instead(action: Action) -> Action:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, List
+from typing import TYPE_CHECKING, Any, List, Tuple
 
 from . import files
 from .errors import FileError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .module import Vault
 
 #: What a run calls the backups that it takes by itself.
-AUTOMATIC = "cluster-secrets-%%s-%Y%m%dT%H%M%SZ.vault.yml"
+AUTOMATIC = "cluster-secrets-%%s-%Y%m%dT%H%M%S.%fZ.vault.yml"
 
 
 def beside(path: str) -> str:
@@ -35,12 +35,14 @@ def automatic(folder: str, server: str) -> str:
     return os.path.join(folder, datetime.datetime.now(datetime.timezone.utc).strftime(AUTOMATIC) % place)
 
 
-def write(vault: Vault, path: str, live: List[Object], server: str, force: bool = False, dry: bool = False) -> bool:
+def write(
+    vault: Vault, path: str, live: List[Object], cluster: Tuple[str, str], force: bool = False, dry: bool = False
+) -> bool:
     """Write a backup of live Secrets and the digests beside it; the result says whether it was (would be) written.
 
     A file that holds the same already is left alone.
 
-    :arg server: the URL of the cluster's API; :arg dry: only say whether.
+    :arg cluster: as live.snapshot.identity() returns it; :arg dry: only say whether.
     :raises FileError: when the file holds something else and ``force`` is not set, or can't be written.
     """
     kept = backup.kept(live)
@@ -57,9 +59,9 @@ def write(vault: Vault, path: str, live: List[Object], server: str, force: bool 
     files.make_folder(os.path.dirname(path), 0o700)
     taken = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     salt = secrets.token_hex(32)
-    encrypted = vault.encrypt(backup.document(kept, taken, server, salt), "backup")
+    encrypted = vault.encrypt(backup.document(kept, backup.keys_of_ours(live), taken, cluster, salt), "backup")
     # The digests first: a backup is only there once all of it is.
-    files.write(beside(path), backup.digests(kept, taken, server, salt), "digests", private=True)
+    files.write(beside(path), backup.digests(kept, taken, cluster[1], salt), "digests", private=True)
     files.write(path, encrypted, "backup", private=True)
     return True
 

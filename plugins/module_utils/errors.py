@@ -67,6 +67,13 @@ class ApiError(ClusterSecretsError):
         super().__init__(text)
 
 
+def passes(error: Exception) -> bool:
+    """Whether an error is of a kind that passes by itself: the server is out of reach, too busy, or has a fault."""
+    return isinstance(error, ApiUnreachable) or (
+        isinstance(error, ApiError) and (error.status == 429 or error.status >= 500)
+    )
+
+
 class MissingPermission(ClusterSecretsError):
     """The identity of the play may not do what the plan needs. The plan changed nothing."""
 

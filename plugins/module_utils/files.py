@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 def write(path: str, text: str, what: str, private: bool = False) -> None:
     """Put ``text`` at ``path``, complete or not at all.
 
+    A link stays, and what it points to is written; so does what is no file, such as /dev/stdout.
+
     :arg what: what the file is, for an error; :arg private: only the owner may read it.
     :raises FileError: when it can't be written.
     """
+    path = os.path.realpath(path)
     staged = "%s.%d.tmp" % (path, os.getpid())
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as handle:
+                handle.write(text)
+            return
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
             handle.write(text)

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Callable, Dict, Iterator, List, Protocol
 
 from .api.client import CONCURRENCY, Client
 from .api.kubeconfig import connection
+from .api.proxies import password_of
+from .api.proxies import shown as shown_proxy
 from .catalog.entries import Entry, parse_catalog
 from .desired.stores import ISOLATIONS, SHARED
-from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace
+from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
 from .plan import Action, plan_namespace
-from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES
+from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource
 
 Options = Dict[str, Dict[str, Any]]
 Result = Dict[str, Any]
@@ -169,7 +171,7 @@ class Context:
     def catalog(self) -> list[Entry]:
         """The entries of the catalog option, those that are not enabled included."""
         if self._catalog is None:
-            self._catalog = parse_catalog(self.params["catalog"])
+            self._catalog = parse_catalog(self.params["catalog"], self.params.get("store_namespace"))
         return self._catalog
 
     @property
@@ -255,20 +257,50 @@ def read_usage(context: Context) -> usage.Usage | None:
         return None
 
 
-def wait_while(problem: Callable[[], ClusterSecretsError | None], seconds: float, interval: float = 0.2) -> None:
-    """Call ``problem()`` until it returns None.
+def wait_while(
+    client: Client, problem: Callable[[], ClusterSecretsError | None], seconds: float, interval: float = 0.2
+) -> None:
+    """Call ``problem()`` until it returns None. What passes by itself, such as a server's restart, is waited for too.
 
+    :arg client: the one that ``problem`` uses; its retries stay within the time.
     :arg problem: returns the error that is raised when it is still returned after ``seconds``.
     :arg interval: seconds between two calls.
     """
     deadline = time.monotonic() + seconds
     while True:
-        error = problem()
+        try:
+            with client.until(deadline):
+                error = problem()
+        except ClusterSecretsError as raised:
+            if not passes(raised):
+                raise
+            error = raised
         if error is None:
             return
         if time.monotonic() >= deadline:
             raise error
         time.sleep(interval)
+
+
+def wait_until_gone(client: Client, resource: Resource, names: Set[str], seconds: float) -> None:
+    """Wait until all are gone; raises NotReady once none has gone for ``seconds``. ESO takes long for hundreds."""
+    left = set(names)
+
+    def stalled() -> NotReady | None:
+        live, _version = client.list(resource, partial=True)
+        gone = left - {item["metadata"]["name"] for item in live}
+        left.difference_update(gone)
+        if gone:
+            return None
+        shown = ", ".join(sorted(left)[:5]) + (" and %d more" % (len(left) - 5) if len(left) > 5 else "")
+        return NotReady(
+            "ClusterExternalSecrets are being deleted, and none has gone for %d s: %s. ESO removes their finalizer; "
+            "is its controller running?" % (seconds, shown)
+        )
+
+    while left:
+        wait_while(client, stalled, seconds)
+        time.sleep(0.2)
 
 
 def outcome(run: Callable[[Context], Result], context: Context) -> Result:
@@ -287,8 +319,10 @@ def masked_values(found: Set[str], params: Mapping[str, Any], options: Options) 
     :arg found: the texts that Ansible would mask; :arg params: the options' values; :arg options: their specification.
     """
     given = params.get("kubeconfig")
+    proxy = password_of(params.get("proxy"))
+    found = {*found, proxy} if proxy else set(found)
     if not isinstance(given, Mapping):
-        return set(found)
+        return found
     public = set(texts([given.get(key) for key in ("apiVersion", "kind", "current-context", "contexts")]))
     named = [one for kind in ("clusters", "users") for one in given.get(kind) or [] if isinstance(one, Mapping)]
     public.update(texts([one.get("name") for one in named]))
@@ -297,6 +331,59 @@ def masked_values(found: Set[str], params: Mapping[str, Any], options: Options) 
         if name != "kubeconfig" and (spec.get("no_log") or spec.get("options")):
             private.update(texts(params.get(name)))
     return set(found) - (public - private)
+
+
+#: What is shorter can't be kept secret, and masking it would only show where it is: '1', 'git', 'true'.
+_SHORTEST = 6
+
+#: Characters of the pieces by which secrets are looked for.
+_PIECE = 8
+
+
+def spoken(secrets: Set[str], said: Iterable[str], params: Mapping[str, Any], options: Options) -> list[str]:
+    """Those of ``secrets`` that are in one of the texts ``said`` and have to be masked there, longest first.
+
+    What the options say in the open (names of the catalog, say) is no secret, and masking it would damage a result and
+    show the value by its absence.
+
+    AnsibleModule looks for each secret in each text, which costs seconds for thousands of them. Here few are looked for
+    at all: those of which a piece is in a text.
+    """
+    whole = "\0".join(set(said))
+    pieces = {whole[at : at + _PIECE] for at in range(len(whole))} if len(secrets) > _PIECE else set()
+    suspects = (
+        one for one in secrets if len(one) >= _SHORTEST and (not pieces or len(one) < _PIECE or one[:_PIECE] in pieces)
+    )
+    found = [one for one in suspects if one in whole]
+    if not found:
+        return []
+    public = [texts(params.get(name)) for name, spec in options.items() if not spec.get("no_log")]
+    named = "\0".join(one for part in (*public, *map(_keys, params.values())) for one in part)
+    return sorted((one for one in found if one not in named), key=len, reverse=True)
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """The keys of all mappings in a structure."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _keys(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _keys(item)
+
+
+def said_in(value: Any) -> Iterator[str]:
+    """Every text in a result, the keys of mappings and numbers included."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from said_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from said_in(item)
+    else:
+        yield str(value)
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -311,14 +398,43 @@ def texts(value: Any) -> Iterator[str]:
         yield value
 
 
+#: What stands for the value of an option that is not logged.
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+
+
+def hidden(params: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """The options of a task without the values of those that are not logged, for whoever looks at a task."""
+    secret = {
+        key
+        for name, spec in options.items()
+        if spec.get("no_log") or any(one.get("no_log") for one in (spec.get("options") or {}).values())
+        for key in (name, *spec.get("aliases", ()))
+    }
+    shown: dict[str, Any] = {}
+    for name, value in params.items():
+        if name in secret and value is not None:
+            value = HIDDEN
+        elif name == "proxy" and password_of(value):
+            value = shown_proxy(value)
+        shown[name] = value
+    return shown
+
+
 def run_module(run: Callable[[Context], Result], options: Options) -> None:
     """Create the AnsibleModule, call ``run(context)`` and exit with the result it returns."""
     # The action plugin has no use for this import.
     from ansible.module_utils.basic import AnsibleModule
 
-    module = AnsibleModule(argument_spec={**AUTH_OPTIONS, **options}, supports_check_mode=True)
-    module.no_log_values = masked_values(module.no_log_values, module.params, {**AUTH_OPTIONS, **options})
-    result = outcome(run, Context(module.params, module.check_mode, module._diff, module.warn))
+    every = {**AUTH_OPTIONS, **options}
+    module = AnsibleModule(argument_spec=every, supports_check_mode=True)
+    warnings: list[str] = []
+    secrets = masked_values(module.no_log_values, module.params, every)
+    result = outcome(run, Context(module.params, module.check_mode, module._diff, warnings.append))
+    module.no_log_values = set(spoken(secrets, said_in([result, warnings]), module.params, every))
+    # Ansible would add the options by itself, and mask there what is no longer masked everywhere.
+    result["invocation"] = {"module_args": hidden(module.params, every)}
+    for warning in warnings:
+        module.warn(warning)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

@@ -9,11 +9,11 @@ Check mode and a real run use the very same plan: check mode just doesn't send i
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Collection, Iterator
 
 from . import workloads
-from .desired.distribution import FORCE_SYNC, MANAGER, MIRRORED, OWNED, applied_by_us, finalizer, held_for
-from .resources import CRDS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
+from .desired.distribution import FORCE_SYNC, MANAGER, MIRRORED, OWNED, RESTORER, applied_by_us, finalizer, held_for
+from .resources import CRDS, CRONJOBS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
 TOUCHED = "cluster-secrets/touched"
@@ -25,9 +25,9 @@ class Action:
     """One planned write request.
 
     ``verb`` is ``apply`` (server-side apply of ``body``), ``create``, ``merge`` (JSON merge patch),
-    ``json`` (JSON patch) or ``delete``; of ``subresource`` if given. ``before`` and ``after`` are what diff mode shows.
-    ``replan`` makes the action anew from the live object, for when that changed in between; None
-    of it means that there is nothing left to do.
+    ``json`` (JSON patch) or ``delete`` (``body`` has its preconditions); of ``subresource`` if given. ``before`` and
+    ``after`` are what diff mode shows. ``replan`` makes the action anew from the live object, for when that changed in
+    between; None of it means that there is nothing left to do. ``manager`` is the field manager.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Action:
         "before",
         "body",
         "kind",
+        "manager",
         "name",
         "namespace",
         "replan",
@@ -55,8 +56,9 @@ class Action:
         body: Any = None,
         before: Object | None = None,
         after: Object | None = None,
-        replan: Callable[[Object], Action | None] | None = None,
+        replan: Callable[[Any], Action | None] | None = None,
         subresource: str | None = None,
+        manager: str = MANAGER,
     ) -> None:
         self.verb = verb
         self.result = result
@@ -69,6 +71,7 @@ class Action:
         self.after = after
         self.replan = replan
         self.subresource = subresource
+        self.manager = manager
 
     @property
     def path(self) -> str:
@@ -88,14 +91,27 @@ Path = tuple
 Redact = Callable[[Any, Any, Any], Any]
 
 
-def plan_apply(desired: Object, live: Object | None, redact: Redact | None = None) -> Action | None:
+#: The resourceVersion of an apply that may only create: no object has it, and what is absent is not asked for it.
+_ABSENT = "1"
+
+
+def plan_apply(
+    desired: Object,
+    live: Object | None,
+    redact: Redact | None = None,
+    again: Callable[[Object | None], Action | None] | None = None,
+) -> Action | None:
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
+
+    What is absent is created: when somebody else was quicker, it is planned anew.
 
     Fields of others that are not desired are not looked at. A field that our manager owns and that is no
     longer desired is a difference too: applying removes it.
 
     :arg redact: makes the diff's (before, after) from (live, desired, the paths that will go), for
         objects with secrets.
+    :arg again: makes the action anew from what is live then. With it, a live object is written only in the version that
+        was read.
     """
     meta = desired["metadata"]
     resource = resource_of(desired["apiVersion"], desired["kind"])
@@ -108,14 +124,22 @@ def plan_apply(desired: Object, live: Object | None, redact: Redact | None = Non
     }
     if live is None:
         before, after = redact(None, desired, []) if redact else ({}, desired)
-        return Action("apply", CREATED, before=before, after=after, **common)
+        common["body"] = _bound(desired, _ABSENT)
+        replan = again or (lambda found: plan_apply(desired, found, redact))
+        return Action("apply", CREATED, before=before, after=after, replan=replan, **common)
     # Items of a built-in kind's list carry neither of the two; they are the same by the request's path.
     live = {**live, "apiVersion": desired["apiVersion"], "kind": desired["kind"]}
     left_over = _left_over(live, desired)
-    if _holds(live, desired) and not left_over:
+    if holds(live, desired) and not left_over:
         return None
     before, after = redact(live, desired, left_over) if redact else (_project(live, desired), desired)
-    return Action("apply", UPDATED, before=before, after=after, **common)
+    if again:
+        common["body"] = _bound(desired, live["metadata"]["resourceVersion"])
+    return Action("apply", UPDATED, before=before, after=after, replan=again, **common)
+
+
+def _bound(desired: Object, version: str) -> Object:
+    return {**desired, "metadata": {**desired["metadata"], "resourceVersion": version}}
 
 
 def plan_takeover(desired: Object, live: Object | None, owned: bool) -> tuple[Action | None, Action | None]:
@@ -242,22 +266,50 @@ def plan_touch(definition: Object | None) -> Action | None:
 
 
 def plan_delete(live: Object) -> Action:
-    """The deletion of a live object."""
+    """The deletion of a live object (its metadata is enough), in the version that was read.
+
+    When it changed meanwhile, it is deleted only if it still is what was looked at: what ESO says of an object changes
+    all the time. Otherwise the deletion comes to nothing and is reported by its ``replan``, which returns itself.
+    """
     meta = live["metadata"]
     resource = resource_of(live["apiVersion"], live["kind"])
-    return Action(
+    preconditions = {key: meta[name] for key, name in _PRECONDITIONS if meta.get(name)}
+
+    def replan(found: Object | None) -> Action | None:
+        if found is None:
+            return None
+        same = found["metadata"].get("uid") == meta.get("uid") and _looked_at(found, live) == _looked_at(live, live)
+        return (
+            plan_delete({**live, **found, "apiVersion": live["apiVersion"], "kind": live["kind"]}) if same else action
+        )
+
+    action = Action(
         "delete",
         DELETED,
         resource,
         live["kind"],
         meta["name"],
         meta.get("namespace"),
+        body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions} if preconditions else None,
         before={"metadata": {"name": meta["name"]}},
         after={},
+        replan=replan,
     )
+    return action
 
 
-def _holds(live: Any, desired: Any) -> bool:
+_PRECONDITIONS = (("uid", "uid"), ("resourceVersion", "resourceVersion"))
+
+
+def _looked_at(item: Object, known: Object) -> Object:
+    """What of a live object says whose it is and what it does, as far as ``known`` has it."""
+    found: Object = {key: item.get(key) for key in known if key not in ("metadata", "status", "apiVersion", "kind")}
+    for key in ("labels", "annotations", "ownerReferences"):
+        found["metadata." + key] = item["metadata"].get(key) or None
+    return found
+
+
+def holds(live: Any, desired: Any) -> bool:
     """Whether ``live`` has all that ``desired`` says; more is fine in mappings, not in lists."""
     if live is None and desired in ({}, []):
         return True  # the API server stores neither
@@ -267,11 +319,11 @@ def _holds(live: Any, desired: Any) -> bool:
         for key, value in desired.items():
             found = live.get(key)
             # Most are texts, and thousands of objects have many.
-            if found != value and not _holds(found, value):
+            if found != value and not holds(found, value):
                 return False
         return True
     if isinstance(desired, list):
-        return isinstance(live, list) and len(live) == len(desired) and all(_holds(a, b) for a, b in zip(live, desired))
+        return isinstance(live, list) and len(live) == len(desired) and all(holds(a, b) for a, b in zip(live, desired))
     return live == desired
 
 
@@ -346,27 +398,43 @@ def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -
     return before_object, {**shown, "data": after}
 
 
-def plan_restore(kept: Object, live: Object | None) -> list[Action]:
-    """The requests that make a live Secret (None: absent) what a backup kept.
+def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) -> list[Action]:
+    """The requests, one after the other, that make a live Secret (None: absent) what a backup kept.
 
-    They are no applies: those would make our manager the owner of keys of others, which the next run would remove. What
+    Keys that were applied are applied again, so that a later apply removes those that have left the values. The others
+    are no applies: those would make our manager the owner of keys of others, which the next run would remove. What
     Kubernetes lets nobody change is deleted first.
+
+    :arg ours: the keys that the collection had applied.
     """
     if live is not None and _same_secret(kept, live):
         return []
     meta = kept["metadata"]
     common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
     common["before"], common["after"] = redact_secret(live, kept, [])
-    made = Action("create", CREATED, SECRETS, body=kept, **common)
-    if live is None:
-        return [made]
-    if live.get("type") != kept["type"] or live.get("immutable"):
-        return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), made]
-    surplus: Object = {key: None for key in live.get("data") or {} if key not in kept["data"]}
-    body = {"metadata": meta, "data": {**kept["data"], **surplus}}
-    if kept.get("immutable"):
-        body["immutable"] = True
-    return [Action("merge", UPDATED, SECRETS, body=body, **common)]
+    if live is not None and (live.get("type") != kept["type"] or live.get("immutable")):
+        return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), *plan_restore(kept, None, ours)]
+    applied = {key: value for key, value in kept["data"].items() if key in ours}
+    others: Object = {key: value for key, value in kept["data"].items() if key not in applied}
+    if live is None and not applied:
+        return [Action("create", CREATED, SECRETS, body=kept, manager=RESTORER, **common)]
+    surplus = {key: None for key in (live or {}).get("data") or {} if key not in kept["data"]}
+    found = []
+    version = _ABSENT if live is None else live["metadata"]["resourceVersion"]
+    if applied:
+        body = _bound({"apiVersion": "v1", "kind": "Secret", **kept, "data": applied}, version)
+        body.pop("immutable", None)
+        found.append(Action("apply", CREATED if live is None else UPDATED, SECRETS, body=body, **common))
+    if others or surplus or kept.get("immutable"):
+        # Bound to what was read, of which there is a backup, unless the apply before it was.
+        body = {"metadata": meta if applied else {**meta, "resourceVersion": version}, "data": {**others, **surplus}}
+        if kept.get("immutable"):
+            body["immutable"] = True
+        found.append(Action("merge", UPDATED, SECRETS, body=body, manager=RESTORER, **common))
+    for action in found:
+        # Somebody wrote it meanwhile: what there is no backup of is not overwritten.
+        action.replan = lambda _again, same=action: same
+    return found
 
 
 def _same_secret(kept: Object, live: Object) -> bool:
@@ -392,6 +460,46 @@ def plan_refresh(resource: Resource, name: str, mirrored: bool) -> Action:
 
     body, shown = wrapped(str(time.time_ns())), wrapped("<the time of the refresh>")
     return Action("merge", UPDATED, resource, "ClusterExternalSecret", name, body=body, before={}, after=shown)
+
+
+#: Marks a CronJob that the collection suspended.
+SUSPENDED = "cluster-secrets.platform/suspended"
+
+
+def plan_suspend(live: Object, suspend: bool) -> Action | None:
+    """The patch that suspends a live CronJob, or resumes it if this suspended it; None when there is nothing to do."""
+    meta = live["metadata"]
+    marked = SUSPENDED in (meta.get("annotations") or {})
+    is_suspended = bool((live.get("spec") or {}).get("suspend"))
+    if (suspend and is_suspended) or (not suspend and not marked):
+        return None
+    body: Object = {
+        "metadata": {
+            # Somebody may suspend it for good meanwhile.
+            "resourceVersion": meta["resourceVersion"],
+            "annotations": {SUSPENDED: "for-upgrade" if suspend else None},
+        },
+        "spec": {"suspend": suspend},
+    }
+    return Action(
+        "merge",
+        UPDATED,
+        CRONJOBS,
+        "CronJob",
+        meta["name"],
+        meta["namespace"],
+        body=body,
+        before={"spec": {"suspend": is_suspended}},
+        after={"spec": {"suspend": suspend}},
+        replan=lambda again: plan_suspend(again, suspend),
+    )
+
+
+def plan_refresh_one(resource: Resource, name: str, namespace: str) -> Action:
+    """The patch that makes ESO refresh one ExternalSecret."""
+    body = {"metadata": {"annotations": {FORCE_SYNC: str(time.time_ns())}}}
+    shown = {"metadata": {"annotations": {FORCE_SYNC: "<the time of the refresh>"}}}
+    return Action("merge", UPDATED, resource, "ExternalSecret", name, namespace, body=body, before={}, after=shown)
 
 
 # -- namespace labels ------------------------------------------------------------------------------

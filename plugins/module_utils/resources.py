@@ -55,6 +55,7 @@ POLICY_BINDINGS = Resource(ADMISSION, "validatingadmissionpolicybindings", names
 NAMESPACES = Resource("v1", "namespaces", namespaced=False)
 SECRETS = Resource("v1", "secrets")
 DEPLOYMENTS = Resource("apps/v1", "deployments")
+CRONJOBS = Resource("batch/v1", "cronjobs")
 NODES = Resource("v1", "nodes", namespaced=False)
 PODS = Resource("v1", "pods")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices")

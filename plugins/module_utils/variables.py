@@ -8,10 +8,15 @@ PyYAML is imported by the functions: most modules do without it.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 #: What makes Ansible take a text for a template.
 _MARKS = ("{{", "{%", "{#")
+
+
+#: Texts that a parser of YAML 1.1 or of YAML 1.2 takes for something else, of which each knows its own.
+_AMBIGUOUS = re.compile(r"(?i)[-+]?\.?[0-9]|[-+]?\.(?:inf|nan)\Z|(?:~|=|<<|y|n|yes|no|on|off|true|false|null)?\Z")
 
 
 def dump(content: Any, head: str) -> str:
@@ -44,11 +49,11 @@ def _dump(documents: list[Any], marked: bool = False, **options: Any) -> str:
             super().increase_indent(flow, False)
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        if any(mark in value for mark in _MARKS):
+        if marked and any(mark in value for mark in _MARKS):
             return dumper.represent_scalar("!unsafe", value, style='"')
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value)
+        style = '"' if _AMBIGUOUS.match(value) and "\n" not in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
-    if marked:
-        Dumper.add_representer(str, text)
+    Dumper.add_representer(str, text)
     found: str = yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True, **options)
     return found

@@ -61,6 +61,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
+    remove it.
+  returned: when O(state=absent)
+  type: list
+  elements: dict
 changes:
   description: What was (in check mode, would be) written.
   returned: success
@@ -103,7 +109,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     STORE_OPTION,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply, plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_apply
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ADMISSION,
     ESO_GROUP,
@@ -113,6 +119,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     POLICY_BINDINGS,
     resource_of,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -165,12 +172,11 @@ def run(context: Context) -> dict[str, Any]:
     pairs = [(item, live.get((item["kind"], item["metadata"]["name"]))) for item in desired]
     executor = Executor(client, context.check_mode)
     if absent:
-        found = [plan_delete(item) for _desired, item in pairs if item]
+        going = removal.policies_going((item["kind"], item) for _desired, item in pairs if item)
         # Bindings first: a binding without its policy is an error that the API server reports.
-        bindings = [action for action in found if action.kind.endswith("Binding")]
-        return context.result(
-            executor.run(bindings, [action for action in found if action not in bindings]), supported=True
-        )
+        bindings = [action for action in going.actions if action.kind.endswith("Binding")]
+        done = executor.run(bindings, [action for action in going.actions if action not in bindings])
+        return context.result(done, supported=True, left=[one._asdict() for one in going.left])
     writers = _writers(client)
     locked_out = _locked_out(client, identities, writers if params["mode"] == "enforce" else {})
     if locked_out and params["mode"] == "enforce":

@@ -23,9 +23,14 @@ attributes:
     support: full
 options:
   dest:
-    description: The path of the file. One that holds the same Secrets already is left alone.
+    description:
+      - The path of the file. One that holds the same Secrets already is left alone.
+      - Without it, a file in O(backup_dir) is made whose name has the cluster's address and the time.
     type: path
-    required: true
+  backup_dir:
+    description: The folder for a file without a given name.
+    type: path
+    default: cluster-secrets-backups
   targets:
     description: Whether to write the Secrets that ESO manages too.
     type: bool
@@ -49,6 +54,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+path:
+  description: The path of the file.
+  returned: success
+  type: str
 secrets:
   description: The Secrets in the file, each as C(namespace/name).
   returned: success
@@ -65,6 +74,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, key_of
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup
@@ -73,7 +83,8 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "dest": {"type": "path", "required": True},
+    "dest": {"type": "path"},
+    "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     "targets": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     **STORE_NAMESPACE_OPTION,
@@ -89,11 +100,12 @@ def run(context: Context) -> dict[str, Any]:
     kept = backup.kept(list(found.values()))
     if not kept:
         raise NotReady("there is nothing to back up: namespace '%s' holds no Secret." % params["store_namespace"])
-    written = backups.write(
-        context.vault, params["dest"], list(found.values()), client.server, params["force"], context.check_mode
-    )
+    cluster = snapshot.identity(client)
+    path = params["dest"] or backups.automatic(params["backup_dir"], client.server)
+    written = backups.write(context.vault, path, list(found.values()), cluster, params["force"], context.check_mode)
     return {
         "changed": written,
+        "path": path,
         "secrets": ["/".join(key_of(item)) for item in kept],
         "api_requests": client.requests,
     }

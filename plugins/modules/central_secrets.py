@@ -22,7 +22,8 @@ attributes:
     support: full
 options:
   state:
-    description: With V(absent), the master Secrets that this module created are deleted, and O(values) is not needed.
+    description: With V(absent), the master Secrets that this module made or took over are deleted, but for those that
+      others read, and O(values) is not needed.
     type: str
     choices: [present, absent]
     default: present
@@ -37,7 +38,8 @@ options:
     type: bool
     default: true
   prune:
-    description: Whether to delete master Secrets that this module created and that no entry reads any more.
+    description: Whether to delete master Secrets that this module made or took over and that neither an entry nor
+      anybody else reads any more.
     type: bool
     default: false
   sources:
@@ -68,8 +70,12 @@ options:
     type: str
     choices: [all, values]
     default: all
+  backup:
+    description: Whether Secrets are backed up before they are removed, which needs the run's vault password.
+    type: bool
+    default: true
   backup_dir:
-    description: The folder, on the control node, for the backup that overwriting takes first.
+    description: The folder, on the control node, for the backup that overwriting and removing take first.
     type: path
     default: cluster-secrets-backups
   server_url:
@@ -118,14 +124,21 @@ takeover:
   type: list
   elements: dict
 replace:
-  description: The targets that Kubernetes doesn't let change in place, a mapping of namespaces, each a mapping of names
-    to uids, for the option of that name of M(platform.cluster_secrets.cluster_external_secrets).
+  description: The targets that Kubernetes doesn't let change in place, a mapping of namespaces, each a mapping of
+    names, each a mapping whose key is the uid, for the option of that name of
+    M(platform.cluster_secrets.cluster_external_secrets). Ansible masks no keys.
   returned: when O(takeover) is given
   type: dict
 backup:
   description: The path of the backup that was taken, if any.
-  returned: when O(takeover) is given
+  returned: when O(takeover) is given, or Secrets are removed
   type: str
+left:
+  description: The Secrets that were to be removed and stay, each with the C(object), the C(reason) and the C(command)
+    that would remove it.
+  returned: success
+  type: list
+  elements: dict
 api_requests:
   description: How many requests were sent to the API server.
   returned: success
@@ -137,10 +150,12 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import of_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
     generated,
     required_sources,
+    suspicious,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
@@ -167,11 +182,17 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     redact_secret,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, SECRETS, decode
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    ESO_VERSIONS,
+    SECRETS,
+    decode,
+    resource_of,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight, removal
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry, Recipe
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Recipe
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
@@ -186,6 +207,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "regenerate": {"type": "dict", "default": {}},
     "takeover": {"type": "dict"},
     "preflight": {"type": "str", "choices": ["all", "values"], "default": "all"},
+    "backup": {"type": "bool", "default": True},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     **CATALOG_OPTION,
@@ -205,11 +227,13 @@ def run(context: Context) -> dict[str, Any]:
     recipes: dict[str, dict[str, Recipe]] = {}
     ignored: list[str] = []
     if params["state"] == "present":
-        entries = _chosen(context.entries, params["sources"])
+        entries = of_sources(context.entries, params["sources"])
         recipes = generated(entries)
         if params["values"] is None and set(required_sources(entries)) - set(recipes):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(entries, params["values"] or {})
+        for one in suspicious(values):
+            context.warn(one)
         known_sources = required_sources(context.entries)
         ignored = [name for name in ignored if name not in known_sources]
         known = generated(context.entries)
@@ -223,22 +247,8 @@ def run(context: Context) -> dict[str, Any]:
         context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
-    marks: dict[str, dict[str, str]] = {}
-    for name, keys in generated(context.catalog).items():
-        if name not in values:
-            continue
-        there = decode(by_name[name]) if name in by_name else {}
-        done = _annotation(by_name.get(name), REGENERATED)
-        wanted = params["regenerate"].get(name)
-        anew = wanted is not None and str(wanted) != done
-        if anew or done:
-            marks[name] = {REGENERATED: str(wanted) if anew else str(done)}
-        for key, recipe in keys.items():
-            if key in recipes.get(name, {}):
-                values[name][key] = (not anew and there.get(key)) or _made(recipe)
-            elif key in there:
-                # An entry that is switched off keeps what nobody could bring back.
-                values[name].setdefault(key, there[key])
+    masters = _Masters(context, values, recipes)
+    values = {name: masters.data(name, by_name.get(name)) for name in values}
     more: dict[str, Any] = {}
     findings: list[Finding] = []
     if params["takeover"] is not None and params["state"] == "present":
@@ -247,52 +257,108 @@ def run(context: Context) -> dict[str, Any]:
             return more
     removed = {name for one in findings if one.kind == "values" for _namespace, name in one.remove}
     before = dict(by_name)
+    going = _going(context, live)
+    if going.actions and params["backup"]:
+        path = backups.automatic(params["backup_dir"], client.server)
+        names = {action.name for action in going.actions}
+        secrets = [item for item in live if item["metadata"]["name"] in names]
+        backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
+        more["backup"] = more.get("backup") or (None if context.check_mode else path)
     # What others put into a Secret that nobody can change comes back before it is changed. One after the other, so that
     # a run which stops on the way leaves one missing at most.
     remade: list[list[Action]] = []
     for name in sorted(removed & set(by_name)):
-        old = {**_KIND, **by_name.pop(name)}
-        remade += [[plan_delete(old)], plan_restore(_mutable(old), None)]
+        old = {**_KIND, **by_name[name]}
+        by_name[name] = _mutable(old)
+        remade += [[plan_delete(old)], plan_restore(by_name[name], None)]
     first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:
         first = context.missing_namespace(namespace, params["create_namespace"])
-    now = state.utcnow().strftime(state.TIME)
-    planned = []
-    for name, data in values.items():
-        item = by_name.get(name)
-        old_data = decode(item) if item else {}
-        changed = any(old_data.get(key) != value for key, value in data.items())
-        # What is known of the time before us is kept, since our own writing hides it.
-        when = now if changed or item is None else _annotation(item, CHANGED) or _time_of(item)
-        annotations = {**marks.get(name, {}), CHANGED: when}
-        kind = _type(before.get(name))
-        planned.append(plan_apply(central_secret(name, namespace, data, kind, annotations), item, redact_secret))
+    planned = [masters.plan(name, by_name.get(name)) for name in values]
     writes = [action for action in planned if action]
-    deletes = []
-    if params["prune"] or params["state"] == "absent":
-        # Those of entries that are switched off stay: nothing else brings generated values back.
-        kept = required_sources(context.catalog) if params["state"] == "present" else {}
-        deletes = [
-            plan_delete({**_KIND, **item}) for name, item in by_name.items() if is_owned(item) and name not in kept
-        ]
-    actions = Executor(client, context.check_mode).run(first, *remade, writes, deletes)
+    actions = Executor(client, context.check_mode).run(first, *remade, writes, going.actions)
     return context.result(
         actions,
         **more,
+        left=[one._asdict() for one in going.left],
         changed_sources={action.name: _changed_keys(before.get(action.name), action.body) for action in writes},
     )
 
 
-def _chosen(entries: list[Entry], sources: list[str] | None) -> list[Entry]:
-    """The entries of some sources, or all (None). Raises CatalogError for a source that there is not."""
-    known = required_sources(entries)
-    for name in sources or ():
-        if name not in known:
-            raise CatalogError(
-                "sources: no enabled catalog entry reads '%s'. The sources are: %s." % (name, ", ".join(sorted(known)))
-            )
-    return [entry for entry in entries if sources is None or entry.source in sources]
+class _Masters:
+    """The master Secrets as they should be, each made of the values given and of what is live."""
+
+    def __init__(
+        self, context: Context, given: dict[str, dict[str, bytes]], recipes: dict[str, dict[str, Recipe]]
+    ) -> None:
+        self._namespace = context.params["store_namespace"]
+        self._regenerate = context.params["regenerate"]
+        self._given = given
+        self._recipes = recipes
+        self._known = generated(context.catalog)
+        self._made: dict[tuple[str, str], bytes] = {}
+        self._now = state.utcnow().strftime(state.TIME)
+
+    def _is_asked_anew(self, name: str, live: Object | None) -> bool:
+        wanted = self._regenerate.get(name)
+        return wanted is not None and str(wanted) != _annotation(live, REGENERATED)
+
+    def data(self, name: str, live: Object | None) -> dict[str, bytes]:
+        """What a master Secret should hold, given the live one (None: absent)."""
+        data = dict(self._given[name])
+        there = decode(live) if live else {}
+        anew = self._is_asked_anew(name, live)
+        for key, recipe in self._known.get(name, {}).items():
+            if key in self._recipes.get(name, {}):
+                if anew or key not in there:
+                    there[key] = self._made.setdefault((name, key), _made(recipe))
+                data[key] = there[key]
+            elif key in there:
+                # An entry that is switched off keeps what nobody could bring back.
+                data.setdefault(key, there[key])
+        return data
+
+    def plan(self, name: str, live: Object | None) -> Action | None:
+        """The write that makes the live Secret (None: absent) what it should be, or None.
+
+        Generated values are written only over what was read: of two runs at a time, the second takes those of the
+        first.
+        """
+        data = self.data(name, live)
+        old = decode(live) if live else {}
+        changed = any(old.get(key) != value for key, value in data.items())
+        # What is known of the time before us is kept, since our own writing hides it.
+        when = self._now if changed or live is None else _annotation(live, CHANGED) or _time_of(live)
+        annotations = {CHANGED: when}
+        if name in self._known:
+            done = _annotation(live, REGENERATED)
+            if self._is_asked_anew(name, live):
+                done = str(self._regenerate[name])
+            if done:
+                annotations[REGENERATED] = done
+        desired = central_secret(name, self._namespace, data, _type(live), annotations)
+        bound = live is None or (name in self._known and "resourceVersion" in live["metadata"])
+        again = (lambda found: self.plan(name, found)) if bound else None
+        return plan_apply(desired, live, redact_secret, again)
+
+
+def _going(context: Context, central: list[Object]) -> removal.Going:
+    """The master Secrets that the module removes."""
+    params, client = context.params, context.client
+    absent = params["state"] == "absent"
+    if not params["prune"] and not absent:
+        return removal.Going([], [])
+    # Those of entries that are switched off stay: nothing else brings generated values back.
+    kept = {} if absent else required_sources(context.catalog)
+    version = eso.served(client)[0]
+    used = {}
+    if version:
+        users = snapshot.read_users(client, version)
+        cluster_stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
+        names = {one["metadata"]["name"] for one in users.distributed if is_owned(one)}
+        used = removal.readers(params["store_namespace"], cluster_stores, users, names)
+    return removal.masters_going(central, kept, required_sources(context.catalog) if absent else (), used)
 
 
 def _made(recipe: Recipe) -> bytes:
@@ -337,12 +403,12 @@ def _preflight(
         "backup": None,
     }
     for key in sorted(removals):
-        result["replace"].setdefault(key[0], {})[key[1]] = uids[key]
+        result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
     changing = sorted({key for one in findings for key in one.backup})
     if changing:
         path = backups.automatic(params["backup_dir"], client.server)
         secrets = [whole[key] for key in changing if key in whole]
-        backups.write(context.vault, path, secrets, client.server, dry=context.check_mode)
+        backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
         result["backup"] = None if context.check_mode else path
     return findings, result
 

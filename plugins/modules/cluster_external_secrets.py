@@ -46,6 +46,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.ownership
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.store.isolation
 """
 
@@ -57,6 +58,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
+    remove it.
+  returned: success
+  type: list
+  elements: dict
 changes:
   description: What was (in check mode, would be) written.
   returned: success
@@ -73,7 +80,7 @@ api_requests:
   type: int
 """
 
-import time
+import functools
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
@@ -88,12 +95,15 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     ESO_OBJECT_OPTIONS,
     ISOLATION_OPTION,
     OWNER_OPTION,
+    STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     run_module,
+    wait_until_gone,
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     plan_delete,
+    plan_refresh_one,
     plan_release,
     plan_takeover,
 )
@@ -101,13 +111,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     ESO_GROUP,
     SECRETS,
     cluster_external_secrets,
+    external_secrets,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -118,6 +129,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **ESO_OBJECT_OPTIONS,
     **ISOLATION_OPTION,
     **OWNER_OPTION,
+    **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
 
@@ -131,11 +143,11 @@ def run(context: Context) -> dict[str, Any]:
         version = context.eso_version(params["assume_installed"])
     except EsoError:
         if absent:
-            return context.result([], api_version=None)
+            return context.result([], api_version=None, left=[])
         raise
     resource = cluster_external_secrets(version)
     live, _version = client.list(resource, missing_ok=True)
-    layout = stores.Layout(params["isolation"], params["store"], "")
+    layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
     by_name = {item["metadata"]["name"]: {**item, **kind} for item in live}
     theirs = {name for name, item in by_name.items() if not is_owned(item)}
@@ -147,10 +159,11 @@ def run(context: Context) -> dict[str, Any]:
         )
         for entry in entries
     ]
-    deletes = []
+    going = removal.Going([], [])
     if absent or params["prune"]:
-        kept = {entry.name for entry in entries}
-        deletes = [plan_delete(item) for name, item in by_name.items() if name not in theirs and name not in kept]
+        named = {entry.name for entry in context.entries} if absent else ()
+        going = removal.entries_going(list(by_name.values()), layout, {entry.name for entry in entries}, named)
+    deletes = going.actions
     by_gitops = params["owner"] == "gitops" and not absent
     actions = Executor(client, context.check_mode, params["force_conflicts"], by_gitops).run(
         [adoption for adoption, _applied in pairs if adoption],
@@ -158,39 +171,47 @@ def run(context: Context) -> dict[str, Any]:
         deletes,
     )
     releases = [plan_release(by_name.get(entry.name)) for entry in entries] if by_gitops else []
-    actions += Executor(client, context.check_mode).run(
-        [action for action in releases if action], _replaced(client, params["replace"])
-    )
+    actions += Executor(client, context.check_mode).run([action for action in releases if action])
+    actions += _replace(context, version)
     if deletes and not context.check_mode:
-        _wait_until_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
-    return context.result(actions, api_version=version)
+        wait_until_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
+    left = [one._asdict() for one in going.left]
+    return context.result(actions, api_version=version, left=left)
 
 
-def _replaced(client: Client, wanted: dict[str, dict[str, str]]) -> list[Action]:
-    """The deletions of the Secrets to replace that are still the ones which were looked at."""
-    places = [(namespace, name, uid) for namespace, names in wanted.items() for name, uid in names.items()]
-    found = client.each(lambda one: client.get(SECRETS.path(one[1], one[0])), places)
-    return [plan_delete(item) for one, item in zip(places, found) if item and item["metadata"]["uid"] == one[2]]
+def _replace(context: Context, version: str) -> list[Action]:
+    """Delete the Secrets to replace that are still the ones which were looked at, one after the other.
+
+    Each is waited for until ESO has made it anew, so that a run which stops leaves one missing at most.
+    """
+    client, executor = context.client, Executor(context.client, context.check_mode)
+    by_target = {entry.target: entry for entry in context.entries}
+    done: list[Action] = []
+    for namespace, names in context.params["replace"].items():
+        for name, uids in names.items():
+            item = client.get(SECRETS.path(name, namespace))
+            if item is None or item["metadata"]["uid"] not in uids:
+                continue
+            done += executor.run([plan_delete({**item, "apiVersion": "v1", "kind": "Secret"})])
+            entry = by_target.get(name)
+            if context.check_mode or entry is None:
+                continue
+            # ESO may have given up for a while.
+            executor.run([plan_refresh_one(external_secrets(version), entry.external_secret, namespace)])
+            wait_while(
+                client, functools.partial(_not_made, client, namespace, name, uids), context.params["wait_timeout"]
+            )
+    return done
 
 
-def _wait_until_gone(client: Client, resource: Resource, left: set[str], seconds: int) -> None:
-    """Wait until all are gone; raises NotReady once none has gone for ``seconds``. ESO takes long for hundreds."""
-
-    def stalled() -> NotReady | None:
-        live, _version = client.list(resource, partial=True)
-        gone = left - {item["metadata"]["name"] for item in live}
-        left.difference_update(gone)
-        if gone:
-            return None
-        shown = ", ".join(sorted(left)[:5]) + (" and %d more" % (len(left) - 5) if len(left) > 5 else "")
-        return NotReady(
-            "ClusterExternalSecrets are being deleted, and none has gone for %d s: %s. ESO removes their finalizer; "
-            "is its controller running?" % (seconds, shown)
-        )
-
-    while left:
-        wait_while(stalled, seconds)
-        time.sleep(0.2)
+def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -> NotReady | None:
+    item = client.get(SECRETS.path(name, namespace))
+    if item is not None and item["metadata"]["uid"] not in uids:
+        return None
+    return NotReady(
+        "the Secret %s/%s was deleted to be made anew, and ESO has not made it yet. Those after it were left as they "
+        "are. Look at ESO's log, then run this again." % (namespace, name)
+    )
 
 
 def main() -> None:

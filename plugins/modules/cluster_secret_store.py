@@ -89,6 +89,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
+    remove it.
+  returned: when O(state=absent)
+  type: list
+  elements: dict
 changes:
   description: What was (in check mode, would be) written.
   returned: success
@@ -143,6 +149,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     kind_and_name,
     resource_of,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -194,9 +201,9 @@ def run(context: Context) -> dict[str, Any]:
     executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
     own = stores.own_entries(live.values(), layout)
     if absent:
-        shared = {kind_and_name(item) for item in stores.desired(layout, [])}
-        gone = [plan_delete(item) for key, item in live.items() if key in shared or stores.entry_of(item, layout)]
-        return context.result(executor.run(gone), api_version=version)
+        going = _going(client, layout, live, version)
+        done = executor.run(going.actions)
+        return context.result(done, api_version=version, left=[one._asdict() for one in going.left])
     shared_store = live.get(("ClusterSecretStore", layout.store))
     prepared = stores.prepared(layout, context.entries, own, shared_store)
     final = {kind_and_name(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
@@ -220,9 +227,22 @@ def run(context: Context) -> dict[str, Any]:
         actions += Executor(client, context.check_mode).run([action for action in releases if action])
     if stage != "permissions" and params["wait"] and not context.check_mode:
         names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
-        wait_while(lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])
+        wait_while(client, lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])
     pending = bool(retired) or any(final[kind_and_name(item)] != item for item in prepared)
     return context.result(actions, api_version=version, pending=pending)
+
+
+def _going(
+    client: Client, layout: stores.Layout, live: dict[tuple[str, str], Object], version: str | None
+) -> removal.Going:
+    """What is removed, with what others need."""
+    used = {}
+    if version:
+        users = snapshot.read_users(client, version)
+        ours = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
+        cluster_stores = [item for (kind, _name), item in live.items() if kind == "ClusterSecretStore"]
+        used = removal.readers(layout.namespace, cluster_stores, users, ours)
+    return removal.stores_going(live, layout, used)
 
 
 def _settle(
@@ -244,7 +264,9 @@ def _settle(
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
     deletes = [plan_delete(item) for item in live.values() if stores.entry_of(item, layout) in retired]
     if (shrinking or deletes) and not context.check_mode:
-        wait_while(lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"])
+        wait_while(
+            client, lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"]
+        )
     stops = [action for action in deletes if action.kind == "ClusterSecretStore"]
     actions = executor.run(
         [action for action in shrinking if action], stops, [action for action in deletes if action not in stops]

@@ -116,7 +116,7 @@ def run(context: Context) -> dict[str, Any]:
     )
     if not established and not coming:
         seconds = params["wait_timeout"] if actions or all(live[name] for name in NEEDED) else 0
-        wait_while(lambda: _not_established(client, pending, seconds), seconds, interval=0.1)
+        wait_while(client, lambda: _not_established(client, pending, seconds), seconds, interval=0.1)
         established = True
     return context.result(actions, established=established)
 

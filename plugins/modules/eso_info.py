@@ -123,7 +123,7 @@ def run(context: Context) -> dict[str, Any]:
             problem = str(error)
         return NotReady("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
 
-    wait_while(unhealthy, seconds, interval=0.5)
+    wait_while(context.client, unhealthy, seconds, interval=0.5)
     return found
 
 

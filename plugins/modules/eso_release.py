@@ -105,6 +105,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.common.process import get_bin_path
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
@@ -132,7 +133,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def run(context: Context) -> dict[str, Any]:
     """Judge the release, and what its values would stop."""
-    params, client = context.params, context.client
+    params = context.params
+    if params["chart"] and params["release"]:
+        connection(params).kubeconfig()  # helm will be given it
+    client = context.client
     chart, values = params["chart"], params["values"]
     release = (
         eso.of_chart(chart, params["chart_version"], values)

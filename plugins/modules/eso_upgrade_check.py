@@ -202,7 +202,7 @@ def _refused_values(context: Context, values: dict[str, Any]) -> list[Problem]:
     found = []
     served = client.get("/apis", what="cannot look up the API groups") or {}
     versions = [one["groupVersion"] for group in served.get("groups", []) for one in group["versions"]]
-    kubernetes = (client.get("/version") or {}).get("gitVersion", "v1.30.0")
+    kubernetes = client.request("GET", "/version").get("gitVersion", "v1.30.0")
     for step in params["steps"]:
         if not step["chart"]:
             continue

@@ -124,6 +124,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
@@ -157,6 +158,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Read what runs and what is at hand."""
     params = context.params
+    connection(params).kubeconfig()  # helm will be given it
     namespace, name = params["eso_namespace"], params["release_name"]
     record = release.deployed(context.client, namespace, name)
     if record is None:

@@ -31,10 +31,9 @@ options:
     description:
       - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the
         catalog lists.
-      - With O(state=absent) and without this option, every namespace loses all labels that begin with C(secrets/), and
-        all of ESO's finalizers.
-      - With O(state=absent), an entry that the catalog does not have any more may be named as well; ESO's finalizer for
-        it is removed. Where others would lose something by it, or ESO would go on distributing, nothing is removed.
+      - O(state=absent) needs it. An entry that the catalog does not have any more may then be named as well; ESO's
+        finalizer for it is removed. Where others would lose something by it, or ESO would go on distributing, nothing
+        is removed.
       - With O(state=present), nothing is labelled where ESO would write over a Secret that it did not make.
     type: dict
   missing:
@@ -46,6 +45,7 @@ options:
     description:
       - Whether to remove labels that begin with C(secrets/) from namespaces to which neither the catalog nor
         O(assignments) gives them. So the label of an entry that was removed from the catalog is removed, too.
+      - Labels by which objects of others select stay, and so do those that are no entry's and that somebody else set.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -53,6 +53,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.store.namespace
 """
 
 EXAMPLES = r"""
@@ -76,6 +77,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left:
+  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
+    remove it.
+  returned: success, when O(state=present)
+  type: list
+  elements: dict
 changes:
   description: What was (in check mode, would be) written.
   returned: success
@@ -99,7 +106,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.e
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     finalizer,
-    held_for,
     is_owned,
     wanted_labels,
 )
@@ -108,6 +114,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     OWNER_OPTION,
+    STORE_NAMESPACE_OPTION,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
@@ -116,11 +123,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
     plan_unlabel,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
     NAMESPACES,
     SECRETS,
     cluster_external_secrets,
     is_of_eso,
+    resource_of,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
@@ -136,6 +146,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "exclusive": {"type": "bool", "default": False},
     **CATALOG_OPTION,
     **OWNER_OPTION,
+    **STORE_NAMESPACE_OPTION,
 }
 
 
@@ -143,15 +154,17 @@ def run(context: Context) -> dict[str, Any]:
     """Plan against the live namespaces and write the difference."""
     params, client, entries = context.params, context.client, context.entries
     removing = params["state"] == "absent"
-    assignments = _checked(params["assignments"], None if removing else entries)
+    if removing and params["assignments"] is None:
+        raise CatalogError(
+            "with 'state: absent', 'assignments' must name the namespaces and what is taken from each. To remove "
+            "everything everywhere, use platform.cluster_secrets.teardown."
+        )
+    assignments = _checked(params["assignments"], None if removing else entries, params["store_namespace"])
     items, _version = client.list(NAMESPACES, partial=True)
     live = {item["metadata"]["name"]: item for item in items}
-    if removing:
-        if assignments is None:
-            planned = [_unlabel(item, _distributing(item, entries), entries, True) for item in live.values()]
-        else:
-            planned = _taken(context, assignments, live)
-        absent = sorted(set(assignments or ()) - set(live))
+    if removing and assignments is not None:
+        planned = _taken(context, assignments, live)
+        absent = sorted(set(assignments) - set(live))
         return context.result(_apply(context, [action for action in planned if action]), missing=absent)
     wanted = wanted_labels(entries, assignments)
     if assignments is not None:
@@ -162,17 +175,22 @@ def run(context: Context) -> dict[str, Any]:
         raise CatalogError("%d namespace(s) do not exist: %s. %s" % (len(absent), ", ".join(absent), fix))
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
+    left: list[removal.Left] = []
     if params["exclusive"]:
         spared = _selected_by_others(client)
         listed = wanted if assignments is None else wanted_labels(entries)
         for name, item in live.items():
-            surplus = _distributing(item, entries) - set(wanted.get(name, {})) - set(listed.get(name, {})) - spared
-            planned.append(_unlabel(item, surplus, entries, False))
+            given = {*wanted.get(name, {}), *listed.get(name, {})}
+            surplus, stays = removal.surplus_labels(item, entries, given, spared)
+            left += stays
+            planned.append(_unlabel(item, surplus, entries))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
     unlabels = [action for action in planned if action and action.replan is not None]
     return context.result(
-        _apply(context, created + labels, unlabels), missing=absent if params["missing"] == "ignore" else []
+        _apply(context, created + labels, unlabels),
+        missing=absent if params["missing"] == "ignore" else [],
+        left=[one._asdict() for one in left],
     )
 
 
@@ -181,11 +199,18 @@ def _apply(context: Context, *batches: list[Action]) -> list[Action]:
     return Executor(context.client, context.check_mode, read_only=by_gitops).run(*batches)
 
 
-def _checked(assignments: dict[str, Any] | None, entries: list[Entry] | None) -> dict[str, list[str]] | None:
+def _checked(
+    assignments: dict[str, Any] | None, entries: list[Entry] | None, central: str
+) -> dict[str, list[str]] | None:
     """The assignments; without ``entries``, they may name what the catalog doesn't have."""
     if assignments is None:
         return None
     for namespace, names in assignments.items():
+        if namespace == central and entries is not None:
+            raise CatalogError(
+                "assignments: namespace '%s' holds the master Secrets, and a target there could take the place of one. "
+                "Take it out." % namespace
+            )
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CatalogError(
                 "assignments of namespace '%s' must be a list of entry names. Write them as [name, ...]." % namespace
@@ -277,12 +302,14 @@ def _refuse_shared(
             "namespace '%s' (kubectl label namespace %s %s-), then run this again."
             % (key, entry.name, *[namespace] * 2, key)
         )
+    foreign = [name for name, one in distributed.items() if not is_owned(one) and key in _keys(one)]
+    if foreign:
+        raise CatalogError(
+            "the label '%s=%s' gives namespace '%s' what ClusterExternalSecret '%s' distributes, which this collection "
+            "did not make. If the Secret is to go all the same: kubectl label namespace %s %s-"
+            % (key, value, namespace, "' and '".join(foreign), namespace, key)
+        )
     others = [one.name for one in entries.values() if one.label == entry.label and one.name not in names]
-    others += [
-        name
-        for name, one in distributed.items()
-        if name not in names and name not in others and not is_owned(one) and key in _keys(one)
-    ]
     if others:
         raise CatalogError(
             "the label '%s=%s' gives namespace '%s' what '%s' distributes, too. Name it as well, or give one of them "
@@ -334,9 +361,18 @@ def _seen(client: Client, namespace: str, name: str) -> Object | None:
         raise
 
 
-def _selected_by_others(client: Client) -> set[str]:
-    """The keys of labels by which ClusterExternalSecrets select that the collection did not make."""
-    return {key for one in _distributed(client) if not is_owned(one) for key in _keys(one)}
+def _selected_by_others(client: Client) -> dict[str, str]:
+    """The keys of labels by which objects select that the collection did not make, each with one of them."""
+    version, _served = eso.served(client)
+    if version is None:
+        return {}
+    resources = [
+        cluster_external_secrets(version),
+        resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"),
+        resource_of(ESO_GROUP + "/v1alpha1", "ClusterPushSecret"),
+    ]
+    found = client.each(lambda resource: client.list(resource, missing_ok=True)[0], resources)
+    return removal.selecting(*([one for one in items if not is_owned(one)] for items in found))
 
 
 def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:
@@ -362,27 +398,14 @@ def _keys(distributed: Object) -> set[str]:
     return keys
 
 
-def _distributing(item: Object, entries: list[Entry]) -> set[str]:
-    """The keys of a namespace's labels that are there for distribution only: others may have been there before."""
-    labels = item["metadata"].get("labels") or {}
-    ours = {entry.label[0] for entry in entries if entry.label and entry.label[0].startswith(LABEL_PREFIX)}
-    return ours.union(key for key in labels if key.startswith(LABEL_PREFIX))
-
-
-def _unlabel(item: Object, labels: set[str], entries: list[Entry], everything: bool) -> Action | None:
-    """Remove labels, and ESO's finalizers of the same entries with them, unless an entry names the namespace.
-
-    ``everything`` (teardown) removes all finalizers of ESO's, also those of entries long gone.
-    """
+def _unlabel(item: Object, labels: set[str], entries: list[Entry]) -> Action | None:
+    """Remove labels, and ESO's finalizers of the same entries with them, unless an entry names the namespace."""
     name = item["metadata"]["name"]
-    if everything:
-        finalizers = [finalizer(one) for one in held_for(item)]
-    else:
-        finalizers = [
-            finalizer(entry.name)
-            for entry in entries
-            if entry.label and entry.label[0] in labels and name not in entry.namespaces_by_name
-        ]
+    finalizers = [
+        finalizer(entry.name)
+        for entry in entries
+        if entry.label and entry.label[0] in labels and name not in entry.namespaces_by_name
+    ]
     return plan_unlabel(item, labels, finalizers)
 
 

@@ -14,7 +14,8 @@ description:
   - Makes the Secrets of a backup's central namespace what they were, and the targets in it on request. Other Secrets
     are left alone.
   - Secrets that hold something else are backed up first, into O(backup_dir).
-  - A backup that doesn't fit the digests beside it is refused.
+  - A backup that doesn't fit the digests beside it is refused, and so is one of another cluster, unless O(into)
+    says so.
   - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -37,6 +38,11 @@ options:
         Secret.
     type: bool
     default: false
+  into:
+    description:
+      - The cluster to restore into when the backup is of another one, named by the uid of its namespace C(kube-system)
+        or by the URL of its API. Without it, such a backup is refused.
+    type: str
   backup_dir:
     description: The folder for the backup of what is overwritten.
     type: path
@@ -70,11 +76,10 @@ backup:
   returned: success
   type: str
 refresh:
-  description: The entries of O(catalog) whose targets do not hold what the restored sources say, for the option
-    C(names) of M(platform.cluster_secrets.sync).
+  description: The entries of O(catalog) whose targets do not hold what the restored sources say, as the keys of a
+    mapping, for the option C(names) of M(platform.cluster_secrets.sync).
   returned: success
-  type: list
-  elements: str
+  type: dict
 skipped_targets:
   description: The targets in the backup that were left alone, each as C(namespace/name).
   returned: success
@@ -99,12 +104,14 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "src": {"type": "path", "required": True},
     "catalog": {"type": "list", "elements": "dict", "default": []},
     "targets": {"type": "bool", "default": False},
+    "into": {"type": "str"},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     **STORE_NAMESPACE_OPTION,
 }
@@ -114,6 +121,13 @@ def run(context: Context) -> dict[str, Any]:
     """Compare the backup with what is there and write the difference."""
     params, client = context.params, context.client
     content = backups.read(context.vault, params["src"])
+    cluster = snapshot.identity(client)
+    if content["cluster"] != cluster[0] and params["into"] not in cluster:
+        raise FileError(
+            "the backup '%s' is of another cluster (uid %s, %s), and this one is uid %s, %s. To restore it here all "
+            "the same, set 'into' (in the playbook, restore_into) to %s. Nothing was changed."
+            % (params["src"], content["cluster"], content["server"], *cluster, cluster[0])
+        )
     store_namespace = params["store_namespace"]
     wanted = [item for item in content["secrets"] if params["targets"] or key_of(item)[0] == store_namespace]
     if not any(key_of(item)[0] == store_namespace for item in wanted):
@@ -122,7 +136,8 @@ def run(context: Context) -> dict[str, Any]:
     namespaces = {item["metadata"]["name"] for item in client.list(NAMESPACES, partial=True)[0]}
     live = snapshot.secrets_of(client, sorted(places & namespaces))
     skipped = []
-    planned, removed, overwritten = [], [], []
+    planned: list[list[Action]] = []
+    overwritten = []
     for item in wanted:
         key = key_of(item)
         there = live.get(key)
@@ -133,21 +148,24 @@ def run(context: Context) -> dict[str, Any]:
         if key[0] != store_namespace and (key[0] not in namespaces or managed):
             skipped.append("/".join(key))
             continue
-        actions = plan_restore(item, there)
+        actions = plan_restore(item, there, content["ours"].get("/".join(key), ()))
         if actions and there is not None:
             overwritten.append(there)
-        removed += [action for action in actions if action.verb == "delete"]
-        planned += [action for action in actions if action.verb != "delete"]
+        planned.append(actions)
     first = context.missing_namespace(store_namespace, True) if planned and store_namespace not in namespaces else []
     path = backups.automatic(params["backup_dir"], client.server) if overwritten else None
     if path:
-        backups.write(context.vault, path, overwritten, client.server, dry=context.check_mode)
-    done = Executor(client, context.check_mode).run(first, removed, planned)
+        backups.write(context.vault, path, overwritten, cluster, dry=context.check_mode)
+    # What has to be made anew goes one after the other: a run that stops on the way leaves one missing at most.
+    anew = [[action] for actions in planned if actions and actions[0].verb == "delete" for action in actions]
+    rest = [actions for actions in planned if actions and actions[0].verb != "delete"]
+    rounds = [[actions[0] for actions in rest], [actions[1] for actions in rest if len(actions) > 1]]
+    done = Executor(client, context.check_mode).run(first, *anew, *rounds)
     return context.result(
         done,
         taken=content["taken"],
         backup=None if context.check_mode else path,
-        refresh=_stale(context, wanted) if context.entries else [],
+        refresh=dict.fromkeys(_stale(context, wanted) if context.entries else (), True),
         skipped_targets=sorted(skipped),
     )
 

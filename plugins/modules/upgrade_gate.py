@@ -162,7 +162,7 @@ def run(context: Context) -> dict[str, Any]:
         return _Closed() if problems else None
 
     try:
-        wait_while(closed, params["wait_timeout"] if params["wait"] else 0, interval=0.5)
+        wait_while(context.client, closed, params["wait_timeout"] if params["wait"] else 0, interval=0.5)
     except _Closed:
         pass  # the problems say why
     result: dict[str, Any] = {
@@ -212,6 +212,8 @@ def _ending(context: Context, found: health.Health) -> Iterator[gate.Problem]:
 
 def _own_credentials(context: Context) -> list[bytes]:
     used = connection(context.params)
+    if used.again is not None:
+        return []  # they renew themselves
     certificate = used.cert_data or (files.read(used.cert_file, "client certificate") if used.cert_file else b"")
     token = (used.authorization or "").partition("Bearer ")[2]
     return [certificate, token.encode()]

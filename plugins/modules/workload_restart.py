@@ -284,7 +284,9 @@ class _Restart:
         Executor(self.client, context.check_mode).run(actions)
         self.actions += actions
         if not context.check_mode:
-            wait_while(lambda: self._unfinished(list(live), begun), context.params["wait_timeout"], interval=1)
+            wait_while(
+                self.client, lambda: self._unfinished(list(live), begun), context.params["wait_timeout"], interval=1
+            )
             self._progress.end()
 
     def _is_begun(self, owner: Owner, item: Object) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Callable, Iterator
@@ -26,7 +26,8 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.module import AUTH_OPTIONS, Context, masked_values, outcome
+from ..module_utils.api.kubeconfig import mixture
+from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spoken
 from .arguments import resolved
 from .plain import plain
 from .screen import Progress
@@ -68,21 +69,66 @@ class InProcessAction(NormalAction):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
-        self._connect(task_vars or {})
-        if not self._same_place(task_vars or {}):
+        with self._arguments():
+            return self._run(tmp, task_vars or {})
+
+    def _run(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+        self._connect(task_vars)
+        if not self._same_place(task_vars):
             self._refuse_to_leave_values()
-            return super().run(tmp, task_vars)
+            self._place_paths()
+            found: dict[str, Any] = super().run(tmp, task_vars)
+            return found
         display.vvv("running %s in Ansible's own process" % self._task.action)
-        result = ActionBase.run(self, tmp, task_vars)
-        module = import_module(_MODULES + self._task.action.rpartition(".")[2])
-        result.update(self._outcome(module.run, {**AUTH_OPTIONS, **module.OPTIONS}))
+        result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
+        result.update(self._outcome(self._module().run, self._options()))
         return result
+
+    def _module(self) -> Any:
+        return import_module(_MODULES + self._task.action.rpartition(".")[2])
+
+    def _options(self) -> dict[str, Any]:
+        return {**AUTH_OPTIONS, **self._module().OPTIONS}
+
+    @contextmanager
+    def _arguments(self) -> Iterator[None]:
+        """Have the task's arguments for the block only: what is left in the task, Ansible shows to its callbacks.
+
+        A task that is tried again finds them where the first try left them.
+        """
+        given = self._task.args = dict(self._given if self._given is not None else self._task.args)
+        self._given = given
+        try:
+            yield
+        finally:
+            self._task.args = hidden(given, self._options())
+
+    #: The arguments of the first try.
+    _given: dict[str, Any] | None = None
+
+    def _place_paths(self) -> None:
+        """Make relative paths mean on this machine what they mean to Ansible, wherever the module is started."""
+        if self._connection.transport != "local":
+            return
+        for name, spec in self._options().items():
+            for key in (name, *spec.get("aliases", ())):
+                value = self._task.args.get(key)
+                if isinstance(value, str) and value and (spec.get("type") == "path" or name == "kubeconfig"):
+                    parts = value.split(os.pathsep) if name == "kubeconfig" else [value]
+                    self._task.args[key] = os.pathsep.join(os.path.abspath(os.path.expanduser(one)) for one in parts)
+
+    def _low_level_execute_command(self, cmd: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """See ActionBase; on this machine, in the folder that Ansible was started in and not the playbook's."""
+        if self._connection.transport == "local" and not self._connection.become and not options.get("chdir"):
+            options["chdir"] = os.getcwd()
+        found: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
+        return found
 
     def _refuse_to_leave_values(self) -> None:
         """Raise AnsibleActionFail for values that Ansible would keep in the files of the module that it starts."""
-        module = import_module(_MODULES + self._task.action.rpartition(".")[2])
+        options = self._module().OPTIONS
         if C.DEFAULT_KEEP_REMOTE_FILES and any(
-            module.OPTIONS.get(name, {}).get("no_log") and value for name, value in self._task.args.items()
+            options.get(name, {}).get("no_log") and value for name, value in self._task.args.items()
         ):
             raise AnsibleActionFail(
                 "ANSIBLE_KEEP_REMOTE_FILES is set, which makes Ansible keep the values of all master Secrets in a "
@@ -92,13 +138,28 @@ class InProcessAction(NormalAction):
     def _connect(self, task_vars: dict[str, Any]) -> None:
         """Fill in connection options that the task lacks from the host's variables ``cluster_secrets_<option>``."""
         given = dict(self._task.args)
+        said: dict[str, Any] = {}
+        own: dict[str, Any] = {}
         for option, spec in AUTH_OPTIONS.items():
+            said[option] = next((given[name] for name in (option, *spec.get("aliases", ())) if name in given), None)
             value = task_vars.get(PREFIX + option)
-            if value is None or any(name in given for name in (option, *spec.get("aliases", ()))):
+            if value is None:
                 continue
             value = self._templar.template(value)
-            if value not in (None, "", task_vars.get("omit")):
+            if value in (None, "", task_vars.get("omit")):
+                continue
+            own[option] = value
+            if said[option] is None:
                 given[option] = value
+        # A host's own variables are nearer than module_defaults, which are the same for all hosts.
+        problem = mixture(
+            {name: value for name, value in own.items() if said[name] is None},
+            said,
+            PREFIX + "%s",
+            lambda name: "%s (of the task, or of module_defaults)" % name,
+        )
+        if problem:
+            raise AnsibleActionFail(problem)
         self._task.args = given
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
@@ -134,7 +195,8 @@ class InProcessAction(NormalAction):
                 result = outcome(run, context)
         if warnings:
             result["warnings"] = warnings
-        found = _spoken(masked_values(checked._no_log_values, checked.validated_parameters, options), _texts(result))
+        secrets = masked_values(checked._no_log_values, checked.validated_parameters, options)
+        found = spoken(secrets, said_in(result), checked.validated_parameters, options)
         return _masked(result, found) if found else result
 
 
@@ -160,7 +222,7 @@ class ControlNodeAction(InProcessAction):
                 "Set 'become: false' (or the variable 'ansible_become: false'), or take 'async' away."
                 % self._task.action
             )
-        with _environment(self._templar.template(self._task.environment or [])):
+        with environment(self._templar.template(self._task.environment or [])):
             return super().run(tmp, task_vars)
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
@@ -168,7 +230,7 @@ class ControlNodeAction(InProcessAction):
 
 
 @contextmanager
-def _environment(given: Any) -> Iterator[None]:
+def environment(given: Any) -> Iterator[None]:
     """Set the variables of a task's ``environment``, a mapping or a list of them, of which the last counts."""
     before = dict(os.environ)
     try:
@@ -180,34 +242,6 @@ def _environment(given: Any) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-#: Characters of the pieces by which secrets are looked for.
-_PIECE = 8
-
-
-def _spoken(secrets: set[str], texts: Iterable[str]) -> list[str]:
-    """Those of ``secrets`` that are in one of ``texts``, longest first.
-
-    AnsibleModule looks for each secret in each text, which costs seconds for thousands of them. Here few are looked for
-    at all: those of which a piece is in a text.
-    """
-    whole = "\0".join(set(texts))
-    pieces = {whole[at : at + _PIECE] for at in range(len(whole))} if len(secrets) > _PIECE else set()
-    suspects = (one for one in secrets if not pieces or len(one) < _PIECE or one[:_PIECE] in pieces)
-    return sorted((one for one in suspects if one in whole), key=len, reverse=True)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield str(key)
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
-    else:
-        yield str(value)
 
 
 def _masked(value: Any, secrets: list[str]) -> Any:

@@ -14,11 +14,13 @@ import re
 import ssl
 import threading
 import time
+from contextlib import contextmanager
 from typing import Any, Callable, Iterable, Iterator, List, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, DependencyError
 from ..resources import Object, Resource
+from . import proxies
 from .kubeconfig import Connection
 
 USER_AGENT = "platform.cluster_secrets"
@@ -33,6 +35,15 @@ CONCURRENCY = 16
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 60.0
 
+#: Seconds that a server which answered before may be out of reach, as while it restarts, before that is an error.
+PATIENCE = 30.0
+
+#: Seconds between two tries in that time.
+PAUSE = 0.5
+
+#: The longest wait, in seconds, that a server's Retry-After is heeded for.
+RETRY_AFTER = 10.0
+
 #: A list of metadata alone: no status, no spec.
 PARTIAL = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -43,7 +54,9 @@ _Out = TypeVar("_Out")
 class Client:
     """Requests to one API server, from as many threads as wanted.
 
-    ``requests`` counts what was sent, retries left out. All requests raise ApiError and ApiUnreachable.
+    ``requests`` counts what was sent, retries left out. All requests raise ApiError and ApiUnreachable. A server that
+    has answered is waited for when it is out of reach, :data:`PATIENCE` seconds at most and never beyond the time that
+    :meth:`until` allows. Credentials that renew themselves are renewed when the server no longer takes them.
     """
 
     def __init__(self, target: Connection, concurrency: int = CONCURRENCY) -> None:
@@ -60,10 +73,20 @@ class Client:
         self.concurrency = max(1, concurrency)
         self.requests = 0
         self._lock = threading.Lock()
+        self._deadline: float | None = None
+        self._answered = False
+        #: When the server answered last, by its own clock, as HTTP has it.
+        self.server_date: str | None = None
+        self._open(target)
+
+    def _open(self, target: Connection) -> None:
+        """Make headers and connections for a connection; again, when its credentials were renewed."""
+        urllib3 = self._urllib3
+        self._target = target
         self._headers = self._authentication(target)
         # Every write of ours may be sent twice without harm, so a lost connection is tried again;
-        # 429 and 503 come with Retry-After, which urllib3 heeds.
-        retries = urllib3.Retry(
+        # 429 and 503 come with Retry-After, which is heeded within bounds.
+        retries = _retry_class(urllib3, self._left)(
             total=5,
             connect=2,
             read=2,
@@ -89,16 +112,36 @@ class Client:
         self._pool: Any
         proxy = target.proxy_to_use()
         if proxy:
+            place = proxies.shown(proxy)
             try:
-                self._pool = urllib3.ProxyManager(proxy, proxy_headers=self._proxy_headers(target), **options)
-            except (urllib3.exceptions.HTTPError, ValueError) as error:
-                raise ConnectionOptionsError("the proxy '%s' can't be used: %s" % (proxy, error)) from None
+                headers = urllib3.make_headers(**target.headers_for_proxy())
+                self._pool = urllib3.ProxyManager(place, proxy_headers=headers, **options)
+            except (urllib3.exceptions.HTTPError, ValueError):
+                raise ConnectionOptionsError(
+                    "the proxy '%s' can't be used. Write it like 'http://proxy:3128'." % place
+                ) from None
         else:
             self._pool = urllib3.PoolManager(**options)
 
-    def _proxy_headers(self, target: Connection) -> Any:
-        headers: dict[str, Any] = dict(target.proxy_headers)
-        return self._urllib3.make_headers(**headers)
+    @contextmanager
+    def until(self, deadline: float) -> Iterator[None]:
+        """No retry within the block goes on after ``deadline``, as time.monotonic() has it."""
+        before, self._deadline = self._deadline, deadline
+        try:
+            yield
+        finally:
+            self._deadline = before
+
+    def _left(self) -> float:
+        """How many seconds a retry may take from now on."""
+        return RETRY_AFTER if self._deadline is None else max(0.0, min(RETRY_AFTER, self._deadline - time.monotonic()))
+
+    def _renew(self, used: Connection) -> bool:
+        """Renew credentials that the server no longer takes; whether there are others now."""
+        with self._lock:
+            if self._target is used and used.again is not None:
+                self._open(used.again())
+            return self._target is not used
 
     @staticmethod
     def _authentication(target: Connection) -> Any:
@@ -138,19 +181,33 @@ class Client:
         accept: str | None,
         **options: Any,
     ) -> Any:
-        headers = self._headers.copy()
-        if content_type:
-            headers["Content-Type"] = content_type
-        if accept:
-            headers["Accept"] = accept
         url = self.server + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else _encoded(body)
         with self._lock:
             self.requests += 1
-        try:
-            return self._pool.request(method, url, body=data, headers=headers, redirect=False, **options)
-        except self._urllib3.exceptions.HTTPError as error:
-            raise ApiUnreachable("cannot reach the Kubernetes API at %s: %s" % (self.server, _reason(error))) from None
+        patience = time.monotonic() + PATIENCE
+        while True:
+            used = self._target
+            headers = self._headers.copy()
+            if content_type:
+                headers["Content-Type"] = content_type
+            if accept:
+                headers["Accept"] = accept
+            try:
+                response = self._pool.request(method, url, body=data, headers=headers, redirect=False, **options)
+            except self._urllib3.exceptions.HTTPError as error:
+                if self._answered and _refused(error) and time.monotonic() < min(patience, self._deadline or patience):
+                    time.sleep(PAUSE)
+                    continue
+                raise ApiUnreachable(
+                    "cannot reach the Kubernetes API at %s: %s" % (self.server, _reason(error))
+                ) from None
+            if response.status == 401 and self._renew(used):
+                response.release_conn()
+                continue
+            self._answered = True
+            self.server_date = response.headers.get("Date") or self.server_date
+            return response
 
     def request(
         self,
@@ -171,33 +228,43 @@ class Client:
         )
         return self._decode(response, what or "%s %s" % (method, path))
 
+    def text(self, path: str, query: dict[str, str], what: str) -> str:
+        """What is no object but text, such as a pod's log."""
+        response = self._send("GET", path, query, None, None, "text/plain, */*")
+        if response.status >= 300:
+            self._decode(response, what)
+        return str(response.data.decode("utf-8", "replace"))
+
     @staticmethod
     def _decode(response: Any, what: str) -> Any:
         try:
             answer = json.loads(response.data) if response.data else {}
         except ValueError:
-            answer = (
-                {"message": "the answer is not JSON"}
-                if response.status < 400
-                else {"message": response.data[:200].decode("utf-8", "replace").strip()}
-            )
-            if response.status < 400:
+            answer = {"message": response.data[:200].decode("utf-8", "replace").strip()}
+            if response.status < 300:
                 raise ApiError(
                     0, "", "the answer is not JSON. Is 'host' or the kubeconfig's server a Kubernetes API?", what
                 ) from None
+        if 300 <= response.status < 400:
+            raise ApiError(response.status, "", _redirected(response), what)
+        if not isinstance(answer, dict):
+            raise ApiError(0, "", "the answer is no object of Kubernetes. Is 'host' a Kubernetes API?", what)
         if response.status >= 400:
             message = answer.get("message") or "HTTP status %d" % response.status
-            raise ApiError(response.status, answer.get("reason", ""), message, what)
+            raise ApiError(response.status, str(answer.get("reason") or ""), str(message), what)
         return answer
 
     def get(self, path: str, what: str | None = None) -> Object | None:
         """One object, or None when there is none (404)."""
         try:
-            return self.request("GET", path, what=what)
+            found: Object = self.request("GET", path, what=what)
         except ApiError as error:
             if error.status == 404:
                 return None
             raise
+        if "kind" not in found:
+            raise _foreign(what or "GET %s" % path)
+        return found
 
     def list(
         self,
@@ -232,7 +299,9 @@ class Client:
                     items = []
                     continue
                 raise
-            items.extend(page.get("items") or [])
+            if "items" not in page:
+                raise _foreign(what)
+            items.extend(page["items"] or [])
             version = page.get("metadata", {}).get("resourceVersion")
             token = page.get("metadata", {}).get("continue")
             if not token:
@@ -273,7 +342,7 @@ class Client:
             retries=False,
         )
         try:
-            if response.status >= 400:
+            if response.status >= 300:
                 response.read(decode_content=True)
                 self._decode(response, "cannot watch %s" % resource.plural)
             buffered = b""
@@ -309,16 +378,31 @@ class Client:
         items = list(items)
         if len(items) <= 1 or self.concurrency == 1:
             return [function(item) for item in items]
-        from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+        from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+
+        failed = threading.Event()
+
+        def begun(item: _In) -> _Out:
+            # Cancelling comes too late for what a busy pool takes meanwhile.
+            if failed.is_set():
+                raise CancelledError
+            try:
+                return function(item)
+            except BaseException:
+                failed.set()
+                raise
 
         pool = ThreadPoolExecutor(min(self.concurrency, len(items)))
         try:
-            futures = [pool.submit(function, item) for item in items]
+            futures = [pool.submit(begun, item) for item in items]
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
             # Also for whatever ends the task from outside, such as Ansible's timeout.
             pool.shutdown(wait=True, cancel_futures=True)
-        # What was cancelled comes after what failed, or was never asked for.
+        for future in futures:
+            error = None if future.cancelled() else future.exception()
+            if error is not None and not isinstance(error, CancelledError):
+                raise error
         return [future.result() for future in futures]
 
 
@@ -338,11 +422,62 @@ def _encoded(body: Any) -> bytes:
     return _PAIR.sub(plain, json.dumps(body, separators=(",", ":"))).encode("utf-8")
 
 
+def _foreign(what: str) -> ApiError:
+    return ApiError(0, "", "the answer is no object of Kubernetes. Is 'host' a Kubernetes API?", what)
+
+
+def _redirected(response: Any) -> str:
+    """What an answer 3xx means. Its Location can hold a token, so that only the host is named."""
+    place = urlsplit(response.headers.get("Location") or "").hostname
+    return (
+        "HTTP status %d, a redirection%s, which no Kubernetes API answers. Does a proxy or a login page stand between? "
+        "Check 'host', the kubeconfig's server and the proxy." % (response.status, " to %s" % place if place else "")
+    )
+
+
+def _refused(error: Exception) -> bool:
+    """Whether nothing was sent, because the server was out of reach."""
+    import urllib3
+
+    reason = getattr(error, "reason", None) or error
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _retry_class(urllib3: Any, left: Callable[[], float]) -> Any:
+    """urllib3's Retry, whose waits end after ``left()`` seconds, whatever the server asks for."""
+
+    class Retry(urllib3.Retry):  # type: ignore[misc, name-defined]
+        """See urllib3.Retry."""
+
+        def get_retry_after(self, response: Any) -> Any:
+            """The seconds that the server asks for, within bounds."""
+            asked = super().get_retry_after(response)
+            return None if asked is None else min(asked, left())
+
+        def get_backoff_time(self) -> float:
+            """The seconds of a wait that nobody asked for, within bounds."""
+            return float(min(super().get_backoff_time(), left()))
+
+    return Retry
+
+
+#: A certificate in a bundle, which may have comments around it.
+_CERTIFICATE = re.compile(
+    rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----.*?-----END [A-Z0-9 ]*CERTIFICATE-----", re.S
+)
+
+
+def _authorities(data: bytes | None) -> str | None:
+    if data is None:
+        return None
+    return "\n".join(one.decode("ascii", "replace") for one in _CERTIFICATE.findall(data)) or data.decode(
+        "ascii", "replace"
+    )
+
+
 def _ssl_context(target: Connection) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(
-            cafile=target.ca_file, cadata=target.ca_data.decode("ascii", "replace") if target.ca_data else None
-        )
+        context = ssl.create_default_context(cafile=target.ca_file, cadata=_authorities(target.ca_data))
     except (OSError, ValueError) as error:
         raise ConnectionOptionsError(
             "the CA certificate%s can't be used: %s" % (" '%s'" % target.ca_file if target.ca_file else "", error)

@@ -14,11 +14,11 @@ import base64
 import os
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Mapping
-from urllib import request as urllib_request
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .. import files
 from ..errors import ConnectionOptionsError, DependencyError, FileError
+from . import proxies
 
 _IN_CLUSTER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
@@ -60,11 +60,25 @@ _CONTEXT = {"cluster": str, "user": str, "namespace": str}
 _ANYWHERE = ("extensions",)
 
 
+#: Options that say which cluster by a kubeconfig, and options that take precedence over what it says.
+_BY_FILE = ("kubeconfig", "context")
+_BY_ADDRESS = ("host", "api_key", "username", "password", "client_cert", "client_key")
+
+#: The environment's names of the options that kubernetes.core names otherwise there.
+_ALIASES = {
+    "client_cert": "cert_file",
+    "client_key": "key_file",
+    "ca_cert": "ssl_ca_cert",
+    "validate_certs": "verify_ssl",
+}
+
+
 class Connection:
     """Where the API is and how to authenticate; made by :func:`connection`.
 
     ``server`` has no slash at its end; ``authorization`` is the whole header; ``*_data`` are PEM bytes
-    that take precedence over the file of the same name.
+    that take precedence over the file of the same name. ``plugin`` is the exec plugin of the kubeconfig, if the
+    credentials are its; ``again`` resolves the same connection anew, where credentials renew themselves.
     """
 
     def __init__(self) -> None:
@@ -84,17 +98,88 @@ class Connection:
         self.impersonate_user: str | None = None
         self.impersonate_groups: list[str] = []
         self.impersonate_extra: dict[str, list[str]] = {}
+        self.plugin: dict[str, Any] | None = None
+        self.token_file: str | None = None
+        self.again: Callable[[], Connection] | None = None
 
     def proxy_to_use(self) -> str | None:
         """The proxy's URL, or None where the server is reached without one."""
-        host = urlsplit(self.server or "").netloc
-        if self.proxy and self.no_proxy and _bypass(host, {"no": self.no_proxy}):
+        if self.proxy and self.no_proxy and proxies.bypassed(self.server or "", self.no_proxy):
             return None
         return self.proxy
 
+    def headers_for_proxy(self) -> dict[str, str]:
+        """The headers for the proxy, as urllib3.make_headers() takes them; credentials of the proxy's URL are used."""
+        address = urlsplit(self.proxy or "")
+        headers = dict(self.proxy_headers)
+        if address.username and "proxy_basic_auth" not in headers:
+            headers["proxy_basic_auth"] = "%s:%s" % (unquote(address.username), unquote(address.password or ""))
+        return headers
 
-#: Undocumented, and missing from the standard library's type stubs.
-_bypass: Callable[..., bool] = vars(urllib_request)["proxy_bypass_environment"]
+    def kubeconfig(self) -> dict[str, Any]:
+        """The connection as a kubeconfig, for other programs; it holds credentials, and refers to a file only for
+        tokens that others renew there.
+
+        :raises ConnectionOptionsError: for what no kubeconfig can say; :raises FileError: for a file that can't be
+            read.
+        """
+        cluster: dict[str, Any] = {"server": self.server}
+        user: dict[str, Any] = {}
+        authority = self.ca_data or (files.read(self.ca_file, "CA certificate") if self.ca_file else None)
+        if not self.verify:
+            cluster["insecure-skip-tls-verify"] = True
+        elif authority:
+            cluster["certificate-authority-data"] = _encoded(authority)
+        if self.server_name:
+            cluster["tls-server-name"] = self.server_name
+        proxy = self.proxy_to_use()
+        if proxy:
+            cluster["proxy-url"] = self._proxy_with_credentials(proxy)
+        if self.plugin is not None:
+            user["exec"] = self.plugin
+        elif self.token_file:
+            user["tokenFile"] = self.token_file
+        elif (self.authorization or "").startswith("Bearer "):
+            user["token"] = (self.authorization or "")[len("Bearer ") :]
+        elif self.authorization:
+            text = base64.b64decode(self.authorization[len("Basic ") :]).decode("utf-8")
+            user["username"], _colon, user["password"] = text.partition(":")
+        for name, data, path in (
+            ("client-certificate-data", self.cert_data, self.cert_file),
+            ("client-key-data", self.key_data, self.key_file),
+        ):
+            content = data or (files.read(path, "client certificate or key") if path else None)
+            if content and self.plugin is None:
+                user[name] = _encoded(content)
+        if self.impersonate_user:
+            user["as"] = self.impersonate_user
+        if self.impersonate_groups:
+            user["as-groups"] = list(self.impersonate_groups)
+        if self.impersonate_extra:
+            user["as-user-extra"] = {key: list(values) for key, values in self.impersonate_extra.items()}
+        name = "cluster-secrets"
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": cluster}],
+            "users": [{"name": name, "user": user}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+            "current-context": name,
+        }
+
+    def _proxy_with_credentials(self, proxy: str) -> str:
+        given = dict(self.proxy_headers)
+        credentials = given.pop("proxy_basic_auth", None)
+        if given:
+            raise ConnectionOptionsError(
+                "'proxy_headers' has %s, which can't be handed to helm. Remove it, or set "
+                "'cluster_secrets_eso_method: existing'." % " and ".join("'%s'" % name for name in sorted(given))
+            )
+        return proxies.with_credentials(proxy, credentials) if credentials else proxy
+
+
+def _encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 class _NotUnderstood(Exception):
@@ -112,21 +197,23 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
     """
     environ = os.environ if environ is None else environ
 
-    def option(name: str, alias: str | None = None) -> Any:
+    def option(name: str) -> Any:
         value = params.get(name)
-        if value is None:
-            value = environ.get("K8S_AUTH_" + name.upper()) or (
-                environ.get("K8S_AUTH_" + alias.upper()) if alias else None
-            )
-        return value
+        return from_environment(name, environ)[1] if value is None else value
 
+    _refuse_mixture(params, environ)
     target = Connection()
     host, api_key, username, password = option("host"), option("api_key"), option("username"), option("password")
-    certificate, key = option("client_cert", "cert_file"), option("client_key", "key_file")
+    certificate, key = option("client_cert"), option("client_key")
     kubeconfig, context = option("kubeconfig"), option("context")
     enough = host and (api_key or (username and password) or (certificate and key))
     if not enough and (kubeconfig or context or not _load_in_cluster(target, environ)):
         _load_kubeconfig(target, kubeconfig, context, environ, optional=bool(host))
+    if api_key or (username and password) or certificate:
+        # Said credentials don't renew themselves.
+        target.plugin = target.token_file = None
+    elif target.plugin is not None or target.token_file:
+        target.again = lambda: connection(params, environ)
     target.server = (host or target.server or "").rstrip("/") or None
     if not target.server:
         raise ConnectionOptionsError(
@@ -138,13 +225,13 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
         target.authorization = "Bearer %s" % str(api_key).strip()
     elif username and password:
         target.authorization = _basic(username, password)
-    if option("ca_cert", "ssl_ca_cert"):
-        target.ca_file, target.ca_data = option("ca_cert", "ssl_ca_cert"), None
+    if option("ca_cert"):
+        target.ca_file, target.ca_data = option("ca_cert"), None
     if certificate:
         target.cert_file, target.cert_data = certificate, None
     if key:
         target.key_file, target.key_data = key, None
-    verify = option("validate_certs", "verify_ssl")
+    verify = option("validate_certs")
     if verify is not None:
         target.verify = verify if isinstance(verify, bool) else str(verify).lower() not in ("0", "false", "no")
     _set_proxy(target, option, params, environ)
@@ -155,6 +242,48 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
             [group for group in groups.split(",") if group] if isinstance(groups, str) else list(groups)
         )
     return target
+
+
+def from_environment(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """(the environment variable that sets a connection option, its value or None); its first name without a value."""
+    names = ["K8S_AUTH_" + one.upper() for one in (name, _ALIASES.get(name)) if one]
+    found = next((one for one in names if environ.get(one)), names[-1])
+    return found, environ.get(found) or None
+
+
+def mixture(
+    nearer: Mapping[str, Any], farther: Mapping[str, Any], name_nearer: str, name_farther: Callable[[str], str]
+) -> str | None:
+    """What is wrong when a kubeconfig that was said for one cluster would be overruled from farther away, or None.
+
+    An address or a token takes precedence over a kubeconfig. Said for everybody, in the environment or for a whole
+    play, it would send every cluster's requests to one.
+
+    :arg nearer: options with more precedence, such as a host's own; :arg farther: those with less.
+    :arg name_nearer: how one of the first is called, with ``%s`` for the option; :arg name_farther: makes the second's
+        name of an option's.
+    """
+    chosen = next((name for name in _BY_FILE if nearer.get(name)), None)
+    overruling = [name for name in _BY_ADDRESS if farther.get(name) and not nearer.get(name)]
+    if chosen is None and nearer.get("host") and farther.get("host") not in (None, nearer["host"]):
+        # The token of one cluster would be sent to another.
+        said = any(nearer.get(name) for name in _BY_ADDRESS[1:])
+        moved = [name for name in _BY_ADDRESS[1:] if farther.get(name)]
+        chosen, overruling = ("host", moved) if moved and not said else (None, [])
+    if chosen is None or not overruling:
+        return None
+    return (
+        "both '%s' and '%s' are set: the second would take precedence and is the same for every cluster. Unset one of "
+        "the two. No request was sent." % (name_nearer % chosen, "', '".join(map(name_farther, overruling)))
+    )
+
+
+def _refuse_mixture(params: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Raise ConnectionOptionsError for options that the environment would overrule."""
+    farther = {name: from_environment(name, environ)[1] for name in _BY_ADDRESS}
+    problem = mixture(params, farther, "%s", lambda name: from_environment(name, environ)[0])
+    if problem:
+        raise ConnectionOptionsError(problem)
 
 
 def _set_proxy(
@@ -183,7 +312,7 @@ def _load_in_cluster(target: Connection, environ: Mapping[str, str]) -> bool:
         return False
     target.server = "https://%s:%s" % ("[%s]" % host if ":" in host else host, port)
     target.ca_file = authority
-    target.authorization = "Bearer " + _text(token)
+    target.authorization, target.token_file = "Bearer " + _text(token), token
     return True
 
 
@@ -207,10 +336,34 @@ def _load_kubeconfig(target: Connection, given: Any, context: Any, environ: Mapp
         _read(target, documents, context)
     except _NotUnderstood as error:
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
+        user, folder = _chosen_user(documents, context)
+        _read_impersonation(target, user)
+        plugin = user.get("exec") if isinstance(user.get("exec"), Mapping) else None
         if error.key == "exec" and not target.authorization and not target.cert_data:
             raise ConnectionOptionsError(
-                "the exec plugin of the kubeconfig gave no credentials. Run its command by hand to see why."
+                "the exec plugin%s of the kubeconfig gave no credentials. Is it installed? Run its command by hand to "
+                "see why." % (" '%s'" % plugin.get("command") if plugin else "")
             ) from None
+        if plugin:
+            command = str(plugin.get("command") or "")
+            target.plugin = {**plugin, "command": os.path.join(folder, command) if "/" in command else command}
+
+
+def _chosen_user(documents: list[tuple[Any, str]], context: Any) -> tuple[Mapping[str, Any], str]:
+    """What kubeconfigs, which the kubernetes package has read, say of their current user, and its folder."""
+    named: dict[str, dict[str, tuple[Any, str]]] = {"users": {}, "contexts": {}}
+    current = None
+    for document, folder in documents:
+        current = document.get("current-context", current)
+        for kind, found in named.items():
+            listed = document.get(kind)
+            for item in listed if isinstance(listed, list) else []:
+                if isinstance(item, Mapping):
+                    found.setdefault(str(item.get("name")), (item.get(kind[:-1]), folder))
+    chosen = named["contexts"].get(str(context or current), (None, ""))[0]
+    name = chosen.get("user") if isinstance(chosen, Mapping) else None
+    user, folder = named["users"].get(str(name), (None, ""))
+    return (user if isinstance(user, Mapping) else {}), folder
 
 
 def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) -> None:
@@ -250,9 +403,14 @@ def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) ->
         )
     cluster, folder = named["clusters"][name]
     _read_cluster(target, _mapping(cluster, "cluster '%s'" % name), folder)
-    user, folder = named["users"].get(chosen.get("user") or "", (None, ""))
+    name = chosen.get("user")
+    if name and name not in named["users"]:
+        raise ConnectionOptionsError(
+            "context '%s' of the kubeconfig names the user '%s', which it does not have." % (current, name)
+        )
+    user, folder = named["users"].get(name or "", (None, ""))
     if user is not None:
-        _read_user(target, _mapping(user, "user '%s'" % chosen.get("user")), folder)
+        _read_user(target, _mapping(user, "user '%s'" % name), folder)
 
 
 def _mapping(value: Any, what: str) -> Mapping[str, Any]:
@@ -289,19 +447,24 @@ def _read_user(target: Connection, user: Mapping[str, Any], folder: str) -> None
     target.key_file = None if target.key_data else _relative(user.get("client-key"), folder)
     token = user.get("token")
     if token is None and user.get("tokenFile"):
-        token = _text(_relative(user["tokenFile"], folder) or "")
+        target.token_file = os.path.abspath(_relative(user["tokenFile"], folder) or "")
+        token = _text(target.token_file)
     if token and token.strip():
         target.authorization = "Bearer " + token.strip()
     elif user.get("username") is not None and user.get("password") is not None:
         target.authorization = _basic(user["username"], user["password"])
+    _read_impersonation(target, user)
+
+
+def _read_impersonation(target: Connection, user: Mapping[str, Any]) -> None:
     # The kubernetes package leaves these out; kubectl acts on them, and so does this.
     target.impersonate_user = user.get("as")
     if not isinstance(target.impersonate_user, (str, type(None))):
         raise ConnectionOptionsError("'as' of the kubeconfig must be a name.")
     groups, extra = user.get("as-groups") or [], user.get("as-user-extra") or {}
-    if not all(isinstance(group, str) for group in groups):
+    if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise ConnectionOptionsError("'as-groups' of the kubeconfig must be a list of names.")
-    if not all(
+    if not isinstance(extra, Mapping) or not all(
         isinstance(key, str) and isinstance(values, list) and all(isinstance(one, str) for one in values)
         for key, values in extra.items()
     ):

@@ -97,12 +97,14 @@ class Entry:
 
     ``data`` maps each key of the target Secret to a :class:`Text`, and is empty with ``extract``, which copies the
     source whole. ``label`` is (key, value), or None for an entry that chooses namespaces by their names only.
-    ``rotate_after`` is in days, or None. All other attributes carry the catalog's own names, with their defaults filled
+    ``rotate_after`` is in days, or None. ``central`` is the namespace of the master Secrets, which is never a target,
+    or None where that isn't known. All other attributes carry the catalog's own names, with their defaults filled
     in.
     """
 
     __slots__ = (
         "annotations",
+        "central",
         "data",
         "description",
         "enabled",
@@ -140,6 +142,7 @@ class Entry:
     annotations: dict[str, str]
     refresh_interval: str
     enabled: bool
+    central: str | None
 
     def __init__(self, **attributes: Any) -> None:
         for name in self.__slots__:
@@ -154,10 +157,18 @@ class Entry:
         chosen = [{self.label[0]: self.label[1]}] if self.label else []
         return chosen + [{NAME_LABEL: name} for name in self.namespaces_by_name]
 
+    def namespace_selectors(self) -> list[dict[str, Any]]:
+        """The same as label selectors of Kubernetes. The central namespace is left out, whoever labels it: a source
+        could become its own target there."""
+        found: list[dict[str, Any]] = [{"matchLabels": one} for one in self.selectors()]
+        if self.label and self.central:
+            found[0]["matchExpressions"] = [{"key": NAME_LABEL, "operator": "NotIn", "values": [self.central]}]
+        return found
+
     def selects(self, name: str, labels: dict[str, str]) -> bool:
         """Whether a namespace of this name and these labels gets the target."""
         return name in self.namespaces_by_name or (
-            self.label is not None and labels.get(self.label[0]) == self.label[1]
+            self.label is not None and labels.get(self.label[0]) == self.label[1] and name != self.central
         )
 
     def reads(self, key: str) -> bool:
@@ -183,10 +194,10 @@ class Entry:
         return {key: text.template() for key, text in self.data.items()}
 
 
-def parse_catalog(raw: Any) -> list[Entry]:
+def parse_catalog(raw: Any, central: str | None = None) -> list[Entry]:
     """Check a catalog and fill in its defaults.
 
-    :arg raw: the list of entries as read from YAML.
+    :arg raw: the list of entries as read from YAML; :arg central: the namespace of the master Secrets.
     :returns: the list of all :class:`Entry`, the disabled ones included, in the catalog's order.
     :raises CatalogError: for the first problem found.
     """
@@ -194,7 +205,7 @@ def parse_catalog(raw: Any) -> list[Entry]:
         raise CatalogError(
             "the catalog must be a list of entries, not %s. Start each entry with '- name:'." % kind_of(raw)
         )
-    entries = [_parse_entry(position, item) for position, item in enumerate(raw, 1)]
+    entries = [_parse_entry(position, item, central) for position, item in enumerate(raw, 1)]
     _check_together(entries)
     return entries
 
@@ -221,7 +232,18 @@ def select(entries: list[Entry], names: list[str] | None) -> list[Entry]:
     return [known[name] for name in names]
 
 
-def _parse_entry(position: int, raw: Any) -> Entry:
+def of_sources(entries: list[Entry], sources: list[str] | None) -> list[Entry]:
+    """The entries that read some sources, or all (None). Raises CatalogError for a source that no entry reads."""
+    known = {entry.source for entry in entries}
+    for name in sources or ():
+        if name not in known:
+            raise CatalogError(
+                "sources: no enabled catalog entry reads '%s'. The sources are: %s." % (name, ", ".join(sorted(known)))
+            )
+    return [entry for entry in entries if sources is None or entry.source in sources]
+
+
+def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
     check = Checker(position, raw)
     check.mapping(raw, "entry")
     check.keys(raw, _ENTRY_KEYS, required=("name", "source"))
@@ -254,6 +276,11 @@ def _parse_entry(position: int, raw: Any) -> Entry:
             check.fail("a Secret of type %s needs the key '%s'" % (given, key), "Add '%s' to 'data'" % key)
     namespaces = _namespaces(check, raw, "namespaces")
     by_name = _namespaces(check, raw, "namespaces_by_name")
+    if central is not None and central in namespaces + by_name:
+        check.fail(
+            "namespace '%s' holds the master Secrets, and a target there could take the place of one" % central,
+            "Take it out of the entry",
+        )
     label = _label(check, raw["label"]) if "label" in raw else None
     if label is None and not by_name:
         check.fail("key 'label' is missing", "Add 'label', or 'namespaces_by_name'")
@@ -291,6 +318,7 @@ def _parse_entry(position: int, raw: Any) -> Entry:
             )
         ),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),
+        central=central,
     )
 
 

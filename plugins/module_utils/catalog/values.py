@@ -96,6 +96,31 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
     return checked, sorted(str(name) for name in values if name not in needed)
 
 
+def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
+    """What looks like a slip in checked values, as sentences: a space or line break around a single line.
+
+    A header or a password with one is refused by whatever it is for. Texts of several lines, such as keys and
+    certificates, end in a line break as they should.
+    """
+    found = []
+    for source, keys in values.items():
+        for key, value in keys.items():
+            bare = value.strip()
+            if bare == value or not bare or b"\n" in bare:
+                continue
+            parts = []
+            if value.lstrip() != value:
+                parts.append("begins with a space or line break")
+            tail = value[len(value.rstrip()) :]
+            if tail:
+                parts.append("ends in a line break" if b"\n" in tail else "ends in a space")
+            found.append(
+                "source '%s': the value of '%s' %s, which whatever uses it may refuse. Take it away, unless it "
+                "belongs there." % (source, key, " and ".join(parts))
+            )
+    return found
+
+
 def _encoded(value: Any, where: str, key: str) -> bytes:
     """The value of a key as bytes, from text or from ``{"base64": text}``."""
     if isinstance(value, dict) and list(value) == ["base64"] and isinstance(value["base64"], str):

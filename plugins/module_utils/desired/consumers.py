@@ -138,6 +138,12 @@ def external_name(distributed: Object) -> str:
     return _spec(distributed).get("externalSecretName") or distributed["metadata"]["name"]
 
 
+def is_made_by(external: Object, name: str) -> bool:
+    """Whether a live ExternalSecret was made by the ClusterExternalSecret ``name``."""
+    owners = external["metadata"].get("ownerReferences") or []
+    return any(one.get("kind") == "ClusterExternalSecret" and one.get("name") == name for one in owners)
+
+
 def _spec(item: Object) -> Object:
     """A live object's spec; ESO's definitions let it be missing."""
     return item.get("spec") or {}

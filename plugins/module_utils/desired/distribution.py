@@ -13,10 +13,14 @@ import base64
 from typing import Any
 
 from ..catalog.entries import Entry
+from ..catalog.pieces import Literal, Text
 from ..resources import ESO_GROUP, Object
 
 #: The field manager, and the value of the label that says what is ours.
 MANAGER = "platform.cluster_secrets"
+
+#: The field manager of keys that a restore brings back for others, so that no later apply of ours removes them.
+RESTORER = MANAGER + ".restore"
 
 OWNER_LABEL = "app.kubernetes.io/managed-by"
 PART_OF_LABEL = "app.kubernetes.io/part-of"
@@ -109,7 +113,7 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
         }
     template_metadata: dict[str, Any] = {"labels": {TARGET_LABEL[0]: TARGET_LABEL[1], **entry.labels}}
     if entry.annotations:
-        template_metadata["annotations"] = dict(entry.annotations)
+        template_metadata["annotations"] = {key: as_template(value) for key, value in entry.annotations.items()}
     template = {
         "engineVersion": "v2",
         "mergePolicy": "Replace",
@@ -132,7 +136,7 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
         "spec": {
             "externalSecretName": entry.external_secret,
             "refreshTime": entry.refresh_interval,
-            "namespaceSelectors": [{"matchLabels": one} for one in entry.selectors()],
+            "namespaceSelectors": entry.namespace_selectors(),
             "externalSecretSpec": {
                 "refreshInterval": entry.refresh_interval,
                 "secretStoreRef": {"name": store, "kind": "ClusterSecretStore"},
@@ -141,6 +145,11 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
             },
         },
     }
+
+
+def as_template(text: str) -> str:
+    """A text as ESO is to write it, which takes it for a template."""
+    return Text(Literal(text)).template() if "{{" in text else text
 
 
 def wanted_labels(entries: list[Entry], assignments: dict[str, list[str]] | None = None) -> dict[str, dict[str, str]]:

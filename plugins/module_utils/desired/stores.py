@@ -337,15 +337,10 @@ def unmoved(
     for item in externals:
         namespace, name = key_of(item)
         entry = by_name.get(name)
-        if entry is None or "deletionTimestamp" in item["metadata"] or not _is_of(item, entry.name):
+        if entry is None or "deletionTimestamp" in item["metadata"] or not consumers.is_made_by(item, entry.name):
             continue
         if not selected(namespaces.get(namespace), entry):
             continue
         if (item["spec"].get("secretStoreRef") or {}).get("name") != layout.store_of(entry.name):
             found.append((namespace, name))
     return found
-
-
-def _is_of(external: Object, name: str) -> bool:
-    owners = external["metadata"].get("ownerReferences") or []
-    return any(owner.get("kind") == "ClusterExternalSecret" and owner.get("name") == name for owner in owners)

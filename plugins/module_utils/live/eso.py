@@ -30,7 +30,7 @@ V1_ONLY_SINCE = (0, 17, 0)
 #: The label by which ESO's chart names its parts, and the controller's value of it.
 NAME_LABEL, CONTROLLER = "app.kubernetes.io/name", "external-secrets"
 
-_CONTROLLER = "%s=%s" % (NAME_LABEL, CONTROLLER)
+CONTROLLER_SELECTOR = "%s=%s" % (NAME_LABEL, CONTROLLER)
 
 
 class Release:
@@ -98,7 +98,7 @@ def controller(client: Client, namespace: str, name: str | None = None) -> Objec
     if name:
         return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")
     found, _version = client.list(
-        DEPLOYMENTS, namespace=namespace, selector=_CONTROLLER, what="cannot look at ESO's controller"
+        DEPLOYMENTS, namespace=namespace, selector=CONTROLLER_SELECTOR, what="cannot look at ESO's controller"
     )
     return found[0] if found else None
 
@@ -108,7 +108,7 @@ def controllers(client: Client) -> list[Object]:
 
     Anyone may label a Deployment like one, so that only those count whose ServiceAccount may write all ExternalSecrets.
     """
-    found, _version = client.list(DEPLOYMENTS, selector=_CONTROLLER, what="cannot look for ESO's controller")
+    found, _version = client.list(DEPLOYMENTS, selector=CONTROLLER_SELECTOR, what="cannot look for ESO's controller")
     if not found:
         return []
     kinds = ("ClusterRoleBinding", "ClusterRole")

@@ -8,14 +8,19 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import zlib
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import advisories
 from ..errors import EsoError
 from ..resources import SECRETS
+from .state import parse_time, utcnow
 
 if TYPE_CHECKING:
+    import datetime
+
     from ..api.client import Client
     from ..resources import Object
 
@@ -120,3 +125,49 @@ def _document(item: Object) -> dict[str, Any]:
             % (item["metadata"]["name"], item["metadata"]["namespace"])
         ) from None
     return document
+
+
+#: The states of an operation that has not ended, or that failed.
+_PENDING = ("pending-install", "pending-upgrade", "pending-rollback", "uninstalling")
+
+#: Seconds that helm may take beyond its own timeout, as for hooks and its last write.
+_MARGIN = 15
+
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|m|s)")
+
+
+def seconds_of(duration: str) -> float | None:
+    """A duration as helm takes it ('5m', '1m30s', or seconds), in seconds; None for what is none."""
+    if duration.isdigit():
+        return float(duration)
+    parts = _PART.findall(duration)
+    if not parts or "".join(map("".join, parts)) != duration:
+        return None
+    return sum(float(number) * {"h": 3600, "m": 60, "s": 1}[unit] for number, unit in parts)
+
+
+class Unfinished:
+    """The record of an operation of helm that was interrupted, or failed, or may still be running.
+
+    ``item`` is its Secret's metadata, with its kind; ``age`` is in seconds since it was written last, by the API
+    server's clock.
+    """
+
+    def __init__(self, item: Object, now: datetime.datetime) -> None:
+        self.item = {**item, "apiVersion": "v1", "kind": "Secret"}
+        self.status = _status(item)
+        self.revision = _revision(item)
+        meta = item["metadata"]
+        written = [meta["creationTimestamp"]] + [one.get("time") for one in meta.get("managedFields") or []]
+        self.age = max(0.0, (now - max(parse_time(one) for one in written if one)).total_seconds())
+
+    def may_run(self, timeout: float) -> bool:
+        """Whether helm, which gives up after ``timeout`` seconds, may still be at it."""
+        return self.status in _PENDING and self.age < timeout + _MARGIN
+
+
+def unfinished(client: Client, namespace: str, name: str) -> list[Unfinished]:
+    """The records of a release that are neither deployed nor superseded, oldest first."""
+    found = [item for item in _listed(client, namespace, name) if _status(item) in (*_PENDING, "failed")]
+    now = parsedate_to_datetime(client.server_date) if client.server_date else utcnow()
+    return sorted((Unfinished(item, now) for item in found), key=lambda one: one.revision)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Collection
 from .. import permissions
 from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, is_owned
+from ..errors import NotReady
 from ..resources import (
     CRDS,
     ESO_GROUP,
@@ -35,6 +36,17 @@ if TYPE_CHECKING:
 
     from ..api.client import Client
     from ..catalog.entries import Entry
+
+
+def identity(client: Client) -> tuple[str, str]:
+    """What names a cluster: the uid of its namespace kube-system, which no proxy changes, and the URL of its API.
+
+    :raises NotReady: when there is no such namespace.
+    """
+    found = client.get(NAMESPACES.path("kube-system"), "cannot look up which cluster this is (namespace kube-system)")
+    if found is None:
+        raise NotReady("there is no namespace kube-system, by whose uid a backup names its cluster.")
+    return found["metadata"]["uid"], client.server
 
 
 def definitions(client: Client) -> list[Object]:

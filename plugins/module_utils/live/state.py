@@ -12,9 +12,9 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, MANAGER, selected
-from ..errors import ApiError, ApiUnreachable
-from ..resources import SECRETS, Object, decode, external_secrets, key_of, ready_condition
+from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, MANAGER, RESTORER, selected
+from ..errors import ApiError, ApiUnreachable, passes
+from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -33,6 +33,9 @@ IDLE = 2.0
 
 #: Seconds before a watch that failed is opened anew.
 RETRY = 1.0
+
+#: Seconds after which the namespaces are looked at, of which some may be gone.
+LOOK = 5.0
 
 #: What a target should hold, or the problem that keeps it from being known.
 Expected = Tuple[Optional[dict], Optional[str]]
@@ -135,7 +138,7 @@ def value_changed(master: Object) -> datetime.datetime:
     """
     meta = master["metadata"]
     # A backup that the collection restores brings its own time along.
-    others = [one for one in meta.get("managedFields") or [] if one.get("manager") != MANAGER]
+    others = [one for one in meta.get("managedFields") or [] if one.get("manager") not in (MANAGER, RESTORER)]
     written = written_at({"metadata": {"managedFields": others}})
     try:
         noted = parse_time((meta.get("annotations") or {})[CHANGED])
@@ -259,36 +262,60 @@ def follow(
 
     look_at_all(snapshot.secrets)
     version = snapshot.version
-    while pending and time.monotonic() < deadline:
-        left = deadline - time.monotonic()
-        progress(len(rows) - len(pending), len(rows))
+    looked = time.monotonic()
+    with client.until(deadline):
+        while pending and time.monotonic() < deadline:
+            begun = time.monotonic()
+            left = deadline - begun
+            progress(len(rows) - len(pending), len(rows))
+            try:
+                if begun - looked > LOOK:
+                    _drop_what_ends(client, pending)
+                    looked = begun
+                idle = False
+                for event in client.watch(
+                    SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
+                ):
+                    if event is None:
+                        idle = True
+                        break
+                    kind, item = event
+                    if kind == "ERROR":
+                        # The version is too old to go on from: list once more.
+                        listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
+                        look_at_all({key_of(one): one for one in listed})
+                        break
+                    version = item["metadata"]["resourceVersion"]
+                    if kind == "BOOKMARK":
+                        continue
+                    row = pending.get(key_of(item))
+                    if row is not None:
+                        look(row, None if kind == "DELETED" else item)
+                        progress(len(rows) - len(pending), len(rows))
+                    if not pending:
+                        break
+                if pending and not idle and time.monotonic() - begun < RETRY:
+                    # A server, or what stands before it, that ends each watch at once is not asked all the time.
+                    time.sleep(min(RETRY, max(0.0, deadline - time.monotonic())))
+            except (ApiUnreachable, ApiError) as error:
+                # An API server that restarts, or is too busy, is what the wait is for.
+                if not passes(error):
+                    raise
+                time.sleep(min(RETRY, max(0.0, deadline - time.monotonic())))
+    if pending:
         try:
-            for event in client.watch(
-                SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
-            ):
-                if event is None:
-                    break
-                kind, item = event
-                if kind == "ERROR":
-                    # The version is too old to go on from: list once more.
-                    listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
-                    look_at_all({key_of(one): one for one in listed})
-                    break
-                version = item["metadata"]["resourceVersion"]
-                if kind == "BOOKMARK":
-                    continue
-                row = pending.get(key_of(item))
-                if row is not None:
-                    look(row, None if kind == "DELETED" else item)
-                    progress(len(rows) - len(pending), len(rows))
-                if not pending:
-                    break
-        except (ApiUnreachable, ApiError) as error:
-            # An API server that restarts, or is too busy, is what the wait is for; whoever may not watch never will.
-            if isinstance(error, ApiError) and error.status != 429 and 0 < error.status < 500:
-                raise
-            time.sleep(min(RETRY, max(0.0, deadline - time.monotonic())))
+            _drop_what_ends(client, pending)
+        except (ApiUnreachable, ApiError):
+            pass  # then all are named
     return list(pending.values())
+
+
+def _drop_what_ends(client: Client, pending: dict[tuple[str, str], Row]) -> None:
+    """Wait no more for targets in namespaces that are gone, or being deleted."""
+    live = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
+    for key, row in list(pending.items()):
+        if not selected(live.get(row.namespace), row.entry):
+            del pending[key]
 
 
 def explain(client: Client, eso_version: str, rows: list[Row]) -> None:

@@ -57,7 +57,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
         if not _is_central(live, known):
             continue
         try:
-            entry = expressed(live, known, cluster.namespaces)
+            entry = expressed(live, known, cluster.namespaces, layout.namespace)
             _check(entry, cluster, targets)
             parse_catalog([*catalog, entry])
         except (Inexpressible, CatalogError) as error:

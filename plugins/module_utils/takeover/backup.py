@@ -16,10 +16,12 @@ import hmac
 import json
 from typing import Any
 
+from ..desired.distribution import applied_by_us
 from ..errors import FileError
 from ..resources import Object, key_of
+from ..variables import dump_plain
 
-VERSION = 1
+VERSION = 2
 
 #: Kubernetes makes these anew by itself, and they are worth nothing elsewhere.
 _TOKEN = "kubernetes.io/service-account-token"
@@ -52,16 +54,39 @@ def kept(secrets: list[Object]) -> list[Object]:
     return sorted(found, key=key_of)
 
 
-def document(secrets: list[Object], taken: str, server: str, salt: str) -> str:
+def keys_of_ours(secrets: list[Object]) -> dict[str, list[str]]:
+    """The keys of live Secrets that the collection applied, ``{"namespace/name": [key]}``: what leaves the values is to
+    leave the Secret too, also after a restore."""
+    found: dict[str, list[str]] = {}
+    for item in secrets:
+        keys = {
+            field[2:]
+            for record in item["metadata"].get("managedFields") or []
+            if applied_by_us(record)
+            for field in (record.get("fieldsV1") or {}).get("f:data") or {}
+            if field.startswith("f:")
+        }
+        if keys:
+            found["/".join(key_of(item))] = sorted(keys)
+    return found
+
+
+def document(secrets: list[Object], ours: dict[str, list[str]], taken: str, cluster: tuple[str, str], salt: str) -> str:
     """The text to encrypt.
 
-    :arg secrets: as :func:`kept` returns them; :arg taken: when; :arg server: the URL of the cluster's API;
-        :arg salt: random text of at least 32 characters.
+    :arg secrets: as :func:`kept` returns them; :arg ours: as :func:`keys_of_ours` does; :arg taken: when;
+        :arg cluster: (uid, URL) of the cluster; :arg salt: random text of at least 32 characters.
     """
-    import yaml  # not for every run of a module that may take a backup
-
-    content = {"version": VERSION, "taken": taken, "server": server, "salt": salt, "secrets": secrets}
-    return yaml.safe_dump(content, sort_keys=False)
+    content = {
+        "version": VERSION,
+        "taken": taken,
+        "cluster": cluster[0],
+        "server": cluster[1],
+        "salt": salt,
+        "secrets": secrets,
+        "ours": ours,
+    }
+    return dump_plain(content, "A backup of platform.cluster_secrets.")
 
 
 def digests(secrets: list[Object], taken: str, server: str, salt: str) -> str:
@@ -77,7 +102,7 @@ def _digest(encoded: str, salt: str) -> str:
 
 
 def parse(text: str, where: str) -> dict[str, Any]:
-    """A backup's content from its decrypted text: ``taken``, ``server``, ``salt`` and ``secrets``.
+    """A backup's content from its decrypted text: ``taken``, ``cluster``, ``server``, ``salt``, ``secrets``, ``ours``.
 
     :arg where: the file, for errors.
     :raises FileError: when it is no backup; never quotes it.
@@ -93,7 +118,8 @@ def parse(text: str, where: str) -> dict[str, Any]:
     secrets = content.get("secrets")
     good = (
         isinstance(secrets, list)
-        and all(isinstance(content.get(key), str) for key in ("taken", "server", "salt"))
+        and all(isinstance(content.get(key), str) for key in ("taken", "cluster", "server", "salt"))
+        and isinstance(content.get("ours"), dict)
         and all(_is_secret(item) for item in secrets)
     )
     if not good:

@@ -43,11 +43,14 @@ _REFERENCE = {"conversionStrategy": "Default", "decodingStrategy": "None", "meta
 _KARGO = "kargo.akuity.io/cred-type"
 
 
-def expressed(live: Object, central: set[str], namespaces: dict[str, Object]) -> dict[str, Any]:
+def expressed(
+    live: Object, central: set[str], namespaces: dict[str, Object], store_namespace: str = ""
+) -> dict[str, Any]:
     """The catalog entry of a live ClusterExternalSecret, as YAML would hold it, defaults left out.
 
     :arg central: the names of the stores that count as the central one.
     :arg namespaces: the live namespaces by name; those that carry the label become the entry's.
+    :arg store_namespace: that of the master Secrets, which no entry selects.
     :raises Inexpressible: with the reason, for what no entry can say.
     """
     spec = live.get("spec") or {}
@@ -78,7 +81,7 @@ def expressed(live: Object, central: set[str], namespaces: dict[str, Object]) ->
         entry["target"] = target.get("name") or external
     if external != name:
         entry["external_secret"] = external
-    entry.update(_selection(spec, namespaces))
+    entry.update(_selection(spec, namespaces, store_namespace))
     labels, annotations = _metadata(live, template)
     kind = (template or {}).get("type") or OPAQUE
     data = _data(template or {}, keys, whole)
@@ -141,7 +144,7 @@ def _strategies(reference: Object, known: tuple[str, ...]) -> None:
             raise Inexpressible("%s '%s'" % (key, value))
 
 
-def _selection(spec: Object, namespaces: dict[str, Object]) -> dict[str, Any]:
+def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dict[str, Any]:
     by_name = list(spec.get("namespaces") or [])
     labels: list[tuple[str, str]] = []
     for selector in [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])]:
@@ -149,6 +152,8 @@ def _selection(spec: Object, namespaces: dict[str, Object]) -> dict[str, Any]:
             continue
         wanted = dict(selector.get("matchLabels") or {})
         expressions = selector.get("matchExpressions") or []
+        if wanted and expressions == [{"key": NAME_LABEL, "operator": "NotIn", "values": [central]}]:
+            expressions = []  # as every entry has it
         if not expressions and len(wanted) == 1:
             ((key, value),) = wanted.items()
             if key == NAME_LABEL:
@@ -174,7 +179,9 @@ def _selection(spec: Object, namespaces: dict[str, Object]) -> dict[str, Any]:
         carrying = sorted(
             name
             for name, item in namespaces.items()
-            if (item["metadata"].get("labels") or {}).get(key) == value and "deletionTimestamp" not in item["metadata"]
+            if (item["metadata"].get("labels") or {}).get(key) == value
+            and "deletionTimestamp" not in item["metadata"]
+            and name != central
         )
         if carrying:
             found["namespaces"] = carrying
@@ -198,9 +205,22 @@ def target_metadata(live: Object) -> tuple[dict[str, str], dict[str, str]]:
         if (key, value) != TARGET_LABEL and key != ESO_MANAGED_LABEL
     }
     annotations = {
-        key: value for key, value in (metadata.get("annotations") or {}).items() if key not in (FORCE_SYNC, MIRRORED)
+        key: value if template is None else _as_text(value)
+        for key, value in (metadata.get("annotations") or {}).items()
+        if key not in (FORCE_SYNC, MIRRORED)
     }
     return labels, annotations
+
+
+def _as_text(value: str) -> str:
+    """What a template writes that only has text, such as an entry's annotation with braces; any other as it is."""
+    if "{{" not in value:
+        return value
+    try:
+        form = parse(value, {}).source_form()
+    except Inexpressible:
+        return value
+    return form["value"] if isinstance(form, dict) and "value" in form else value
 
 
 def _metadata(live: Object, template: Object | None) -> tuple[dict[str, str], dict[str, str]]:
@@ -208,8 +228,9 @@ def _metadata(live: Object, template: Object | None) -> tuple[dict[str, str], di
     labels, annotations = target_metadata(live)
     if TARGET_LABEL[0] in labels:
         raise Inexpressible("a label %s of its own" % TARGET_LABEL[0])
-    for value in [*labels.values(), *annotations.values()]:
-        if template is not None and "{{" in value:
+    said = ((template or {}).get("metadata") or {}).get("annotations") or {}
+    for value in [*labels.values(), *said.values()]:
+        if "{{" in value and _as_text(value) == value:
             raise Inexpressible("templates in labels or annotations")
     return labels, annotations
 

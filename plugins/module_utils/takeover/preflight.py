@@ -230,7 +230,7 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
         yield Finding(
             "values",
             label_of("Secret", live),
-            "made by %s; %s" % (_makers(live), "; ".join(parts)),
+            "made by %s; %s" % (makers(live), "; ".join(parts)),
             (OVERWRITE,),
             [key],
             [key] if live.get("immutable") else [],
@@ -250,7 +250,7 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
             yield _store(layout, live, what)
             continue
         if live.get("roleRef", want.get("roleRef")) != want.get("roleRef"):
-            message = "made by %s; it binds another role, and Kubernetes lets nobody change that. Delete it" % _makers(
+            message = "made by %s; it binds another role, and Kubernetes lets nobody change that. Delete it" % makers(
                 live
             )
             yield Finding("stores", what, message, ())
@@ -258,7 +258,7 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
         if want.get("rules", live.get("rules")) == live.get("rules") and want.get("subjects") == live.get("subjects"):
             continue
         yield Finding(
-            "stores", what, "made by %s; its rules or subjects would be replaced" % _makers(live), (OVERWRITE,)
+            "stores", what, "made by %s; its rules or subjects would be replaced" % makers(live), (OVERWRITE,)
         )
 
 
@@ -277,7 +277,7 @@ def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
     reader = "ServiceAccount %s" % account if account else "credentials of its own"
     open_to = "the namespaces of its conditions" if spec.get("conditions") else "any namespace"
     message = "made by %s; it serves %s by %s, and would serve what the catalog selects by ServiceAccount %s" % (
-        _makers(live),
+        makers(live),
         open_to,
         reader,
         stores.READER,
@@ -424,7 +424,7 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
                 backup.append((name, target))
             if _stuck(entry, secret, bool(differs)):
                 remove.append((name, target))
-        message = "made by %s; it would be taken over" % _makers(live)
+        message = "made by %s; it would be taken over" % makers(live)
         yield Finding(
             "entries",
             label_of("ClusterExternalSecret", live),
@@ -498,7 +498,7 @@ def tools(live: Object) -> list[str]:
     )
 
 
-def _makers(live: Object) -> str:
+def makers(live: Object) -> str:
     """Who made a live object, for a message."""
     named = tools(live) or [
         str(one.get("manager")) for one in live["metadata"].get("managedFields") or [] if not one.get("subresource")

@@ -111,13 +111,25 @@ def test_heavy_imports_stay_off_the_path():
 
 
 def test_what_is_told_is_searched_for_every_secret():
-    """However many there are, however short, and wherever in a text."""
+    """However many there are, and wherever in a text."""
     many = {f"unsaid-value-{number:04}" for number in range(50)}
-    told = {"short", "x", "exactly8", "in the middle of it", "ends"}
-    texts = ["it is short", "x", "exactly8", "this is in the middle of it all", "how it ends", "of it"]
-    assert in_process._spoken(many | told, texts) == sorted(told, key=len, reverse=True)
-    assert in_process._spoken({"one", "two"}, ["neither", "tw", "o"]) == []
-    assert in_process._spoken(set(), texts) == []
+    told = {"the shortest", "sixsix", "exactly8", "in the middle of it", "at the end"}
+    texts = ["it is the shortest", "sixsix", "exactly8", "this is in the middle of it all", "this is at the end"]
+    assert module.spoken(many | told, texts, {}, {}) == sorted(told, key=len, reverse=True)
+    assert module.spoken({"sixone", "sixtwo"}, ["neither", "sixtw", "o"], {}, {}) == []
+    assert module.spoken(set(), texts, {}, {}) == []
+
+
+def test_what_is_no_secret_is_not_masked():
+    """Masking '1', 'git', or a name of the catalog damages what is said, and shows the value by its absence."""
+    options = {"values": {"no_log": True}, "catalog": {}}
+    params = {
+        "values": {"cloudflare": {"api-token": "a", "user": "git"}, "again": {"k": "cloudflare"}},
+        "catalog": [{"name": "dns", "source": "cloudflare", "namespaces": ["cert-manager"]}],
+    }
+    said = ["catalog entry 'dns': source 'cloudflare': the value of 'api-token' must be a string; git, 1"]
+    assert module.spoken({"a", "1", "git", "cloudflare", "api-token"}, said, params, options) == []
+    assert module.spoken({"s3cret-value"}, ["it is s3cret-value"], params, options) == ["s3cret-value"]
 
 
 def test_a_kubeconfig_as_a_mapping_masks_its_credentials_only():

@@ -261,6 +261,11 @@ def test_precedence_is_that_of_kubernetes_core(folder, monkeypatch, options, env
     filled = json.loads(json.dumps([options, environ]).replace("{folder}", str(folder)))
     path = written(folder, document(USERS["token"], CLUSTERS["unchecked"]))
     environ = {**filled[1], "KUBECONFIG": path}
+    if "K8S_AUTH_HOST" in environ and ("context" in options or set(options) == {"host"}):
+        # The one thing that is done otherwise: what says one cluster is not overruled by what says another for all.
+        with pytest.raises(errors.ConnectionOptionsError, match="K8S_AUTH_"):
+            ours(filled[0], environ)
+        return
     found, expected = ours(filled[0], environ), theirs(filled[0], environ, monkeypatch)
     if {"username", "password"} <= set(filled[0]) and "K8S_AUTH_API_KEY" not in environ:
         assert expected.pop("authorization") is None  # the package ignores them; they are said, so they are used here

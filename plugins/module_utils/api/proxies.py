@@ -1,0 +1,77 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which servers are reached without the proxy, and a proxy's credentials. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import quote, urlsplit, urlunsplit
+
+
+def bypassed(server: str, no_proxy: str) -> bool:
+    """Whether NO_PROXY, or the option of that name, says that a server is reached without the proxy.
+
+    It lists, separated by commas, names (``example.com`` is for the domains below it too), addresses, networks
+    (``10.0.0.0/8``), each with a port if only that is meant, or ``*`` for all.
+
+    :arg server: a URL.
+    """
+    address = urlsplit(server)
+    host = (address.hostname or "").lower().rstrip(".")
+    try:
+        port = address.port or {"https": 443, "http": 80}.get(address.scheme)
+    except ValueError:
+        port = None
+    return any(_covers(one.strip().lower(), host, port) for one in no_proxy.split(",") if one.strip())
+
+
+def _covers(pattern: str, host: str, port: int | None) -> bool:
+    if pattern == "*":
+        return True
+    name, wanted = _split(pattern)
+    if wanted is not None and wanted != port:
+        return False
+    try:
+        own = ipaddress.ip_address(host)
+    except ValueError:
+        own = None
+    try:
+        network = ipaddress.ip_network(name, strict=False)
+    except ValueError:
+        network = None
+    if network is not None:
+        return own is not None and own in network
+    name = name.lstrip("*").strip(".")
+    return own is None and bool(name) and (host == name or host.endswith("." + name))
+
+
+def _split(pattern: str) -> tuple[str, int | None]:
+    """A host, address or network, and its port."""
+    found = re.fullmatch(r"\[([^]]*)\](?::(\d+))?", pattern) or re.fullmatch(r"([^:]*)(?::(\d+))?", pattern)
+    if not found:
+        return pattern, None  # an IPv6 address without brackets
+    return found[1], int(found[2]) if found[2] else None
+
+
+def with_credentials(proxy: str, credentials: str) -> str:
+    """The proxy's URL with ``user:password`` in it."""
+    address = urlsplit(proxy)
+    user, _colon, password = credentials.partition(":")
+    place = address.netloc.rpartition("@")[2]
+    return urlunsplit(address._replace(netloc="%s:%s@%s" % (quote(user, ""), quote(password, ""), place)))
+
+
+def password_of(proxy: object) -> str | None:
+    """The password in a proxy's URL, or None."""
+    try:
+        return urlsplit(proxy).password if isinstance(proxy, str) else None
+    except ValueError:
+        return None
+
+
+def shown(proxy: str) -> str:
+    """The proxy's URL without credentials, for people."""
+    address = urlsplit(proxy)
+    return urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))

@@ -1,0 +1,333 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of the live objects may go: what the collection made or took over, and nobody else uses. Pure.
+
+Everything else of the same name, label or kind stays and is named, with the command for whoever wants it gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Collection, Iterable, NamedTuple
+
+from ..catalog.entries import LABEL_PREFIX
+from ..desired import consumers, stores
+from ..desired.distribution import FINALIZER_PREFIX, MANAGER, finalizer, held_for, is_owned
+from ..plan import Action, plan_delete, plan_unlabel
+from ..resources import Object, label_of
+from .preflight import makers, tools
+
+if TYPE_CHECKING:
+    from ..catalog.entries import Entry
+    from ..live.snapshot import Users
+
+
+class Left(NamedTuple):
+    """Something that stays: the object, why, and the command that would remove it."""
+
+    object: str
+    reason: str
+    command: str
+
+    def text(self) -> str:
+        """The same as a sentence."""
+        return "%s stays: %s. To remove it: %s" % (self.object, self.reason, self.command)
+
+
+class Going(NamedTuple):
+    """The deletions, and what stays."""
+
+    actions: list[Action]
+    left: list[Left]
+
+
+def _deletion(kind: str, item: Object) -> str:
+    meta = item["metadata"]
+    place = " --namespace %s" % meta["namespace"] if meta.get("namespace") else ""
+    return "kubectl delete %s %s%s" % (kind.lower(), meta["name"], place)
+
+
+def ending(kind: str, item: Object) -> Left:
+    """A live object that should be gone by itself, and is not."""
+    held = ", ".join(item["metadata"].get("finalizers") or [])
+    return Left(
+        label_of(kind, item),
+        "it is held by the finalizer %s" % held if held else "it has not been removed yet",
+        _deletion(kind, item),
+    )
+
+
+def _kept_by(kind: str, item: Object) -> str | None:
+    """Why a live object isn't the collection's to remove, or None."""
+    if not is_owned(item):
+        return "it was made by %s" % makers(item)
+    owners = [
+        "%s %s" % (one.get("kind"), one.get("name"))
+        for one in item["metadata"].get("ownerReferences") or []
+        if one.get("controller")
+    ]
+    keepers = tools(item) + owners
+    return "%s keeps it" % " and ".join(keepers) if keepers else None
+
+
+def _sorted_out(kind: str, items: Iterable[Object], used: Collection[tuple[str, str]] = ()) -> Going:
+    """The deletions of the live objects of a kind that are ours and not ``used`` (pairs of name and by whom)."""
+    users: dict[str, list[str]] = {}
+    for name, user in used:
+        users.setdefault(name, []).append(user)
+    going = Going([], [])
+    for item in items:
+        name = item["metadata"]["name"]
+        reason = _kept_by(kind, item)
+        if reason is None and name in users:
+            reason = "%s need it" % ", ".join(sorted(set(users[name])))
+        if reason is None:
+            going.actions.append(plan_delete({**item, "kind": kind}))
+        else:
+            going.left.append(Left(label_of(kind, item), reason, _deletion(kind, item)))
+    return going
+
+
+# -- ClusterExternalSecrets -----------------------------------------------------------------------
+
+
+def store_read(distributed: Object) -> str | None:
+    """The name of the ClusterSecretStore that a live ClusterExternalSecret reads through."""
+    spec = (distributed.get("spec") or {}).get("externalSecretSpec") or {}
+    reference = spec.get("secretStoreRef") or {}
+    return reference.get("name") if reference.get("kind") == "ClusterSecretStore" else None
+
+
+def entries_going(
+    distributed: list[Object], layout: stores.Layout, kept: Collection[str], names: Collection[str]
+) -> Going:
+    """The ClusterExternalSecrets of the layout's catalog that go, all but ``kept``.
+
+    :arg distributed: all live ones, with their API version; :arg names: those of the catalog's entries, of which one
+        that stays is named. Of others, those that are another catalog's are named.
+    """
+    ours, others = [], []
+    for item in distributed:
+        name = item["metadata"]["name"]
+        if name in kept:
+            continue
+        if is_owned(item) and store_read(item) not in (layout.store, layout.own_store(name), None):
+            reason = "it is of another catalog, which reads through ClusterSecretStore %s" % store_read(item)
+            others.append(
+                Left(label_of("ClusterExternalSecret", item), reason, _deletion("ClusterExternalSecret", item))
+            )
+        elif is_owned(item) or name in names:
+            ours.append(item)
+    going = _sorted_out("ClusterExternalSecret", ours)
+    return Going(going.actions, going.left + others)
+
+
+# -- labels and finalizers ------------------------------------------------------------------------
+
+
+def selecting(
+    distributed: Iterable[Object], cluster_stores: Iterable[Object], pushes: Iterable[Object]
+) -> dict[str, str]:
+    """The keys of labels by which live objects select namespaces, each with one of the objects."""
+    found: dict[str, str] = {}
+    for kind, items in (
+        ("ClusterExternalSecret", distributed),
+        ("ClusterPushSecret", pushes),
+        ("ClusterSecretStore", cluster_stores),
+    ):
+        for item in items:
+            spec = item.get("spec") or {}
+            chosen = (spec.get("conditions") or []) if kind == "ClusterSecretStore" else consumers.selection(spec)
+            for condition in chosen:
+                selector = condition.get("namespaceSelector") or {}
+                keys = set(selector.get("matchLabels") or {})
+                keys.update(one["key"] for one in selector.get("matchExpressions") or [])
+                for key in keys:
+                    found.setdefault(key, label_of(kind, item))
+    return found
+
+
+def labels_set_by_us(namespace: Object) -> set[str]:
+    """The keys of the labels of a live namespace that the collection was the last to set."""
+    return {
+        field[2:]
+        for record in namespace["metadata"].get("managedFields") or []
+        if record.get("manager") == MANAGER
+        for field in ((record.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:labels") or {}
+        if field.startswith("f:")
+    }
+
+
+def _written_by_us(namespace: Object) -> bool:
+    return is_owned(namespace) or any(
+        record.get("manager") == MANAGER for record in namespace["metadata"].get("managedFields") or []
+    )
+
+
+def labels_of(distributed: Iterable[Object]) -> set[tuple[str, str]]:
+    """The labels, as (key, value), by which live ClusterExternalSecrets select."""
+    return {
+        pair
+        for item in distributed
+        for condition in consumers.selection(item.get("spec") or {})
+        for pair in ((condition.get("namespaceSelector") or {}).get("matchLabels") or {}).items()
+    }
+
+
+def surplus_labels(
+    namespace: Object, entries: list[Entry], wanted: Collection[str], used: dict[str, str]
+) -> tuple[set[str], list[Left]]:
+    """The keys of labels that a live namespace carries and should not, with what stays.
+
+    Those of the catalog's entries, and others under the prefix that the collection set.
+
+    :arg wanted: the keys that it should carry; :arg used: as :func:`selecting` returns it, of objects that stay.
+    """
+    name = namespace["metadata"]["name"]
+    labels = namespace["metadata"].get("labels") or {}
+    own = labels_set_by_us(namespace)
+    known = {entry.label[0] for entry in entries if entry.label}
+    gone, left = set(), []
+    for key in sorted(labels):
+        if key in wanted or not key.startswith(LABEL_PREFIX):
+            continue
+        if key in used:
+            left.append(_label_left(name, key, "%s selects by it" % used[key]))
+        elif key in known or key in own:
+            gone.add(key)
+        else:
+            left.append(_label_left(name, key, "no entry has it, and it was set by somebody else"))
+    return gone, left
+
+
+def _label_left(namespace: str, key: str, reason: str) -> Left:
+    return Left(
+        "label %s of Namespace %s" % (key, namespace), reason, "kubectl label namespace %s %s-" % (namespace, key)
+    )
+
+
+def namespaces_going(
+    namespaces: Iterable[Object],
+    entries: list[Entry],
+    removed: list[Object],
+    staying: Collection[str],
+    used: dict[str, str],
+) -> Going:
+    """The patches that take the catalog's labels from all live namespaces, and ESO's finalizers for its entries.
+
+    :arg removed: the ClusterExternalSecrets that go; :arg staying: the names of those that don't; :arg used: as
+        :func:`selecting` returns it, of objects that stay.
+    """
+    pairs = {entry.label for entry in entries if entry.label} | labels_of(removed)
+    ours = {entry.name for entry in entries} | {item["metadata"]["name"] for item in removed}
+    of_removed = labels_of(removed)
+    going = Going([], [])
+    for item in namespaces:
+        name = item["metadata"]["name"]
+        own = labels_set_by_us(item)
+        keys = set()
+        for key, value in sorted((item["metadata"].get("labels") or {}).items()):
+            mine = (key, value) in pairs or (key in own and key.startswith(LABEL_PREFIX))
+            if not mine and not key.startswith(LABEL_PREFIX):
+                continue
+            if key in used:
+                going.left.append(_label_left(name, key, "%s selects by it" % used[key]))
+            elif mine and (key in own or (key.startswith(LABEL_PREFIX) and (key, value) in of_removed)):
+                keys.add(key)
+            else:
+                going.left.append(_label_left(name, key, "it was set by somebody else"))
+        held = []
+        for one in held_for(item):
+            if one in staying or _may_be_cut(one, staying):
+                continue
+            if one in ours or _written_by_us(item):
+                held.append(finalizer(one))
+            else:
+                command = (
+                    "ansible-playbook platform.cluster_secrets.offboard -e offboard_namespace=%s -e offboard_secrets=%s"
+                    % (name, one)
+                )
+                what = "finalizer %s%s of Namespace %s" % (FINALIZER_PREFIX, one, name)
+                going.left.append(Left(what, "its ClusterExternalSecret was not this catalog's", command))
+        action = plan_unlabel(item, keys, held)
+        if action:
+            going.actions.append(action)
+    return going
+
+
+def _may_be_cut(held: str, names: Collection[str]) -> bool:
+    """Whether a finalizer may be that of a longer name, which ESO cuts at 50 characters and makes unique."""
+    return any(len(name) > 50 and held.startswith(name[:40]) for name in names)
+
+
+# -- stores and master Secrets ---------------------------------------------------------------------
+
+
+def readers(
+    namespace: str, cluster_stores: Iterable[Object], users: Users, names: Collection[str]
+) -> dict[str, list[consumers.Consumer]]:
+    """Who, besides the catalog, uses the live ClusterSecretStores over the central ``namespace``, by store.
+
+    :arg names: the ClusterExternalSecrets that don't count.
+    """
+    found: dict[str, list[consumers.Consumer]] = {}
+    for item in cluster_stores:
+        provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+        if (provider.get("remoteNamespace") or "default") == namespace:
+            name = item["metadata"]["name"]
+            using = users.consumers(name, names)
+            if using:
+                found[name] = using
+    return found
+
+
+def stores_going(
+    live: dict[tuple[str, str], Object], layout: stores.Layout, used: dict[str, list[consumers.Consumer]]
+) -> Going:
+    """The stores of a layout and their permissions that go.
+
+    :arg live: as live.snapshot.read_stores() returns it; :arg used: as :func:`readers` returns it.
+    """
+    shared = {(one["kind"], one["metadata"]["name"]) for one in stores.desired(layout, [])}
+    going = Going([], [])
+    for key, item in live.items():
+        entry = stores.entry_of(item, layout)
+        if key not in shared and entry is None:
+            continue
+        store = layout.store if key in shared else layout.own_store(entry or "")
+        wide = key in shared and key[1] in (stores.READER, stores.TOKEN_ROLE)
+        users = [one.label() for name, found in used.items() if name == store or wide for one in found]
+        part = _sorted_out(key[0], [item], [(key[1], one) for one in users])
+        going.actions.extend(part.actions)
+        going.left.extend(part.left)
+    return going
+
+
+def masters_going(
+    central: Iterable[Object], kept: Collection[str], names: Collection[str], used: dict[str, list[consumers.Consumer]]
+) -> Going:
+    """The master Secrets that go, all of ours but ``kept``.
+
+    :arg central: the live Secrets of the central namespace; :arg names: the catalog's sources, of which one that stays
+        is named; :arg used: as :func:`readers` returns it.
+    """
+    needed: list[tuple[str, str]] = []
+    items = [item for item in central if item["metadata"]["name"] not in kept]
+    for one in (consumer for found in used.values() for consumer in found):
+        reads = [item["metadata"]["name"] for item in items] if one.reads is consumers.EVERYTHING else one.reads
+        needed += [(name, one.label()) for name in reads or ()]
+    return _sorted_out(
+        "Secret",
+        [{**item, "apiVersion": "v1"} for item in items if is_owned(item) or item["metadata"]["name"] in names],
+        needed,
+    )
+
+
+def policies_going(live: Iterable[tuple[str, Object]]) -> Going:
+    """The admission policies and bindings, as (kind, live object), that go."""
+    going = Going([], [])
+    for kind, item in live:
+        part = _sorted_out(kind, [item])
+        going.actions.extend(part.actions)
+        going.left.extend(part.left)
+    return going

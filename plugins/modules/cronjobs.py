@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module cronjobs: suspend CronJobs for a while."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cronjobs
+short_description: Suspend CronJobs for the time of an upgrade, and resume them
+version_added: 1.0.0
+description:
+  - Suspends CronJobs that are not, and marks them by the annotation C(cluster-secrets.platform/suspended).
+  - Resumes those that carry the mark, and no other; what somebody else suspended stays so.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: Shows what changes.
+    support: full
+options:
+  state:
+    description: Whether they are to be suspended or resumed.
+    type: str
+    choices: [suspended, resumed]
+    default: suspended
+  cronjobs:
+    description: The CronJobs. One that is not there is an error before anything is suspended, and a warning when it is
+      to be resumed.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      namespace:
+        description: Its namespace.
+        type: str
+        required: true
+      name:
+        description: Its name.
+        type: str
+        required: true
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.writes
+"""
+
+EXAMPLES = r"""
+- name: Keep the defragmentation of etcd from running during an upgrade
+  platform.cluster_secrets.cronjobs:
+    cronjobs:
+      - {namespace: kube-system, name: etcd-defrag}
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: dict
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_suspend
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRONJOBS
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["suspended", "resumed"], "default": "suspended"},
+    "cronjobs": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "namespace": {"type": "str", "required": True},
+            "name": {"type": "str", "required": True},
+        },
+    },
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Plan against the live CronJobs and write the difference."""
+    client, suspend = context.client, context.params["state"] == "suspended"
+    wanted = [(one["namespace"], one["name"]) for one in context.params["cronjobs"]]
+    found = client.each(lambda key: client.get(CRONJOBS.path(key[1], key[0])), wanted)
+    absent = ["/".join(key) for key, item in zip(wanted, found) if item is None]
+    if absent:
+        said = "there is no CronJob %s" % ", ".join(absent)
+        if suspend:
+            raise NotReady("%s. Correct the list (cluster_secrets_upgrade_cronjobs). Nothing was changed." % said)
+        context.warn("%s any more, so it is not resumed" % said)
+    planned = [plan_suspend(item, suspend) for item in found if item]
+    actions = Executor(client, context.check_mode).run([action for action in planned if action])
+    return context.result(actions)
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module helm_record: what an interrupted operation of helm left in its record."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: helm_record
+short_description: Remove what an interrupted or failed operation of helm left in its record
+version_added: 1.0.0
+description:
+  - helm refuses to go on after an interrupted operation, and M(kubernetes.core.helm) takes a failed one for done. Once
+    its record is removed, helm adopts what the operation left, by its own annotations.
+  - The record of an operation that may still be running is waited for, until it ends or is older than O(timeout), which
+    helm would have given up after.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: Shows which records go.
+    support: full
+options:
+  release:
+    description: The name of the release.
+    type: str
+    default: external-secrets
+  eso_namespace:
+    description: Its namespace.
+    type: str
+    default: external-secrets
+  timeout:
+    description: How long helm's operations may take, as helm takes it (V(5m)).
+    type: str
+    default: 5m
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.writes
+"""
+
+EXAMPLES = r"""
+- name: Let helm go on after an interruption
+  platform.cluster_secrets.helm_record:
+"""
+
+RETURN = r"""
+removed:
+  description: What was (in check mode, would be) removed, as sentences.
+  returned: success
+  type: list
+  elements: str
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: dict
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_delete
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "release": {"type": "str", "default": "external-secrets"},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "timeout": {"type": "str", "default": "5m"},
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Wait for what may still be running, then remove what is left."""
+    params, client = context.params, context.client
+    limit = helm.seconds_of(params["timeout"])
+    if limit is None:
+        raise CatalogError(
+            "'timeout' (the variable cluster_secrets_eso_timeout) must be a duration such as '5m' or '90s'."
+        )
+    progress = context.progress("seconds are over that another helm may take")
+    while True:
+        found = helm.unfinished(client, params["eso_namespace"], params["release"])
+        running = [one for one in found if one.may_run(limit)]
+        if not running or context.check_mode:
+            break
+        progress(int(max(one.age for one in running)), int(limit))
+        time.sleep(1)
+    progress.end()
+    said = [
+        "helm's record of revision %d of '%s', which is %s since %d s"
+        % (one.revision, params["release"], one.status, one.age)
+        for one in found
+    ]
+    actions = Executor(client, context.check_mode).run([plan_delete(one.item) for one in found])
+    for one in said:
+        context.warn("%s %s" % (one, "would be removed" if context.check_mode else "was removed"))
+    return context.result(actions, removed=said)
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module helm_release: kubernetes.core.helm with the connection of the collection."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: helm_release
+short_description: Run kubernetes.core.helm with the collection's connection
+version_added: 1.0.0
+description:
+  - Resolves the connection as all modules of the collection do, so that helm goes to the same cluster, and runs
+    M(kubernetes.core.helm) with it.
+  - helm gets the connection as a kubeconfig in memory; what the environment says of a cluster (E(KUBECONFIG),
+    E(K8S_AUTH_HOST), E(HELM_KUBECONTEXT) and so on) doesn't reach it.
+  - What no kubeconfig can say (O(proxy_headers) other than C(proxy_basic_auth)) is refused.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: It is what kubernetes.core.helm shows.
+    support: partial
+options:
+  options:
+    description: The options of M(kubernetes.core.helm) but for those of the connection.
+    type: dict
+    required: true
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.writes
+"""
+
+EXAMPLES = r"""
+- name: Uninstall ESO
+  platform.cluster_secrets.helm_release:
+    options:
+      name: external-secrets
+      release_namespace: external-secrets
+      state: absent
+"""
+
+RETURN = r"""
+status:
+  description: As M(kubernetes.core.helm) returns it, like everything else.
+  returned: success
+  type: dict
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {"options": {"type": "dict", "required": True}}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Refuse: the action of this name does the work."""
+    raise FileError("helm_release is run by Ansible's action of that name, and can't be run alone.")
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module kept_refresh: bring changed values to what was kept beside the catalog."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: kept_refresh
+short_description: Refresh what reads a source beside the catalog, or name it
+version_added: 1.0.0
+description:
+  - ClusterExternalSecrets and ExternalSecrets that were kept when a cluster was taken over read master Secrets beside
+    the catalog. After a rotation they would hold the old value until their own refresh interval is over.
+  - Those that were kept are refreshed, by an annotation of their ExternalSecrets, and waited for.
+  - Others that read one of the sources are never written; they are named, with the command that refreshes them.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: Shows which are refreshed.
+    support: full
+options:
+  sources:
+    description: The master Secrets that changed. Without any, nothing is done.
+    type: list
+    elements: str
+    required: true
+  wait_timeout:
+    description: Seconds to wait until all are refreshed.
+    type: int
+    default: 60
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
+seealso:
+  - module: platform.cluster_secrets.sync
+"""
+
+EXAMPLES = r"""
+- name: Bring a new token to everything that was kept
+  platform.cluster_secrets.kept_refresh:
+    catalog: "{{ cluster_secrets_catalog }}"
+    sources: [github-pat]
+"""
+
+RETURN = r"""
+refreshed:
+  description: The ExternalSecrets that were (in check mode, would be) refreshed, each as C(namespace/name).
+  returned: success, or when some were not refreshed in time
+  type: list
+  elements: str
+left:
+  description: Those that may hold the old value still, each with the C(object), the C(reason) and the C(command) that
+    refreshes it.
+  returned: success, or when some were not refreshed in time
+  type: list
+  elements: dict
+table:
+  description: The same as lines of text.
+  returned: success, or when some were not refreshed in time
+  type: list
+  elements: str
+changes:
+  description: What was (in check mode, would be) written.
+  returned: success, or when some were not refreshed in time
+  type: list
+  elements: dict
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success, or when some were not refreshed in time
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    run_module,
+    wait_while,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh_one
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    Object,
+    external_secrets,
+    key_of,
+    ready_condition,
+    resource_of,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "sources": {"type": "list", "elements": "str", "required": True},
+    "wait_timeout": {"type": "int", "default": 60},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Find them, refresh those that were kept, and wait."""
+    params, client = context.params, context.client
+    version = eso.served(client)[0]
+    if version is None or not params["sources"]:
+        return {**context.result([]), "refreshed": [], "left": [], "table": []}
+    users = snapshot.read_users(client, version)
+    stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
+    kept = {label for store in stores if is_owned(store) for label in consumers.kept_names(store)}
+    names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
+    refreshed: dict[tuple[str, str], Object] = {}
+    left: list[removal.Left] = []
+    for found in removal.readers(params["store_namespace"], stores, users, names).values():
+        for one in found:
+            if one.reads is not consumers.EVERYTHING and not one.reads.intersection(params["sources"]):
+                continue
+            for item in _externals(one, users.externals):
+                if one.label() in kept:
+                    refreshed[key_of(item)] = item
+                else:
+                    left.append(
+                        _left(one.label(), item, "it reads a changed source, and is nobody's that is known here")
+                    )
+    resource = external_secrets(version)
+    actions = Executor(client, context.check_mode).run(
+        [plan_refresh_one(resource, name, namespace) for namespace, name in sorted(refreshed)]
+    )
+    pending = dict(refreshed)
+
+    def unfinished() -> NotReady | None:
+        for key in list(pending):
+            live = client.get(resource.path(key[1], key[0]))
+            if live is None or _is_refreshed(pending[key], live):
+                del pending[key]
+        return NotReady("") if pending else None
+
+    result = {**context.result(actions), "refreshed": ["/".join(key) for key in sorted(refreshed)]}
+    if actions and not context.check_mode:
+        try:
+            wait_while(client, unfinished, params["wait_timeout"], interval=0.5)
+        except NotReady:
+            for key in sorted(pending):
+                said = (ready_condition(client.get(resource.path(key[1], key[0]))) or {}).get("message")
+                left.append(
+                    _left("it was kept", pending[key], "ESO did not refresh it: %s" % (said or "it says nothing"))
+                )
+            result.update(
+                failed=True,
+                msg="%d ExternalSecret(s) that were kept beside the catalog may hold the old value still: %s."
+                % (len(pending), ", ".join("/".join(key) for key in sorted(pending))),
+            )
+    result.update(left=[one._asdict() for one in left], table=[one.text() for one in left])
+    return result
+
+
+def _externals(consumer: consumers.Consumer, externals: list[Object]) -> list[Object]:
+    """The live ExternalSecrets by which a consumer reads."""
+    if consumer.kind == "ExternalSecret":
+        return [consumer.item]
+    name = consumer.item["metadata"]["name"]
+    return [item for item in externals if consumer.kind == "ClusterExternalSecret" and consumers.is_made_by(item, name)]
+
+
+def _is_refreshed(before: Object, live: Object) -> bool:
+    condition = ready_condition(live)
+    versions = [(item.get("status") or {}).get("syncedResourceVersion") for item in (before, live)]
+    return condition is not None and condition.get("status") == "True" and versions[0] != versions[1]
+
+
+def _left(who: str, item: Object, why: str) -> removal.Left:
+    namespace, name = key_of(item)
+    command = "kubectl annotate externalsecret %s --namespace %s force-sync=now --overwrite" % (name, namespace)
+    return removal.Left("ExternalSecret %s/%s (%s)" % (namespace, name, who), why, command)
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module logs: the end of ESO's log."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: logs
+short_description: The last lines of the log of the External Secrets controller
+version_added: 1.0.0
+description:
+  - Reads the logs of all pods of the controller, by the API alone.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: It changes nothing.
+    support: none
+options:
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+  lines:
+    description: How many lines of each pod.
+    type: int
+    default: 100
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.reads
+"""
+
+EXAMPLES = r"""
+- name: Look at ESO's log
+  platform.cluster_secrets.logs:
+    lines: 20
+"""
+
+RETURN = r"""
+pods:
+  description: The pods, each with its log's C(lines), or with what is wrong as its C(problem).
+  returned: success, or when no log could be read
+  type: list
+  elements: dict
+table:
+  description: The same as lines of text.
+  returned: success, or when no log could be read
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success, or when no log could be read
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    "lines": {"type": "int", "default": 100},
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read the log of each pod; another replica's is read even if one can't be."""
+    params, client = context.params, context.client
+    pods, _version = client.list(PODS, namespace=params["eso_namespace"], selector=eso.CONTROLLER_SELECTOR)
+    if not pods:
+        raise NotReady("There is no pod of ESO's controller in the namespace %s." % params["eso_namespace"])
+    found = [_read(client, pod, params["lines"]) for pod in pods]
+    result: dict[str, Any] = {
+        "changed": False,
+        "pods": found,
+        "table": [
+            line for one in found for line in ("", one["name"] + ":", "", *(one.get("lines") or [one["problem"]]))
+        ],
+        "api_requests": client.requests,
+    }
+    if not any("lines" in one for one in found):
+        result.update(failed=True, msg="No log could be read: %s" % found[0]["problem"])
+    return result
+
+
+def _read(client: Client, pod: Object, lines: int) -> dict[str, Any]:
+    meta = pod["metadata"]
+    path = PODS.path(meta["name"], meta["namespace"]) + "/log"
+    query = {"container": pod["spec"]["containers"][0]["name"], "tailLines": str(max(1, lines))}
+    try:
+        text = client.text(path, query, "cannot read the log of pod %s" % meta["name"])
+    except ApiError as error:
+        return {"name": meta["name"], "problem": str(error)}
+    return {"name": meta["name"], "lines": text.splitlines() or ["(nothing was logged)"]}
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

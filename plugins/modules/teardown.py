@@ -1,0 +1,251 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module teardown: remove what the collection set up."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: teardown
+short_description: Remove what the collection set up, and nothing else
+version_added: 1.0.0
+description:
+  - Removes the catalog's ClusterExternalSecrets, the labels of the namespaces and ESO's finalizers, the admission
+    policies, the stores with their permissions and, after a backup, the master Secrets, in the order that leaves no
+    finalizer and no orphan. Namespaces and ESO stay.
+  - Only what the collection made or took over goes, and only if nobody else uses it. What has the same name, or is
+    selected by others, stays and is named, with the command that would remove it.
+  - Everything is read and planned, and all permissions are checked, before the first deletion.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: Shows what goes, and never a value.
+    support: full
+options:
+  backup:
+    description: Whether the master Secrets are backed up before they go, which needs the run's vault password.
+    type: bool
+    default: true
+  backup_dir:
+    description: The folder, on the control node, for the backup.
+    type: path
+    default: cluster-secrets-backups
+  wait_timeout:
+    description: Seconds without any progress after which waiting for ESO's own removals ends.
+    type: int
+    default: 60
+  uninstall:
+    description: Whether ESO will be uninstalled next, so that a connection which helm can't be given is refused now.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.attributes.writes
+  - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+"""
+
+EXAMPLES = r"""
+- name: Remove the catalog's objects
+  platform.cluster_secrets.teardown:
+    catalog: "{{ cluster_secrets_catalog }}"
+"""
+
+RETURN = r"""
+changes:
+  description: What was (in check mode, would be) removed.
+  returned: success
+  type: list
+  elements: dict
+left:
+  description: What stays, each with the C(object), the C(reason) and the C(command) that would remove it.
+  returned: success
+  type: list
+  elements: dict
+table:
+  description: The same as lines of text.
+  returned: success
+  type: list
+  elements: str
+backup:
+  description: The path of the backup of the master Secrets, if any.
+  returned: success
+  type: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, guard, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    CATALOG_OPTION,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    run_module,
+    wait_until_gone,
+    wait_while,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ADMISSION,
+    ESO_GROUP,
+    ESO_VERSIONS,
+    NAMESPACES,
+    POLICIES,
+    POLICY_BINDINGS,
+    SECRETS,
+    cluster_external_secrets,
+    external_secrets,
+    key_of,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "backup": {"type": "bool", "default": True},
+    "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
+    "wait_timeout": {"type": "int", "default": 60},
+    "uninstall": {"type": "bool", "default": False},
+    **CATALOG_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Read everything, plan everything, then remove in order."""
+    params, client, entries = context.params, context.client, context.catalog
+    if params["uninstall"]:
+        connection(params).kubeconfig()
+    namespace = params["store_namespace"]
+    version = eso.served(client)[0]
+    layout = stores.Layout("shared", params["store"], namespace, api_version=version or ESO_VERSIONS[0])
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: snapshot.read_stores(client, layout, version is not None),
+        lambda: snapshot.read_users(client, version) if version else snapshot.Users([], [], [], []),
+        lambda: client.list(NAMESPACES, partial=True)[0],
+        lambda: client.list(SECRETS, namespace=namespace)[0],
+        lambda: _policies(client, guard.Names(params["store"], namespace, entries)),
+    )
+    live_stores, users, namespaces, central, policies = client.each(lambda call: call(), calls)
+    kind = {"apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version), "kind": "ClusterExternalSecret"}
+    distributed = [{**item, **kind} for item in users.distributed]
+    going = removal.entries_going(distributed, layout, (), {entry.name for entry in entries})
+    removed = {action.name for action in going.actions}
+    cluster_stores = [item for (kind, _name), item in live_stores.items() if kind == "ClusterSecretStore"]
+    used = removal.readers(namespace, cluster_stores, users, removed)
+    of_stores = removal.stores_going(live_stores, layout, used)
+    staying = [item for item in distributed if item["metadata"]["name"] not in removed]
+    gone = {action.name for action in of_stores.actions if action.kind == "ClusterSecretStore"}
+    of_namespaces = removal.namespaces_going(
+        namespaces,
+        entries,
+        [item for item in distributed if item["metadata"]["name"] in removed],
+        {item["metadata"]["name"] for item in staying},
+        removal.selecting(
+            staying,
+            [item for item in cluster_stores if item["metadata"]["name"] not in gone],
+            users.cluster_pushes,
+        ),
+    )
+    of_policies = removal.policies_going(policies)
+    masters = removal.masters_going(central, (), required_sources(entries), used)
+    bindings = [action for action in of_policies.actions if action.kind.endswith("Binding")]
+    batches = [
+        of_namespaces.actions,
+        bindings,  # a binding without its policy is an error that the API server reports
+        [action for action in of_policies.actions if action not in bindings],
+        [action for action in of_stores.actions if action.kind == "ClusterSecretStore"],
+        [action for action in of_stores.actions if action.kind != "ClusterSecretStore"],
+        masters.actions,
+    ]
+    made = {key_of(item) for item in users.externals if any(consumers.is_made_by(item, name) for name in removed)}
+    leftover: list[removal.Left] = []
+    path = None
+    if params["backup"] and masters.actions:
+        names = {action.name for action in masters.actions}
+        secrets = [item for item in central if item["metadata"]["name"] in names]
+        path = backups.automatic(params["backup_dir"], client.server)
+        backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
+    Executor(client, check_mode=True).run(going.actions, *batches)
+    executor = Executor(client, context.check_mode)
+    actions = executor.run(going.actions)
+    if removed and not context.check_mode:
+        wait_until_gone(client, cluster_external_secrets(layout.api_version), removed, params["wait_timeout"])
+        leftover = _still_there(context, layout.api_version, removed, made)
+    actions += executor.run(*batches)
+    left = [one for part in (going, of_namespaces, of_policies, of_stores, masters) for one in part.left] + leftover
+    return context.result(
+        actions,
+        left=[one._asdict() for one in left],
+        table=[one.text() for one in left],
+        backup=None if context.check_mode else path,
+    )
+
+
+def _still_there(context: Context, version: str, removed: set[str], made: set[tuple[str, str]]) -> list[removal.Left]:
+    """Wait until ESO has removed what the ClusterExternalSecrets made, which it can't once it is uninstalled.
+
+    :arg made: (namespace, name) of the ExternalSecrets. :returns: what somebody keeps from going.
+    """
+    client = context.client
+    found: list[removal.Left] = []
+
+    def waiting() -> NotReady | None:
+        found.clear()
+        externals = client.list(external_secrets(version), missing_ok=True)[0]
+        for item in externals:
+            if key_of(item) in made and any(consumers.is_made_by(item, name) for name in removed):
+                found.append(removal.ending("ExternalSecret", item))
+        for item in client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true", partial=True)[0]:
+            owners = item["metadata"].get("ownerReferences") or []
+            namespace = item["metadata"]["namespace"]
+            if any(one.get("kind") == "ExternalSecret" and (namespace, one.get("name")) in made for one in owners):
+                found.append(removal.ending("Secret", item))
+        return NotReady("%d objects are still there" % len(found)) if found else None
+
+    if made:
+        try:
+            wait_while(client, waiting, context.params["wait_timeout"], interval=0.3)
+        except NotReady:
+            pass  # they are named
+    return found
+
+
+def _policies(client: Client, names: guard.Names) -> list[tuple[str, Object]]:
+    nobody = guard.Identities([], [], "")
+    wanted = {
+        (item["kind"], item["metadata"]["name"])
+        for item in guard.policies(nobody, names, [], "audit", eso.Release(None))
+    }
+    found = []
+    kinds = (("ValidatingAdmissionPolicy", POLICIES), ("ValidatingAdmissionPolicyBinding", POLICY_BINDINGS))
+    for kind, resource in kinds:
+        for item in client.list(resource, missing_ok=True)[0]:
+            if (kind, item["metadata"]["name"]) in wanted:
+                found.append((kind, {**item, "apiVersion": ADMISSION}))
+    return found
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action variables."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: variables
+short_description: Check the variables of the roles and playbooks before anything is done
+version_added: 1.0.0
+description:
+  - Checks each variable of the collection that the host has, against the argument specifications of all roles and the
+    playbooks' own variables. All that are wrong are named in one error.
+  - Warns of a variable that begins like one of the collection's and is none, with the closest name.
+  - Sends no request. The playbooks of the collection begin with it.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+options:
+  prefixes:
+    description: With what, besides C(cluster_secrets_), the names of variables begin that the playbook has of its own.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Does the same.
+    support: full
+  diff_mode:
+    description: There is nothing to compare.
+    support: N/A
+  platform:
+    description: Runs in Ansible itself, on the control node.
+    support: full
+    platforms: all
+"""
+
+EXAMPLES = r"""
+- name: Check the variables
+  platform.cluster_secrets.variables:
+"""
+
+RETURN = r"""
+unknown:
+  description: The names that are none of the collection's.
+  returned: success
+  type: list
+  elements: str
+"""

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection's variables may be: those of the roles' argument specifications, and the playbooks' own."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ..module_utils.catalog.checker import close_to
+from ..module_utils.module import AUTH_OPTIONS
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+#: What all variables of roles begin with.
+PREFIX = "cluster_secrets_"
+
+#: The playbooks' own variables that are no texts.
+_OF_PLAYBOOKS: dict[str, dict[str, Any]] = {
+    "adopt_force": {"type": "bool"},
+    "backup_targets": {"type": "bool"},
+    "init_force": {"type": "bool"},
+    "logs_lines": {"type": "int"},
+    "render_format": {"type": "str", "choices": ["plain", "kustomize"]},
+    "restore_targets": {"type": "bool"},
+    "restore_verify": {"type": "bool"},
+    "cluster_secrets_audit_ends_within": {"type": "int"},
+    "cluster_secrets_teardown_backup": {"type": "bool"},
+    "cluster_secrets_teardown_eso": {"type": "bool"},
+    "cluster_secrets_upgrade_timeout": {"type": "int"},
+    "cluster_secrets_upgrade_window": {"type": "int"},
+}
+
+
+@functools.lru_cache(maxsize=1)
+def specifications() -> dict[str, dict[str, Any]]:
+    """The variables with their specifications, as argument_specs.yml writes them."""
+    found = {PREFIX + name: {"type": spec.get("type", "str")} for name, spec in AUTH_OPTIONS.items()}
+    for path in sorted(_ROOT.glob("roles/*/meta/argument_specs.yml")):
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        for entry_point in document["argument_specs"].values():
+            found.update(entry_point.get("options") or {})
+    return {**found, **_OF_PLAYBOOKS}
+
+
+@functools.lru_cache(maxsize=1)
+def names() -> frozenset[str]:
+    """All words of the playbooks and roles, and so the names of all their variables."""
+    paths = [*_ROOT.glob("playbooks/**/*.yml"), *_ROOT.glob("roles/*/*/*.yml")]
+    words: set[str] = set()
+    for path in paths:
+        words.update(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    return frozenset(words.union(specifications()))
+
+
+def problem(name: str, value: Any) -> str | None:
+    """What is wrong with the value of a variable, or None."""
+    spec = specifications()[name]
+    kind = spec.get("type", "str")
+    if kind == "bool":
+        try:
+            boolean(value, strict=True)
+        except TypeError:
+            return "%s: %s is no boolean. Write true or false" % (name, _shown(value))
+    elif kind == "int":
+        try:
+            if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+                raise ValueError
+            int(value)
+        except (TypeError, ValueError):
+            return "%s: %s is no whole number. Write one like 60" % (name, _shown(value))
+    elif kind == "dict" and not isinstance(value, (Mapping, str)):
+        return "%s: %s is no mapping. Write it as 'key: value' lines" % (name, _shown(value))
+    elif kind == "list" and not isinstance(value, (list, tuple, str)):
+        return "%s: %s is no list. Write one item a line, each after '- '" % (name, _shown(value))
+    elif kind == "str" and spec.get("choices"):
+        # YAML reads a bare 'off' as false.
+        said = "off" if value is False and "off" in spec["choices"] else str(value)
+        if said not in map(str, spec["choices"]):
+            return "%s: %s is none of: %s" % (name, _shown(value), ", ".join(map(str, spec["choices"])))
+    return None
+
+
+def _shown(value: Any) -> str:
+    return "'%s'" % value if isinstance(value, (str, int, float, bool)) else "a %s" % type(value).__name__
+
+
+def unknown(given: Any, prefixes: list[str]) -> dict[str, str]:
+    """The names among given that begin like the collection's and are none, each with what may have been meant."""
+    begin = (PREFIX, *prefixes)
+    own = sorted(name for name in names() if name.startswith(begin))
+    return {name: close_to(name, own) for name in sorted(given) if str(name).startswith(begin) and name not in names()}

@@ -1,0 +1,251 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One connection: whatever says which cluster, everything goes there, and nothing to the default kubeconfig's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from support import COLLECTIONS, ROOT, Grants, another
+
+from controlplane import cluster
+
+#: Where a pod finds its ServiceAccount; the tests put one there, as root and for a moment.
+IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+#: What in the environment of the tests says which cluster.
+SAYING = ("KUBECONFIG", "K8S_AUTH_KUBECONFIG")
+
+#: Each playbook that asks a cluster, with what it needs; together they write and delete all that the collection can.
+PLAYBOOKS = {
+    "bootstrap": {},
+    "status": {},
+    "fleet_status": {},
+    "audit": {"cluster_secrets_audit_fail_on": "never"},
+    "explain": {"namespace": "backstage", "secret": "gh-oauth"},
+    "logs": {"logs_lines": 5},
+    "onboard": {"onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]},
+    "offboard": {"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]},
+    "rotate": {"cluster_secrets_rotate_restart": "restart"},
+    "backup": {"backup_dest": "{folder}/saved.vault.yml"},
+    "restore": {"restore_src": "{folder}/saved.vault.yml"},
+    "render": {"render_dest": "{folder}/rendered"},
+    "adopt": {"adopt_dest": "{folder}/adopted"},
+    "talos_upgrade_gate": {},
+    "talos_upgrade_pre": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
+    "talos_upgrade_post": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
+    "talos_upgrade": {"talos_upgrade_nodes": [], "talos_upgrade_image": "none"},
+    "eso_stored_versions": {},
+    "eso_upgrade": {},
+    "teardown": {"cluster_secrets_teardown_eso": True},
+}
+
+
+@pytest.fixture(scope="module")
+def both(platform):
+    """(the cluster that is meant, the one that the default kubeconfig names)."""
+    with another(platform, "meant") as meant, another(platform, "default") as default:
+        yield meant, default
+
+
+@pytest.fixture
+def ways(both, tmp_path):
+    """For each way to connect: (environment, variables, what a module's options are)."""
+    meant, _default = both
+    config = yaml.safe_load(meant.kubeconfig.read_text())
+    server = config["clusters"][0]["cluster"]["server"]
+    user = config["users"][0]["user"]
+    files = {}
+    for name, text in (
+        ("ca", config["clusters"][0]["cluster"]["certificate-authority-data"]),
+        ("cert", user["client-certificate-data"]),
+        ("key", user["client-key-data"]),
+    ):
+        files[name] = tmp_path / f"{name}.pem"
+        files[name].write_bytes(base64.b64decode(text))
+    certificate = {"client_cert": str(files["cert"]), "client_key": str(files["key"]), "ca_cert": str(files["ca"])}
+    with Grants(meant) as grants:
+        # Whoever asks for it may do everything; impersonated, it may do nothing by itself.
+        grants("operator", role="cluster-admin", subject=grants.account("operator"))
+        token = yaml.safe_load(grants.kubeconfig("operator").read_text())["users"][0]["user"]["token"]
+        jane = {**user, "as": "jane", "as-groups": ["system:masters"]}
+        again = {**config, "users": [{"name": config["users"][0]["name"], "user": jane}]}
+        acting = tmp_path / "acting.kubeconfig"
+        acting.write_text(yaml.safe_dump(again))
+        yield {
+            "kubeconfig": ({}, {"cluster_secrets_kubeconfig": str(meant.kubeconfig)}),
+            "relative": ({}, {"cluster_secrets_kubeconfig": os.path.relpath(meant.kubeconfig, meant.folder)}),
+            "certificate": (
+                {},
+                {f"cluster_secrets_{name}": value for name, value in {"host": server, **certificate}.items()},
+            ),
+            "impersonation": ({}, {"cluster_secrets_kubeconfig": str(acting)}),
+            "environment": ({"K8S_AUTH_KUBECONFIG": str(meant.kubeconfig)}, {}),
+            "awx": (
+                {
+                    "K8S_AUTH_HOST": server,
+                    "K8S_AUTH_API_KEY": token,
+                    "K8S_AUTH_SSL_CA_CERT": str(files["ca"]),
+                    "K8S_AUTH_VERIFY_SSL": "True",
+                },
+                {},
+            ),
+            "pod": (
+                {
+                    "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+                    "KUBERNETES_SERVICE_PORT": server.rpartition(":")[2],
+                    "KUBECONFIG": "",
+                    "TOKEN": token,
+                    "CA": str(files["ca"]),
+                },
+                {},
+            ),
+            "options": ({}, {"host": server, **certificate}),
+        }
+
+
+@pytest.fixture
+def at(both, ways, tmp_path):
+    """Run a playbook, or a file, by one way of connecting; the other cluster is the default."""
+    meant, default = both
+
+    def run(way, playbook, variables=None, check=True, arguments=()):
+        said, own = ways[way]
+        environment = {"HOME": str(tmp_path), "KUBECONFIG": str(default.kubeconfig), **said}
+        (tmp_path / ".kube").mkdir(exist_ok=True)
+        shutil.copy(default.kubeconfig, tmp_path / ".kube/config")
+        before = {name: meant.environment.pop(name, None) for name in SAYING}
+        try:
+            if way == "pod":
+                with in_cluster(environment.pop("TOKEN"), environment.pop("CA")):
+                    return meant.play(playbook, *arguments, variables=variables, check=check, **environment)
+            own = own if way != "options" else {}
+            return meant.play(playbook, *arguments, variables={**own, **(variables or {})}, check=check, **environment)
+        finally:
+            meant.environment.update({name: value for name, value in before.items() if value is not None})
+
+    return run
+
+
+class in_cluster:
+    """The files of a pod's ServiceAccount, for the block."""
+
+    def __init__(self, token, authority):
+        self.token, self.authority = token, authority
+
+    def __enter__(self):
+        IN_CLUSTER.mkdir(parents=True)
+        (IN_CLUSTER / "token").write_text(self.token)
+        (IN_CLUSTER / "ca.crt").write_text(Path(self.authority).read_text())
+
+    def __exit__(self, *_error):
+        shutil.rmtree(IN_CLUSTER.parents[1])
+
+
+def requests_of_others(platform, mark):
+    """What anybody but the cluster's own parts, which the harness started, asked since."""
+    return [
+        (event["user"]["username"], event["verb"], event["requestURI"], event.get("userAgent"))
+        for event in platform.plane.audit_events(mark)
+        if event["user"]["username"] in (cluster.ADMIN_USER, "system:anonymous")
+        and not str(event.get("userAgent")).startswith((cluster.HARNESS, "kwok"))
+    ]
+
+
+ROLES = ("eso", "central_store", "namespaces", "distribution", "guard", "verify")
+
+
+@pytest.mark.parametrize(
+    "way", ["kubeconfig", "relative", "certificate", "impersonation", "environment", "awx", "pod", "options"]
+)
+def test_a_bootstrap_goes_to_the_cluster_that_is_meant(both, ways, at, way, tmp_path):
+    if way == "pod" and (os.geteuid() != 0 or IN_CLUSTER.parents[1].exists()):
+        pytest.skip("needs root, and no pod around it")
+    meant, default = both
+    mark, own = default.mark(), meant.mark()
+    playbook = "bootstrap"
+    if way == "options":
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "module_defaults": {"group/platform.cluster_secrets.cluster_secrets": ways[way][1]},
+            "roles": [f"platform.cluster_secrets.{name}" for name in ROLES],
+        }
+        playbook = str(tmp_path / "play.yml")
+        Path(playbook).write_text(json.dumps([play]))
+    at(way, playbook)
+    assert meant.data("backstage", "gh-oauth")
+    assert any(event["userAgent"].startswith("Helm") for event in meant.plane.audit_events(own)) or way != "kubeconfig"
+    if way == "impersonation":
+        writers = {
+            event["impersonatedUser"]["username"]
+            for event in meant.plane.audit_events(own)
+            if event.get("impersonatedUser")
+        }
+        assert "jane" in writers
+    # Everything anew for the next one, helm's own work too.
+    removed = at(way, "teardown", {"cluster_secrets_teardown_eso": True})
+    assert removed.recap["changed"] == 2 if way != "options" else True
+    if way == "options":
+        at("kubeconfig", "teardown", {"cluster_secrets_teardown_eso": True})
+    assert requests_of_others(default, mark) == []
+
+
+def test_no_playbook_asks_the_default_cluster(both, at, tmp_path):
+    meant, default = both
+    mark = default.mark()
+    job = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}}
+    defrag = {"metadata": {"name": "defrag"}, "spec": {"schedule": "0 0 1 1 *", "jobTemplate": job}}
+    meant.request("POST", "/apis/batch/v1/namespaces/default/cronjobs", defrag)
+    there = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
+    assert there - {"init"} == set(PLAYBOOKS)
+    for playbook, variables in PLAYBOOKS.items():
+        filled = json.loads(json.dumps(variables).replace("{folder}", str(tmp_path)))
+        filled["cluster_secrets_snapshot"] = str(tmp_path / "snapshot.json")
+        at("certificate", playbook, filled)
+        if playbook == "talos_upgrade_pre":
+            assert meant.get("/apis/batch/v1/namespaces/default/cronjobs/defrag")["spec"]["suspend"] is True
+    resumed = meant.get("/apis/batch/v1/namespaces/default/cronjobs/defrag")
+    assert resumed["spec"]["suspend"] is False and not resumed["metadata"].get("annotations")
+    assert requests_of_others(default, mark) == []
+
+
+def test_a_kubeconfig_of_a_hosts_own_is_not_overruled_by_the_environment(both, at):
+    """AWX's credential beside it would make every cluster of a fleet the same one."""
+    meant, default = both
+    marks = default.mark(), meant.mark()
+    variables = {"cluster_secrets_kubeconfig": str(meant.kubeconfig)}
+    outcome = at("awx", "status", variables, check=False)
+    assert outcome.rc == 2
+    assert "both 'kubeconfig' and 'K8S_AUTH_HOST', 'K8S_AUTH_API_KEY' are set" in outcome.stdout
+    assert requests_of_others(default, marks[0]) == requests_of_others(meant, marks[1]) == []
+
+
+def test_what_helm_can_not_be_given_is_refused_first(both, at):
+    meant, default = both
+    marks = default.mark(), meant.mark()
+    variables = {
+        "cluster_secrets_proxy": "http://127.0.0.1:9",
+        "cluster_secrets_proxy_headers": {"user_agent": "me"},
+    }
+    for playbook, more in (("bootstrap", {}), ("teardown", {"cluster_secrets_teardown_eso": True})):
+        outcome = at("kubeconfig", playbook, {**variables, **more}, check=False)
+        assert outcome.rc == 2 and "'user_agent', which can't be handed to helm" in outcome.stdout, outcome.stdout
+    assert requests_of_others(default, marks[0]) == requests_of_others(meant, marks[1]) == []
+
+
+def test_relative_paths_mean_the_same_wherever_a_module_runs(both, at, tmp_path):
+    meant, _default = both
+    for reason in ({}, {"ansible_python_interpreter": shutil.which("python3")}):
+        name = "reports-%d.json" % len(reason)
+        at("relative", "fleet_status", {"fleet_json": name, **reason}, check=False)
+        assert (meant.folder / name).exists()
+    installed = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets"
+    assert list(installed.rglob("reports-*.json")) == []
