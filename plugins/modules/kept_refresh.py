@@ -74,6 +74,7 @@ api_requests:
   type: int
 """
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
@@ -101,6 +102,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
+#: Seconds after which those that are not refreshed are asked once more.
+_AGAIN = 3.0
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "sources": {"type": "list", "elements": "str", "required": True},
     "wait_timeout": {"type": "int", "default": 60},
@@ -120,7 +124,7 @@ def run(context: Context) -> dict[str, Any]:
     kept = {label for store in stores if is_owned(store) for label in consumers.kept_names(store)}
     names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
     refreshed: dict[tuple[str, str], Object] = {}
-    left: list[removal.Left] = []
+    left: list[dict[str, str]] = []
     for found in removal.readers(params["store_namespace"], stores, users, names).values():
         for one in found:
             if one.reads is not consumers.EVERYTHING and not one.reads.intersection(params["sources"]):
@@ -129,20 +133,25 @@ def run(context: Context) -> dict[str, Any]:
                 if one.label() in kept:
                     refreshed[key_of(item)] = item
                 else:
-                    left.append(
-                        _left(one.label(), item, "it reads a changed source, and is nobody's that is known here")
-                    )
+                    left.append(_left(item, "it reads a changed source, and nobody kept it"))
     resource = external_secrets(version)
-    actions = Executor(client, context.check_mode).run(
-        [plan_refresh_one(resource, name, namespace) for namespace, name in sorted(refreshed)]
-    )
+    executor = Executor(client, context.check_mode)
+    if refreshed and not context.check_mode:
+        time.sleep(1.1)  # ESO writes to the second when it refreshed
+    actions = executor.run([plan_refresh_one(resource, name, namespace) for namespace, name in sorted(refreshed)])
     pending = dict(refreshed)
+    asked = time.monotonic()
 
     def unfinished() -> NotReady | None:
+        nonlocal asked
         for key in list(pending):
             live = client.get(resource.path(key[1], key[0]))
             if live is None or _is_refreshed(pending[key], live):
                 del pending[key]
+        if pending and time.monotonic() - asked > _AGAIN:
+            # A ClusterExternalSecret takes the annotation away, perhaps before ESO has seen it.
+            executor.run([plan_refresh_one(resource, name, namespace) for namespace, name in sorted(pending)])
+            asked = time.monotonic()
         return NotReady("") if pending else None
 
     result = {**context.result(actions), "refreshed": ["/".join(key) for key in sorted(refreshed)]}
@@ -152,15 +161,14 @@ def run(context: Context) -> dict[str, Any]:
         except NotReady:
             for key in sorted(pending):
                 said = (ready_condition(client.get(resource.path(key[1], key[0]))) or {}).get("message")
-                left.append(
-                    _left("it was kept", pending[key], "ESO did not refresh it: %s" % (said or "it says nothing"))
-                )
+                left.append(_left(pending[key], "ESO did not refresh it: %s" % (said or "it says nothing")))
             result.update(
                 failed=True,
                 msg="%d ExternalSecret(s) that were kept beside the catalog may hold the old value still: %s."
                 % (len(pending), ", ".join("/".join(key) for key in sorted(pending))),
             )
-    result.update(left=[one._asdict() for one in left], table=[one.text() for one in left])
+    lines = ["%(object)s may hold the old value: %(reason)s. To refresh it: %(command)s" % one for one in left]
+    result.update(left=left, table=lines)
     return result
 
 
@@ -174,14 +182,17 @@ def _externals(consumer: consumers.Consumer, externals: list[Object]) -> list[Ob
 
 def _is_refreshed(before: Object, live: Object) -> bool:
     condition = ready_condition(live)
-    versions = [(item.get("status") or {}).get("syncedResourceVersion") for item in (before, live)]
-    return condition is not None and condition.get("status") == "True" and versions[0] != versions[1]
+    times = [(item.get("status") or {}).get("refreshTime") for item in (before, live)]
+    return condition is not None and condition.get("status") == "True" and times[0] != times[1]
 
 
-def _left(who: str, item: Object, why: str) -> removal.Left:
+def _left(item: Object, why: str) -> dict[str, str]:
     namespace, name = key_of(item)
-    command = "kubectl annotate externalsecret %s --namespace %s force-sync=now --overwrite" % (name, namespace)
-    return removal.Left("ExternalSecret %s/%s (%s)" % (namespace, name, who), why, command)
+    return {
+        "object": "ExternalSecret %s/%s" % (namespace, name),
+        "reason": why,
+        "command": "kubectl annotate externalsecret %s --namespace %s force-sync=now --overwrite" % (name, namespace),
+    }
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ ORDER = (
     "test_connections",
     "test_foreign",
     "test_rotation",
+    "test_values",
     "test_engines",
     "test_play_permissions",
     "test_guard",

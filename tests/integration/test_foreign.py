@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import handmade
 import pytest
@@ -103,7 +104,7 @@ def test_teardown_of_what_somebody_else_made(foreign, arguments):
         f"kubectl delete secret github-pat --namespace {CENTRAL}",
         "kubectl label namespace cert-manager secrets/cloudflare-api-token-",
     ):
-        assert text in outcome.stdout, text
+        assert text in outcome.stdout, (text, outcome.stdout)
 
 
 #: Each playbook or module that overwrites or deletes, and what it says of what is in the way.
@@ -196,10 +197,17 @@ def test_what_was_taken_over_goes_after_a_backup_but_for_what_others_need(foreig
     assert f"Secret {CENTRAL}/github-pat stays: ClusterExternalSecret two-sources need it" in outcome.stdout
     secrets = foreign.request("GET", f"/api/v1/namespaces/{CENTRAL}/secrets")["items"]
     assert {item["metadata"]["name"] for item in secrets} == {"github-pat", "legacy"}
-    for namespace, name in (("special", "special"), ("two", "two"), ("lone", "lone")):
-        refresh = {"metadata": {"annotations": {"force-sync": "after"}}}
-        foreign.patch(f"{ESO}/namespaces/{namespace}/externalsecrets/{name}", refresh)
-        assert foreign.secret(namespace, name)
+    for namespace, external in (("special", "team-special"), ("two", "two-sources"), ("lone", "lone")):
+        path = f"{ESO}/namespaces/{namespace}/externalsecrets/{external}"
+        before = foreign.get(path)["status"]["refreshTime"]
+
+        def refreshed(path=path, before=before):
+            # A ClusterExternalSecret takes the annotation away again.
+            foreign.patch(path, {"metadata": {"annotations": {"refresh": str(time.time())}}})
+            status = foreign.get(path)["status"]
+            return status["refreshTime"] != before and status["conditions"][0]["status"] == "True"
+
+        foreign.eventually(refreshed, what=f"a refresh of {external}")
     (backup,) = (foreign.folder / "cluster-secrets-backups").glob("*.vault.yml")
     foreign.play("restore", *arguments, variables={"restore_src": str(backup), "restore_verify": False})
     assert (

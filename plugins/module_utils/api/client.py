@@ -226,7 +226,11 @@ class Client:
         response = self._send(
             method, path, query, body, content_type or ("application/json" if body is not None else None), accept
         )
-        return self._decode(response, what or "%s %s" % (method, path))
+        what = what or "%s %s" % (method, path)
+        answer = self._decode(response, what)
+        if method != "GET" and "kind" not in answer:
+            raise _foreign(what)
+        return answer
 
     def text(self, path: str, query: dict[str, str], what: str) -> str:
         """What is no object but text, such as a pod's log."""

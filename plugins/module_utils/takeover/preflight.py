@@ -46,6 +46,9 @@ _ROLE_SETS = (
     ("rbac", "serviceAccountTokenCreate"),
 )
 
+#: The field manager of ESO's controller.
+ESO_MANAGER = "external-secrets"
+
 #: Tools that keep writing objects: the prefixes of their field managers, and the labels or annotations they set.
 _TOOLS = {
     "Argo CD": (("argocd",), ("argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id")),
@@ -503,7 +506,9 @@ def makers(live: Object) -> str:
     named = tools(live) or [
         str(one.get("manager")) for one in live["metadata"].get("managedFields") or [] if not one.get("subresource")
     ]
-    return ", ".join(dict.fromkeys(named)) or "someone else"
+    # ESO writes on what others made.
+    others = [one for one in named if one != ESO_MANAGER]
+    return ", ".join(dict.fromkeys(others or named)) or "someone else"
 
 
 def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import threading
+import time
 
 import pytest
 import yaml
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, resources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api import client, kubeconfig
 
 
@@ -50,3 +52,139 @@ def test_after_an_error_no_other_is_begun():
         several.each(call, range(1000))
     assert len(begun) < 1000
     assert several.each(lambda number: number + 1, range(100)) == list(range(1, 101))
+
+
+class Answers:
+    """A server that answers as it is told: (status, headers, body) for each request, the last for all others."""
+
+    def __init__(self, *answers):
+        self.asked = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                outer.asked.append((self.command, self.path, dict(self.headers)))
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                status, headers, body = answers[min(len(outer.asked), len(answers)) - 1]
+                content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+                self.send_response(status)
+                for key, value in {**headers, "Content-Length": str(len(content)), "Connection": "close"}.items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = answer
+
+            def log_message(self, *_arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def client(self, **options):
+        host = "http://127.0.0.1:%d" % self.server.server_address[1]
+        return client.Client(kubeconfig.connection({"host": host, "api_key": "k", **options}, {}))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_error):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+LOGIN = (302, {"Location": "https://login.example.com/?token=s3cret"}, "")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda own: own.get("/api/v1/namespaces/a"),
+        lambda own: own.list(resources.SECRETS),
+        lambda own: own.served_versions("external-secrets.io"),
+        lambda own: own.request("PATCH", "/api/v1/namespaces/a", body={}),
+        lambda own: list(own.watch(resources.SECRETS, "1", seconds=1)),
+        lambda own: own.text("/log", {}, "cannot read"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (LOGIN, "a redirection to login.example.com, which no Kubernetes API answers"),
+        ((301, {}, "<html>"), "HTTP status 301"),
+        ((200, {}, "<html>log in</html>"), "is not JSON|no object"),
+        ((200, {}, [1]), "no object of Kubernetes"),
+        ((200, {}, {"welcome": True}), "no object of Kubernetes"),
+        ((200, {}, ""), "no object of Kubernetes"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_error(call, answer, said):
+    """A login page must not read as 'there is no Secret', or as a write that succeeded."""
+    with Answers(answer) as server:
+        if answer[0] == 200 and {"text", "watch"}.intersection(call.__code__.co_names):
+            return  # text is what it is, and a watch that says nothing is asked again
+        with pytest.raises(errors.ApiError, match=said) as caught:
+            call(server.client())
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_servers_wish_to_wait_is_heeded_within_bounds(monkeypatch):
+    monkeypatch.setattr(client, "RETRY_AFTER", 0.3)
+    busy = (429, {"Retry-After": "3600"}, {"kind": "Status", "message": "busy"})
+    with Answers(busy, (200, {}, {"kind": "Namespace"})) as server:
+        began = time.monotonic()
+        assert server.client().get("/api/v1/namespaces/a")["kind"] == "Namespace"
+        assert time.monotonic() - began < 2
+    with Answers(busy) as server:
+        own, began = server.client(), time.monotonic()
+        with pytest.raises(errors.ApiError), own.until(time.monotonic() + 0.2):
+            own.get("/api/v1/namespaces/a")
+        assert time.monotonic() - began < 1
+
+
+def test_credentials_are_renewed_once_the_server_refuses_them(tmp_path):
+    token = tmp_path / "token"
+    token.write_text("old")
+    with Answers((401, {}, {"kind": "Status"}), (200, {}, {"kind": "Namespace"})) as server:
+        whole = {
+            "clusters": [{"name": "x", "cluster": {"server": server.client().server}}],
+            "users": [{"name": "x", "user": {"tokenFile": str(token)}}],
+            "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+            "current-context": "x",
+        }
+        own = client.Client(kubeconfig.connection({"kubeconfig": whole}, {}))
+        token.write_text("new")
+        assert own.get("/api/v1/namespaces/a")
+        assert [headers["Authorization"] for _m, _p, headers in server.asked] == ["Bearer old", "Bearer new"]
+    with Answers((401, {}, {"kind": "Status"})) as server, pytest.raises(errors.ApiError, match="does not accept"):
+        server.client().get("/")
+
+
+def test_a_server_that_answered_is_waited_for(monkeypatch):
+    """One that never did is an error at once."""
+    monkeypatch.setattr(client, "PAUSE", 0.05)
+    with Answers((200, {}, {"kind": "Namespace"})) as server:
+        own = server.client()
+        own.get("/")
+    began = time.monotonic()
+    with pytest.raises(errors.ApiUnreachable), own.until(time.monotonic() + 1):
+        own.get("/")
+    assert 0.9 < time.monotonic() - began < 4
+    began = time.monotonic()
+    with pytest.raises(errors.ApiUnreachable):
+        server.client().get("/")
+    assert time.monotonic() - began < 4
+
+
+def test_a_proxys_password_is_in_no_error():
+    own = client.Client(
+        kubeconfig.connection({"host": "http://one", "api_key": "k", "proxy": "http://me:s3cret@127.0.0.1:1"}, {})
+    )
+    with pytest.raises(errors.ApiUnreachable) as caught:
+        own.get("/")
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(errors.ConnectionOptionsError) as caught:
+        client.Client(kubeconfig.connection({"host": "http://one", "api_key": "k", "proxy": "ftp://me:s3cret@p"}, {}))
+    assert "s3cret" not in str(caught.value)

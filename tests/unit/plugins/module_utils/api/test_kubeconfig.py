@@ -468,3 +468,75 @@ def test_an_authority_is_not_refused_for_its_form(monkeypatch):
     context = client._ssl_context(kubeconfig.Connection())
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
     assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
+
+
+@pytest.mark.parametrize(
+    ("params", "environ", "named"),
+    [
+        ({"kubeconfig": "{path}"}, {"K8S_AUTH_HOST": "https://two"}, "'kubeconfig' and 'K8S_AUTH_HOST'"),
+        ({"kubeconfig": "{path}"}, {"K8S_AUTH_API_KEY": "k"}, "'kubeconfig' and 'K8S_AUTH_API_KEY'"),
+        ({"context": "x"}, {"K8S_AUTH_API_KEY": "k"}, "'context' and 'K8S_AUTH_API_KEY'"),
+        ({"kubeconfig": "{path}"}, {"K8S_AUTH_CERT_FILE": "c"}, "'kubeconfig' and 'K8S_AUTH_CERT_FILE'"),
+        ({"host": "https://one"}, {"K8S_AUTH_HOST": "https://two", "K8S_AUTH_API_KEY": "k"}, "'host' and"),
+        ({"host": "https://two"}, {"K8S_AUTH_HOST": "https://two", "K8S_AUTH_API_KEY": "k"}, None),
+        ({"host": "https://one", "api_key": "own"}, {"K8S_AUTH_HOST": "https://two", "K8S_AUTH_API_KEY": "k"}, None),
+        ({"context": "x"}, {"K8S_AUTH_KUBECONFIG": "{path}"}, None),
+        ({"kubeconfig": "{path}", "api_key": "own"}, {"K8S_AUTH_API_KEY": "k"}, None),
+        ({"kubeconfig": "{path}"}, {"K8S_AUTH_SSL_CA_CERT": "{path}", "K8S_AUTH_VERIFY_SSL": "no"}, None),
+    ],
+)
+def test_what_is_said_for_one_cluster_is_not_overruled_for_all(folder, params, environ, named):
+    path = written(folder, document(USERS["token"], CLUSTERS["unchecked"]))
+    params, environ = json.loads(json.dumps([params, environ]).replace("{path}", path))
+    if named is None:
+        kubeconfig.connection(params, environ)
+        return
+    with pytest.raises(errors.ConnectionOptionsError) as caught:
+        kubeconfig.connection(params, environ)
+    assert named in str(caught.value) and "No request was sent." in str(caught.value)
+
+
+@pytest.mark.parametrize(("user", "cluster"), CORPUS)
+def test_a_connection_comes_back_from_its_own_kubeconfig(folder, user, cluster):
+    """What helm is given says what the modules do."""
+    for name in ("ca.crt", "client.crt", "client.key", "other.crt"):
+        (folder / name).write_text(f"content of {name}\n")
+    one = {**USERS[user], "as": "jane", "as-groups": ["dev"], "as-user-extra": {"a": ["b"]}}
+    first = kubeconfig.connection({"kubeconfig": written(folder, document(one, CLUSTERS[cluster]))}, {})
+    again = kubeconfig.connection({"kubeconfig": first.kubeconfig()}, {})
+    assert (again.impersonate_user, again.impersonate_groups, again.impersonate_extra) == (
+        "jane",
+        ["dev"],
+        {"a": ["b"]},
+    )
+    for name in ("server", "verify", "server_name", "authorization", "proxy"):
+        assert getattr(again, name) == getattr(first, name), name
+    for kind in ("ca", "cert", "key"):
+        if first.verify or kind != "ca":
+            data = [content(getattr(one, f"{kind}_data"), getattr(one, f"{kind}_file")) for one in (first, again)]
+            assert data[0] == data[1], kind
+
+
+def test_credentials_that_renew_themselves_are_resolved_again(folder):
+    for user in ("exec token", "token file"):
+        path = written(folder, document({**USERS[user], "as": "jane"}, CLUSTERS["plain"]))
+        found = kubeconfig.connection({"kubeconfig": path}, {})
+        assert found.impersonate_user == "jane" and found.again is not None
+        (folder / "token").write_text("renewed")
+        (folder / "plugin-token").write_text(PLUGIN % json.dumps({"token": "renewed"}))
+        assert found.again().authorization == "Bearer renewed"
+        said = kubeconfig.connection({"kubeconfig": path, "api_key": "said"}, {})
+        assert said.again is None and "exec" not in said.kubeconfig()["users"][0]["user"]
+
+
+def test_a_user_that_is_not_there_is_not_anonymous():
+    whole = {**document({"token": "abc"}, CLUSTERS["plain"]), "users": []}
+    with pytest.raises(errors.ConnectionOptionsError, match="names the user 'x', which it does not have"):
+        kubeconfig.connection({"kubeconfig": whole}, {})
+
+
+def test_a_bundle_of_authorities_may_have_comments():
+    pem = ssl.DER_cert_to_PEM_cert(b"not a certificate, but of its form")
+    bundle = f"# Zertifizierungsstelle für alle\n{pem}\n--- a line ---\nsubject=/CN=ü\n{pem}\n# the end\n".encode()
+    text = client._authorities(bundle)
+    assert text.count("BEGIN CERTIFICATE") == 2 and "#" not in text and text.isascii()

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each yes/no and each number of roles and playbooks means the same, given as a text on the command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import specifications
+
+ROOT = Path(__file__).resolve().parents[4]
+ALL = specifications.specifications()
+BOOLEANS = sorted(name for name, spec in ALL.items() if spec.get("type") == "bool")
+NUMBERS = sorted(name for name, spec in ALL.items() if spec.get("type") == "int")
+
+
+@pytest.mark.parametrize("name", BOOLEANS)
+def test_a_boolean_may_be_a_text_and_nothing_else(name):
+    for value in (True, False, "true", "false", "True", "yes", "no", "on", "off", "1", "0", 1, 0):
+        assert specifications.problem(name, value) is None, value
+    for value in ("perhaps", "", 7, [], {}):
+        said = specifications.problem(name, value)
+        assert said and said.startswith(name) and "Write true or false" in said
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_may_be_a_text(name):
+    assert specifications.problem(name, "5") is specifications.problem(name, 5) is None
+    for value in ("five", True, 1.5, "", []):
+        assert specifications.problem(name, value), value
+
+
+def used():
+    """Each place where a boolean or a number is used in an expression of a playbook or role, as (name, place, text)."""
+    for path in [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/vars/*.yml")]:
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for name in re.findall(r"\w+", line.partition("#")[0]):
+                if name in BOOLEANS or name in NUMBERS:
+                    yield name, f"{path.relative_to(ROOT)}:{number}", line.strip()
+
+
+def test_whatever_decides_by_a_text_makes_a_boolean_or_number_of_it():
+    """A module's option is converted by the module; everything else, such as 'when', has to do it itself."""
+    found = list(used())
+    assert {name for name, _place, _line in found} == set(BOOLEANS + NUMBERS) - {
+        specifications.PREFIX + name for name in ("validate_certs", "concurrency")
+    } - {"cluster_secrets_git_repo_url_is_regex", "cluster_secrets_talos_config"}
+    for name, place, line in found:
+        option = re.match(r"[a-z_]+: \"\{\{ %s( \| default\([^()]*\))? \}\}\"$" % name, line)
+        converted = re.search(r"%s( \| default\(\w+\))? \| (bool|int)" % name, line)
+        assigned = line.startswith(f"{name}:")
+        assert option or converted or assigned, (place, line)
+
+
+def test_an_unknown_variable_is_named_with_the_closest():
+    given = ["cluster_secrets_use_catalogue", "cluster_secrets_store", "restore_scr", "backup_host", "other"]
+    found = specifications.unknown(given, ["restore_"])
+    assert found == {
+        "cluster_secrets_use_catalogue": "Did you mean 'cluster_secrets_use_catalog'? ",
+        "restore_scr": "Did you mean 'restore_src'? ",
+    }
+    registered = set()
+    for path in [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/*/*/*.yml")]:
+        registered.update(re.findall(r"register: (\w+)|^(cluster_secrets_\w+):", path.read_text(), re.MULTILINE))
+    assert len(registered) > 100
+    assert specifications.unknown([name for pair in registered for name in pair if name], []) == {}
