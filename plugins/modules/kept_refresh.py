@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - ClusterExternalSecrets and ExternalSecrets that were kept when a cluster was taken over read master Secrets beside
     the catalog. After a rotation they would hold the old value until their own refresh interval is over.
-  - Those that were kept are refreshed, by an annotation of their ExternalSecrets, and waited for.
+  - Those that were kept are refreshed by an annotation, and waited for.
   - Others that read one of the sources are never written; they are named, with the command that refreshes them.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -79,7 +79,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import held_for, is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -88,10 +88,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh_one
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh, plan_refresh_one
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
+    NAMESPACES,
     Object,
+    Resource,
+    cluster_external_secrets,
     external_secrets,
     key_of,
     ready_condition,
@@ -100,10 +103,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-
-#: Seconds after which those that are not refreshed are asked once more.
-_AGAIN = 3.0
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "sources": {"type": "list", "elements": "str", "required": True},
@@ -123,53 +125,80 @@ def run(context: Context) -> dict[str, Any]:
     stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
     kept = {label for store in stores if is_owned(store) for label in consumers.kept_names(store)}
     names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
-    refreshed: dict[tuple[str, str], Object] = {}
+    found = [
+        one
+        for using in removal.readers(params["store_namespace"], stores, users, names).values()
+        for one in using
+        if one.reads is consumers.EVERYTHING or one.reads.intersection(params["sources"])
+    ]
+    mirroring = _mirroring(client) if any(one.kind == "ClusterExternalSecret" for one in found) else set()
+    asked: list[Action] = []
+    pending: dict[tuple[str, str], Object] = {}
     left: list[dict[str, str]] = []
-    for found in removal.readers(params["store_namespace"], stores, users, names).values():
-        for one in found:
-            if one.reads is not consumers.EVERYTHING and not one.reads.intersection(params["sources"]):
-                continue
-            for item in _externals(one, users.externals):
-                if one.label() in kept:
-                    refreshed[key_of(item)] = item
-                else:
-                    left.append(_left(item, "it reads a changed source, and nobody kept it"))
-    resource = external_secrets(version)
-    executor = Executor(client, context.check_mode)
-    if refreshed and not context.check_mode:
+    for one in found:
+        externals = _externals(one, users.externals)
+        mirrored = one.kind != "ClusterExternalSecret" or one.item["metadata"]["name"] in mirroring
+        if one.label() in kept and mirrored and externals:
+            asked.append(_refresh(one, version))
+            pending.update((key_of(item), item) for item in externals)
+        elif one.label() in kept:
+            left += [_left(one, item, "this release of ESO refreshes it only when it is changed") for item in externals]
+        else:
+            left += [_left(one, item, "it reads a changed source, and nobody kept it") for item in externals]
+    failing = [item["object"] for item in left if "only when" in item["reason"]]
+    if pending and not context.check_mode:
         time.sleep(1.1)  # ESO writes to the second when it refreshed
-    actions = executor.run([plan_refresh_one(resource, name, namespace) for namespace, name in sorted(refreshed)])
-    pending = dict(refreshed)
-    asked = time.monotonic()
-
-    def unfinished() -> NotReady | None:
-        nonlocal asked
-        for key in list(pending):
-            live = client.get(resource.path(key[1], key[0]))
-            if live is None or _is_refreshed(pending[key], live):
-                del pending[key]
-        if pending and time.monotonic() - asked > _AGAIN:
-            # A ClusterExternalSecret takes the annotation away, perhaps before ESO has seen it.
-            executor.run([plan_refresh_one(resource, name, namespace) for namespace, name in sorted(pending)])
-            asked = time.monotonic()
-        return NotReady("") if pending else None
-
-    result = {**context.result(actions), "refreshed": ["/".join(key) for key in sorted(refreshed)]}
-    if actions and not context.check_mode:
-        try:
-            wait_while(client, unfinished, params["wait_timeout"], interval=0.5)
-        except NotReady:
-            for key in sorted(pending):
-                said = (ready_condition(client.get(resource.path(key[1], key[0]))) or {}).get("message")
-                left.append(_left(pending[key], "ESO did not refresh it: %s" % (said or "it says nothing")))
-            result.update(
-                failed=True,
-                msg="%d ExternalSecret(s) that were kept beside the catalog may hold the old value still: %s."
-                % (len(pending), ", ".join("/".join(key) for key in sorted(pending))),
-            )
+    actions = Executor(client, context.check_mode).run(asked)
+    result = {**context.result(actions), "refreshed": ["/".join(key) for key in sorted(pending)]}
+    if not context.check_mode:
+        for key, item, said in _unrefreshed(context, external_secrets(version), pending):
+            owner = next(one for one in found if item in _externals(one, users.externals))
+            left.append(_left(owner, item, "ESO did not refresh it: %s" % said))
+            failing.append("ExternalSecret %s/%s" % key)
     lines = ["%(object)s may hold the old value: %(reason)s. To refresh it: %(command)s" % one for one in left]
     result.update(left=left, table=lines)
+    if failing:
+        result.update(
+            failed=True,
+            msg="%d object(s) that were kept beside the catalog may hold the old value still: %s."
+            % (len(failing), ", ".join(sorted(failing))),
+        )
     return result
+
+
+def _mirroring(client: Client) -> set[str]:
+    """The ClusterExternalSecrets whose annotations ESO copies: the releases that do put a finalizer on namespaces."""
+    return {name for item in client.list(NAMESPACES, partial=True)[0] for name in held_for(item)}
+
+
+def _refresh(consumer: consumers.Consumer, version: str) -> Action:
+    name = consumer.item["metadata"]["name"]
+    if consumer.kind == "ClusterExternalSecret":
+        # It takes away what is written on the ExternalSecrets themselves.
+        return plan_refresh(cluster_external_secrets(version), name, True)
+    return plan_refresh_one(external_secrets(version), name, consumer.item["metadata"]["namespace"])
+
+
+def _unrefreshed(
+    context: Context, resource: Resource, pending: dict[tuple[str, str], Object]
+) -> list[tuple[tuple[str, str], Object, str]]:
+    """Wait for the refresh of live ExternalSecrets; those without one, each with what ESO says of it."""
+    client = context.client
+
+    def unfinished() -> NotReady | None:
+        found = {key_of(item): item for item in client.list(resource)[0]} if pending else {}
+        for key in list(pending):
+            said[key] = (ready_condition(found.get(key)) or {}).get("message") or "it says nothing"
+            if key not in found or _is_refreshed(pending[key], found[key]):
+                del pending[key]
+        return NotReady("") if pending else None
+
+    said: dict[tuple[str, str], str] = {}
+    try:
+        wait_while(client, unfinished, context.params["wait_timeout"], interval=0.5)
+    except NotReady:
+        pass  # they are named
+    return [(key, pending[key], said[key]) for key in sorted(pending)]
 
 
 def _externals(consumer: consumers.Consumer, externals: list[Object]) -> list[Object]:
@@ -186,13 +215,16 @@ def _is_refreshed(before: Object, live: Object) -> bool:
     return condition is not None and condition.get("status") == "True" and times[0] != times[1]
 
 
-def _left(item: Object, why: str) -> dict[str, str]:
+def _left(consumer: consumers.Consumer, item: Object, why: str) -> dict[str, str]:
     namespace, name = key_of(item)
-    return {
-        "object": "ExternalSecret %s/%s" % (namespace, name),
-        "reason": why,
-        "command": "kubectl annotate externalsecret %s --namespace %s force-sync=now --overwrite" % (name, namespace),
-    }
+    command = "kubectl annotate externalsecret %s --namespace %s force-sync=now --overwrite" % (name, namespace)
+    if consumer.kind == "ClusterExternalSecret":
+        command = (
+            """kubectl patch clusterexternalsecret %s --type merge --patch """
+            """'{"spec":{"externalSecretMetadata":{"annotations":{"force-sync":"now"}}}}'"""
+            % consumer.item["metadata"]["name"]
+        )
+    return {"object": "ExternalSecret %s/%s" % (namespace, name), "reason": why, "command": command}
 
 
 def main() -> None:

@@ -490,7 +490,8 @@ class ControlPlane:
             "cluster_secrets_eso_crds": str(build.eso_crds(self.eso)),
             # 0.20.4 has known vulnerabilities; newer controllers can't be built from Go modules.
             "cluster_secrets_eso_accept_vulnerable": True,
-            "cluster_secrets_eso_timeout": "60s",
+            # What was interrupted is waited for as long as helm may take, and a little longer.
+            "cluster_secrets_eso_timeout": "30s",
             # No kubelet and no service network: nothing could answer the chart's webhook here.
             "cluster_secrets_eso_values": {"webhook": {"create": False}, "certController": {"create": False}},
             "cluster_secrets_store_server_url": f"https://127.0.0.1:{self.port}",

@@ -201,9 +201,10 @@ def test_what_was_taken_over_goes_after_a_backup_but_for_what_others_need(foreig
         path = f"{ESO}/namespaces/{namespace}/externalsecrets/{external}"
         before = foreign.get(path)["status"]["refreshTime"]
 
-        def refreshed(path=path, before=before):
-            # A ClusterExternalSecret takes the annotation away again.
-            foreign.patch(path, {"metadata": {"annotations": {"refresh": str(time.time())}}})
+        def refreshed(path=path, before=before, external=external):
+            # A ClusterExternalSecret hands on its own annotation, and takes away those of others.
+            mark = {"metadata": {"annotations": {"external-secrets.io/force-sync": str(time.time())}}}
+            foreign.patch(path if external == "lone" else f"{ESO}/clusterexternalsecrets/{external}", mark)
             status = foreign.get(path)["status"]
             return status["refreshTime"] != before and status["conditions"][0]["status"] == "True"
 

@@ -63,7 +63,14 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     deployer.play("render", variables={**PLAYS, "render_dest": str(deployer.folder / "rendered")})
     deployer.play("fleet_status", variables=PLAYS)
     deployer.play("talos_upgrade_gate", variables=PLAYS)
-    snapshot = {"cluster_secrets_snapshot": str(deployer.folder / "snapshot.json"), "cluster_secrets_upgrade_window": 1}
+    pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}
+    job = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
+    deployer.request("POST", "/apis/batch/v1/namespaces/ci/cronjobs", {"metadata": {"name": "defrag"}, "spec": job})
+    snapshot = {
+        "cluster_secrets_snapshot": str(deployer.folder / "snapshot.json"),
+        "cluster_secrets_upgrade_window": 1,
+        "cluster_secrets_upgrade_cronjobs": [{"namespace": "ci", "name": "defrag"}],
+    }
     for playbook in ("talos_upgrade_pre", "talos_upgrade_post"):
         deployer.play(playbook, variables={**PLAYS, **snapshot})
 
