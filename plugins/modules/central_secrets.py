@@ -156,6 +156,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     generated,
     required_sources,
     suspicious,
+    to_be_given,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
@@ -229,7 +230,7 @@ def run(context: Context) -> dict[str, Any]:
     if params["state"] == "present":
         entries = of_sources(context.entries, params["sources"])
         recipes = generated(entries)
-        if params["values"] is None and set(required_sources(entries)) - set(recipes):
+        if params["values"] is None and to_be_given(entries):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(entries, params["values"] or {})
         for one in suspicious(values):

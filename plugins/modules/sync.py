@@ -89,7 +89,7 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
@@ -102,7 +102,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import cluster_external_secrets
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    cluster_external_secrets,
+    external_secrets,
+    key_of,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
@@ -150,12 +154,33 @@ def run(context: Context) -> dict[str, Any]:
     unsynced = [row for row in rows if row.status != state.SYNCED]
     if params["wait"] and not context.check_mode:
         progress = context.progress("targets are current")
-        unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress)
+        nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
+        unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
         progress.end()
         if unsynced:
             state.explain(client, version, unsynced)
             outcome.update(failed=True, msg=_message(unsynced, len(rows), params["wait_timeout"]))
     return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
+
+
+class _Nudge:
+    """Makes ESO look again at ClusterExternalSecrets that failed in a namespace, whatever made them fail.
+
+    By itself it would only try again when their refreshTime is over, an hour.
+    """
+
+    def __init__(self, context: Context, version: str, is_mirrored: Callable[[Entry], bool]) -> None:
+        self._context = context
+        self._version = version
+        self._is_mirrored = is_mirrored
+
+    def __call__(self, rows: list[state.Row]) -> None:
+        """Refresh the entries of the rows that have no ExternalSecret."""
+        client = self._context.client
+        there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
+        lacking = {row.entry.name: row.entry for row in rows if (row.namespace, row.entry.external_secret) not in there}
+        resource = cluster_external_secrets(self._version)
+        Executor(client).run([plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()])
 
 
 def _is_mirrored(entry: Entry, snapshot: Snapshot) -> bool:

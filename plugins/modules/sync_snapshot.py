@@ -56,6 +56,12 @@ secrets:
   description: How many Secrets the snapshot or the comparison covers.
   returned: success, or failure because of what was found
   type: int
+rotated:
+  description: The Secrets whose values the collection itself changed since the snapshot was taken, which is no loss,
+    each as C(namespace/name).
+  returned: when O(state=compared)
+  type: list
+  elements: str
 differences:
   description: Each Secret that differs, with how, and each object that was ready and is not.
   returned: when O(state=compared)
@@ -118,17 +124,25 @@ def run(context: Context) -> dict[str, Any]:
         digests = _digests(context, found, salt)
         if not context.check_mode:
             ready = sorted(label for label, said in _conditions(context, found, version).items() if said is None)
-            document = {"format": _FORMAT, "salt": salt.hex(), "secrets": digests, "ready": ready, "mark": mark}
+            document = {
+                "format": _FORMAT,
+                "taken": state.utcnow().strftime(state.TIME),
+                "salt": salt.hex(),
+                "secrets": digests,
+                "ready": ready,
+                "mark": mark,
+            }
             files.write(path, json.dumps(document, indent=1), "snapshot", private=True)
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)
     now = _digests(context, found, bytes.fromhex(saved["salt"]))
-    differences = _compare(saved["secrets"], now)
+    rotated = _rotated(context, found, saved)
+    differences = _compare(saved["secrets"], now, rotated)
     said = _conditions(context, found, version)
     differences += [
         "%s: was ready, and is not: %s" % (label, said[label]) for label in saved["ready"] if said.get(label)
     ]
-    result = {"changed": False, "secrets": len(now), "differences": differences}
+    result = {"changed": False, "secrets": len(now), "differences": differences, "rotated": sorted(rotated)}
     if differences:
         result.update(
             failed=True,
@@ -182,11 +196,26 @@ def _digest(salt: bytes, namespace: str, name: str, data: dict[str, bytes]) -> d
     }
 
 
-def _compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def _rotated(context: Context, found: snapshot.Snapshot, saved: dict[str, Any]) -> set[str]:
+    """The places whose values the collection itself changed since the snapshot, and that hold the new ones."""
+    try:
+        taken = state.parse_time(saved.get("taken") or "")
+    except ValueError:
+        return set()
+    sources = {name for name, when in found.rotated.items() if when >= taken}
+    rows = state.judge(context.entries, found)
+    held = [row for row in rows if row.entry.source in sources and row.status == state.SYNCED]
+    places = {"%s/%s" % row.key for row in held}
+    return places | {"%s/%s" % (context.params["store_namespace"], name) for name in sources}
+
+
+def _compare(old: dict[str, Any], new: dict[str, Any], rotated: set[str]) -> list[str]:
     differences: list[str] = []
     for place in sorted(set(old) | set(new)):
         if place not in new:
             differences.append("%s: is gone" % place)
+        elif place in rotated:
+            continue
         elif place not in old:
             differences.append("%s: is new" % place)
         else:

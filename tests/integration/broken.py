@@ -166,6 +166,22 @@ def namespace_unlabelled(platform):
         yield
 
 
+def node_cordoned(platform):
+    return patched(platform, NODE, {"spec": {"unschedulable": True}}, {"spec": {"unschedulable": None, "taints": None}})
+
+
+@contextmanager
+def pod_finds_no_node(platform):
+    """As after a failed drain: nothing can move, and a pod that uses a target waits."""
+    with node_cordoned(platform), made(platform, PODS, pod("nowhere", secret="gh-oauth")):
+        path = f"{PODS}/nowhere"
+        platform.eventually(
+            lambda: any(one["type"] == "PodScheduled" for one in platform.get(path)["status"].get("conditions", [])),
+            what="the scheduler's word",
+        )
+        yield
+
+
 def pod_waits_for_a_secret(platform):
     return stuck(platform, pod("no-secret", secret="absent"), "CreateContainerConfigError", 'secret "absent" not found')
 

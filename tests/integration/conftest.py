@@ -30,6 +30,7 @@ ORDER = (
     "test_foreign",
     "test_rotation",
     "test_values",
+    "test_renewed",
     "test_engines",
     "test_play_permissions",
     "test_guard",

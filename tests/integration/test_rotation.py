@@ -193,3 +193,41 @@ def test_a_backup_of_another_cluster_is_restored_only_where_it_is_said(rotating,
     assert rotating.data("central-secret-store", "github-pat") == bootstrapped.data(
         "central-secret-store", "github-pat"
     )
+
+
+@pytest.mark.parametrize("playbook", ["bootstrap", "rotate", "onboard"])
+def test_a_namespace_that_failed_once_is_healed_by_the_next_run(rotating, playbook):
+    """ESO itself tries again after an hour; whatever made it fail, a quota here, is over."""
+    own, namespace = rotating, f"healed-{playbook}"
+    own.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {"secrets/leaked": "true"}}})
+    hard = {"hard": {"count/externalsecrets.external-secrets.io": "0"}}
+    quota = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    own.request("POST", quota, {"metadata": {"name": "none"}, "spec": hard})
+    entries = [one for one in CATALOG["cluster_secrets_catalog"] if one["name"] == "leaked"]
+    variables = {"cluster_secrets_catalog": entries, "cluster_secrets_verify_timeout": 8}
+    path = f"{ESO}/clusterexternalsecrets/leaked"
+    own.delete(f"{ESO}/namespaces/{namespace}/externalsecrets/leaked")
+    own.patch(path, {"metadata": {"annotations": {"look": namespace}}})
+    own.eventually(lambda: namespace in str(own.get(path)["status"].get("failedNamespaces")), what="the failure")
+    failed = own.play("bootstrap", variables=variables, check=False)
+    assert failed.rc == 2 and f"{namespace}/leaked is" in failed.stdout, failed.stdout
+    own.delete(f"{quota}/none")
+    more = {"onboard_namespace": namespace, "onboard_secrets": "leaked"} if playbook == "onboard" else {}
+    own.play(playbook, variables={**variables, **more, "cluster_secrets_verify_timeout": 60})
+    assert own.data(namespace, "leaked") == own.data("shop", "leaked")
+    own.delete(f"/api/v1/namespaces/{namespace}")
+
+
+def test_a_namespace_that_is_deleted_meanwhile_is_no_failure(rotating):
+    own = rotating
+    own.request("POST", "/api/v1/namespaces", {"metadata": {"name": "leaving", "labels": {"secrets/leaked": "true"}}})
+    hard = {"hard": {"count/secrets": "0"}}
+    own.request("POST", "/api/v1/namespaces/leaving/resourcequotas", {"metadata": {"name": "none"}, "spec": hard})
+    entries = [one for one in CATALOG["cluster_secrets_catalog"] if one["name"] == "leaked"]
+    own.plane.bound = False
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(own.play, "bootstrap", variables={"cluster_secrets_catalog": entries}, check=False)
+        time.sleep(10)
+        own.delete("/api/v1/namespaces/leaving")
+        outcome = run.result()
+    assert outcome.rc == 0, outcome.stdout

@@ -69,6 +69,29 @@ def test_the_check_before_fails_when_eso_is_not_healthy(bootstrapped, snapshot):
     platform.play("talos_upgrade_post", variables=snapshot)
 
 
+def test_a_rotation_between_pre_and_post_is_no_loss(bootstrapped, tmp_path):
+    """What the collection itself changed is not; what somebody else changed is."""
+    platform, snapshot = bootstrapped, {"cluster_secrets_snapshot": str(tmp_path / "snapshot.json")}
+    platform.play("talos_upgrade_pre", variables=snapshot)
+    time.sleep(1.1)
+    changed = {**platform.values, "github-pat": {**platform.values["github-pat"], "token": f"{CANARY}-between"}}
+    values.write_vault(changed, platform.vault, platform.password)
+    platform.play("rotate")
+    platform.play("talos_upgrade_post", variables=snapshot)
+    values.write_vault(platform.values, platform.vault, platform.password)
+    platform.play("rotate")
+    platform.play("talos_upgrade_post", variables=snapshot)
+    path = "/api/v1/namespaces/central-secret-store/secrets/github-pat"
+    before = platform.get(path)["data"]
+    platform.patch(path, {"data": {"token": "bm90LW91cnM="}})
+    try:
+        outcome = platform.play("talos_upgrade_post", variables=snapshot, check=False)
+        assert outcome.rc == 2 and "central-secret-store/github-pat: changed key token" in outcome.stdout
+    finally:
+        platform.patch(path, {"data": before})
+        platform.play("rotate")
+
+
 def test_a_snapshot_that_is_none(bootstrapped, catalog, tmp_path):
     broken = tmp_path / "broken"
     broken.write_text("{}")

@@ -24,9 +24,11 @@ from broken import (
     entry_gone,
     made,
     namespace_unlabelled,
+    node_cordoned,
     node_not_ready,
     pod,
     pod_can_not_pull,
+    pod_finds_no_node,
     pod_pulls_later,
     pod_waits_for_a_key,
     pod_waits_for_a_secret,
@@ -42,6 +44,12 @@ from support import COLLECTIONS, ROOT, another, leaked
 DRAIN = {"drain": True}
 BROKEN = [
     (node_not_ready, {}, "Node node-0: it is not ready: the kubelet is away"),
+    (node_cordoned, {}, "Node node-0: it is cordoned (since "),
+    (
+        pod_finds_no_node,
+        {"except_nodes": ["node-0"]},
+        "Pod backstage/nowhere: it uses the Secret gh-oauth and can't be scheduled: ",
+    ),
     (None, {"except_nodes": ["none"]}, "Node none: there is no such node"),
     (controller_scaled_down, {}, "Deployment external-secrets: it is scaled to 0"),
     (webhook_without_endpoint, {}, "Service external-secrets-webhook: no endpoint is ready"),

@@ -191,6 +191,8 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
 def value_fix(entry: Entry, missing: set[str] | None = None) -> str:
     """What gives an entry's source the values that it lacks: of some keys, or all (None)."""
     rotate = "%s -e rotate_sources=%s" % (ROTATE, entry.source)
+    if entry.written_by:
+        return "%s writes the source: look there, then bring it to the targets: %s" % (entry.written_by, rotate)
     keys = set(entry.source_keys()) if missing is None else missing
     if keys and keys <= set(entry.generate):
         return rotate

@@ -11,7 +11,7 @@ from .. import workloads
 from ..desired.distribution import is_owned
 from ..live import state
 from ..live.eso import CONTROLLER, NAME_LABEL
-from ..resources import Object, holds_true, matches, ready_condition
+from ..resources import Object, condition_of, holds_true, matches, ready_condition
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -61,12 +61,14 @@ def judge(
     found += parts(health)
     found += _not_ready("store", "ClusterSecretStore", health.stores, {store})
     found += _not_ready("distribution", "ClusterExternalSecret", health.distributed, {one.name for one in entries})
+    rows = state.judge(entries, health.targets)
     found += [
         Problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
-        for row in state.judge(entries, health.targets)
+        for row in rows
         if row.status != state.SYNCED and row.namespace not in except_namespaces
     ]
     found += _pods(pods, secrets)
+    found += _unscheduled(pods, {row.key for row in rows})
     if drain:
         found += _drain(health)
         found += _pull_secrets(pods, secrets)
@@ -88,10 +90,55 @@ def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Problem]:
         yield Problem("node", "Node %s" % name, "there is no such node")
     for item in health.nodes:
         name = item["metadata"]["name"]
-        if name in except_nodes or holds_true(item, "Ready"):
+        if name in except_nodes:
+            continue
+        if _is_cordoned(item):
+            since = _cordoned_since(item)
+            yield Problem(
+                "node",
+                "Node %s" % name,
+                "it is cordoned%s, so that nothing can move there. Uncordon it, or except it" % since,
+            )
+        if holds_true(item, "Ready"):
             continue
         said = (ready_condition(item) or {}).get("message")
         yield Problem("node", "Node %s" % name, "it is not ready%s" % (": " + said if said else ""))
+
+
+#: What Kubernetes puts on a cordoned node, and kubectl cordon into its spec.
+_CORDONED = "node.kubernetes.io/unschedulable"
+
+
+def _is_cordoned(node: Object) -> bool:
+    spec = node.get("spec") or {}
+    return bool(spec.get("unschedulable")) or any(one.get("key") == _CORDONED for one in spec.get("taints") or [])
+
+
+def _cordoned_since(node: Object) -> str:
+    """' (since ...)', by the taint or by the record of who set it; nothing where neither says it."""
+    taints = (node.get("spec") or {}).get("taints") or []
+    times = [one.get("timeAdded") for one in taints if one.get("key") == _CORDONED]
+    times += [
+        one.get("time")
+        for one in node["metadata"].get("managedFields") or []
+        if "f:unschedulable" in ((one.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    known = [time for time in times if time]
+    return " (since %s)" % known[0] if known else ""
+
+
+def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+    """Pods that use a target and find no node."""
+    for pod in pods:
+        place = condition_of(pod, "PodScheduled")
+        if (pod.get("status") or {}).get("phase") != "Pending" or (place or {}).get("status") != "False":
+            continue
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        used = sorted({one.secret for one in workloads.references(pod["spec"]) if (namespace, one.secret) in targets})
+        if used:
+            said = ((place or {}).get("message") or "no node takes it").rstrip(".")
+            text = "it uses the Secret %s and can't be scheduled: %s" % (", ".join(used), said)
+            yield Problem("pod", "Pod %s/%s" % (namespace, name), text)
 
 
 def parts(health: Health) -> list[Problem]:

@@ -42,6 +42,7 @@ class Life(NamedTuple):
     owner: str
     description: str
     generated: bool = False
+    written_by: str = ""
 
     def age(self, now: datetime.datetime) -> int | None:
         """The age of the values in seconds, if it is known."""
@@ -81,6 +82,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
             _joined(entry.owner for entry in reading),
             _joined(entry.description for entry in reading),
             source in made,
+            _joined(entry.written_by for entry in reading),
         )
     if unread:
         warn("the ends of certificates are not looked at: %s" % unread)
@@ -111,6 +113,9 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
         about = [life.description, "owner: %s" % life.owner if life.owner else ""]
         whose = " (%s)" % ", ".join(filter(None, about)) if any(about) else ""
         fix = "Give it a new value, then: %s -e rotate_sources=%s" % (ROTATE, name)
+        if life.written_by:
+            # Nothing here gives it a new one.
+            fix = "%s renews it: look there why it has not" % life.written_by
         anew = fix
         if life.generated:
             request = '{"cluster_secrets_regenerate": {"%s": "%s"}}' % (name, now.strftime("%Y-%m-%d"))

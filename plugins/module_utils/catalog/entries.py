@@ -47,6 +47,7 @@ _ENTRY_KEYS = (
     "rotate_after",
     "owner",
     "description",
+    "written_by",
     "data",
     "extract",
     "registry",
@@ -97,9 +98,9 @@ class Entry:
 
     ``data`` maps each key of the target Secret to a :class:`Text`, and is empty with ``extract``, which copies the
     source whole. ``label`` is (key, value), or None for an entry that chooses namespaces by their names only.
-    ``rotate_after`` is in days, or None. ``central`` is the namespace of the master Secrets, which is never a target,
-    or None where that isn't known. All other attributes carry the catalog's own names, with their defaults filled
-    in.
+    ``written_by`` is who else writes the source, or nothing. ``rotate_after`` is in days, or None. ``central`` is the
+    namespace of the master Secrets, which is never a target, or None where that isn't known. All other attributes carry
+    the catalog's own names, with their defaults filled in.
     """
 
     __slots__ = (
@@ -122,6 +123,7 @@ class Entry:
         "source",
         "target",
         "type",
+        "written_by",
     )
 
     name: str
@@ -142,6 +144,7 @@ class Entry:
     annotations: dict[str, str]
     refresh_interval: str
     enabled: bool
+    written_by: str
     central: str | None
 
     def __init__(self, **attributes: Any) -> None:
@@ -318,6 +321,7 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
             )
         ),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),
+        written_by=_written_by(check, raw),
         central=central,
     )
 
@@ -460,6 +464,17 @@ def _rotate_after(check: Checker, raw: dict[str, Any]) -> int | None:
     return int(check.matches(raw["rotate_after"], _DAYS, "rotate_after", 6, "Write days, like '90d'")[:-1])
 
 
+def _written_by(check: Checker, raw: dict[str, Any]) -> str:
+    if "written_by" not in raw:
+        return ""
+    text = check.text(raw["written_by"], "written_by")
+    if not text.strip():
+        check.fail("'written_by' is empty", "Say who writes the source, such as 'cert-manager', or remove it")
+    if raw.get("generate"):
+        check.fail("'generate' and 'written_by' can't be combined", "Remove one of the two")
+    return text
+
+
 def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dict[str, Recipe]:
     found = {}
     keys = {key for text in data.values() for key in text.keys()}
@@ -487,6 +502,7 @@ def _check_together(entries: list[Entry]) -> None:
     owners: dict[tuple[str, str], str] = {}
     values: dict[tuple[str, str], Entry] = {}
     recipes: dict[tuple[str, str], tuple[Recipe, str]] = {}
+    writers: dict[str, Entry] = {}
     for entry in entries:
         where = "catalog entry '%s'" % entry.name
         if entry.name in names:
@@ -494,6 +510,13 @@ def _check_together(entries: list[Entry]) -> None:
         names.add(entry.name)
         if not entry.enabled:
             continue
+        other_entry = writers.setdefault(entry.source, entry)
+        if other_entry.written_by != entry.written_by:
+            said, silent = (other_entry, entry) if other_entry.written_by else (entry, other_entry)
+            raise CatalogError(
+                "catalog entry '%s': source '%s' is written by %s, as entry '%s' says. Say 'written_by: %s' here too."
+                % (silent.name, entry.source, said.written_by, said.name, said.written_by)
+            )
         for key, recipe in entry.generate.items():
             known, other = recipes.setdefault((entry.source, key), (recipe, entry.name))
             if known != recipe:

@@ -32,13 +32,20 @@ def generated(entries: Iterable[Entry]) -> dict[str, dict[str, Recipe]]:
     return found
 
 
+def written_by_others(entries: Iterable[Entry]) -> dict[str, str]:
+    """The sources that somebody else writes, each with who does."""
+    return {entry.source: entry.written_by for entry in entries if entry.written_by}
+
+
 def to_be_given(entries: list[Entry]) -> dict[str, dict[str, list[str]]]:
-    """:func:`required_sources` without what is generated, and without sources of which nothing else is asked."""
-    made = generated(entries)
+    """:func:`required_sources` without what is generated, without sources of which nothing else is asked, and without
+    those that somebody else writes."""
+    made, others = generated(entries), written_by_others(entries)
     whole = {entry.source for entry in entries if entry.extract}
     asked = {
         source: {key: names for key, names in keys.items() if key not in made.get(source, {})}
         for source, keys in required_sources(entries).items()
+        if source not in others
     }
     return {source: keys for source, keys in asked.items() if keys or source in whole}
 
@@ -60,8 +67,15 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
     for entry in entries:
         readers.setdefault(entry.source, entry.name)
     checked: dict[str, dict[str, bytes]] = {}
-    made = generated(entries)
+    made, others = generated(entries), written_by_others(entries)
     for source in needed:
+        if source in others:
+            if values.get(source):
+                raise CatalogError(
+                    "catalog entry '%s': source '%s' is written by %s, and has values too. Take it out of the values, "
+                    "or remove 'written_by'." % (readers[source], source, others[source])
+                )
+            continue
         where = "catalog entry '%s': source '%s'" % (readers[source], source)
         given = values.get(source)
         keys = asked.get(source, {})

@@ -62,7 +62,8 @@ class Snapshot:
 
     ``secrets`` holds the Secrets that ESO manages (``values_read`` says whether they were read), ``sources`` the
     catalog's sources, ``{name: {key: bytes}}`` (None: not read), ``changed`` when a value of each last changed,
-    ``version`` is the resourceVersion of the list of ``secrets``.
+    ``rotated`` when it was the collection that changed it last, ``version`` is the resourceVersion of the list of
+    ``secrets``.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Snapshot:
         externals: list[Object],
         sources: dict[str, dict[str, bytes]] | None,
         changed: dict[str, datetime.datetime] | None = None,
+        rotated: dict[str, datetime.datetime] | None = None,
     ) -> None:
         self.namespaces = {item["metadata"]["name"]: item for item in namespaces}
         self.values_read = secrets is not None
@@ -81,6 +83,7 @@ class Snapshot:
         self.externals = {key_of(item): item for item in externals}
         self.sources = sources
         self.changed = changed or {}
+        self.rotated = rotated or {}
 
 
 def read(
@@ -112,7 +115,9 @@ def read(
     masters = {item["metadata"]["name"]: item for item in central if item["metadata"]["name"] in wanted}
     sources = {name: decode(item) for name, item in masters.items()}
     changed = {name: state.value_changed(item) for name, item in masters.items()}
-    return Snapshot(namespaces, secrets, version, externals, sources, changed)
+    by_us = {name: state.rotated_at(item) for name, item in masters.items()}
+    rotated = {name: when for name, when in by_us.items() if when is not None}
+    return Snapshot(namespaces, secrets, version, externals, sources, changed, rotated)
 
 
 def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:

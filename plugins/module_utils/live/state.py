@@ -147,6 +147,15 @@ def value_changed(master: Object) -> datetime.datetime:
     return max(noted, written) if written else noted
 
 
+def rotated_at(master: Object) -> datetime.datetime | None:
+    """When the collection changed a value of a live master Secret, or None where somebody else wrote it later."""
+    try:
+        noted = parse_time((master["metadata"].get("annotations") or {})[CHANGED])
+    except (KeyError, ValueError):
+        return None
+    return noted if value_changed(master) == noted else None
+
+
 def judge_target(
     entry: Entry, namespace: str, secret: Object | None, external: Object | None, expected: Expected
 ) -> Row:
@@ -236,12 +245,14 @@ def follow(
     rows: list[Row],
     seconds: float,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    nudge: Callable[[list[Row]], None] = lambda _rows: None,
 ) -> list[Row]:
     """Follow the managed Secrets until all rows are synced; returns the rows that are not after ``seconds``.
 
     A list and one watch serve any number of namespaces.
 
-    :arg progress: is told, again and again, how many of how many are synced.
+    :arg progress: is told, again and again, how many of how many are synced; :arg nudge: what are not, each
+        :data:`LOOK` seconds.
     """
     deadline = time.monotonic() + seconds
     sources = snapshot.sources or {}
@@ -271,7 +282,8 @@ def follow(
             try:
                 if begun - looked > LOOK:
                     _drop_what_ends(client, pending)
-                    looked = begun
+                    nudge(list(pending.values()))
+                    looked = time.monotonic()
                 idle = False
                 for event in client.watch(
                     SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))

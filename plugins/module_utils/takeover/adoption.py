@@ -58,13 +58,17 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
             continue
         try:
             entry = expressed(live, known, cluster.namespaces, layout.namespace)
+            found = preflight.writers(cluster.central[entry["source"]]) if entry["source"] in cluster.central else []
+            if found:
+                # Its value is somebody else's to renew.
+                entry["written_by"] = " and ".join(found)
             _check(entry, cluster, targets)
             parse_catalog([*catalog, entry])
         except (Inexpressible, CatalogError) as error:
             foreign[name] = str(error)
             continue
         catalog.append(entry)
-    sources = {entry["source"] for entry in catalog}
+    sources = {entry["source"] for entry in catalog if "written_by" not in entry}
     values = {name: _values(item) for name, item in sorted(cluster.central.items()) if name in sources}
     return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED)
 

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from .. import advisories
 from ..catalog.checker import close_to, kind_of
+from ..catalog.values import written_by_others
 from ..desired import consumers, stores
-from ..desired.distribution import ESO_MANAGED_LABEL, cluster_external_secret, is_owned
+from ..desired.distribution import (
+    ESO_MANAGED_LABEL,
+    MANAGER,
+    RESTORER,
+    applied_by_us,
+    cluster_external_secret,
+    is_owned,
+)
 from ..errors import CatalogError
 from ..plan import plan_apply
 from ..resources import ESO_GROUP, Object, decode, is_of_eso, kind_and_name, label_of
@@ -215,9 +223,12 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
     """
     for source, new in values.items():
         live = central.get(source)
-        if live is None or is_owned(live):
+        if live is None:
             continue
         old = decode(live)
+        if is_owned(live):
+            yield from _written_since(namespace, live, old, new)
+            continue
         changed = sorted(key for key, value in new.items() if key in old and old[key] != value)
         added = sorted(set(new) - set(old))
         if not changed and not added:
@@ -238,6 +249,29 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
             [key],
             [key] if live.get("immutable") else [],
         )
+
+
+def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dict[str, bytes]) -> Iterator[Finding]:
+    """What somebody wrote into a live master Secret of ours since our own last write, and would be written back."""
+    ours: set[str] = set()
+    others: dict[str, str] = {}
+    for record in live["metadata"].get("managedFields") or []:
+        keys = {key[2:] for key in (record.get("fieldsV1") or {}).get("f:data") or {} if key.startswith("f:")}
+        if applied_by_us(record) or record.get("manager") in (MANAGER, RESTORER):
+            ours |= keys
+        else:
+            others.update(dict.fromkeys(keys, str(record.get("manager"))))
+    changed = sorted(
+        key for key, value in new.items() if key in others and key not in ours and old.get(key, value) != value
+    )
+    if changed:
+        writers = [*tools(live), *_tools_by_marks(live), *(others[key] for key in changed)]
+        message = (
+            "%s wrote %s since this collection did, and the old value would be written back. If that is who renews it, "
+            "say 'written_by: ...' in its entries" % (" and ".join(dict.fromkeys(writers)), ", ".join(changed))
+        )
+        key = (namespace, live["metadata"]["name"])
+        yield Finding("values", label_of("Secret", live), message, (OVERWRITE,), [key], [])
 
 
 # -- the store -----------------------------------------------------------------------------------
@@ -501,6 +535,57 @@ def tools(live: Object) -> list[str]:
     )
 
 
+#: Controllers that write Secrets without owning them: the beginnings of the labels and annotations that they set.
+_WRITERS = {
+    "cert-manager": ("cert-manager.io/certificate-name",),
+    "reflector": ("reflector.v1.k8s.emberstack.com/reflects", "reflector.v1.k8s.emberstack.com/auto-reflects"),
+    "mittwald's replicator": ("replicator.v1.mittwald.de/replicated-", "replicator.v1.mittwald.de/replicate-from"),
+    "Kyverno": ("generate.kyverno.io/", "kyverno.io/generated-by"),
+    "Rancher Fleet": ("objectset.rio.cattle.io/", "fleet.cattle.io/"),
+    "Pulumi": ("pulumi.com/",),
+    "1Password": ("operator.1password.io/",),
+    "Infisical": ("secrets.infisical.com/",),
+    "Doppler": ("secrets.doppler.com/",),
+    "Sealed Secrets": ("sealedsecrets.bitnami.com/managed",),
+    "Vault Secrets Operator": ("secrets.hashicorp.com/",),
+    "kubed": ("kubed.appscode.com/",),
+}
+
+#: The same by the names of their field managers.
+_WRITING_MANAGERS = {
+    "cert-manager": "cert-manager",
+    "kyverno": "Kyverno",
+    "fleet": "Rancher Fleet",
+    "pulumi": "Pulumi",
+    "onepassword": "1Password",
+    "infisical": "Infisical",
+    "replicator": "mittwald's replicator",
+    "reflector": "reflector",
+}
+
+
+def _tools_by_marks(secret: Object) -> list[str]:
+    """The controllers that write a live Secret, by its marks and by who wrote its data, sorted."""
+    meta = secret["metadata"]
+    marks = [*(meta.get("labels") or {}), *(meta.get("annotations") or {})]
+    found = {tool for tool, begins in _WRITERS.items() if any(mark.startswith(begins) for mark in marks)}
+    for record in meta.get("managedFields") or []:
+        if "f:data" in (record.get("fieldsV1") or {}):
+            manager = str(record.get("manager", "")).lower()
+            found.update(tool for part, tool in _WRITING_MANAGERS.items() if manager.startswith(part))
+    return sorted(found)
+
+
+def writers(secret: Object) -> list[str]:
+    """Who, besides people, keeps writing a live Secret: tools, controllers that own it, ESO."""
+    meta = secret["metadata"]
+    controllers = [one for one in meta.get("ownerReferences") or [] if one.get("controller")]
+    owners = ["%s %s" % (one.get("kind"), one.get("name")) for one in controllers]
+    if ESO_MANAGED_LABEL in (meta.get("labels") or {}) and not owners:
+        owners = ["ESO"]
+    return list(dict.fromkeys([*tools(secret), *_tools_by_marks(secret), *owners]))
+
+
 def makers(live: Object) -> str:
     """Who made a live object, for a message."""
     named = tools(live) or [
@@ -530,17 +615,19 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
 
 
 def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
-    sources = {entry.source for entry in entries}
-    for name, there in sorted(cluster.central.items()):
-        meta = there["metadata"]
-        owners = [
-            "%s %s" % (one.get("kind"), one.get("name"))
-            for one in meta.get("ownerReferences") or []
-            if one.get("controller")
-        ]
-        if ESO_MANAGED_LABEL in (meta.get("labels") or {}) and not owners:
-            owners = ["ESO"]
-        found = tools(there) + owners
-        if found and name in sources:
-            message = "%s owns it too and would undo a rotation" % " and ".join(found)
-            yield Finding("managers", label_of("Secret", there), message, (OVERWRITE,))
+    said = written_by_others(entries)
+    for source in sorted({entry.source for entry in entries}):
+        there = cluster.central.get(source)
+        if there is None:
+            continue
+        found = writers(there)
+        what = label_of("Secret", there)
+        if source in said:
+            message = "%s writes it, as its entry says; it is distributed and never written" % said[source]
+            yield Finding("managers", what, message, (REFUSE, OVERWRITE))
+        elif found:
+            message = (
+                "%s owns it too and would undo a rotation. If that is who renews it, say 'written_by: %s' in its "
+                "entries" % (" and ".join(found), found[0])
+            )
+            yield Finding("managers", what, message, (OVERWRITE,))
