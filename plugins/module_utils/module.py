@@ -18,7 +18,7 @@ from .desired.stores import ISOLATIONS, SHARED
 from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
 from .plan import Action, plan_namespace
-from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource
+from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, printable
 
 Options = Dict[str, Dict[str, Any]]
 Result = Dict[str, Any]
@@ -146,7 +146,7 @@ class Context:
         self.params = params
         self.check_mode = check_mode
         self.diff_mode = diff_mode
-        self.warn = warn
+        self.warn: Callable[[str], Any] = lambda text: warn(printable(text))
         self._client: Client | None = None
         self._catalog: List[Entry] | None = None
 
@@ -166,6 +166,11 @@ class Context:
         if self._client is None:
             self._client = Client(connection(self.params), self.params["concurrency"])
         return self._client
+
+    def name_unreadable(self) -> None:
+        """Warn of live objects of which a part was left out, since nobody can read it; see Client."""
+        for label in sorted(self._client.unreadable if self._client else ()):
+            self.warn("%s is nested too deeply; what is beyond was not read" % label)
 
     @property
     def catalog(self) -> list[Entry]:
@@ -304,11 +309,26 @@ def wait_until_gone(client: Client, resource: Resource, names: Set[str], seconds
 
 
 def outcome(run: Callable[[Context], Result], context: Context) -> Result:
-    """The result of ``run(context)``; an error of the collection becomes a failed result with its text."""
+    """The result of ``run(context)``; an error of the collection becomes a failed result with its text.
+
+    Texts that came from a cluster can't rule a terminal any more.
+    """
     try:
-        return run(context)
+        result = run(context)
     except ClusterSecretsError as error:
-        return {"failed": True, "msg": str(error)}
+        result = {"failed": True, "msg": str(error)}
+    context.name_unreadable()
+    return {key: _printable(value) for key, value in result.items()}
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {key: _printable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_printable(item) for item in value]
+    return value
 
 
 def masked_values(found: Set[str], params: Mapping[str, Any], options: Options) -> set[str]:

@@ -9,7 +9,28 @@ A live object is the API server's JSON as a dict.
 from __future__ import annotations
 
 import base64
+import re
+import unicodedata
 from typing import Any, Dict
+
+#: All that may be a control character; most texts have none.
+_SUSPICIOUS = re.compile("[^\t\n -~\u00a1-\u00ac\u00ae-\u05ff]")
+
+#: What stands for a control character.
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def is_control(character: str) -> bool:
+    """Whether a character is no text: control characters, and those that change the direction or separate lines."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
+
+
+def printable(text: str) -> str:
+    """A text that came from a cluster as it may be shown: none may move the cursor, or rule a terminal."""
+    if not _SUSPICIOUS.search(text):
+        return text
+    return "".join(REPLACEMENT if one not in "\t\n" and is_control(one) else one for one in text)
+
 
 #: An object of the API as JSON.
 Object = Dict[str, Any]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: What makes Ansible take a text for a template.
-_MARKS = ("{{", "{%", "{#")
+#: A text that no release of Ansible can take for a template, whatever its delimiters are: the header '#jinja2:' sets
+#: others for one text.
+_NO_TEMPLATE = re.compile(r"[^{}#%$<>]*\Z")
 
 
 #: Texts that a parser of YAML 1.1 or of YAML 1.2 takes for something else, of which each knows its own.
@@ -20,7 +21,7 @@ _AMBIGUOUS = re.compile(r"(?i)[-+]?\.?[0-9]|[-+]?\.(?:inf|nan)\Z|(?:~|=|<<|y|n|y
 
 
 def dump(content: Any, head: str) -> str:
-    """A file of Ansible's variables, with ``head`` as a comment in front; texts that look like templates are marked."""
+    """A file of Ansible's variables, with ``head`` as a comment; texts that may be templates are marked as none."""
     return "---\n" + _comment(head) + _dump([content], marked=True)
 
 
@@ -49,7 +50,7 @@ def _dump(documents: list[Any], marked: bool = False, **options: Any) -> str:
             super().increase_indent(flow, False)
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        if marked and any(mark in value for mark in _MARKS):
+        if marked and not _NO_TEMPLATE.match(value):
             return dumper.represent_scalar("!unsafe", value, style='"')
         style = '"' if _AMBIGUOUS.match(value) and "\n" not in value else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)

@@ -148,6 +148,17 @@ CONFIGURATION = "ansible.cfg"
 VARIABLES = os.path.join("group_vars", "all", "cluster_secrets.yml")
 VALUES = "cluster_secrets.vault.yml"
 
+IGNORED = ".gitignore"
+
+#: What may come to lie in the folder and must not be in a commit. The values are encrypted, and may.
+_IGNORED = """cluster-secrets-backups/
+*.snapshot.json
+*kubeconfig
+*.kubeconfig
+.vault-pass*
+vault-password*
+"""
+
 _HEAD = """What is distributed, and where to; the README has the catalog's keys, and more variables may stand here.
 The playbook platform.cluster_secrets.bootstrap brings it into the cluster."""
 
@@ -204,6 +215,8 @@ def run(context: Context) -> dict[str, Any]:
     configured = _is_configured(os.path.join(params["dest"], CONFIGURATION), configuration)
     if configured is None:
         texts[CONFIGURATION] = configuration
+    if not os.path.exists(os.path.join(params["dest"], IGNORED)):
+        texts[IGNORED] = _IGNORED
     secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
     return {

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import re
 import time
-import unicodedata
 from typing import Sequence
 
 from ansible import constants as C
 from ansible.utils.display import Display
+
+from ..module_utils.resources import REPLACEMENT, printable
 
 display = Display()
 
@@ -53,18 +54,13 @@ def painted(lines: Sequence[str], width: int | None) -> list[tuple[str, str | No
     table = True
     for text in lines:
         # Names and messages of tenants are among them: none may move the cursor, or begin a line of its own.
-        line = "".join(one if one == "\t" or not _is_control(one) else "\ufffd" for one in text)
+        line = printable(text).replace("\n", REPLACEMENT)
         table = table and (bool(line) or not found)
         color = next((name for name, states in _COLORS.items() if states.search(line)), None) if table else None
         if table and width and len(line) > width:
             line = line[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
         found.append((line, color))
     return found
-
-
-def _is_control(character: str) -> bool:
-    """Whether a character is no text: control characters, and those that change the direction or separate lines."""
-    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs")
 
 
 class Progress:

@@ -31,6 +31,7 @@ ORDER = (
     "test_rotation",
     "test_values",
     "test_renewed",
+    "test_hostile",
     "test_engines",
     "test_play_permissions",
     "test_guard",

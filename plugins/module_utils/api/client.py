@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, DependencyError
 from ..resources import Object, Resource
-from . import proxies
+from . import depth, proxies
 from .kubeconfig import Connection
 
 USER_AGENT = "platform.cluster_secrets"
@@ -73,6 +73,8 @@ class Client:
         self.concurrency = max(1, concurrency)
         self.requests = 0
         self._lock = threading.Lock()
+        #: Kind and place of what was nested too deeply to be read whole.
+        self.unreadable: set[str] = set()
         self._deadline: float | None = None
         self._answered = False
         #: When the server answered last, by its own clock, as HTTP has it.
@@ -242,7 +244,7 @@ class Client:
     @staticmethod
     def _decode(response: Any, what: str) -> Any:
         try:
-            answer = json.loads(response.data) if response.data else {}
+            answer = depth.loads(response.data) if response.data else {}
         except ValueError:
             answer = {"message": response.data[:200].decode("utf-8", "replace").strip()}
             if response.status < 300:
@@ -268,7 +270,7 @@ class Client:
             raise
         if "kind" not in found:
             raise _foreign(what or "GET %s" % path)
-        return found
+        return self._readable([found], found["kind"])[0]
 
     def list(
         self,
@@ -305,12 +307,26 @@ class Client:
                 raise
             if "items" not in page:
                 raise _foreign(what)
-            items.extend(page["items"] or [])
+            items.extend(self._readable(page["items"] or [], str(page.get("kind") or resource.plural)))
             version = page.get("metadata", {}).get("resourceVersion")
             token = page.get("metadata", {}).get("continue")
             if not token:
                 return items, version
             query["continue"] = token
+
+    def _readable(self, items: List[Object], kind: str) -> List[Object]:
+        """Live objects without what is nested too deeply, which is noted."""
+        if not depth.is_deep(items):
+            return items
+        found = []
+        for item in items:
+            if depth.is_deep([item]):
+                meta = item.get("metadata") or {}
+                place = "/".join(str(one) for one in (meta.get("namespace"), meta.get("name")) if one)
+                self.unreadable.add("%s %s" % (kind.removesuffix("List"), place))
+                item = depth.pruned(item)
+            found.append(item)
+        return found
 
     def watch(
         self,
@@ -364,8 +380,9 @@ class Client:
                     return
                 *lines, buffered = (buffered + chunk).split(b"\n")
                 for line in lines:
-                    event = json.loads(line)
-                    yield event["type"], event["object"]
+                    event = depth.loads(line)
+                    (item,) = self._readable([event["object"]], resource.plural)
+                    yield event["type"], item
         finally:
             response.close()
 

@@ -126,9 +126,10 @@ def old(found: Usage, changed: dict[tuple[str, str], datetime.datetime]) -> list
         for container, names in workloads.frozen(pod.get("spec") or {}).items():
             for secret in names:
                 when = changed.get((namespace, secret))
-                if when and container in times and state.parse_time(times[container]) <= when:
+                started = state.time_of(times.get(container))
+                if when and started and started <= when:
                     owner = owner_of(pod, found)
-                    seen[secret] = Old(owner, name, secret, state.parse_time(times[container]), when)
+                    seen[secret] = Old(owner, name, secret, started, when)
         result += seen.values()
     return sorted(result)
 

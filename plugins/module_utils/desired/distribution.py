@@ -34,6 +34,9 @@ TARGET_LABEL = ("managed-by", "external-secrets")
 #: ESO's own label on the Secrets it writes (upstream: LabelManaged).
 ESO_MANAGED_LABEL = "reconcile.external-secrets.io/managed"
 
+#: What selects the catalog's targets: ESO's label and that of every entry. Others may wear one of the two.
+TARGETS = "%s=true,%s=%s" % (ESO_MANAGED_LABEL, *TARGET_LABEL)
+
 #: What ESO puts on a namespace for each ClusterExternalSecret, and leaves there.
 FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
 

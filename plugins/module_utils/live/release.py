@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .. import advisories
 from ..errors import EsoError
 from ..resources import SECRETS
-from .state import parse_time, utcnow
+from .state import time_of, utcnow
 
 if TYPE_CHECKING:
     import datetime
@@ -159,7 +159,8 @@ class Unfinished:
         self.revision = _revision(item)
         meta = item["metadata"]
         written = [meta["creationTimestamp"]] + [one.get("time") for one in meta.get("managedFields") or []]
-        self.age = max(0.0, (now - max(parse_time(one) for one in written if one)).total_seconds())
+        times = [one for one in map(time_of, written) if one]
+        self.age = max(0.0, (now - max(times, default=now)).total_seconds())
 
     def may_run(self, timeout: float) -> bool:
         """Whether helm, which gives up after ``timeout`` seconds, may still be at it."""

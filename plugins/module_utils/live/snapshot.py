@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Collection
 
 from .. import permissions
 from ..desired import consumers, stores
-from ..desired.distribution import ESO_MANAGED_LABEL, is_owned
+from ..desired.distribution import TARGETS, is_owned
 from ..errors import NotReady
 from ..resources import (
     CRDS,
@@ -104,7 +104,7 @@ def read(
     resource = external_secrets(eso_version)
     calls: list[Callable[[], Any]] = [
         lambda: client.list(NAMESPACES, partial=True),
-        lambda: client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true") if read_values else nothing,
+        lambda: client.list(SECRETS, selector=TARGETS) if read_values else nothing,
         lambda: client.list(resource, missing_ok=True) if read_externals or not read_values else ([], None),
         lambda: client.list(SECRETS, namespace=store_namespace) if read_sources and read_values else nothing,
     ]

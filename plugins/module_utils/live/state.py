@@ -12,7 +12,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import CHANGED, ESO_MANAGED_LABEL, MANAGER, RESTORER, selected
+from ..desired.distribution import CHANGED, MANAGER, RESTORER, TARGETS, selected
 from ..errors import ApiError, ApiUnreachable, passes
 from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
@@ -98,7 +98,7 @@ class Row:
             "created": self.created,
             "age": None
             if self.created is None
-            else max(0, int(((now or utcnow()) - parse_time(self.created)).total_seconds())),
+            else max(0, int(((now or utcnow()) - (time_of(self.created) or utcnow())).total_seconds())),
             "message": self.message,
         }
 
@@ -117,17 +117,25 @@ def parse_time(text: str) -> datetime.datetime:
     return datetime.datetime.strptime(text, TIME).replace(tzinfo=datetime.timezone.utc)
 
 
+def time_of(text: Any) -> datetime.datetime | None:
+    """A Kubernetes timestamp as a datetime, or None for what is none: anyone may write the year 0000 somewhere."""
+    try:
+        return parse_time(text)
+    except (ValueError, TypeError):
+        return None
+
+
 def written_at(secret: Object) -> datetime.datetime | None:
     """When the value of a live Secret was last written, by the API server's own record of who wrote it, to the second.
 
     None when the record has been removed. A writer's other fields, such as labels, count too.
     """
     times = [
-        record["time"]
+        time_of(record.get("time"))
         for record in secret["metadata"].get("managedFields") or []
-        if record.get("time") and "f:data" in (record.get("fieldsV1") or {})
+        if "f:data" in (record.get("fieldsV1") or {})
     ]
-    return max(map(parse_time, times)) if times else None
+    return max((one for one in times if one), default=None)
 
 
 def value_changed(master: Object) -> datetime.datetime:
@@ -286,7 +294,7 @@ def follow(
                     looked = time.monotonic()
                 idle = False
                 for event in client.watch(
-                    SECRETS, version, selector=ESO_MANAGED_LABEL + "=true", seconds=left, idle=min(IDLE, max(0.1, left))
+                    SECRETS, version, selector=TARGETS, seconds=left, idle=min(IDLE, max(0.1, left))
                 ):
                     if event is None:
                         idle = True
@@ -294,7 +302,7 @@ def follow(
                     kind, item = event
                     if kind == "ERROR":
                         # The version is too old to go on from: list once more.
-                        listed, version = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")
+                        listed, version = client.list(SECRETS, selector=TARGETS)
                         look_at_all({key_of(one): one for one in listed})
                         break
                     version = item["metadata"]["resourceVersion"]

@@ -82,6 +82,8 @@ TEXTS = [
 @pytest.mark.parametrize("text", [*TEXTS, "", " ", " x", "x ", "two\nlines\n", "a: b", "a #b", "é", "1 000"])
 @pytest.mark.parametrize("dump", [variables.dump, variables.dump_plain])
 def test_a_text_stays_a_text(text, dump):
+    if dump is variables.dump and set(text) & set("{}#%$<>"):
+        return  # it is marked as no template, which only Ansible reads
     content = {"value": text, text: "key", "list": [text, {"in": text}]}
     written = dump(content, "A head.")
     newer = YAML(typ="safe", pure=True)
@@ -91,3 +93,28 @@ def test_a_text_stays_a_text(text, dump):
     assert yaml.safe_load(written) == content
     for parser in (newer, older):
         assert dict(parser.load(written)) == content, written
+
+
+TEMPLATES = (
+    "{{ lookup('pipe', 'id') }}",
+    "{% set x = 1 %}",
+    "{# a comment #}",
+    "#jinja2: variable_start_string:'[%', variable_end_string:'%]'\n[% lookup('pipe', 'id') %]",
+    "#jinja2:variable_start_string:'((',variable_end_string:'))'\n((lookup('pipe','id')))",
+    "$[[ x ]]",
+    "<% x %>",
+    "a { b",
+)
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_no_release_of_ansible_templates_what_came_from_a_cluster(text):
+    """It is marked, wherever it stands."""
+    written = variables.dump({"a": text, "b": [{"c": text}], text: "key"}, "A head.")
+    assert written.count("!unsafe") == 3
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+    assert yaml.load(written, Loader) == {"a": text, "b": [{"c": text}], text: "key"}
