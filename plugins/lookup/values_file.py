@@ -40,13 +40,15 @@ _raw:
 import datetime
 import json
 import os
-from typing import Any
+from typing import Any, Callable
 
 import yaml
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.parsing.vault import AnsibleVaultError, is_encrypted
 from ansible.plugins.lookup import LookupBase
+
+from ..plugin_utils.plain import plain
 
 
 class _Twice(ValueError):
@@ -75,14 +77,36 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _parsed(text: bytes) -> Any:
-    """What YAML says. Thousands of values are read from JSON, which is YAML too, in no time."""
+class _Inline(str):
+    """A value that stood encrypted in a file that is not."""
+
+
+def _parsed(text: bytes, decrypt: Callable[[bytes], bytes]) -> Any:
+    """What YAML says. Thousands of values are read from JSON, which is YAML too, in no time.
+
+    :arg decrypt: gives the text of a value with the tag !vault.
+    """
     try:
         return json.loads(text, object_pairs_hook=_pairs)
     except _Twice:
         raise
     except ValueError:
-        return yaml.load(text, Loader=_Loader)
+        pass
+
+    class Loader(_Loader):
+        """Knows this run's passwords."""
+
+    Loader.add_constructor(
+        "!vault", lambda loader, node: _Inline(decrypt(str(node.value).encode("utf-8")).decode("utf-8"))
+    )
+    return yaml.load(text, Loader=Loader)
+
+
+def _in_clear(value: Any) -> bool:
+    """Whether a value, or one below it, stands in a file as it is."""
+    if isinstance(value, dict):
+        return any(map(_in_clear, value.values()))
+    return not isinstance(value, _Inline)
 
 
 class LookupModule(LookupBase):
@@ -107,8 +131,9 @@ class LookupModule(LookupBase):
             )
         with open(path, "rb") as handle:
             content = handle.read()
+        inline = not is_encrypted(content) and b"!vault" in content
         if not is_encrypted(content):
-            if not self.get_option("allow_plaintext"):
+            if not inline and not self.get_option("allow_plaintext"):
                 raise AnsibleLookupError(
                     "the values file '%s' is not encrypted. Encrypt it with: ansible-vault encrypt %s" % (path, path)
                 )
@@ -117,7 +142,7 @@ class LookupModule(LookupBase):
             text = self._decrypt(content, path)
         try:
             # AnsibleLoader would let the file run templates and keep the text for its messages.
-            values = _parsed(text)
+            values = _parsed(text, lambda secret: self._decrypt(secret, path))
         except _Twice as error:
             raise AnsibleLookupError(
                 "the values file '%s' has the key '%s' twice, of which the last would count. Correct it with: "
@@ -136,13 +161,20 @@ class LookupModule(LookupBase):
             )
         for source, keys in values.items():
             for key, value in keys.items() if isinstance(keys, dict) else ():
+                if inline and not self.get_option("allow_plaintext") and _in_clear(value):
+                    raise AnsibleLookupError(
+                        "the values file '%s': source '%s': the value of '%s' is not encrypted, as others in it are. "
+                        "Encrypt it with ansible-vault encrypt_string, or the whole file: ansible-vault encrypt %s"
+                        % (path, source, key, path)
+                    )
                 if isinstance(value, datetime.date):
                     # Ansible would make a text of it, and another than what is written there.
                     raise AnsibleLookupError(
                         "the values file '%s': source '%s': the value of '%s' must be a string, not a date. Put it in "
                         "quotes: ansible-vault edit %s" % (path, source, key, path)
                     )
-        return values
+        found: dict[str, Any] = plain(values)
+        return found
 
     def _decrypt(self, content: bytes, path: str) -> bytes:
         vault = getattr(self._loader, "_vault", None)

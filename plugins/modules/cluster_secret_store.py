@@ -196,7 +196,7 @@ def run(context: Context) -> dict[str, Any]:
     )
     live = snapshot.read_stores(client, layout, installed=version is not None)
     if params["consumers"] == "keep" and version and not absent:
-        layout.kept = snapshot.kept(client, layout, context.entries, version, live)
+        snapshot.keep_consumers(client, layout, context.entries, version, live)
     by_gitops = params["owner"] == "gitops" and not absent
     executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
     own = stores.own_entries(live.values(), layout)

@@ -372,7 +372,7 @@ def _selected_by_others(client: Client) -> dict[str, str]:
         resource_of(ESO_GROUP + "/v1alpha1", "ClusterPushSecret"),
     ]
     found = client.each(lambda resource: client.list(resource, missing_ok=True)[0], resources)
-    return removal.selecting(*([one for one in items if not is_owned(one)] for items in found))
+    return consumers.selecting(*([one for one in items if not is_owned(one)] for items in found))
 
 
 def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:

@@ -81,6 +81,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -90,9 +91,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     STORE_OPTION,
     run_module,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS, ESO_GROUP
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade.schemas import schema_of, with_defaults
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "dest": {"type": "path", "required": True},
@@ -127,7 +131,7 @@ def run(context: Context) -> dict[str, Any]:
     )
     if params["consumers"] == "keep" and not params["api_version"]:
         live = snapshot.read_stores(context.client, layout, True)
-        layout.kept = snapshot.kept(context.client, layout, entries, version, live)
+        snapshot.keep_consumers(context.client, layout, entries, version, live)
     rendered = {
         "namespaces.yaml": distribution.namespaces(layout.namespace, distribution.wanted_labels(entries)),
         "central-secret-store.yaml": stores.desired(layout, entries),
@@ -135,6 +139,8 @@ def run(context: Context) -> dict[str, Any]:
             distribution.cluster_external_secret(entry, layout.store_of(entry.name), version) for entry in entries
         ],
     }
+    if not params["api_version"]:
+        rendered = _as_served(context, rendered, version)
     texts = {name: variables.dump_all(found, _HEAD) for name, found in rendered.items()}
     if params["format"] == "kustomize":
         kustomization = {
@@ -148,6 +154,24 @@ def run(context: Context) -> dict[str, Any]:
         "changed": bool(written),
         "changed_files": written,
         "objects": sum(len(found) for found in rendered.values()),
+    }
+
+
+def _as_served(context: Context, rendered: dict[str, list[Object]], version: str) -> dict[str, list[Object]]:
+    """The objects with what the cluster's own definitions of ESO's kinds fill in, so that nothing differs for ever."""
+    schemas: dict[str, Any] = {}
+    plurals = (("ClusterExternalSecret", "clusterexternalsecrets"), ("ClusterSecretStore", "clustersecretstores"))
+    for kind, plural in plurals:
+        try:
+            definition = context.client.get(CRDS.path("%s.%s" % (plural, ESO_GROUP)))
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            context.warn("what the cluster's definitions fill in is not written: %s" % error)
+            continue
+        schemas[kind] = schema_of(definition, version) if definition else None
+    return {
+        name: [with_defaults(one, schemas.get(one["kind"]) or {}) for one in found] for name, found in rendered.items()
     }
 
 

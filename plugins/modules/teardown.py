@@ -157,7 +157,7 @@ def run(context: Context) -> dict[str, Any]:
         entries,
         [item for item in distributed if item["metadata"]["name"] in removed],
         {item["metadata"]["name"] for item in staying},
-        removal.selecting(
+        consumers.selecting(
             staying,
             [item for item in cluster_stores if item["metadata"]["name"] not in gone],
             users.cluster_pushes,

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import handmade
 import pytest
-from support import CANARY, another, entry
+import yaml
+from support import CANARY, another, entry, found
 
 from controlplane import values
 
@@ -106,9 +107,20 @@ def test_without_named_sources_what_changed_comes_first(rotating):
 def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
     with another(platform, "kept") as own:
         handmade.make(own, "v1")
+        # Two master Secrets in one, by a label of the kind that entries have; the catalog serves all that it reads.
+        labels = {"secrets/login": "true", "secrets/gh-docker-registry": "true", "secrets/gh-oauth-credentials": "true"}
+        own.request("POST", "/api/v1/namespaces", {"metadata": {"name": "portal", "labels": labels}})
+        data = [handmade.ref("ID", "github-oauth", "GITHUB_CLIENT_ID"), handmade.ref("TOKEN", "github-pat", "token")]
+        login = handmade.distributed("login", "secrets/login", {"name": "login"}, data=data)
+        made = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", **login}
+        own.request("POST", f"{ESO}/clusterexternalsecrets", made)
+        own.eventually(lambda: own.secret("portal", "login"), what="the Secret of two masters")
         own.play("adopt", variables={"adopt_dest": "adopted"})
         arguments = ("-e", f"@{own.folder / 'adopted' / 'cluster_secrets.yml'}")
         own.play("bootstrap", *arguments)
+        catalog = yaml.safe_load((own.folder / "adopted/cluster_secrets.yml").read_text())["cluster_secrets_catalog"]
+        checks = {one for one in found(own, catalog) if one[2] in ("login", "secrets/login")}
+        assert checks == {("kept-consumer", None, "login")}
         # One that was not kept, in a namespace that the store admits.
         spec = {
             "refreshInterval": "1h",
@@ -126,6 +138,7 @@ def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
         predicted = own.play("rotate", "--check", *arguments, variables={"rotate_sources": ["github-pat"]})
         outcome = own.play("rotate", *arguments, variables={"rotate_sources": ["github-pat"]})
         assert own.data("two", "two")["token"] == f"{CANARY}-new"
+        assert own.data("portal", "login")["TOKEN"] == f"{CANARY}-new"
         assert predicted.recap["changed"] == outcome.recap["changed"]
         assert "ExternalSecret n8n/tenants may hold the old value" in outcome.stdout, outcome.stdout
         assert "kubectl annotate externalsecret tenants --namespace n8n" in outcome.stdout

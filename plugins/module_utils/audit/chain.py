@@ -246,6 +246,8 @@ class _View:
         if (condition or {}).get("status") != "True" and not self._is_made():
             said = (condition or {}).get("message") or "ESO has not looked at it yet"
             return Link(step, BROKEN, "it is not ready: %s" % said, LOGS, symptom=True)
+        if not entry.selects(self.name, self._labels()):
+            return Link(step, OK, "'%s' is what the catalog asks for, and does not select this namespace" % entry.name)
         return Link(step, OK, "'%s' selects this namespace" % entry.name)
 
     def _is_made(self) -> bool:

@@ -110,7 +110,9 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_hand_made(entries, inventory, namespace))
     found.extend(_central(scope, inventory))
     found.extend(_typed(entries, inventory, namespace))
-    found.extend(_labels(entries, inventory.snapshot.namespaces))
+    others = [item for item in inventory.distributed if not is_owned(item)]
+    used = consumers.selecting(others, (), inventory.cluster_push_secrets)
+    found.extend(_labels(entries, inventory.snapshot.namespaces, used))
     found.extend(_finalizers(inventory))
     found.extend(_distributed(scope, inventory))
     found.extend(_tenants(inventory, scope.layout))
@@ -145,7 +147,7 @@ def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
     """The consumers that the shared store serves because they were there before the collection."""
     layout = scope.layout
     store = next((one for one in inventory.stores if one["metadata"]["name"] == layout.store and is_owned(one)), None)
-    names = consumers.kept_names(store) if store else []
+    names = consumers.kept_names(store) + consumers.noted_names(store) if store else []
     if not names:
         return []
     found = consumers.find(
@@ -304,14 +306,15 @@ def _of_a_tool(secret: Object) -> bool:
     return bool(meta.get("ownerReferences")) or account or helm
 
 
-def _labels(entries: list[Entry], namespaces: dict[str, Object]) -> Iterator[Finding]:
+def _labels(entries: list[Entry], namespaces: dict[str, Object], used: dict[str, str]) -> Iterator[Finding]:
+    """Labels that distribute nothing; by one that is ``used``, an object of others selects."""
     known: dict[str, set[str]] = {}
     for entry in entries:
         if entry.label:
             known.setdefault(entry.label[0], set()).add(entry.label[1])
     for item in namespaces.values():
         for label, value in sorted((item["metadata"].get("labels") or {}).items()):
-            if not label.startswith(LABEL_PREFIX):
+            if not label.startswith(LABEL_PREFIX) or label in used:
                 continue
             name = item["metadata"]["name"]
             if label not in known:

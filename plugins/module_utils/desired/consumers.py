@@ -15,6 +15,9 @@ from .distribution import is_owned
 #: On the shared store: the consumers that were kept when the collection took it over, as a JSON list of texts.
 KEPT_ANNOTATION = "cluster-secrets/kept"
 
+#: On the shared store: those that the catalog served anyway then, likewise.
+NOTED_ANNOTATION = "cluster-secrets/noted"
+
 #: Stands for all Secrets, in place of a set of names.
 EVERYTHING = None
 
@@ -94,6 +97,28 @@ def selects(distributed: Object, namespace: str, labels: dict[str, str]) -> bool
     """Whether a live ClusterExternalSecret selects a namespace."""
     chosen = selection(distributed.get("spec") or {})
     return bool(chosen) and admits(chosen, namespace, labels)
+
+
+def selecting(
+    distributed: Iterable[Object], cluster_stores: Iterable[Object], pushes: Iterable[Object]
+) -> dict[str, str]:
+    """The keys of labels by which live objects select namespaces, each with one of the objects."""
+    found: dict[str, str] = {}
+    for kind, items in (
+        ("ClusterExternalSecret", distributed),
+        ("ClusterPushSecret", pushes),
+        ("ClusterSecretStore", cluster_stores),
+    ):
+        for item in items:
+            spec = item.get("spec") or {}
+            chosen = (spec.get("conditions") or []) if kind == "ClusterSecretStore" else selection(spec)
+            for condition in chosen:
+                selector = condition.get("namespaceSelector") or {}
+                keys = set(selector.get("matchLabels") or {})
+                keys.update(one["key"] for one in selector.get("matchExpressions") or [])
+                for key in keys:
+                    found.setdefault(key, label_of(kind, item))
+    return found
 
 
 def find(
@@ -212,8 +237,17 @@ def _writes(spec: Object) -> set[str] | None:
 
 def kept_names(store: Object) -> list[str]:
     """The texts of the consumers that a live store of ours says were kept."""
+    return _listed(store, KEPT_ANNOTATION)
+
+
+def noted_names(store: Object) -> list[str]:
+    """The texts of the consumers that a live store of ours says the catalog served anyway."""
+    return _listed(store, NOTED_ANNOTATION)
+
+
+def _listed(store: Object, annotation: str) -> list[str]:
     try:
-        names = json.loads((store["metadata"].get("annotations") or {}).get(KEPT_ANNOTATION) or "[]")
+        names = json.loads((store["metadata"].get("annotations") or {}).get(annotation) or "[]")
     except ValueError:
         names = []
     return [one for one in names if isinstance(one, str)] if isinstance(names, list) else []

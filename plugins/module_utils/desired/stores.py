@@ -46,7 +46,8 @@ _NOWHERE = {
 class Layout:
     """Where the stores are and how they reach the API: what all functions here need.
 
-    :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too.
+    :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too;
+        :arg noted: the texts of those that the catalog serves anyway.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Layout:
         eso: tuple[str, str] = ("", ""),
         api_version: str = "v1",
         kept: Sequence[Consumer] = (),
+        noted: Sequence[str] = (),
     ) -> None:
         self.isolation = isolation
         self.store = store
@@ -66,6 +68,7 @@ class Layout:
         self.eso = eso
         self.api_version = api_version
         self.kept = list(kept)
+        self.noted = list(noted)
 
     def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""
@@ -166,6 +169,11 @@ def _store(layout: Layout, entry_name: str | None, entries: list[Entry]) -> Obje
         own = admitted if entries else []
         admitted = own + [one for one in consumers.conditions(layout.kept) if one not in own] or conditions([])
         meta["annotations"] = {consumers.KEPT_ANNOTATION: json.dumps([one.label() for one in layout.kept])}
+    if entry_name is None and layout.noted:
+        meta["annotations"] = {
+            **meta.get("annotations", {}),
+            consumers.NOTED_ANNOTATION: json.dumps(sorted(layout.noted)),
+        }
     return {
         "apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version),
         "kind": "ClusterSecretStore",
@@ -309,7 +317,7 @@ def kept(
     limits: consumers.Limits,
     namespaces: dict[str, Object],
 ) -> list[Consumer]:
-    """The consumers that the shared store goes on serving; see :func:`concerned`.
+    """The consumers that the shared store goes on serving.
 
     Those that work with a store that the collection did not make. Later only those count, and with no more than they
     could do then, or a tenant could widen the store by what its namespace holds.
@@ -317,10 +325,33 @@ def kept(
     store = live.get(("ClusterSecretStore", layout.store))
     if store is None:
         return []
+    losing = [one for one, _lost in concerned(layout, entries, found, live, limits, namespaces)]
     if not is_owned(store):
-        return [one for one, _lost in concerned(layout, entries, found, live, limits, namespaces)]
-    names = consumers.kept_names(store)
-    return [consumers.bounded(one, limits) for one in found if one.label() in names]
+        return losing
+    names, noted_then = consumers.kept_names(store), consumers.noted_names(store)
+    kept_on = [consumers.bounded(one, limits) for one in found if one.label() in names]
+    # The catalog may have become narrower since.
+    return kept_on + [one for one in losing if one.label() in noted_then and one.label() not in names]
+
+
+def noted(
+    layout: Layout, found: list[Consumer], live: dict[tuple[str, str], Object], limits: consumers.Limits
+) -> list[str]:
+    """The texts of the consumers that were there before the collection and that the catalog serves anyway.
+
+    They are nobody's to complain of, and are kept once the catalog no longer serves them.
+
+    :arg layout: one whose ``kept`` is known.
+    """
+    store = live.get(("ClusterSecretStore", layout.store))
+    if store is None:
+        return []
+    known = {one.label() for one in layout.kept}
+    if is_owned(store):
+        labels = {one.label() for one in found}
+        return [one for one in consumers.noted_names(store) if one in labels and one not in known]
+    working = [one for one in found if one.works and consumers.does_something(consumers.bounded(one, limits))]
+    return [one.label() for one in working if one.label() not in known]
 
 
 def unmoved(

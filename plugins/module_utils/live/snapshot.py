@@ -193,19 +193,21 @@ def reader_limits(client: Client, layout: stores.Layout, live: dict[tuple[str, s
     return reads, writes
 
 
-def kept(
+def keep_consumers(
     client: Client,
     layout: stores.Layout,
     entries: list[Entry],
     eso_version: str,
     live: dict[tuple[str, str], Object],
-) -> list[consumers.Consumer]:
-    """The consumers that the shared store goes on serving; see :func:`stores.kept`."""
+) -> None:
+    """Give a layout the consumers that the shared store goes on serving; see :func:`stores.kept`."""
     found = read_users(client, eso_version).consumers(layout.store, {entry.name for entry in entries})
     if not found:
-        return []
+        return
     namespaces = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
-    return stores.kept(layout, entries, found, live, reader_limits(client, layout, live), namespaces)
+    limits = reader_limits(client, layout, live)
+    layout.kept = stores.kept(layout, entries, found, live, limits, namespaces)
+    layout.noted = stores.noted(layout, found, live, limits)
 
 
 def _joined(names: set[str] | None, more: tuple[bool, set[str] | None]) -> set[str] | None:

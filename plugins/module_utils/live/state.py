@@ -9,6 +9,7 @@ Judging (:func:`judge`) is pure; :func:`follow` watches the cluster until all is
 from __future__ import annotations
 
 import datetime
+import re
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
@@ -351,3 +352,24 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
             )
         elif condition.get("status") != "True":
             row.message += "; ESO says: %s" % condition.get("message", "")
+            said = refusal(client, row.namespace, row.entry.external_secret)
+            if said and said not in row.message:
+                row.message += "; %s" % said
+
+
+#: What the API server says of a quota; the rest of an event may quote a value.
+_REFUSAL = re.compile(r"exceeded quota: [^\n]*?limited: [^\s]+|exceeded quota: [^\n]{1,200}")
+
+
+def refusal(client: Client, namespace: str, name: str) -> str | None:
+    """Why the API server refused what ESO would write for an ExternalSecret, by its events; None if they don't say."""
+    query = {"fieldSelector": "involvedObject.kind=ExternalSecret,involvedObject.name=%s" % name, "limit": "50"}
+    try:
+        events = client.request("GET", "/api/v1/namespaces/%s/events" % namespace, query)["items"]
+    except (ApiError, KeyError):
+        return None
+    for event in sorted(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime")), reverse=True):
+        found = _REFUSAL.search(str(event.get("message")))
+        if found:
+            return found[0]
+    return None

@@ -336,8 +336,14 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
     if store is None:
         return
     found = cluster.users.consumers(layout.store, {entry.name for entry in entries})
-    names = consumers.kept_names(store)
-    for one, lost in stores.concerned(layout, entries, found, cluster.stores, cluster.limits, cluster.namespaces):
+    names = consumers.kept_names(store) + consumers.noted_names(store)
+    losing = stores.concerned(layout, entries, found, cluster.stores, cluster.limits, cluster.namespaces)
+    labels = {one.label() for one, _lost in losing}
+    for label in stores.noted(layout, found, cluster.stores, cluster.limits) if not is_owned(store) else ():
+        if label not in labels:
+            message = "it uses ClusterSecretStore %s and is not in the catalog; it goes on as it is" % layout.store
+            yield Finding("consumers", label, message, (REFUSE, KEEP, DROP))
+    for one, lost in losing:
         # Nothing joins what was kept, so that only those can be kept on.
         answers = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))

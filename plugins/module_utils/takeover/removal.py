@@ -125,28 +125,6 @@ def entries_going(
 # -- labels and finalizers ------------------------------------------------------------------------
 
 
-def selecting(
-    distributed: Iterable[Object], cluster_stores: Iterable[Object], pushes: Iterable[Object]
-) -> dict[str, str]:
-    """The keys of labels by which live objects select namespaces, each with one of the objects."""
-    found: dict[str, str] = {}
-    for kind, items in (
-        ("ClusterExternalSecret", distributed),
-        ("ClusterPushSecret", pushes),
-        ("ClusterSecretStore", cluster_stores),
-    ):
-        for item in items:
-            spec = item.get("spec") or {}
-            chosen = (spec.get("conditions") or []) if kind == "ClusterSecretStore" else consumers.selection(spec)
-            for condition in chosen:
-                selector = condition.get("namespaceSelector") or {}
-                keys = set(selector.get("matchLabels") or {})
-                keys.update(one["key"] for one in selector.get("matchExpressions") or [])
-                for key in keys:
-                    found.setdefault(key, label_of(kind, item))
-    return found
-
-
 def labels_set_by_us(namespace: Object) -> set[str]:
     """The keys of the labels of a live namespace that the collection was the last to set."""
     return {
@@ -181,7 +159,8 @@ def surplus_labels(
 
     Those of the catalog's entries, and others under the prefix that the collection set.
 
-    :arg wanted: the keys that it should carry; :arg used: as :func:`selecting` returns it, of objects that stay.
+    :arg wanted: the keys that it should carry; :arg used: as consumers.selecting() returns it, of
+        objects that stay.
     """
     name = namespace["metadata"]["name"]
     labels = namespace["metadata"].get("labels") or {}
@@ -216,7 +195,7 @@ def namespaces_going(
     """The patches that take the catalog's labels from all live namespaces, and ESO's finalizers for its entries.
 
     :arg removed: the ClusterExternalSecrets that go; :arg staying: the names of those that don't; :arg used: as
-        :func:`selecting` returns it, of objects that stay.
+        :func:`consumers.selecting` returns it, of objects that stay.
     """
     pairs = {entry.label for entry in entries if entry.label} | labels_of(removed)
     ours = {entry.name for entry in entries} | {item["metadata"]["name"] for item in removed}

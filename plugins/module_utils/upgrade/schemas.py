@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from typing import Any, Callable, Dict, Iterator, Tuple
 
@@ -45,6 +46,26 @@ def schema_of(definition: Object, version: str) -> _Schema | None:
         if one["name"] == version:
             return (one.get("schema") or {}).get("openAPIV3Schema") or {}
     return None
+
+
+def with_defaults(value: Any, schema: _Schema, in_list: bool = False) -> Any:
+    """A manifest with what a schema fills in inside of lists, which tools such as Argo CD compare as a whole.
+
+    :arg in_list: whether the value is, or is within, an item of a list.
+    """
+    if isinstance(value, list):
+        return [with_defaults(item, schema.get("items") or {}, True) for item in value]
+    if not isinstance(value, dict):
+        return value
+    known: _Schema = schema.get("properties") or {}
+    others = schema.get("additionalProperties")
+    beside = others if isinstance(others, dict) else {}
+    found = {name: with_defaults(item, known.get(name, beside), in_list) for name, item in value.items()}
+    if in_list:
+        for name, below in known.items():
+            if "default" in below and name not in found:
+                found[name] = with_defaults(copy.deepcopy(below["default"]), below, True)
+    return found
 
 
 def violations(item: Object, schema: _Schema) -> set[Violation]:
