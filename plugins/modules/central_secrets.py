@@ -71,7 +71,8 @@ options:
     choices: [all, values]
     default: all
   backup:
-    description: Whether Secrets are backed up before they are removed, which needs the run's vault password.
+    description: Whether Secrets are backed up before they are removed. Without the run's vault password, none is
+      removed then.
     type: bool
     default: true
   backup_dir:
@@ -165,7 +166,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     central_secret,
     is_owned,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -260,11 +261,8 @@ def run(context: Context) -> dict[str, Any]:
     before = dict(by_name)
     going = _going(context, live)
     if going.actions and params["backup"]:
-        path = backups.automatic(params["backup_dir"], client.server)
-        names = {action.name for action in going.actions}
-        secrets = [item for item in live if item["metadata"]["name"] in names]
-        backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
-        more["backup"] = more.get("backup") or (None if context.check_mode else path)
+        going, path = _backed_up(context, live, going)
+        more["backup"] = more.get("backup") or path
     # What others put into a Secret that nobody can change comes back before it is changed. One after the other, so that
     # a run which stops on the way leaves one missing at most.
     remade: list[list[Action]] = []
@@ -360,6 +358,27 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         names = {one["metadata"]["name"] for one in users.distributed if is_owned(one)}
         used = removal.readers(params["store_namespace"], cluster_stores, users, names)
     return removal.masters_going(central, kept, required_sources(context.catalog) if absent else (), used)
+
+
+def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, str | None]:
+    """Back up the Secrets that go: the path of the backup. Those of which none can be taken don't go."""
+    params, client = context.params, context.client
+    try:
+        context.vault.encrypt("", "backup")
+    except FileError as error:
+        reason = "it can't be backed up before (%s)" % str(error).rstrip(".")
+        stay = removal.unbacked(going, reason)
+        context.warn(
+            "%d master Secret(s) that nothing reads any more stay, since they can't be backed up before they go. Give "
+            "the run a vault password, or set 'backup: false' (the variable cluster_secrets_central_backup)."
+            % len(going.actions)
+        )
+        return stay, None
+    path = backups.automatic(params["backup_dir"], client.server)
+    names = {action.name for action in going.actions}
+    secrets = [item for item in live if item["metadata"]["name"] in names]
+    backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
+    return going, None if context.check_mode else path
 
 
 def _made(recipe: Recipe) -> bytes:

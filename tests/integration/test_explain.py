@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import shlex
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -179,7 +180,10 @@ def consumer_of_an_older_value(platform):
             lambda: platform.get(f"{path}/older")["status"].get("availableReplicas"), what="the pod's start"
         )
         with source_changed(platform):
-            platform.play("rotate", "-e", "rotate_sources=github-pat")  # ESO refreshes what is stale
+            refresh = {"metadata": {"annotations": {"external-secrets.io/force-sync": str(time.time())}}}
+            platform.patch(f"{ESO}/clusterexternalsecrets/cloudflare-api-token", refresh)
+            source = platform.data("central-secret-store", "cloudflare-api-token")
+            platform.eventually(lambda: platform.data(*PAIR) == source, what="the target's refresh")
             yield
     platform.play("rotate")
 

@@ -122,7 +122,7 @@ def test_what_others_wrote_since_is_not_overwritten_unless_told(site):
         "cluster_secrets_values": given,
     }
     refused = own.play("bootstrap", *arguments, variables=variables, check=False)
-    assert refused.rc == 2 and "cert-manager owns it too and would undo a rotation" in refused.stdout
+    assert refused.rc == 2 and "cert-manager owns it too and would undo a rotation" in refused.stdout, refused.stdout
     answers = {"cluster_secrets_takeover": {"managers": "overwrite", "entries": "adopt", "stores": "adopt"}}
     own.play("bootstrap", *arguments, variables={**variables, **answers})
     renew(own, 5)

@@ -13,7 +13,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import CHANGED, MANAGER, RESTORER, TARGETS, selected
+from ..desired.distribution import CHANGED, MANAGER, RESTORER, TARGETS, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
 from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
@@ -162,7 +162,14 @@ def rotated_at(master: Object) -> datetime.datetime | None:
         noted = parse_time((master["metadata"].get("annotations") or {})[CHANGED])
     except (KeyError, ValueError):
         return None
-    return noted if value_changed(master) == noted else None
+    times = [
+        time_of(record.get("time"))
+        for record in master["metadata"].get("managedFields") or []
+        if "f:data" in (record.get("fieldsV1") or {})
+        and not applied_by_us(record)
+        and record.get("manager") != RESTORER
+    ]
+    return None if any(one and one >= noted for one in times) else noted
 
 
 def judge_target(

@@ -302,6 +302,15 @@ def masters_going(
     )
 
 
+def unbacked(going: Going, reason: str) -> Going:
+    """The same with nothing that goes, for the ``reason``."""
+    left = [
+        Left(action.label(), reason, "kubectl delete secret %s --namespace %s" % (action.name, action.namespace))
+        for action in going.actions
+    ]
+    return Going([], going.left + left)
+
+
 def policies_going(live: Iterable[tuple[str, Object]]) -> Going:
     """The admission policies and bindings, as (kind, live object), that go."""
     going = Going([], [])
