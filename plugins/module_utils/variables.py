@@ -11,9 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: A text that no release of Ansible can take for a template, whatever its delimiters are: the header '#jinja2:' sets
-#: others for one text.
-_NO_TEMPLATE = re.compile(r"[^{}#%$<>]*\Z")
+#: What makes some release of Ansible take a text for a template; the header sets other delimiters for it.
+_MARKS = ("{{", "{%", "{#", "#jinja2:")
 
 
 #: Texts that a parser of YAML 1.1 or of YAML 1.2 takes for something else, of which each knows its own.
@@ -50,7 +49,7 @@ def _dump(documents: list[Any], marked: bool = False, **options: Any) -> str:
             super().increase_indent(flow, False)
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-        if marked and not _NO_TEMPLATE.match(value):
+        if marked and any(mark in value for mark in _MARKS):
             return dumper.represent_scalar("!unsafe", value, style='"')
         style = '"' if _AMBIGUOUS.match(value) and "\n" not in value else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)

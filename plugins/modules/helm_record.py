@@ -11,7 +11,7 @@ module: helm_record
 short_description: Remove what an interrupted or failed operation of helm left in its record
 version_added: 1.0.0
 description:
-  - helm refuses to go on after an interrupted operation, and M(kubernetes.core.helm) takes a failed one for done. Once
+  - helm refuses to go on after an interrupted operation, and C(kubernetes.core.helm) takes a failed one for done. Once
     its record is removed, helm adopts what the operation left, by its own annotations.
   - The record of an operation that may still be running is waited for, until it ends or is older than O(timeout), which
     helm would have given up after.

@@ -12,7 +12,7 @@ short_description: Run kubernetes.core.helm with the collection's connection
 version_added: 1.0.0
 description:
   - Resolves the connection as all modules of the collection do, so that helm goes to the same cluster, and runs
-    M(kubernetes.core.helm) with it.
+    C(kubernetes.core.helm) with it.
   - helm gets the connection as a kubeconfig in memory; what the environment says of a cluster (E(KUBECONFIG),
     E(K8S_AUTH_HOST), E(HELM_KUBECONTEXT) and so on) doesn't reach it.
   - What no kubeconfig can say (O(proxy_headers) other than C(proxy_basic_auth)) is refused.
@@ -23,7 +23,7 @@ attributes:
     support: partial
 options:
   options:
-    description: The options of M(kubernetes.core.helm) but for those of the connection.
+    description: The options of C(kubernetes.core.helm) but for those of the connection.
     type: dict
     required: true
 extends_documentation_fragment:
@@ -42,7 +42,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: As M(kubernetes.core.helm) returns it, like everything else.
+  description: As C(kubernetes.core.helm) returns it, like everything else.
   returned: success
   type: dict
 """

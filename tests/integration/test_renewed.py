@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import pytest
 import yaml
@@ -116,23 +117,28 @@ def test_what_others_wrote_since_is_not_overwritten_unless_told(site):
     catalog = yaml.safe_load((own.folder / "adopted/cluster_secrets.yml").read_text())["cluster_secrets_catalog"]
     del catalog[0]["written_by"]
     given = {"site-tls": {"tls.crt": "CERT 4", "tls.key": "KEY 4"}}
-    variables = {
+    said = {
         "cluster_secrets_catalog": catalog,
         "cluster_secrets_values_from": "variable",
         "cluster_secrets_values": given,
+        "cluster_secrets_takeover": {},
     }
-    refused = own.play("bootstrap", *arguments, variables=variables, check=False)
+
+    def play(playbook, *mode, check=True, **answers):
+        # What is said last counts.
+        more = {**said, "cluster_secrets_takeover": answers}
+        return own.play(playbook, *mode, *arguments, "-e", json.dumps(more), check=check)
+
+    refused = play("bootstrap", check=False)
     assert refused.rc == 2 and "cert-manager owns it too and would undo a rotation" in refused.stdout, refused.stdout
-    answers = {"cluster_secrets_takeover": {"managers": "overwrite", "entries": "adopt", "stores": "adopt"}}
-    own.play("bootstrap", *arguments, variables={**variables, **answers})
+    play("bootstrap", managers="overwrite")
     renew(own, 5)
     for playbook in ("bootstrap", "rotate"):
         for mode in (("--check",), ()):
             mark = own.mark()
-            refused = own.play(playbook, *mode, *arguments, variables={**variables, **answers}, check=False)
+            refused = play(playbook, *mode, check=False, managers="overwrite")
             assert refused.rc == 2 and own.writes(mark) == []
             assert "wrote tls.crt, tls.key since this collection did" in " ".join(refused.stdout.split())
     assert own.get(MASTER)["data"] == pair(5)
-    answers["cluster_secrets_takeover"]["values"] = "overwrite"
-    own.play("rotate", *arguments, variables={**variables, **answers})
+    play("rotate", managers="overwrite", values="overwrite")
     assert own.get(MASTER)["data"] == pair(4)

@@ -212,15 +212,15 @@ def test_a_backup_of_another_cluster_is_restored_only_where_it_is_said(rotating,
 def test_a_namespace_that_failed_once_is_healed_by_the_next_run(rotating, playbook):
     """ESO itself tries again after an hour; whatever made it fail, a quota here, is over."""
     own, namespace = rotating, f"healed-{playbook}"
-    own.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace, "labels": {"secrets/leaked": "true"}}})
+    own.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     hard = {"hard": {"count/externalsecrets.external-secrets.io": "0"}}
     quota = f"/api/v1/namespaces/{namespace}/resourcequotas"
     own.request("POST", quota, {"metadata": {"name": "none"}, "spec": hard})
+    own.eventually(lambda: own.get(f"{quota}/none").get("status", {}).get("hard"), 60, "the quota")
+    own.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"secrets/leaked": "true"}}})
     entries = [one for one in CATALOG["cluster_secrets_catalog"] if one["name"] == "leaked"]
     variables = {"cluster_secrets_catalog": entries, "cluster_secrets_verify_timeout": 8}
     path = f"{ESO}/clusterexternalsecrets/leaked"
-    own.delete(f"{ESO}/namespaces/{namespace}/externalsecrets/leaked")
-    own.patch(path, {"metadata": {"annotations": {"look": namespace}}})
     own.eventually(lambda: namespace in str(own.get(path)["status"].get("failedNamespaces")), what="the failure")
     failed = own.play("bootstrap", variables=variables, check=False)
     assert failed.rc == 2 and f"{namespace}/leaked is" in failed.stdout, failed.stdout

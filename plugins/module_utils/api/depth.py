@@ -52,8 +52,8 @@ def is_deep(values: list[Any], limit: int = LIMIT) -> bool:
         level = [
             one
             for part in level
-            for one in (part.values() if type(part) is dict else part)
-            if one and (type(one) is dict or type(one) is list)
+            for one in (part.values() if isinstance(part, dict) else part)
+            if one and isinstance(one, (dict, list))
         ]
     return bool(level)
 
