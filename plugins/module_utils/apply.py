@@ -62,6 +62,7 @@ class Executor:
         self.read_only = read_only
         self.check_mode = check_mode
         self.force_conflicts = force_conflicts
+        self._told = False
 
     def run(self, *batches: list[Action]) -> list[Action]:
         """Carry out lists of actions, one list after the other, each list concurrently.
@@ -122,9 +123,13 @@ class Executor:
         what = "cannot %s %s" % ({"delete": "delete", "create": "create"}.get(action.verb, "change"), action.label())
         current: Action | None = action
         conflicts, begun = 0, time.monotonic()
+        waited: ApiError | None = None
         while current is not None:
             try:
-                return self._send(current, current.path, what)
+                answer = self._send(current, current.path, what)
+                if waited is not None:
+                    self._tell_once(waited, time.monotonic() - begun)
+                return answer
             except ApiError as error:
                 # An empty patch only makes the API server store an object anew, as does one with the owners' new names.
                 # So is a namespace that ends before its labels are removed.
@@ -133,12 +138,19 @@ class Executor:
                     return None
                 if passes(error):
                     _wait_for(error, begun)
+                    waited = error
                     continue
                 if error.status not in (409, 422) or conflicts == CONFLICT_RETRIES:
                     raise
                 current = self._again(current, error, what, 0.05 * 2**conflicts)
                 conflicts += 1
         return None
+
+    def _tell_once(self, error: ApiError, seconds: float) -> None:
+        """Say what writes had to wait for; of many that waited for the same, one does."""
+        if not self._told:
+            self._told = True
+            self.client.tell("writes had to wait for %d s, until this was over: %s" % (seconds, error.detail))
 
     def _again(self, action: Action, error: ApiError, what: str, pause: float) -> Action | None:
         """The action to try after a conflict, or None when nothing is left to do. Raises where there is none."""

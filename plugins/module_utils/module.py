@@ -165,6 +165,7 @@ class Context:
         """The client, made at its first use."""
         if self._client is None:
             self._client = Client(connection(self.params), self.params["concurrency"])
+            self._client.tell = self.warn
         return self._client
 
     def name_unreadable(self) -> None:

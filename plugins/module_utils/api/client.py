@@ -73,6 +73,8 @@ class Client:
         self.concurrency = max(1, concurrency)
         self.requests = 0
         self._lock = threading.Lock()
+        #: Is told, for the user, what was waited for.
+        self.tell: Callable[[str], Any] = lambda _text: None
         #: Kind and place of what was nested too deeply to be read whole.
         self.unreadable: set[str] = set()
         self._deadline: float | None = None
