@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from typing import Iterator
@@ -15,6 +16,10 @@ _STRING = r'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
 #: Braces within a string don't end an action.
 _ACTION = re.compile(r"\{\{(-\s)?((?:%s|[^\"`}]|\}(?!\}))*?)(\s-)?\}\}" % _STRING, re.DOTALL)
 _TOKEN = re.compile(r"\s*(%s|\||\(|\)|\$?\.[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9]*|\.)" % _STRING)
+
+#: How many tokens an expression may have. What the catalog can say needs a dozen; a tenant's may be of any length, and
+#: is read by recursion.
+_LONGEST = 100
 
 #: Functions that don't change a string.
 _SAME = ("toString",)
@@ -32,9 +37,12 @@ def parse(template: str, keys: dict[str, str]) -> Text:
     """
     pieces: list[Piece] = []
     end, trim = 0, False
-    for action in _ACTION.finditer(template):
-        text = _outside(template[end : action.start()])
-        text = text.lstrip() if trim else text
+    # Not by finditer(): it reads all the rest again for each "{{" that no "}}" ends.
+    while (start := template.find("{{", end)) >= 0:
+        action = _ACTION.match(template, start)
+        if not action:
+            raise Inexpressible("a template that can't be read")
+        text = template[end:start].lstrip() if trim else template[end:start]
         _add(pieces, text.rstrip() if action[1] else text)
         piece = _expression(action[2], keys)
         if isinstance(piece, Literal):
@@ -42,16 +50,8 @@ def parse(template: str, keys: dict[str, str]) -> Text:
         else:
             pieces.append(piece)
         end, trim = action.end(), bool(action[3])
-    rest = _outside(template[end:])
-    _add(pieces, rest.lstrip() if trim else rest)
+    _add(pieces, template[end:].lstrip() if trim else template[end:])
     return Text(*pieces)
-
-
-def _outside(text: str) -> str:
-    """Text between actions, in which none may begin."""
-    if "{{" in text:
-        raise Inexpressible("a template that can't be read")
-    return text
 
 
 def _add(pieces: list[Piece], text: str) -> None:
@@ -62,7 +62,9 @@ def _add(pieces: list[Piece], text: str) -> None:
 
 
 def _expression(text: str, keys: dict[str, str]) -> Piece:
-    tokens = list(_tokens(text))
+    tokens = list(itertools.islice(_tokens(text), _LONGEST + 1))
+    if len(tokens) > _LONGEST:
+        raise Inexpressible("a template expression of more than %d words" % _LONGEST)
     value, rest = _operand(tokens, text, keys)
     while rest:
         if rest[0] != "|" or len(rest) < 2:

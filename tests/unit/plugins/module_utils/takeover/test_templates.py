@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover.templates import Inexpressible, parse
 
@@ -55,3 +57,21 @@ def test_what_can_be_said(template, rendered):
 def test_what_can_not(template):
     with pytest.raises(Inexpressible):
         parse(template, KEYS)
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{{ " * 8000, "{{ .a " * 4000, '{{ "' * 6000, "{{ " + "(" * 20000 + " }}", "{{ " + "b64enc " * 4000 + ".a }}"],
+    ids=["open", "names", "quotes", "parentheses", "functions"],
+)
+def test_what_a_tenant_makes_long_is_refused_at_once(template):
+    began = time.monotonic()
+    with pytest.raises(Inexpressible):
+        parse(template, {"a": "a"})
+    assert time.monotonic() - began < 1
+
+
+def test_a_long_template_is_read_in_time():
+    began = time.monotonic()
+    assert parse("x {{ .a }}" * 4000, {"a": "a"})
+    assert time.monotonic() - began < 2
