@@ -40,7 +40,10 @@ class ActionModule(InProcessAction):
     _added: Mapping[str, str] | None = None
 
     def _run(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+        if self._task.async_val:
+            raise AnsibleActionFail("helm_release can't be run with 'async'. Take it away.")
         self._connect(task_vars)
+        self._place_paths()
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         checked = ArgumentSpecValidator(self._options()).validate(plain(self._task.args))
         if checked.error_messages:
@@ -80,23 +83,25 @@ class ActionModule(InProcessAction):
 
     @contextmanager
     def _remote(self, task_vars: dict[str, Any]) -> Iterator[dict[str, str]]:
-        """The environment for helm elsewhere, where the connection means something else, in the task's own folder."""
-        folder = self._make_tmp_path()
-        path = self._connection._shell.join_path(folder, "kubeconfig")
+        """The environment for helm elsewhere, where the connection means something else, as the task's user."""
+        self._refuse_to_leave_values()
         names = {name for option, spec in AUTH_OPTIONS.items() for name in (option, *spec.get("aliases", ()))}
         arguments = {name: value for name, value in self._task.args.items() if name in names}
         self._task.check_mode, check_mode = False, self._task.check_mode
         try:
             written = self._execute_module(
                 module_name="platform.cluster_secrets.kubeconfig",
-                module_args={**arguments, "dest": path},
+                module_args=arguments,
                 task_vars=task_vars,
             )
         finally:
             self._task.check_mode = check_mode
         if written.get("failed"):
             raise AnsibleActionFail(str(written.get("msg")))
-        yield {"KUBECONFIG": path}
+        try:
+            yield {"KUBECONFIG": written["dest"]}
+        finally:
+            self._low_level_execute_command("rm -f %s" % shlex.quote(written["dest"]), sudoable=True)
 
     def _compute_environment_string(self, raw_environment_out: dict[str, Any] | None = None) -> str:
         """See ActionBase; for helm, without what says another cluster, and with what says ours."""
@@ -105,7 +110,8 @@ class ActionModule(InProcessAction):
             return found
         unset = " ".join("-u " + name for name in _SAID)
         added = " ".join("%s=%s" % (name, shlex.quote(value)) for name, value in self._added.items())
-        return "env %s %s %s" % (unset, found, added)
+        # What the task's own environment says of it is unset, too.
+        return "env %s env %s %s" % (found, unset, added)
 
 
 def _without_proxy(target: Connection) -> dict[str, str]:

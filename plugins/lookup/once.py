@@ -49,6 +49,7 @@ from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
+from ..module_utils.module import texts
 from ..plugin_utils.plain import plain
 from ..plugin_utils.shared import RUN
 
@@ -77,7 +78,7 @@ class LookupModule(LookupBase):
             plain(rest),
             plain(kwargs),
             self._read_by(inner, variables or {}),
-            [self._found(variables or {}, term) for term in rest],
+            [self._found(variables or {}, text) for text in texts([rest, kwargs])],
             # What a lookup finds by itself it finds from here.
             [os.getcwd(), self._loader.get_basedir() if self._loader else ""],
         ]

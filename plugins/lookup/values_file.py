@@ -55,12 +55,17 @@ class _Twice(ValueError):
     """A key that a mapping has twice, of which only the last would count."""
 
 
+#: What takes the place of a key and is none, such as '<<'.
+_NO_KEYS = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Refuses a key that is there twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         """See yaml.SafeLoader."""
-        _refuse_twice([self.construct_object(key, deep=True) for key, _value in node.value])
+        keys = [key for key, _value in node.value if key.tag not in _NO_KEYS]
+        _refuse_twice([self.construct_object(key, deep=True) for key in keys])
         return super().construct_mapping(node, deep)
 
 
@@ -90,7 +95,7 @@ def _parsed(text: bytes, decrypt: Callable[[bytes], bytes]) -> Any:
         return json.loads(text, object_pairs_hook=_pairs)
     except _Twice:
         raise
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
 
     class Loader(_Loader):
@@ -148,7 +153,8 @@ class LookupModule(LookupBase):
                 "the values file '%s' has the key '%s' twice, of which the last would count. Correct it with: "
                 "ansible-vault edit %s" % (path, error, path)
             ) from None
-        except yaml.YAMLError as error:
+        # A scalar that is none of its type quotes itself.
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = " (line %d, column %d)" % (mark.line + 1, mark.column + 1) if mark else ""
             raise AnsibleLookupError(

@@ -12,7 +12,18 @@ import time
 from typing import Any, Callable, Collection, Iterator
 
 from . import workloads
-from .desired.distribution import FORCE_SYNC, MANAGER, MIRRORED, OWNED, RESTORER, applied_by_us, finalizer, held_for
+from .desired.distribution import (
+    CHANGED,
+    FORCE_SYNC,
+    MANAGER,
+    MIRRORED,
+    OWNED,
+    REGENERATED,
+    RESTORER,
+    applied_by_us,
+    finalizer,
+    held_for,
+)
 from .resources import CRDS, CRONJOBS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
@@ -411,30 +422,41 @@ def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) 
         return []
     meta = kept["metadata"]
     common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
-    common["before"], common["after"] = redact_secret(live, kept, [])
+    surplus = {key: None for key in (live or {}).get("data") or {} if key not in kept["data"]}
+    common["before"], common["after"] = redact_secret(live, kept, list(surplus))
     if live is not None and (live.get("type") != kept["type"] or live.get("immutable")):
         return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), *plan_restore(kept, None, ours)]
     applied = {key: value for key, value in kept["data"].items() if key in ours}
     others: Object = {key: value for key, value in kept["data"].items() if key not in applied}
     if live is None and not applied:
         return [Action("create", CREATED, SECRETS, body=kept, manager=RESTORER, **common)]
-    surplus = {key: None for key in (live or {}).get("data") or {} if key not in kept["data"]}
     found = []
     version = _ABSENT if live is None else live["metadata"]["resourceVersion"]
     if applied:
-        body = _bound({"apiVersion": "v1", "kind": "Secret", **kept, "data": applied}, version)
-        body.pop("immutable", None)
+        own, meta = _divided(meta)
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": own, "type": kept["type"], "data": applied}
+        body = _bound(body, version)
         found.append(Action("apply", CREATED if live is None else UPDATED, SECRETS, body=body, **common))
-    if others or surplus or kept.get("immutable"):
+    if others or surplus or kept.get("immutable") or (applied and len(meta) > 2):
         # Bound to what was read, of which there is a backup, unless the apply before it was.
         body = {"metadata": meta if applied else {**meta, "resourceVersion": version}, "data": {**others, **surplus}}
         if kept.get("immutable"):
             body["immutable"] = True
         found.append(Action("merge", UPDATED, SECRETS, body=body, manager=RESTORER, **common))
     for action in found:
-        # Somebody wrote it meanwhile: what there is no backup of is not overwritten.
-        action.replan = lambda _again, same=action: same
+        # Somebody wrote it meanwhile: what there is no backup of is not overwritten. A lost answer is no somebody.
+        action.replan = lambda again, same=action: None if again and _same_secret(kept, again) else same
     return found
+
+
+def _divided(metadata: Object) -> tuple[Object, Object]:
+    """A Secret's metadata: what the collection applies, and what is of others."""
+    place = {key: value for key, value in metadata.items() if key not in ("annotations", "labels")}
+    own, others = dict(place), dict(place)
+    for field, keys in (("labels", tuple(OWNED)), ("annotations", (CHANGED, REGENERATED))):
+        for key, value in (metadata.get(field) or {}).items():
+            (own if key in keys else others).setdefault(field, {})[key] = value
+    return own, others
 
 
 def _same_secret(kept: Object, live: Object) -> bool:
@@ -459,7 +481,17 @@ def plan_refresh(resource: Resource, name: str, mirrored: bool) -> Action:
         return {"metadata": metadata} if mirrored else {"spec": {"externalSecretMetadata": metadata}}
 
     body, shown = wrapped(str(time.time_ns())), wrapped("<the time of the refresh>")
-    return Action("merge", UPDATED, resource, "ClusterExternalSecret", name, body=body, before={}, after=shown)
+    return Action(
+        "merge",
+        UPDATED,
+        resource,
+        "ClusterExternalSecret",
+        name,
+        body=body,
+        before={},
+        after=shown,
+        replan=lambda _live: plan_refresh(resource, name, mirrored),
+    )
 
 
 #: Marks a CronJob that the collection suspended.
@@ -499,7 +531,19 @@ def plan_refresh_one(resource: Resource, name: str, namespace: str) -> Action:
     """The patch that makes ESO refresh one ExternalSecret."""
     body = {"metadata": {"annotations": {FORCE_SYNC: str(time.time_ns())}}}
     shown = {"metadata": {"annotations": {FORCE_SYNC: "<the time of the refresh>"}}}
-    return Action("merge", UPDATED, resource, "ExternalSecret", name, namespace, body=body, before={}, after=shown)
+    return Action(
+        "merge",
+        UPDATED,
+        resource,
+        "ExternalSecret",
+        name,
+        namespace,
+        body=body,
+        before={},
+        after=shown,
+        # ESO looks at one that it has yet to make when it makes it.
+        replan=lambda _live: plan_refresh_one(resource, name, namespace),
+    )
 
 
 # -- namespace labels ------------------------------------------------------------------------------

@@ -158,13 +158,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     required_sources,
     suspicious,
     to_be_given,
+    written_by_others,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     CHANGED,
     REGENERATED,
     central_secret,
-    is_owned,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
@@ -346,18 +346,24 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
     """The master Secrets that the module removes."""
     params, client = context.params, context.client
     absent = params["state"] == "absent"
-    if not params["prune"] and not absent:
+    if params["sources"] is not None or not (params["prune"] or absent):
         return removal.Going([], [])
     # Those of entries that are switched off stay: nothing else brings generated values back.
     kept = {} if absent else required_sources(context.catalog)
+    namespace = params["store_namespace"]
     version = eso.served(client)[0]
     used = {}
     if version:
         users = snapshot.read_users(client, version)
         cluster_stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
-        names = {one["metadata"]["name"] for one in users.distributed if is_owned(one)}
-        used = removal.readers(params["store_namespace"], cluster_stores, users, names)
-    return removal.masters_going(central, kept, required_sources(context.catalog) if absent else (), used)
+        layout = stores.Layout(params["isolation"], params["store"], namespace)
+        named = {entry.name for entry in context.catalog}
+        names = removal.leaving(users.distributed, layout, () if absent else named) | (set() if absent else named)
+        used = removal.readers(namespace, cluster_stores, users, names)
+        secret_stores = snapshot.read_secret_stores(client, version)
+        used.update(consumers.through_own_stores(namespace, secret_stores, users.externals))
+    named_sources = required_sources(context.catalog) if absent else ()
+    return removal.masters_going(central, kept, named_sources, used, written_by_others(context.catalog))
 
 
 def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, str | None]:

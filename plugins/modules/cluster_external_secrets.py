@@ -188,6 +188,8 @@ def _replace(context: Context, version: str) -> list[Action]:
     by_target = {entry.target: entry for entry in context.entries}
     done: list[Action] = []
     for namespace, names in context.params["replace"].items():
+        if namespace == context.params["store_namespace"]:
+            continue  # what is there is no target
         for name, uids in names.items():
             item = client.get(SECRETS.path(name, namespace))
             if item is None or item["metadata"]["uid"] not in uids:

@@ -116,13 +116,13 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Collection
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
@@ -137,7 +137,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     assumed,
     plan_apply,
-    plan_delete,
     plan_release,
     plan_takeover,
 )
@@ -201,7 +200,7 @@ def run(context: Context) -> dict[str, Any]:
     executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
     own = stores.own_entries(live.values(), layout)
     if absent:
-        going = _going(client, layout, live, version)
+        going = _going(client, layout, live, live)
         done = executor.run(going.actions)
         return context.result(done, api_version=version, left=[one._asdict() for one in going.left])
     shared_store = live.get(("ClusterSecretStore", layout.store))
@@ -233,16 +232,24 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _going(
-    client: Client, layout: stores.Layout, live: dict[tuple[str, str], Object], version: str | None
+    client: Client,
+    layout: stores.Layout,
+    live: dict[tuple[str, str], Object],
+    chosen: dict[tuple[str, str], Object],
+    kept: Collection[str] = (),
 ) -> removal.Going:
-    """What is removed, with what others need."""
+    """What of the ``chosen`` live objects is removed, and what others need.
+
+    :arg kept: the entries that stay, whose ClusterExternalSecrets have moved to another store.
+    """
+    version = eso.served(client)[0]
     used = {}
     if version:
         users = snapshot.read_users(client, version)
-        ours = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
         cluster_stores = [item for (kind, _name), item in live.items() if kind == "ClusterSecretStore"]
-        used = removal.readers(layout.namespace, cluster_stores, users, ours)
-    return removal.stores_going(live, layout, used)
+        names = removal.leaving(users.distributed, layout, kept) | set(kept)
+        used = removal.readers(layout.namespace, cluster_stores, users, names)
+    return removal.stores_going(chosen, layout, used)
 
 
 def _settle(
@@ -262,7 +269,11 @@ def _settle(
         if key in final and final[key] != item:
             # In check mode the earlier stages have written nothing, and this one must foresee what they would have.
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
-    deletes = [plan_delete(item) for item in live.values() if stores.entry_of(item, layout) in retired]
+    chosen = {key: item for key, item in live.items() if stores.entry_of(item, layout) in retired}
+    going = removal.Going([], [])
+    if chosen:
+        going = _going(client, layout, live, chosen, {entry.name for entry in context.entries})
+    deletes = going.actions
     if (shrinking or deletes) and not context.check_mode:
         wait_while(
             client, lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"]
@@ -271,7 +282,8 @@ def _settle(
     actions = executor.run(
         [action for action in shrinking if action], stops, [action for action in deletes if action not in stops]
     )
-    return context.result(actions, api_version=layout.api_version, pending=False)
+    left = [one._asdict() for one in going.left]
+    return context.result(actions, api_version=layout.api_version, pending=False, left=left)
 
 
 def _unmoved(client: Client, layout: stores.Layout, entries: list[Entry], seconds: int) -> NotReady | None:

@@ -64,7 +64,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, passes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_delete
@@ -88,11 +88,20 @@ def run(context: Context) -> dict[str, Any]:
             "'timeout' (the variable cluster_secrets_eso_timeout) must be a duration such as '5m' or '90s'."
         )
     progress = context.progress("seconds are over that another helm may take")
+    waited = 0.0
     while True:
-        found = helm.unfinished(client, params["eso_namespace"], params["release"])
+        try:
+            found = helm.unfinished(client, params["eso_namespace"], params["release"])
+        except ApiError as error:
+            # An answer that passes by itself ends no wait of minutes.
+            if not waited or not passes(error) or time.monotonic() > waited + limit:
+                raise
+            time.sleep(1)
+            continue
         running = [one for one in found if one.may_run(limit)]
         if not running or context.check_mode:
             break
+        waited = waited or time.monotonic()
         progress(int(max(one.age for one in running)), int(limit))
         time.sleep(1)
     progress.end()

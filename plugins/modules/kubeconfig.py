@@ -21,9 +21,8 @@ attributes:
     support: none
 options:
   dest:
-    description: The path of the file.
+    description: The path of the file. Without it, a new one is made in the folder for temporary files.
     type: path
-    required: true
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
@@ -36,6 +35,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+dest:
+  description: The path of the file.
+  returned: when there is one
+  type: str
 server:
   description: The URL of the API.
   returned: success
@@ -44,6 +47,7 @@ server:
 
 import json
 import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
@@ -53,17 +57,22 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
-OPTIONS: dict[str, dict[str, Any]] = {"dest": {"type": "path", "required": True}}
+OPTIONS: dict[str, dict[str, Any]] = {"dest": {"type": "path"}}
 
 
 def run(context: Context) -> dict[str, Any]:
     """Resolve the connection and write the file."""
     dest, target = context.params["dest"], connection(context.params)
     text = json.dumps(target.kubeconfig(), indent=2) + "\n"
+    if not dest and not context.check_mode:
+        descriptor, dest = tempfile.mkstemp(prefix="kubeconfig")
+        os.close(descriptor)
+    if not dest:
+        return {"changed": True, "server": target.server}
     changed = not os.path.exists(dest) or files.read(dest, "kubeconfig") != text.encode("utf-8")
     if changed and not context.check_mode:
         files.write(dest, text, "kubeconfig", private=True)
-    return {"changed": changed, "server": target.server}
+    return {"changed": changed, "server": target.server, "dest": dest}
 
 
 def main() -> None:

@@ -53,6 +53,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.store
   - platform.cluster_secrets.store.namespace
 """
 
@@ -103,7 +104,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     finalizer,
     is_owned,
@@ -115,6 +116,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CATALOG_OPTION,
     OWNER_OPTION,
     STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
@@ -147,6 +149,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **CATALOG_OPTION,
     **OWNER_OPTION,
     **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
 }
 
 
@@ -177,7 +180,7 @@ def run(context: Context) -> dict[str, Any]:
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     left: list[removal.Left] = []
     if params["exclusive"]:
-        spared = _selected_by_others(client)
+        spared = _selected_by_others(context)
         listed = wanted if assignments is None else wanted_labels(entries)
         for name, item in live.items():
             given = {*wanted.get(name, {}), *listed.get(name, {})}
@@ -361,8 +364,9 @@ def _seen(client: Client, namespace: str, name: str) -> Object | None:
         raise
 
 
-def _selected_by_others(client: Client) -> dict[str, str]:
-    """The keys of labels by which objects select that the collection did not make, each with one of them."""
+def _selected_by_others(context: Context) -> dict[str, str]:
+    """The keys of labels by which objects select that are not of this catalog, each with one of them."""
+    params, client = context.params, context.client
     version, _served = eso.served(client)
     if version is None:
         return {}
@@ -371,8 +375,12 @@ def _selected_by_others(client: Client) -> dict[str, str]:
         resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"),
         resource_of(ESO_GROUP + "/v1alpha1", "ClusterPushSecret"),
     ]
-    found = client.each(lambda resource: client.list(resource, missing_ok=True)[0], resources)
-    return consumers.selecting(*([one for one in items if not is_owned(one)] for items in found))
+    distributed, *found = client.each(lambda resource: client.list(resource, missing_ok=True)[0], resources)
+    kept = {entry.name for entry in context.entries}
+    layout = stores.Layout("shared", params["store"], params["store_namespace"])
+    own = kept | removal.leaving(distributed, layout, kept)
+    staying = [one for one in distributed if not is_owned(one) or one["metadata"]["name"] not in own]
+    return consumers.selecting(staying, *([one for one in items if not is_owned(one)] for items in found))
 
 
 def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:

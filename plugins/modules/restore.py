@@ -80,6 +80,11 @@ refresh:
     mapping, for the option C(names) of M(platform.cluster_secrets.sync).
   returned: success
   type: dict
+written_by_others:
+  description: The Secrets in the backup that were left alone because somebody else keeps writing them, each as
+    C(namespace/name) with who does.
+  returned: success
+  type: dict
 skipped_targets:
   description: The targets in the backup that were left alone, each as C(namespace/name).
   returned: success
@@ -95,12 +100,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import written_by_others
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_restore
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, decode, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -136,6 +143,8 @@ def run(context: Context) -> dict[str, Any]:
     namespaces = {item["metadata"]["name"] for item in client.list(NAMESPACES, partial=True)[0]}
     live = snapshot.secrets_of(client, sorted(places & namespaces))
     skipped = []
+    others: dict[str, str] = {}
+    written = written_by_others(context.catalog)
     planned: list[list[Action]] = []
     overwritten = []
     for item in wanted:
@@ -148,10 +157,19 @@ def run(context: Context) -> dict[str, Any]:
         if key[0] != store_namespace and (key[0] not in namespaces or managed):
             skipped.append("/".join(key))
             continue
+        writer = _writer(item, there, written if key[0] == store_namespace else {})
+        if writer:
+            others["/".join(key)] = writer
+            continue
         actions = plan_restore(item, there, content["ours"].get("/".join(key), ()))
         if actions and there is not None:
             overwritten.append(there)
         planned.append(actions)
+    if others:
+        context.warn(
+            "%d Secret(s) stay as they are, since somebody else keeps writing them: %s."
+            % (len(others), ", ".join("%s (%s)" % pair for pair in sorted(others.items())))
+        )
     first = context.missing_namespace(store_namespace, True) if planned and store_namespace not in namespaces else []
     path = backups.automatic(params["backup_dir"], client.server) if overwritten else None
     if path:
@@ -167,7 +185,16 @@ def run(context: Context) -> dict[str, Any]:
         backup=None if context.check_mode else path,
         refresh=dict.fromkeys(_stale(context, wanted) if context.entries else (), True),
         skipped_targets=sorted(skipped),
+        written_by_others=others,
     )
+
+
+def _writer(kept: Object, there: Object | None, written: dict[str, str]) -> str | None:
+    """Who keeps writing a Secret, so that what was backed up is older than what they know."""
+    if str(kept["type"]).startswith("helm.sh/"):
+        return "helm"
+    found = [written.get(kept["metadata"]["name"]), *preflight.writers(kept), *(preflight.writers(there or kept))]
+    return " and ".join(dict.fromkeys(one for one in found if one)) or None
 
 
 def _stale(context: Context, restored: list[Object]) -> list[str]:

@@ -94,7 +94,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import finalizer, selected
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -112,6 +112,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Snapshot
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "refresh": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
@@ -156,6 +157,7 @@ def run(context: Context) -> dict[str, Any]:
         progress = context.progress("targets are current")
         nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
         unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
+        actions += nudge.done
         progress.end()
         if unsynced:
             state.explain(client, version, unsynced)
@@ -173,14 +175,22 @@ class _Nudge:
         self._context = context
         self._version = version
         self._is_mirrored = is_mirrored
+        self.done: list[Action] = []
 
     def __call__(self, rows: list[state.Row]) -> None:
         """Refresh the entries of the rows that have no ExternalSecret."""
+        if self._context.params["refresh"] == "never":
+            return
         client = self._context.client
         there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
         lacking = {row.entry.name: row.entry for row in rows if (row.namespace, row.entry.external_secret) not in there}
         resource = cluster_external_secrets(self._version)
-        Executor(client).run([plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()])
+        refreshes = [plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()]
+        try:
+            self.done += Executor(client).run(refreshes)
+        except ClusterSecretsError as error:
+            # Waiting goes on, for ESO tries again by itself, too.
+            self._context.warn("cannot make ESO look again at what it has not served: %s" % error)
 
 
 def _is_mirrored(entry: Entry, snapshot: Snapshot) -> bool:

@@ -84,7 +84,10 @@ from typing import TYPE_CHECKING, Any, Callable
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import required_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
+    required_sources,
+    written_by_others,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, guard, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
@@ -141,8 +144,9 @@ def run(context: Context) -> dict[str, Any]:
         lambda: client.list(NAMESPACES, partial=True)[0],
         lambda: client.list(SECRETS, namespace=namespace)[0],
         lambda: _policies(client, guard.Names(params["store"], namespace, entries)),
+        lambda: snapshot.read_secret_stores(client, version) if version else [],
     )
-    live_stores, users, namespaces, central, policies = client.each(lambda call: call(), calls)
+    live_stores, users, namespaces, central, policies, secret_stores = client.each(lambda call: call(), calls)
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version), "kind": "ClusterExternalSecret"}
     distributed = [{**item, **kind} for item in users.distributed]
     going = removal.entries_going(distributed, layout, (), {entry.name for entry in entries})
@@ -164,7 +168,8 @@ def run(context: Context) -> dict[str, Any]:
         ),
     )
     of_policies = removal.policies_going(policies)
-    masters = removal.masters_going(central, (), required_sources(entries), used)
+    reading = {**used, **consumers.through_own_stores(namespace, secret_stores, users.externals)}
+    masters = removal.masters_going(central, (), required_sources(entries), reading, written_by_others(entries))
     bindings = [action for action in of_policies.actions if action.kind.endswith("Binding")]
     batches = [
         of_namespaces.actions,

@@ -113,7 +113,11 @@ from typing import TYPE_CHECKING, Any, Iterator
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, lifetimes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import gate
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ClusterSecretsError,
+    ConnectionOptionsError,
+    DependencyError,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -157,6 +161,8 @@ def run(context: Context) -> dict[str, Any]:
         try:
             problems[:] = _look(context)
         except ClusterSecretsError as error:
+            if isinstance(error, (ConnectionOptionsError, DependencyError)):
+                raise
             # An API server that has just started refuses for a moment what it will allow.
             return error
         return _Closed() if problems else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -96,15 +97,16 @@ class InProcessAction(NormalAction):
 
         A task that is tried again finds them where the first try left them.
         """
-        given = self._task.args = dict(self._given if self._given is not None else self._task.args)
-        self._given = given
+        kept = InProcessAction._kept
+        given = self._task.args = dict(kept[1] if kept is not None and kept[0] is self._task else self._task.args)
+        InProcessAction._kept = (self._task, given)
         try:
             yield
         finally:
             self._task.args = hidden(given, self._options())
 
-    #: The arguments of the first try.
-    _given: dict[str, Any] | None = None
+    #: The task that was run last, and its arguments; each try of a task may have an action of its own.
+    _kept: tuple[Any, dict[str, Any]] | None = None
 
     def _place_paths(self) -> None:
         """Make relative paths mean on this machine what they mean to Ansible, wherever the module is started."""
@@ -115,24 +117,24 @@ class InProcessAction(NormalAction):
                 value = self._task.args.get(key)
                 if isinstance(value, str) and value and (spec.get("type") == "path" or name == "kubeconfig"):
                     parts = value.split(os.pathsep) if name == "kubeconfig" else [value]
-                    self._task.args[key] = os.pathsep.join(os.path.abspath(os.path.expanduser(one)) for one in parts)
+                    places = [os.path.abspath(os.path.expanduser(one)) for one in parts if one]
+                    self._task.args[key] = os.pathsep.join(places)
 
     def _low_level_execute_command(self, cmd: str, *arguments: Any, **options: Any) -> dict[str, Any]:
         """See ActionBase; on this machine, in the folder that Ansible was started in and not the playbook's."""
         if self._connection.transport == "local" and not self._connection.become and not options.get("chdir"):
-            options["chdir"] = os.getcwd()
+            options["chdir"] = shlex.quote(os.getcwd())
         found: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
         return found
 
     def _refuse_to_leave_values(self) -> None:
         """Raise AnsibleActionFail for values that Ansible would keep in the files of the module that it starts."""
-        options = self._module().OPTIONS
-        if C.DEFAULT_KEEP_REMOTE_FILES and any(
-            options.get(name, {}).get("no_log") and value for name, value in self._task.args.items()
-        ):
+        shown = hidden(self._task.args, self._options())
+        kept = sorted(name for name, value in self._task.args.items() if shown[name] != value)
+        if C.DEFAULT_KEEP_REMOTE_FILES and kept:
             raise AnsibleActionFail(
-                "ANSIBLE_KEEP_REMOTE_FILES is set, which makes Ansible keep the values of all master Secrets in a "
-                "file. Unset it for this play."
+                "ANSIBLE_KEEP_REMOTE_FILES is set, which makes Ansible keep '%s' of this task in a file, with the "
+                "values of all master Secrets or with credentials. Unset it for this play." % "', '".join(kept)
             )
 
     def _connect(self, task_vars: dict[str, Any]) -> None:
@@ -158,6 +160,9 @@ class InProcessAction(NormalAction):
             PREFIX + "%s",
             lambda name: "%s (of the task, or of module_defaults)" % name,
         )
+        if not problem:
+            # And a task's own are not mixed with those of the host.
+            problem = mixture(said, own, "%s (of the task)", lambda name: PREFIX + name)
         if problem:
             raise AnsibleActionFail(problem)
         self._task.args = given
@@ -216,6 +221,10 @@ class ControlNodeAction(InProcessAction):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, with the task's environment; refuse what only another process could have."""
+        with self._arguments():
+            return self._run_here(tmp, task_vars or {})
+
+    def _run_here(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
         if self._task.async_val or self._connection.become:
             raise AnsibleActionFail(
                 "%s runs in Ansible's own process, as the user who runs Ansible: 'become' and 'async' can't be used. "
@@ -223,7 +232,7 @@ class ControlNodeAction(InProcessAction):
                 % self._task.action
             )
         with environment(self._templar.template(self._task.environment or [])):
-            return super().run(tmp, task_vars)
+            return self._run(tmp, task_vars)
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         return True

@@ -74,7 +74,7 @@ def problem(name: str, value: Any) -> str | None:
             if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
                 raise ValueError
             int(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return "%s: %s is no whole number. Write one like 60" % (name, _shown(value))
     elif kind == "dict" and not isinstance(value, (Mapping, str)):
         return "%s: %s is no mapping. Write it as 'key: value' lines" % (name, _shown(value))

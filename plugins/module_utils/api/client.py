@@ -190,6 +190,7 @@ class Client:
         with self._lock:
             self.requests += 1
         patience = time.monotonic() + PATIENCE
+        renewed = False
         while True:
             used = self._target
             headers = self._headers.copy()
@@ -206,7 +207,8 @@ class Client:
                 raise ApiUnreachable(
                     "cannot reach the Kubernetes API at %s: %s" % (self.server, _reason(error))
                 ) from None
-            if response.status == 401 and self._renew(used):
+            if response.status == 401 and not renewed and self._renew(used):
+                renewed = True
                 response.release_conn()
                 continue
             self._answered = True
@@ -382,9 +384,12 @@ class Client:
                     return
                 *lines, buffered = (buffered + chunk).split(b"\n")
                 for line in lines:
-                    event = depth.loads(line)
-                    (item,) = self._readable([event["object"]], resource.plural)
-                    yield event["type"], item
+                    try:
+                        event = depth.loads(line)
+                        kind, item = event["type"], event["object"]
+                    except (ValueError, KeyError, TypeError):
+                        raise _foreign("cannot watch %s" % resource.plural) from None
+                    yield kind, self._readable([item], resource.plural)[0]
         finally:
             response.close()
 

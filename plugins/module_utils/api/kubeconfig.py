@@ -110,10 +110,11 @@ class Connection:
 
     def headers_for_proxy(self) -> dict[str, str]:
         """The headers for the proxy, as urllib3.make_headers() takes them; credentials of the proxy's URL are used."""
-        address = urlsplit(self.proxy or "")
+        _scheme, credentials, _place = proxies.parts(self.proxy or "")
         headers = dict(self.proxy_headers)
-        if address.username and "proxy_basic_auth" not in headers:
-            headers["proxy_basic_auth"] = "%s:%s" % (unquote(address.username), unquote(address.password or ""))
+        if credentials and "proxy_basic_auth" not in headers:
+            user, _colon, password = credentials.partition(":")
+            headers["proxy_basic_auth"] = "%s:%s" % (unquote(user), unquote(password))
         return headers
 
     def kubeconfig(self) -> dict[str, Any]:
@@ -273,7 +274,7 @@ def mixture(
     if chosen is None or not overruling:
         return None
     return (
-        "both '%s' and '%s' are set: the second would take precedence and is the same for every cluster. Unset one of "
+        "both '%s' and '%s' are set: the second would take precedence over what was said of this cluster. Unset one of "
         "the two. No request was sent." % (name_nearer % chosen, "', '".join(map(name_farther, overruling)))
     )
 
@@ -292,7 +293,13 @@ def _set_proxy(
     # As urllib reads them: a name in lower case goes before one in upper case.
     names = sorted((name for name in environ if name.lower().endswith("_proxy") and environ[name]), key=str.islower)
     found = {name.lower()[: -len("_proxy")]: environ[name] for name in names}
-    target.proxy = option("proxy") or target.proxy or found.get(urlsplit(target.server or "").scheme) or None
+    try:
+        scheme = urlsplit(target.server or "").scheme
+    except ValueError:
+        raise ConnectionOptionsError(
+            "the API server's address '%s' can't be read. Write it like 'https://192.0.2.1:6443'." % target.server
+        ) from None
+    target.proxy = option("proxy") or target.proxy or found.get(scheme) or None
     target.no_proxy = option("no_proxy") or found.get("no") or None
     headers = params.get("proxy_headers")
     if headers is None:

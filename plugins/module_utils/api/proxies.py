@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 
 def bypassed(server: str, no_proxy: str) -> bool:
@@ -55,23 +55,29 @@ def _split(pattern: str) -> tuple[str, int | None]:
     return found[1], int(found[2]) if found[2] else None
 
 
+def parts(proxy: str) -> tuple[str, str, str]:
+    """The scheme with its slashes, the credentials and the rest of a proxy's URL, each empty where there is none.
+
+    It takes everything up to the last ``@`` for credentials: what is written wrongly must not be shown.
+    """
+    scheme, slashes, rest = proxy.partition("://") if "://" in proxy else ("", "", proxy)
+    credentials, _at, place = rest.rpartition("@")
+    return scheme + slashes, credentials, place
+
+
 def with_credentials(proxy: str, credentials: str) -> str:
     """The proxy's URL with ``user:password`` in it."""
-    address = urlsplit(proxy)
+    scheme, _before, place = parts(proxy)
     user, _colon, password = credentials.partition(":")
-    place = address.netloc.rpartition("@")[2]
-    return urlunsplit(address._replace(netloc="%s:%s@%s" % (quote(user, ""), quote(password, ""), place)))
+    return "%s%s:%s@%s" % (scheme, quote(user, ""), quote(password, ""), place)
 
 
 def password_of(proxy: object) -> str | None:
-    """The password in a proxy's URL, or None."""
-    try:
-        return urlsplit(proxy).password if isinstance(proxy, str) else None
-    except ValueError:
-        return None
+    """The password in a proxy's URL, as it is written there, or None."""
+    return parts(proxy)[1].partition(":")[2] or None if isinstance(proxy, str) else None
 
 
 def shown(proxy: str) -> str:
     """The proxy's URL without credentials, for people."""
-    address = urlsplit(proxy)
-    return urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
+    scheme, _credentials, place = parts(proxy)
+    return scheme + place

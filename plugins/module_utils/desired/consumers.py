@@ -128,15 +128,17 @@ def find(
     externals: Iterable[Object],
     pushes: list[Object],
     cluster_pushes: list[Object],
+    ours_too: bool = False,
 ) -> list[Consumer]:
     """The consumers of the ClusterSecretStore ``store``, sorted by label.
 
-    :arg names: the names of the catalog's ClusterExternalSecrets, which don't count, as those of ours don't.
+    :arg names: the names of ClusterExternalSecrets that don't count; :arg ours_too: whether others that the collection
+        made do.
     """
     found = [
         Consumer("ClusterExternalSecret", item, selection(_spec(item)), _reads(_spec(item), store), set(), True)
         for item in distributed
-        if item["metadata"]["name"] not in names and not is_owned(item) and _uses(_spec(item), store)
+        if item["metadata"]["name"] not in names and (ours_too or not is_owned(item)) and _uses(_spec(item), store)
     ]
     made = {(one["metadata"]["name"], external_name(one)) for one in distributed}
     for item in externals:
@@ -156,6 +158,29 @@ def find(
             chosen = selection({**_spec(item), "namespaceSelector": None})
             found.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec), True))
     return sorted(found, key=Consumer.label)
+
+
+def through_own_stores(
+    namespace: str, secret_stores: Iterable[Object], externals: Iterable[Object]
+) -> dict[str, list[Consumer]]:
+    """The ExternalSecrets that have read the central ``namespace`` through a SecretStore beside them, by store."""
+    found: dict[str, list[Consumer]] = {}
+    names = {
+        key_of(item)
+        for item in secret_stores
+        if (((_spec(item).get("provider") or {}).get("kubernetes") or {}).get("remoteNamespace")) == namespace
+    }
+    for item in externals:
+        place = key_of(item)[0]
+        # Whoever has credentials of the central namespace was given them; the others have read nothing.
+        if not (item.get("status") or {}).get("refreshTime"):
+            continue
+        for store in sorted(name for beside, name in names if beside == place):
+            reads = _reads({"externalSecretSpec": _spec(item)}, store, "SecretStore")
+            if reads is EVERYTHING or reads:
+                one = Consumer("ExternalSecret", item, _within(item), reads, set(), True)
+                found.setdefault("%s/%s" % (place, store), []).append(one)
+    return found
 
 
 def external_name(distributed: Object) -> str:
@@ -194,9 +219,11 @@ def _references(spec: Object) -> Iterator[tuple[Any, Object]]:
         yield (one.get("sourceRef") or {}).get("storeRef") or default, one
 
 
-def _is(reference: Any, store: str) -> bool:
+def _is(reference: Any, store: str, kind: str = "ClusterSecretStore") -> bool:
     return (
-        isinstance(reference, dict) and reference.get("kind") == "ClusterSecretStore" and reference.get("name") == store
+        isinstance(reference, dict)
+        and (reference.get("kind") or "SecretStore") == kind
+        and reference.get("name") == store
     )
 
 
@@ -205,10 +232,10 @@ def _uses(spec: Object, store: str) -> bool:
     return any(_is(reference, store) for reference, _one in _references(inner))
 
 
-def _reads(spec: Object, store: str) -> set[str] | None:
+def _reads(spec: Object, store: str, kind: str = "ClusterSecretStore") -> set[str] | None:
     found: set[str] = set()
     for reference, one in _references(spec.get("externalSecretSpec") or {}):
-        if not _is(reference, store):
+        if not _is(reference, store, kind):
             continue
         if one.get("find") is not None:
             return EVERYTHING

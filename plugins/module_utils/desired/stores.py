@@ -372,6 +372,6 @@ def unmoved(
             continue
         if not selected(namespaces.get(namespace), entry):
             continue
-        if (item["spec"].get("secretStoreRef") or {}).get("name") != layout.store_of(entry.name):
+        if ((item.get("spec") or {}).get("secretStoreRef") or {}).get("name") != layout.store_of(entry.name):
             found.append((namespace, name))
     return found

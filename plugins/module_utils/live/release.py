@@ -138,7 +138,7 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|m|s)")
 
 def seconds_of(duration: str) -> float | None:
     """A duration as helm takes it ('5m', '1m30s', or seconds), in seconds; None for what is none."""
-    if duration.isdigit():
+    if duration.isascii() and duration.isdigit():
         return float(duration)
     parts = _PART.findall(duration)
     if not parts or "".join(map("".join, parts)) != duration:

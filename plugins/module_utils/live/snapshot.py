@@ -225,9 +225,10 @@ class Users:
     def __init__(self, *lists: list[Object]) -> None:
         self.distributed, self.externals, self.pushes, self.cluster_pushes = lists
 
-    def consumers(self, store: str, names: Collection[str]) -> list[consumers.Consumer]:
+    def consumers(self, store: str, names: Collection[str], ours_too: bool = False) -> list[consumers.Consumer]:
         """See :func:`consumers.find`."""
-        return consumers.find(store, names, self.distributed, self.externals, self.pushes, self.cluster_pushes)
+        lists = (self.distributed, self.externals, self.pushes, self.cluster_pushes)
+        return consumers.find(store, names, *lists, ours_too=ours_too)
 
 
 def read_users(client: Client, eso_version: str) -> Users:
@@ -240,6 +241,11 @@ def read_users(client: Client, eso_version: str) -> Users:
         (alpha, "ClusterPushSecret"),
     )
     return Users(*client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds))
+
+
+def read_secret_stores(client: Client, eso_version: str) -> list[Object]:
+    """Read the SecretStores of all namespaces."""
+    return client.list(resource_of("%s/%s" % (ESO_GROUP, eso_version), "SecretStore"), missing_ok=True)[0]
 
 
 class Cluster:

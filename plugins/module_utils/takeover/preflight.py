@@ -227,7 +227,12 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
             continue
         old = decode(live)
         if is_owned(live):
-            yield from _written_since(namespace, live, old, new)
+            found = list(_written_since(namespace, live, old, new))
+            if not found and live.get("immutable") and any(old.get(key) != value for key, value in new.items()):
+                message = "somebody made it immutable; it would be deleted and made anew with the new values"
+                key = (namespace, source)
+                found = [Finding("values", label_of("Secret", live), message, (OVERWRITE,), [key], [key])]
+            yield from found
             continue
         changed = sorted(key for key, value in new.items() if key in old and old[key] != value)
         added = sorted(set(new) - set(old))
@@ -271,7 +276,9 @@ def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dic
             "say 'written_by: ...' in its entries" % (" and ".join(dict.fromkeys(writers)), ", ".join(changed))
         )
         key = (namespace, live["metadata"]["name"])
-        yield Finding("values", label_of("Secret", live), message, (OVERWRITE,), [key], [])
+        yield Finding(
+            "values", label_of("Secret", live), message, (OVERWRITE,), [key], [key] if live.get("immutable") else []
+        )
 
 
 # -- the store -----------------------------------------------------------------------------------
@@ -386,7 +393,8 @@ def _places(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Ent
             chosen.update(name for pair in selector.items() for name in carrying.get(pair, ()))
         for name in chosen:
             live = cluster.namespaces.get(name)
-            if live is not None and "deletionTimestamp" not in live["metadata"]:
+            # Whoever labels the central namespace gets nothing there.
+            if live is not None and "deletionTimestamp" not in live["metadata"] and name != entry.central:
                 places[name, entry.target] = entry
     return places
 
@@ -465,7 +473,8 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
                 parts.append("in namespace %s: %s" % (name, ", ".join(differs)))
             if differs or renamed or name in going:
                 backup.append((name, target))
-            if _stuck(entry, secret, bool(differs)):
+            # What goes by itself, or stays under its old name, need not be made anew.
+            if _stuck(entry, secret, bool(differs)) and name not in going and target == entry.target:
                 remove.append((name, target))
         message = "made by %s; it would be taken over" % makers(live)
         yield Finding(
@@ -582,12 +591,16 @@ def _tools_by_marks(secret: Object) -> list[str]:
     return sorted(found)
 
 
+def controllers(live: Object) -> list[str]:
+    """The controllers that own a live object."""
+    owners = live["metadata"].get("ownerReferences") or []
+    return ["%s %s" % (one.get("kind"), one.get("name")) for one in owners if one.get("controller")]
+
+
 def writers(secret: Object) -> list[str]:
     """Who, besides people, keeps writing a live Secret: tools, controllers that own it, ESO."""
-    meta = secret["metadata"]
-    controllers = [one for one in meta.get("ownerReferences") or [] if one.get("controller")]
-    owners = ["%s %s" % (one.get("kind"), one.get("name")) for one in controllers]
-    if ESO_MANAGED_LABEL in (meta.get("labels") or {}) and not owners:
+    owners = controllers(secret)
+    if ESO_MANAGED_LABEL in (secret["metadata"].get("labels") or {}) and not owners:
         owners = ["ESO"]
     return list(dict.fromkeys([*tools(secret), *_tools_by_marks(secret), *owners]))
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Collection, Iterable, NamedTuple
 
-from ..catalog.entries import LABEL_PREFIX
+from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
 from ..desired.distribution import FINALIZER_PREFIX, MANAGER, finalizer, held_for, is_owned
 from ..plan import Action, plan_delete, plan_unlabel
 from ..resources import Object, label_of
-from .preflight import makers, tools
+from .preflight import controllers, makers, tools, writers
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -61,12 +61,7 @@ def _kept_by(kind: str, item: Object) -> str | None:
     """Why a live object isn't the collection's to remove, or None."""
     if not is_owned(item):
         return "it was made by %s" % makers(item)
-    owners = [
-        "%s %s" % (one.get("kind"), one.get("name"))
-        for one in item["metadata"].get("ownerReferences") or []
-        if one.get("controller")
-    ]
-    keepers = tools(item) + owners
+    keepers = writers(item) if kind == "Secret" else tools(item) + controllers(item)
     return "%s keeps it" % " and ".join(keepers) if keepers else None
 
 
@@ -98,6 +93,23 @@ def store_read(distributed: Object) -> str | None:
     return reference.get("name") if reference.get("kind") == "ClusterSecretStore" else None
 
 
+def _is_of(distributed: Object, layout: stores.Layout) -> bool:
+    """Whether a live ClusterExternalSecret of ours is of the catalog of this layout."""
+    name = distributed["metadata"]["name"]
+    return is_owned(distributed) and store_read(distributed) in (layout.store, layout.own_store(name), None)
+
+
+def leaving(distributed: Iterable[Object], layout: stores.Layout, kept: Collection[str]) -> set[str]:
+    """The names of the live ClusterExternalSecrets that :func:`entries_going` lets go."""
+    return {
+        item["metadata"]["name"]
+        for item in distributed
+        if item["metadata"]["name"] not in kept
+        and _is_of(item, layout)
+        and _kept_by("ClusterExternalSecret", item) is None
+    }
+
+
 def entries_going(
     distributed: list[Object], layout: stores.Layout, kept: Collection[str], names: Collection[str]
 ) -> Going:
@@ -111,7 +123,7 @@ def entries_going(
         name = item["metadata"]["name"]
         if name in kept:
             continue
-        if is_owned(item) and store_read(item) not in (layout.store, layout.own_store(name), None):
+        if is_owned(item) and not _is_of(item, layout):
             reason = "it is of another catalog, which reads through ClusterSecretStore %s" % store_read(item)
             others.append(
                 Left(label_of("ClusterExternalSecret", item), reason, _deletion("ClusterExternalSecret", item))
@@ -149,6 +161,7 @@ def labels_of(distributed: Iterable[Object]) -> set[tuple[str, str]]:
         for item in distributed
         for condition in consumers.selection(item.get("spec") or {})
         for pair in ((condition.get("namespaceSelector") or {}).get("matchLabels") or {}).items()
+        if pair[0] != NAME_LABEL  # the API server's own
     }
 
 
@@ -245,16 +258,16 @@ def _may_be_cut(held: str, names: Collection[str]) -> bool:
 def readers(
     namespace: str, cluster_stores: Iterable[Object], users: Users, names: Collection[str]
 ) -> dict[str, list[consumers.Consumer]]:
-    """Who, besides the catalog, uses the live ClusterSecretStores over the central ``namespace``, by store.
+    """Who uses the live ClusterSecretStores over the central ``namespace``, by store.
 
-    :arg names: the ClusterExternalSecrets that don't count.
+    :arg names: the ClusterExternalSecrets that don't count; all others do, whoever made them.
     """
     found: dict[str, list[consumers.Consumer]] = {}
     for item in cluster_stores:
         provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
         if (provider.get("remoteNamespace") or "default") == namespace:
             name = item["metadata"]["name"]
-            using = users.consumers(name, names)
+            using = users.consumers(name, names, ours_too=True)
             if using:
                 found[name] = using
     return found
@@ -283,18 +296,28 @@ def stores_going(
 
 
 def masters_going(
-    central: Iterable[Object], kept: Collection[str], names: Collection[str], used: dict[str, list[consumers.Consumer]]
+    central: Iterable[Object],
+    kept: Collection[str],
+    names: Collection[str],
+    used: dict[str, list[consumers.Consumer]],
+    written: dict[str, str],
 ) -> Going:
     """The master Secrets that go, all of ours but ``kept``.
 
     :arg central: the live Secrets of the central namespace; :arg names: the catalog's sources, of which one that stays
-        is named; :arg used: as :func:`readers` returns it.
+        is named; :arg used: as :func:`readers` and consumers.through_own_stores() return it, merged; :arg written: as
+        catalog.values.written_by_others() returns it.
     """
-    needed: list[tuple[str, str]] = []
     items = [item for item in central if item["metadata"]["name"] not in kept]
-    for one in (consumer for found in used.values() for consumer in found):
-        reads = [item["metadata"]["name"] for item in items] if one.reads is consumers.EVERYTHING else one.reads
-        needed += [(name, one.label()) for name in reads or ()]
+    every = {item["metadata"]["name"] for item in items}
+    needed = [
+        (name, one.label())
+        for found in used.values()
+        for one in found
+        for part in (one.reads, one.writes if one.works else ())
+        for name in (every if part is consumers.EVERYTHING else part or ())
+    ]
+    needed += [(name, "those for whom %s writes it" % who) for name, who in written.items()]
     return _sorted_out(
         "Secret",
         [{**item, "apiVersion": "v1"} for item in items if is_owned(item) or item["metadata"]["name"] in names],
