@@ -423,7 +423,7 @@ def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) 
     meta = kept["metadata"]
     common: dict[str, Any] = {"kind": "Secret", "name": meta["name"], "namespace": meta["namespace"]}
     surplus = {key: None for key in (live or {}).get("data") or {} if key not in kept["data"]}
-    common["before"], common["after"] = redact_secret(live, kept, list(surplus))
+    common["before"], common["after"] = redact_secret(live, kept, [("data", key) for key in surplus])
     if live is not None and (live.get("type") != kept["type"] or live.get("immutable")):
         return [plan_delete({**live, "apiVersion": "v1", "kind": "Secret"}), *plan_restore(kept, None, ours)]
     applied = {key: value for key, value in kept["data"].items() if key in ours}

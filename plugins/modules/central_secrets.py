@@ -350,6 +350,11 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         return removal.Going([], [])
     # Those of entries that are switched off stay: nothing else brings generated values back.
     kept = {} if absent else required_sources(context.catalog)
+    named_sources = required_sources(context.catalog) if absent else ()
+    written = written_by_others(context.catalog)
+    going = removal.masters_going(central, kept, named_sources, {}, written)
+    if not going.actions:
+        return going  # who reads them matters only where some would go
     namespace = params["store_namespace"]
     version = eso.served(client)[0]
     used = {}
@@ -362,8 +367,7 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         used = removal.readers(namespace, cluster_stores, users, names)
         secret_stores = snapshot.read_secret_stores(client, version)
         used.update(consumers.through_own_stores(namespace, secret_stores, users.externals))
-    named_sources = required_sources(context.catalog) if absent else ()
-    return removal.masters_going(central, kept, named_sources, used, written_by_others(context.catalog))
+    return removal.masters_going(central, kept, named_sources, used, written)
 
 
 def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, str | None]:

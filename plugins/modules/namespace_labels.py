@@ -180,11 +180,13 @@ def run(context: Context) -> dict[str, Any]:
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     left: list[removal.Left] = []
     if params["exclusive"]:
-        spared = _selected_by_others(context)
         listed = wanted if assignments is None else wanted_labels(entries)
+        given = {name: {*wanted.get(name, {}), *listed.get(name, {})} for name in live}
+        # Who else selects by a label matters only where one would go.
+        goes = any(removal.surplus_labels(item, entries, given[name], {})[0] for name, item in live.items())
+        spared = _selected_by_others(context) if goes else {}
         for name, item in live.items():
-            given = {*wanted.get(name, {}), *listed.get(name, {})}
-            surplus, stays = removal.surplus_labels(item, entries, given, spared)
+            surplus, stays = removal.surplus_labels(item, entries, given[name], spared)
             left += stays
             planned.append(_unlabel(item, surplus, entries))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.

@@ -226,6 +226,33 @@ def test_a_kubeconfig_of_a_hosts_own_is_not_overruled_by_the_environment(both, a
     assert requests_of_others(default, marks[0]) == requests_of_others(meant, marks[1]) == []
 
 
+def test_a_tasks_own_kubeconfig_is_not_mixed_with_a_hosts_address(both, at, tmp_path):
+    meant, default = both
+    marks = default.mark(), meant.mark()
+    task = {"platform.cluster_secrets.eso_info": {"kubeconfig": str(default.kubeconfig)}}
+    (tmp_path / "own.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    outcome = at("certificate", str(tmp_path / "own.yml"), check=False)
+    assert outcome.rc == 2 and "both 'kubeconfig (of the task)' and 'cluster_secrets_host'" in outcome.stdout
+    assert requests_of_others(default, marks[0]) == requests_of_others(meant, marks[1]) == []
+
+
+def test_a_tasks_environment_does_not_take_helm_elsewhere(both, at, tmp_path):
+    meant, default = both
+    mark, own = default.mark(), meant.mark()
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "environment": {"K8S_AUTH_KUBECONFIG": str(default.kubeconfig), "K8S_AUTH_CONTEXT": "none"},
+        "roles": ["platform.cluster_secrets.eso"],
+    }
+    (tmp_path / "own.yml").write_text(json.dumps([play]))
+    variables = {"cluster_secrets_context": yaml.safe_load(meant.kubeconfig.read_text())["current-context"]}
+    at("kubeconfig", str(tmp_path / "own.yml"), variables)
+    assert any(event["userAgent"].startswith("Helm") for event in meant.plane.audit_events(own))
+    at("kubeconfig", "teardown", {"cluster_secrets_teardown_eso": True})
+    assert requests_of_others(default, mark) == []
+
+
 def test_what_helm_can_not_be_given_is_refused_first(both, at):
     meant, default = both
     marks = default.mark(), meant.mark()

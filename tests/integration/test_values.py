@@ -51,6 +51,23 @@ def test_each_playbook_of_a_run_has_its_own_values(platform, tmp_path):
     assert out.count('"of-staging"') == out.count('"of-production"') == 1
 
 
+def test_a_values_file_may_use_what_yaml_merges(platform, tmp_path):
+    (tmp_path / "v.yml").write_text("x: &x {b: base, c: base}\na: {<<: *x, c: own}\n")
+    (tmp_path / "site.yml").write_text(json.dumps([SHOWN]))
+    assert '"base"' in ansible(platform, tmp_path, "site.yml")
+
+
+def test_a_file_that_a_keyword_names_is_read_again(platform, tmp_path):
+    lookup = "{{ lookup('platform.cluster_secrets.once', 'ansible.builtin.ini', 'k', section='s', file='v.ini') }}"
+    shown = {"ansible.builtin.debug": {"msg": lookup}}
+    (tmp_path / "v.ini").write_text("[s]\nk = first\n")
+    change = {"ansible.builtin.copy": {"content": "[s]\nk = second\n", "dest": str(tmp_path / "v.ini")}}
+    play = {**SHOWN, "tasks": [shown, shown, change, shown]}
+    (tmp_path / "site.yml").write_text(json.dumps([play]))
+    out = ansible(platform, tmp_path, "site.yml")
+    assert (out.count('"first"'), out.count('"second"')) == (2, 1)
+
+
 def test_a_file_that_was_rewritten_within_a_run_is_read_again(platform, tmp_path):
     change = {"ansible.builtin.copy": {"content": "a: {b: second}", "dest": str(tmp_path / "v.yml")}}
     (tmp_path / "v.yml").write_text("a: {b: first}")
@@ -109,6 +126,14 @@ def test_no_value_is_left_in_a_tasks_arguments(bootstrapped, catalog, tmp_path, 
                 "until": "tried is succeeded",
                 "register": "tried",
             },
+            {
+                "platform.cluster_secrets.central_secrets": options,
+                "retries": 2,
+                "delay": 0,
+                "until": "twice.attempts > 1",
+                "register": "twice",
+            },
+            {"ansible.builtin.assert": {"that": "twice is succeeded and twice is not changed"}, "ignore_errors": False},
             {"platform.cluster_secrets.central_secrets": options, "loop": [1, 2]},
         ],
     }
@@ -154,6 +179,9 @@ def test_a_value_that_ends_in_a_line_break_is_a_warning(bootstrapped, slips):
         ("slip-source: {a: 2026-11-28, b: x, c: x}", "must be a string, not a date. Put it in quotes"),
         ("slip-source: {a: one, a: two, b: x, c: x}", "has the key 'a' twice"),
         ('{"slip-source": {"a": "one", "a": "two"}}', "has the key 'a' twice"),
+        ("slip-source: {a: 2026-99-99, b: x, c: x}", "is not valid YAML"),
+        (f"slip-source: {{a: !!int '{CANARY}', b: x, c: x}}", "is not valid YAML"),
+        ("[" * 5000, "is not valid YAML"),
     ],
 )
 def test_what_yaml_would_change_silently_is_refused(bootstrapped, tmp_path, slips, text, said):
@@ -169,7 +197,7 @@ def test_what_yaml_would_change_silently_is_refused(bootstrapped, tmp_path, slip
     variables = {**slips, "cluster_secrets_use_catalog": False, "cluster_secrets_values_file": str(plain)}
     outcome = bootstrapped.play("bootstrap", variables=variables, check=False)
     assert outcome.rc == 2 and said in " ".join(outcome.output.split()), outcome.output
-    assert bootstrapped.writes(mark) == []
+    assert bootstrapped.writes(mark) == [] and leaked(outcome.output) == []
 
 
 def test_the_central_namespace_is_never_a_target(bootstrapped, catalog):

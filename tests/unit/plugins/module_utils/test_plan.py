@@ -115,3 +115,41 @@ def test_a_half_established_definition_is_touched_with_a_new_value():
     assert plan.plan_touch(definition("False", accepted="False")) is None
     action = plan.plan_touch(definition("False"))
     assert (action.verb, action.name, action.body["metadata"]["annotations"]) == ("merge", "x", {plan.TOUCHED: "12"})
+
+
+def test_a_restored_secret_has_its_owners_again():
+    mark = {"cluster-secrets/value-changed": "2026-01-01T00:00:00Z"}
+    meta = {
+        "name": "s",
+        "namespace": "c",
+        "labels": {**desired.OWNED, "team": "a"},
+        "annotations": {**mark, "note": "b"},
+    }
+    kept = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": meta,
+        "type": "Opaque",
+        "data": {"a": "YQ==", "b": "Yg=="},
+    }
+    applied, merged = plan.plan_restore(kept, None, ["a"])
+    assert applied.verb == "apply" and applied.body["data"] == {"a": "YQ=="}
+    assert applied.body["metadata"]["labels"] == desired.OWNED and applied.body["metadata"]["annotations"] == mark
+    assert merged.verb == "merge" and merged.body["data"] == {"b": "Yg=="}
+    assert merged.body["metadata"]["labels"] == {"team": "a"}
+    assert merged.body["metadata"]["annotations"] == {"note": "b"}
+    # An answer that was lost is no other writer.
+    assert merged.replan(kept) is None and merged.replan({**kept, "data": {}}) is merged
+
+
+def test_a_restore_shows_which_keys_go():
+    meta = {"name": "s", "namespace": "c"}
+    kept = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": {"a": "YQ=="}}
+    live = {**kept, "metadata": {**meta, "resourceVersion": "1"}, "data": {"a": "YQ==", "z": "eg=="}}
+    (action,) = plan.plan_restore(kept, live)
+    assert "z" in action.before["data"] and "z" not in action.after["data"]
+
+
+def test_what_is_not_there_yet_needs_no_refresh():
+    for action in (plan.plan_refresh(None, "n", True), plan.plan_refresh_one(None, "n", "ns")):
+        assert action.replan({}).body.keys() == action.body.keys()

@@ -29,7 +29,7 @@ def test_a_boolean_may_be_a_text_and_nothing_else(name):
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_may_be_a_text(name):
     assert specifications.problem(name, "5") is specifications.problem(name, 5) is None
-    for value in ("five", True, 1.5, "", []):
+    for value in ("five", True, 1.5, float("inf"), float("nan"), "", []):
         assert specifications.problem(name, value), value
 
 

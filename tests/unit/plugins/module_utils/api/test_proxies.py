@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api import kubeconfig, proxies
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ConnectionOptionsError
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,16 @@ def test_a_proxys_credentials_are_used_and_not_shown():
     assert target.kubeconfig()["clusters"][0]["cluster"]["proxy-url"] == given["proxy"]
     target = kubeconfig.connection({**given, "proxy_headers": {"proxy_basic_auth": "you:p@ss"}}, {})
     assert target.kubeconfig()["clusters"][0]["cluster"]["proxy-url"] == "http://you:p%40ss@proxy:3128"
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["me:s3cret@proxy:3128", "http://me:s3cret@proxy:3128", "http://me:s3/c#r?et@proxy", "http://me:s3cret@[bad"],
+)
+def test_nothing_of_a_proxy_that_is_written_wrongly_is_shown(proxy):
+    assert "s3" not in proxies.shown(proxy) and (proxies.password_of(proxy) or "").startswith("s3")
+
+
+def test_an_address_that_is_none_is_named():
+    with pytest.raises(ConnectionOptionsError, match=r"address 'https://\[bad' can't be read"):
+        kubeconfig.connection({"host": "https://[bad", "api_key": "k"}, {})

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may go: what is ours, of this catalog, and of no use to anybody else."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Users
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight, removal
+from samples import ONE, entries
+
+LAYOUT = stores.Layout("shared", "store", "central")
+STORE = {"metadata": {"name": "store"}, "spec": {"provider": {"kubernetes": {"remoteNamespace": "central"}}}}
+
+
+def distributed(name, store="store", key="s", **meta):
+    inner = {
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": store},
+        "data": [{"remoteRef": {"key": key}}],
+    }
+    spec = {"namespaceSelector": {"matchLabels": {"secrets/" + name: "true"}}, "externalSecretSpec": inner}
+    return {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": name, "labels": dict(OWNED), **meta},
+        "spec": spec,
+    }
+
+
+def master(name="s", labels=None, **meta):
+    return {
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "central", "uid": "u", "labels": {**OWNED, **(labels or {})}, **meta},
+    }
+
+
+def test_only_those_of_this_catalog_leave():
+    argo = {"argocd.argoproj.io/tracking-id": "x"}
+    live = [
+        distributed("gone"),
+        distributed("kept"),
+        distributed("alone", store="store-alone"),
+        distributed("another", store="elsewhere"),
+        distributed("argo", annotations=argo),
+        distributed("foreign", labels={}),
+    ]
+    assert removal.leaving(live, LAYOUT, {"kept"}) == {"gone", "alone"}
+
+
+def test_what_stays_needs_its_master_whoever_made_it():
+    live = [distributed("argo", annotations={"argocd.argoproj.io/tracking-id": "x"})]
+    users = Users(live, [], [], [])
+    used = removal.readers("central", [STORE], users, removal.leaving(live, LAYOUT, ()))
+    going = removal.masters_going([master(), master("other")], (), (), used, {})
+    assert [action.name for action in going.actions] == ["other"]
+    assert going.left[0].reason == "ClusterExternalSecret argo need it"
+    of_store = {**STORE, "kind": "ClusterSecretStore", "apiVersion": "external-secrets.io/v1"}
+    of_store["metadata"] = {"name": "store", "labels": dict(OWNED)}
+    assert removal.stores_going({("ClusterSecretStore", "store"): of_store}, LAYOUT, used).actions == []
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        (master(annotations={"cert-manager.io/certificate-name": "x"}), "cert-manager keeps it"),
+        (master(labels={"reconcile.external-secrets.io/managed": "true"}), "ESO keeps it"),
+        (master(ownerReferences=[{"kind": "Certificate", "name": "x", "controller": True}]), "Certificate x keeps it"),
+        (master(), "those for whom somebody writes it need it"),
+    ],
+)
+def test_a_master_that_others_write_stays(live, said):
+    going = removal.masters_going([live], (), (), {}, {"s": "somebody"} if "need" in said else {})
+    assert going.actions == [] and going.left[0].reason == said
+
+
+def test_a_master_that_is_pushed_or_read_by_other_ways_stays():
+    pushing = consumers.Consumer("PushSecret", {"metadata": {"name": "p", "namespace": "a"}}, [], set(), {"s"}, True)
+    assert removal.masters_going([master()], (), (), {"store": [pushing]}, {}).actions == []
+    pushing.works = False
+    assert removal.masters_going([master()], (), (), {"store": [pushing]}, {}).actions != []
+    own = {"metadata": {"name": "own", "namespace": "a"}, "spec": STORE["spec"]}
+    spec = {"secretStoreRef": {"name": "own"}, "data": [{"remoteRef": {"key": "s"}}]}
+    reading = {
+        "metadata": {"name": "e", "namespace": "a"},
+        "spec": spec,
+        "status": {"refreshTime": "2026-01-01T00:00:00Z"},
+    }
+    found = consumers.through_own_stores("central", [own], [reading, {**reading, "status": {}}])
+    assert {store: [one.label() for one in using] for store, using in found.items()} == {
+        "a/own": ["ExternalSecret a/e"]
+    }
+    assert removal.masters_going([master()], (), (), found, {}).actions == []
+    elsewhere = {**reading, "metadata": {"name": "e", "namespace": "b"}}
+    assert consumers.through_own_stores("central", [own], [elsewhere]) == {}
+
+
+def test_the_api_servers_own_label_is_no_leftover():
+    item = distributed("named")
+    item["spec"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": "one"}}
+    assert removal.labels_of([item]) == set()
+
+
+def test_the_central_namespace_is_no_target():
+    (entry,) = entries(ONE)
+    key, value = entry.label
+    entry.central = "central"
+
+    class Cluster:
+        namespaces = {name: {"metadata": {"name": name, "labels": {key: value}}} for name in ("central", "elsewhere")}
+
+    found = preflight._places([entry], Cluster())
+    assert ("elsewhere", entry.target) in found and ("central", entry.target) not in found
