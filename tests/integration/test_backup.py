@@ -115,6 +115,22 @@ def test_restore_makes_master_secrets_what_they_were(bootstrapped, backup):
     assert p.play("bootstrap").recap["changed"] == 0
 
 
+def test_restore_leaves_what_somebody_else_keeps_writing(bootstrapped, tmp_path):
+    p = bootstrapped
+    renewed = {"metadata": {"name": "renewed", "annotations": {"cert-manager.io/certificate-name": "renewed"}}}
+    p.request("POST", SECRETS, {**renewed, "data": {"k": encoded(CANARY + "old")}})
+    saved = tmp_path / "saved.vault.yml"
+    p.play("backup", variables={"backup_dest": str(saved)})
+    p.patch(f"{SECRETS}/renewed", {"data": {"k": encoded(CANARY + "new")}})
+    mark = p.mark()
+    outcome = p.play("restore", variables={"restore_src": str(saved)})
+    assert outcome.recap["changed"] == 0 and p.writes(mark) == [] and leaked(outcome.output) == []
+    said = " ".join(outcome.output.split())
+    assert "stay as they are, since somebody else keeps writing them" in said
+    assert f"{CENTRAL}/renewed (cert-manager)" in said
+    p.delete(f"{SECRETS}/renewed")
+
+
 def test_everything_comes_back_after_etcds_data_is_lost(platform, tmp_path):
     with another(platform, "lost") as own:
         own.play("bootstrap")

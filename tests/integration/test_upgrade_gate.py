@@ -151,6 +151,10 @@ def test_cronjobs_are_suspended_and_resumed_as_they_were(healthy):
         healthy.play("talos_upgrade_pre", variables=variables)
         assert suspended() == [True, True]
         healthy.play("talos_upgrade_pre", variables=variables)
+        missing = {**variables, "cluster_secrets_snapshot": str(healthy.folder / "none.json")}
+        failed = healthy.play("talos_upgrade_post", variables=missing, check=False)
+        assert failed.rc == 2 and suspended() == [False, True]
+        healthy.play("talos_upgrade_pre", variables=variables)
         healthy.play("talos_upgrade_post", variables=variables)
         assert suspended() == [False, True]
         assert "annotations" not in healthy.get(f"{path}/defrag")["metadata"]
