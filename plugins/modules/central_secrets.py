@@ -269,7 +269,8 @@ def run(context: Context) -> dict[str, Any]:
     for name in sorted(removed & set(by_name)):
         old = {**_KIND, **by_name[name]}
         by_name[name] = _mutable(old)
-        remade += [[plan_delete(old)], plan_restore(by_name[name], None)]
+        ours = backup.keys_of_ours([old]).get("%s/%s" % (namespace, name), ())
+        remade += [[plan_delete(old)], *[[action] for action in plan_restore(by_name[name], None, ours)]]
     first: list[Action] = []
     # A missing namespace lists as empty, so it is looked for only when nothing is there.
     if not live and values:

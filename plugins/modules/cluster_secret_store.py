@@ -263,17 +263,22 @@ def _settle(
 ) -> dict[str, Any]:
     """Remove what only those ExternalSecrets needed that have since moved to another store."""
     params, client = context.params, context.client
+    chosen = {key: item for key, item in live.items() if stores.entry_of(item, layout) in retired}
+    going = removal.Going([], [])
+    if chosen:
+        going = _going(client, layout, live, chosen, {entry.name for entry in context.entries})
+    deletes = going.actions
+    held = retired - {stores.entry_of(live[action.kind, action.name], layout) for action in deletes}
+    if held:
+        own = stores.own_entries(live.values(), layout)
+        wanted = stores.final(layout, context.entries, own, params["prune"], held)
+        final = {kind_and_name(item): item for item in wanted}
     shrinking = []
     for item in prepared:
         key = kind_and_name(item)
         if key in final and final[key] != item:
             # In check mode the earlier stages have written nothing, and this one must foresee what they would have.
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
-    chosen = {key: item for key, item in live.items() if stores.entry_of(item, layout) in retired}
-    going = removal.Going([], [])
-    if chosen:
-        going = _going(client, layout, live, chosen, {entry.name for entry in context.entries})
-    deletes = going.actions
     if (shrinking or deletes) and not context.check_mode:
         wait_while(
             client, lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"]

@@ -84,8 +84,6 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ClusterSecretsError,
-    ConnectionOptionsError,
-    DependencyError,
     NotReady,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
@@ -125,8 +123,6 @@ def run(context: Context) -> dict[str, Any]:
             found.update(_look(context))
             problem = "; ".join(found["problems"])
         except ClusterSecretsError as error:
-            if isinstance(error, (ConnectionOptionsError, DependencyError)):
-                raise
             problem = str(error)
         return NotReady("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
 

@@ -101,7 +101,10 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import written_by_others
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    ESO_MANAGED_LABEL,
+    is_owned,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
@@ -144,6 +147,7 @@ def run(context: Context) -> dict[str, Any]:
     live = snapshot.secrets_of(client, sorted(places & namespaces))
     skipped = []
     others: dict[str, str] = {}
+    restored: list[Object] = []
     written = written_by_others(context.catalog)
     planned: list[list[Action]] = []
     overwritten = []
@@ -157,7 +161,7 @@ def run(context: Context) -> dict[str, Any]:
         if key[0] != store_namespace and (key[0] not in namespaces or managed):
             skipped.append("/".join(key))
             continue
-        writer = _writer(item, there, written if key[0] == store_namespace else {})
+        writer = _writer(item, there, written.get(key[1]) if key[0] == store_namespace else None)
         if writer:
             others["/".join(key)] = writer
             continue
@@ -165,6 +169,7 @@ def run(context: Context) -> dict[str, Any]:
         if actions and there is not None:
             overwritten.append(there)
         planned.append(actions)
+        restored.append(item)
     if others:
         context.warn(
             "%d Secret(s) stay as they are, since somebody else keeps writing them: %s."
@@ -183,18 +188,21 @@ def run(context: Context) -> dict[str, Any]:
         done,
         taken=content["taken"],
         backup=None if context.check_mode else path,
-        refresh=dict.fromkeys(_stale(context, wanted) if context.entries else (), True),
+        refresh=dict.fromkeys(_stale(context, restored) if context.entries else (), True),
         skipped_targets=sorted(skipped),
         written_by_others=others,
     )
 
 
-def _writer(kept: Object, there: Object | None, written: dict[str, str]) -> str | None:
-    """Who keeps writing a Secret, so that what was backed up is older than what they know."""
+def _writer(kept: Object, there: Object | None, written_by: str | None) -> str | None:
+    """Who keeps writing a live Secret, so that what was backed up is older than what they know."""
     if str(kept["type"]).startswith("helm.sh/"):
         return "helm"
-    found = [written.get(kept["metadata"]["name"]), *preflight.writers(kept), *(preflight.writers(there or kept))]
-    return " and ".join(dict.fromkeys(one for one in found if one)) or None
+    if there is None:
+        return None
+    # What made ours before it was taken over has left its marks.
+    writers = preflight.renewers(there) if is_owned(there) else preflight.writers(there)
+    return " and ".join(dict.fromkeys([*([written_by] if written_by else []), *writers])) or None
 
 
 def _stale(context: Context, restored: list[Object]) -> list[str]:

@@ -115,8 +115,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubec
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import gate
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ClusterSecretsError,
-    ConnectionOptionsError,
-    DependencyError,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -161,8 +159,6 @@ def run(context: Context) -> dict[str, Any]:
         try:
             problems[:] = _look(context)
         except ClusterSecretsError as error:
-            if isinstance(error, (ConnectionOptionsError, DependencyError)):
-                raise
             # An API server that has just started refuses for a moment what it will allow.
             return error
         return _Closed() if problems else None

@@ -141,8 +141,9 @@ def find(
         if item["metadata"]["name"] not in names and (ours_too or not is_owned(item)) and _uses(_spec(item), store)
     ]
     made = {(one["metadata"]["name"], external_name(one)) for one in distributed}
+    names_live = {one["metadata"]["name"] for one in distributed}
     for item in externals:
-        if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made):
+        if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or _ends(item, names_live):
             continue
         works = bool((item.get("status") or {}).get("refreshTime"))
         reads = _reads({"externalSecretSpec": _spec(item)}, store)
@@ -201,6 +202,22 @@ def _spec(item: Object) -> Object:
 
 def _within(item: Object) -> list[Object]:
     return [{"namespaces": [key_of(item)[0]]}]
+
+
+def _ends(external: Object, distributed: set[str]) -> bool:
+    """Whether an ExternalSecret is going: its ClusterExternalSecret, which owned it, is not there any more."""
+    owners = [one for one in external["metadata"].get("ownerReferences") or [] if one.get("controller")]
+    return "deletionTimestamp" in external["metadata"] or any(
+        one.get("kind") == "ClusterExternalSecret" and one.get("name") not in distributed for one in owners
+    )
+
+
+def pushes_to(consumer: Consumer, store: str) -> bool:
+    """Whether a consumer writes through a store that it names, or has written; a selector of stores may mean others."""
+    spec = _spec(consumer.item)
+    references = (spec.get("pushSecretSpec") or spec).get("secretStoreRefs") or []
+    synced = (consumer.item.get("status") or {}).get("syncedPushSecrets") or {}
+    return any(_is(one, store) for one in references) or bool(synced.get("ClusterSecretStore/" + store))
 
 
 def _is_made(external: Object, made: set[tuple[str, str]]) -> bool:

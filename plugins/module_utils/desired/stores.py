@@ -240,9 +240,14 @@ def prepared(layout: Layout, entries: list[Entry], own: Collection[str], shared_
     return desired(layout, entries, served(shared_store, entries, layout.kept), own)
 
 
-def final(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> list[Object]:
-    """:func:`desired`, and what entries need that left the catalog and are not pruned."""
-    return desired(layout, entries, (), set(own) - retired(layout, entries, own, prune))
+def final(
+    layout: Layout, entries: list[Entry], own: Collection[str], prune: bool, held: Collection[str] = ()
+) -> list[Object]:
+    """:func:`desired`, and what entries need that left the catalog and are not pruned.
+
+    :arg held: entries whose own store stays for others, and works on.
+    """
+    return desired(layout, entries, (), (set(own) - retired(layout, entries, own, prune)) | set(held))
 
 
 def losses(

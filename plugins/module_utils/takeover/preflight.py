@@ -597,6 +597,11 @@ def controllers(live: Object) -> list[str]:
     return ["%s %s" % (one.get("kind"), one.get("name")) for one in owners if one.get("controller")]
 
 
+def renewers(secret: Object) -> list[str]:
+    """The controllers that write a live Secret again and again."""
+    return list(dict.fromkeys([*_tools_by_marks(secret), *controllers(secret)]))
+
+
 def writers(secret: Object) -> list[str]:
     """Who, besides people, keeps writing a live Secret: tools, controllers that own it, ESO."""
     owners = controllers(secret)

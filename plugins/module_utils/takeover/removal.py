@@ -312,9 +312,9 @@ def masters_going(
     every = {item["metadata"]["name"] for item in items}
     needed = [
         (name, one.label())
-        for found in used.values()
+        for store, found in used.items()
         for one in found
-        for part in (one.reads, one.writes if one.works else ())
+        for part in (one.reads, one.writes if one.works and consumers.pushes_to(one, store) else ())
         for name in (every if part is consumers.EVERYTHING else part or ())
     ]
     needed += [(name, "those for whom %s writes it" % who) for name, who in written.items()]

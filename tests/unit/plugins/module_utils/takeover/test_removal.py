@@ -77,7 +77,14 @@ def test_a_master_that_others_write_stays(live, said):
 
 
 def test_a_master_that_is_pushed_or_read_by_other_ways_stays():
-    pushing = consumers.Consumer("PushSecret", {"metadata": {"name": "p", "namespace": "a"}}, [], set(), {"s"}, True)
+    named = {"secretStoreRefs": [{"kind": "ClusterSecretStore", "name": "store"}]}
+    item = {"metadata": {"name": "p", "namespace": "a"}, "spec": named}
+    pushing = consumers.Consumer("PushSecret", item, [], set(), {"s"}, True)
+    assert removal.masters_going([master()], (), (), {"store": [pushing]}, {}).actions == []
+    # A selector of stores may mean any.
+    item["spec"] = {"secretStoreRefs": [{"kind": "ClusterSecretStore", "labelSelector": {}}]}
+    assert removal.masters_going([master()], (), (), {"store": [pushing]}, {}).actions != []
+    item["status"] = {"syncedPushSecrets": {"ClusterSecretStore/store": {"s": {}}}}
     assert removal.masters_going([master()], (), (), {"store": [pushing]}, {}).actions == []
     pushing.works = False
     assert removal.masters_going([master()], (), (), {"store": [pushing]}, {}).actions != []
@@ -113,3 +120,25 @@ def test_the_central_namespace_is_no_target():
 
     found = preflight._places([entry], Cluster())
     assert ("elsewhere", entry.target) in found and ("central", entry.target) not in found
+
+
+def test_what_is_going_already_needs_nothing():
+    owner = {"kind": "ClusterExternalSecret", "name": "gone", "controller": True}
+    spec = {"secretStoreRef": {"kind": "ClusterSecretStore", "name": "store"}, "data": [{"remoteRef": {"key": "s"}}]}
+    made = {"metadata": {"name": "gone", "namespace": "a", "ownerReferences": [owner]}, "spec": spec}
+    ending = {"metadata": {"name": "e", "namespace": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
+    assert removal.readers("central", [STORE], Users([], [made, ending], [], []), ()) == {}
+    assert removal.readers("central", [STORE], Users([distributed("gone")], [made], [], []), ()) != {}
+
+
+def test_a_store_that_others_need_works_on():
+    (entry,) = entries(ONE)
+    wanted = {
+        (item["kind"], item["metadata"]["name"]): item for item in stores.final(LAYOUT, [entry], {entry.name}, True)
+    }
+    held = {
+        (item["kind"], item["metadata"]["name"]): item
+        for item in stores.final(LAYOUT, [entry], {entry.name}, True, {entry.name})
+    }
+    # Its reader keeps the permissions by which ESO makes its token.
+    assert held["ClusterRoleBinding", stores.READER] != wanted["ClusterRoleBinding", stores.READER]
