@@ -34,6 +34,9 @@ TARGET_LABEL = ("managed-by", "external-secrets")
 #: ESO's own label on the Secrets it writes (upstream: LabelManaged).
 ESO_MANAGED_LABEL = "reconcile.external-secrets.io/managed"
 
+#: What selects all Secrets that ESO writes.
+ESO_MANAGED = ESO_MANAGED_LABEL + "=true"
+
 #: What selects the catalog's targets: ESO's label and that of every entry. Others may wear one of the two.
 TARGETS = "%s=true,%s=%s" % (ESO_MANAGED_LABEL, *TARGET_LABEL)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Collection
 
 from .. import permissions
 from ..desired import consumers, stores
-from ..desired.distribution import TARGETS, is_owned
+from ..desired.distribution import ESO_MANAGED, ESO_MANAGED_LABEL, TARGETS, is_owned
 from ..errors import NotReady
 from ..resources import (
     CRDS,
@@ -63,7 +63,7 @@ class Snapshot:
     ``secrets`` holds the Secrets that ESO manages (``values_read`` says whether they were read), ``sources`` the
     catalog's sources, ``{name: {key: bytes}}`` (None: not read), ``changed`` when a value of each last changed,
     ``rotated`` when it was the collection that changed it last, ``version`` is the resourceVersion of the list of
-    ``secrets``.
+    ``secrets`` and ``selector`` the labels by which those are followed.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Snapshot:
         self.sources = sources
         self.changed = changed or {}
         self.rotated = rotated or {}
+        self.selector = TARGETS
 
 
 def read(
@@ -110,14 +111,41 @@ def read(
     ]
     (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)
     if central is None:
-        return Snapshot(namespaces, secrets, version, externals, None)
+        found = Snapshot(namespaces, secrets, version, externals, None)
+        return found if secrets is None else _with_unlabelled(client, entries, found)
     wanted = {entry.source for entry in entries}
     masters = {item["metadata"]["name"]: item for item in central if item["metadata"]["name"] in wanted}
     sources = {name: decode(item) for name, item in masters.items()}
     changed = {name: state.value_changed(item) for name, item in masters.items()}
     by_us = {name: state.rotated_at(item) for name, item in masters.items()}
     rotated = {name: when for name, when in by_us.items() if when is not None}
-    return Snapshot(namespaces, secrets, version, externals, sources, changed, rotated)
+    found = Snapshot(namespaces, secrets, version, externals, sources, changed, rotated)
+    return _with_unlabelled(client, entries, found)
+
+
+#: Up to how many targets are asked for one by one.
+_SINGLE = 20
+
+
+def _with_unlabelled(client: Client, entries: list[Entry], found: Snapshot) -> Snapshot:
+    """The same with the targets that lack the catalog's label: those of a ClusterExternalSecret that was made by hand.
+
+    Others that lack it are of no interest, however many and large they are.
+    """
+    targets = {entry.external_secret: entry.target for entry in entries}
+    places = {(place, targets[name]) for place, name in found.externals if name in targets}
+    lacking = sorted(places - set(found.secrets))
+    if len(lacking) > _SINGLE:
+        listed: list[Object | None] = list(client.list(SECRETS, selector=ESO_MANAGED)[0])
+    else:
+        listed = client.each(lambda one: client.get(SECRETS.path(one[1], one[0])), lacking)
+    for item in listed:
+        if item is None or key_of(item) not in places or key_of(item) in found.secrets:
+            continue
+        if (item["metadata"].get("labels") or {}).get(ESO_MANAGED_LABEL) == "true":
+            found.secrets[key_of(item)] = item
+            found.selector = ESO_MANAGED
+    return found
 
 
 def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:

@@ -13,7 +13,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
-from ..desired.distribution import CHANGED, MANAGER, RESTORER, TARGETS, applied_by_us, selected
+from ..desired.distribution import CHANGED, MANAGER, RESTORER, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
 from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
 
@@ -302,7 +302,7 @@ def follow(
                     looked = time.monotonic()
                 idle = False
                 for event in client.watch(
-                    SECRETS, version, selector=TARGETS, seconds=left, idle=min(IDLE, max(0.1, left))
+                    SECRETS, version, selector=snapshot.selector, seconds=left, idle=min(IDLE, max(0.1, left))
                 ):
                     if event is None:
                         idle = True
@@ -310,7 +310,7 @@ def follow(
                     kind, item = event
                     if kind == "ERROR":
                         # The version is too old to go on from: list once more.
-                        listed, version = client.list(SECRETS, selector=TARGETS)
+                        listed, version = client.list(SECRETS, selector=snapshot.selector)
                         look_at_all({key_of(one): one for one in listed})
                         break
                     version = item["metadata"]["resourceVersion"]
