@@ -183,7 +183,7 @@ def consumer_of_an_older_value(platform):
             refresh = {"metadata": {"annotations": {"external-secrets.io/force-sync": str(time.time())}}}
             platform.patch(f"{ESO}/clusterexternalsecrets/cloudflare-api-token", refresh)
             source = platform.data("central-secret-store", "cloudflare-api-token")
-            platform.eventually(lambda: platform.data(*PAIR) == source, what="the target's refresh")
+            platform.eventually(lambda: platform.data(*PAIR) == source, 60, "the target's refresh")
             yield
     platform.play("rotate")
 
