@@ -12,13 +12,14 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import Any, Iterator
+from urllib.parse import urlsplit
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import Connection, connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, spellings
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.in_process import InProcessAction, environment
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.plain import plain
 
@@ -85,7 +86,7 @@ class ActionModule(InProcessAction):
     def _remote(self, task_vars: dict[str, Any]) -> Iterator[dict[str, str]]:
         """The environment for helm elsewhere, where the connection means something else, as the task's user."""
         self._refuse_to_leave_values()
-        names = {name for option, spec in AUTH_OPTIONS.items() for name in (option, *spec.get("aliases", ()))}
+        names = {name for option, spec in AUTH_OPTIONS.items() for name in spellings(option, spec)}
         arguments = {name: value for name, value in self._task.args.items() if name in names}
         self._task.check_mode, check_mode = False, self._task.check_mode
         try:
@@ -116,10 +117,9 @@ class ActionModule(InProcessAction):
 
 def _without_proxy(target: Connection) -> dict[str, str]:
     """What keeps helm from a proxy of the environment that is not to be used for the API."""
-    server = (target.server or "").partition("://")[2].partition("/")[0]
-    host = server.rpartition(":")[0].strip("[]") if ":" in server.rpartition("]")[2] else server.strip("[]")
     if target.proxy_to_use():
         return {}
+    host = urlsplit(target.server or "").hostname
     before = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     both = ",".join(part for part in (before, host) if part)
     return {"NO_PROXY": both, "no_proxy": both}

@@ -18,7 +18,7 @@ from .resources import Object
 from .takeover import backup
 
 if TYPE_CHECKING:
-    from .module import Vault
+    from .module import Context, Vault
 
 #: What a run calls the backups that it takes by itself.
 AUTOMATIC = "cluster-secrets-%%s-%Y%m%dT%H%M%S.%fZ.vault.yml"
@@ -64,6 +64,16 @@ def write(
     files.write(beside(path), backup.digests(kept, taken, cluster[1], salt), "digests", private=True)
     files.write(path, encrypted, "backup", private=True)
     return True
+
+
+def save(context: Context, live: List[Object], cluster: Tuple[str, str]) -> str | None:
+    """Back up live Secrets before they change, in the task's ``backup_dir``: the path, or None in check mode.
+
+    :arg cluster: as live.snapshot.identity() returns it.
+    """
+    path = automatic(context.params["backup_dir"], context.client.server)
+    write(context.vault, path, live, cluster, dry=context.check_mode)
+    return None if context.check_mode else path
 
 
 def read(vault: Vault, path: str) -> dict[str, Any]:

@@ -383,40 +383,37 @@ def spoken(secrets: Set[str], said: Iterable[str], params: Mapping[str, Any], op
     return sorted((one for one in found if one not in named), key=len, reverse=True)
 
 
-def _keys(value: Any) -> Iterator[str]:
-    """The keys of all mappings in a structure."""
+def _parts(value: Any) -> Iterator[tuple[bool, Any]]:
+    """(whether it is a key, the key or value) of all mappings and lists in a structure."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield str(key)
-            yield from _keys(item)
+            yield True, key
+            yield from _parts(item)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _keys(item)
+            yield from _parts(item)
+    else:
+        yield False, value
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """The keys of all mappings in a structure."""
+    return (str(part) for is_key, part in _parts(value) if is_key)
 
 
 def said_in(value: Any) -> Iterator[str]:
     """Every text in a result, the keys of mappings and numbers included."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield str(key)
-            yield from said_in(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from said_in(item)
-    else:
-        yield str(value)
+    return (str(part) for _is_key, part in _parts(value))
 
 
 def texts(value: Any) -> Iterator[str]:
     """Every text in a structure, keys of mappings left out."""
-    if isinstance(value, Mapping):
-        for item in value.values():
-            yield from texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from texts(item)
-    elif isinstance(value, str):
-        yield value
+    return (part for is_key, part in _parts(value) if not is_key and isinstance(part, str))
+
+
+def spellings(name: str, spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """An option's name, and its aliases."""
+    return (name, *spec.get("aliases", ()))
 
 
 #: What stands for the value of an option that is not logged.
@@ -429,7 +426,7 @@ def hidden(params: Mapping[str, Any], options: Options) -> dict[str, Any]:
         key
         for name, spec in options.items()
         if spec.get("no_log") or any(one.get("no_log") for one in (spec.get("options") or {}).values())
-        for key in (name, *spec.get("aliases", ()))
+        for key in spellings(name, spec)
     }
     shown: dict[str, Any] = {}
     for name, value in params.items():

@@ -284,7 +284,7 @@ def plan_delete(live: Object) -> Action:
     """
     meta = live["metadata"]
     resource = resource_of(live["apiVersion"], live["kind"])
-    preconditions = {key: meta[name] for key, name in _PRECONDITIONS if meta.get(name)}
+    preconditions = {key: meta[key] for key in ("uid", "resourceVersion") if meta.get(key)}
 
     def replan(found: Object | None) -> Action | None:
         if found is None:
@@ -307,9 +307,6 @@ def plan_delete(live: Object) -> Action:
         replan=replan,
     )
     return action
-
-
-_PRECONDITIONS = (("uid", "uid"), ("resourceVersion", "resourceVersion"))
 
 
 def _looked_at(item: Object, known: Object) -> Object:

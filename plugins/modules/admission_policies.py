@@ -174,8 +174,7 @@ def run(context: Context) -> dict[str, Any]:
     if absent:
         going = removal.policies_going((item["kind"], item) for _desired, item in pairs if item)
         # Bindings first: a binding without its policy is an error that the API server reports.
-        bindings = [action for action in going.actions if action.kind.endswith("Binding")]
-        done = executor.run(bindings, [action for action in going.actions if action not in bindings])
+        done = executor.run(*removal.in_turn(going.actions, "Binding"))
         return context.result(done, supported=True, left=[one._asdict() for one in going.left])
     writers = _writers(client)
     locked_out = _locked_out(client, identities, writers if params["mode"] == "enforce" else {})

@@ -83,7 +83,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -124,7 +124,7 @@ def run(context: Context) -> dict[str, Any]:
     layout = stores.Layout(stores.SHARED, params["store"], params["store_namespace"], api_version=version)
     central = client.list(SECRETS, namespace=layout.namespace)[0]
     cluster = snapshot.Cluster(client, layout, version, {item["metadata"]["name"]: item for item in central})
-    managed = client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")[0]
+    managed = client.list(SECRETS, selector=ESO_MANAGED)[0]
     found = adoption.read(layout, cluster, {key_of(item): item for item in managed})
     entries = found.entries()
     layout.isolation, layout.server_url = found.isolation, adoption.server_url(layout, cluster)

@@ -72,7 +72,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
@@ -96,7 +96,7 @@ def run(context: Context) -> dict[str, Any]:
     params, client = context.params, context.client
     found = {key_of(item): item for item in client.list(SECRETS, namespace=params["store_namespace"])[0]}
     if params["targets"]:
-        found.update((key_of(item), item) for item in client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true")[0])
+        found.update((key_of(item), item) for item in client.list(SECRETS, selector=ESO_MANAGED)[0])
     kept = backup.kept(list(found.values()))
     if not kept:
         raise NotReady("there is nothing to back up: namespace '%s' holds no Secret." % params["store_namespace"])

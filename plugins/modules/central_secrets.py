@@ -373,7 +373,6 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
 
 def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, str | None]:
     """Back up the Secrets that go: the path of the backup. Those of which none can be taken don't go."""
-    params, client = context.params, context.client
     try:
         context.vault.encrypt("", "backup")
     except FileError as error:
@@ -385,11 +384,9 @@ def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tu
             % len(going.actions)
         )
         return stay, None
-    path = backups.automatic(params["backup_dir"], client.server)
     names = {action.name for action in going.actions}
     secrets = [item for item in live if item["metadata"]["name"] in names]
-    backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
-    return going, None if context.check_mode else path
+    return going, backups.save(context, secrets, snapshot.identity(context.client))
 
 
 def _made(recipe: Recipe) -> bytes:
@@ -437,10 +434,8 @@ def _preflight(
         result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
     changing = sorted({key for one in findings for key in one.backup})
     if changing:
-        path = backups.automatic(params["backup_dir"], client.server)
         secrets = [whole[key] for key in changing if key in whole]
-        backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
-        result["backup"] = None if context.check_mode else path
+        result["backup"] = backups.save(context, secrets, snapshot.identity(client))
     return findings, result
 
 

@@ -283,10 +283,8 @@ def _settle(
         wait_while(
             client, lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"]
         )
-    stops = [action for action in deletes if action.kind == "ClusterSecretStore"]
-    actions = executor.run(
-        [action for action in shrinking if action], stops, [action for action in deletes if action not in stops]
-    )
+    shrinks = [action for action in shrinking if action]
+    actions = executor.run(shrinks, *removal.in_turn(deletes, "ClusterSecretStore"))
     left = [one._asdict() for one in going.left]
     return context.result(actions, api_version=layout.api_version, pending=False, left=left)
 

@@ -307,7 +307,11 @@ def _refuse_shared(
             "namespace '%s' (kubectl label namespace %s %s-), then run this again."
             % (key, entry.name, *[namespace] * 2, key)
         )
-    foreign = [name for name, one in distributed.items() if not is_owned(one) and key in _keys(one)]
+    foreign = [
+        name
+        for name, one in distributed.items()
+        if not is_owned(one) and key in consumers.label_keys(consumers.selection(one.get("spec") or {}))
+    ]
     if foreign:
         raise CatalogError(
             "the label '%s=%s' gives namespace '%s' what ClusterExternalSecret '%s' distributes, which this collection "
@@ -396,16 +400,6 @@ def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:
         if error.status == 403 and may_be_denied:
             return []
         raise
-
-
-def _keys(distributed: Object) -> set[str]:
-    """The keys of labels by which a live ClusterExternalSecret selects."""
-    keys: set[str] = set()
-    for condition in consumers.selection(distributed.get("spec") or {}):
-        selector = condition.get("namespaceSelector") or {}
-        keys.update(selector.get("matchLabels") or {})
-        keys.update(expression["key"] for expression in selector.get("matchExpressions") or [])
-    return keys
 
 
 def _unlabel(item: Object, labels: set[str], entries: list[Entry]) -> Action | None:

@@ -176,9 +176,7 @@ def run(context: Context) -> dict[str, Any]:
             % (len(others), ", ".join("%s (%s)" % pair for pair in sorted(others.items())))
         )
     first = context.missing_namespace(store_namespace, True) if planned and store_namespace not in namespaces else []
-    path = backups.automatic(params["backup_dir"], client.server) if overwritten else None
-    if path:
-        backups.write(context.vault, path, overwritten, cluster, dry=context.check_mode)
+    path = backups.save(context, overwritten, cluster) if overwritten else None
     # What has to be made anew goes one after the other: a run that stops on the way leaves one missing at most.
     anew = [[action] for actions in planned if actions and actions[0].verb == "delete" for action in actions]
     rest = [actions for actions in planned if actions and actions[0].verb != "delete"]
@@ -187,7 +185,7 @@ def run(context: Context) -> dict[str, Any]:
     return context.result(
         done,
         taken=content["taken"],
-        backup=None if context.check_mode else path,
+        backup=path,
         refresh=dict.fromkeys(_stale(context, restored) if context.entries else (), True),
         skipped_targets=sorted(skipped),
         written_by_others=others,

@@ -89,7 +89,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     written_by_others,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, guard, stores
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -170,13 +170,11 @@ def run(context: Context) -> dict[str, Any]:
     of_policies = removal.policies_going(policies)
     reading = {**used, **consumers.through_own_stores(namespace, secret_stores, users.externals)}
     masters = removal.masters_going(central, (), required_sources(entries), reading, written_by_others(entries))
-    bindings = [action for action in of_policies.actions if action.kind.endswith("Binding")]
     batches = [
         of_namespaces.actions,
-        bindings,  # a binding without its policy is an error that the API server reports
-        [action for action in of_policies.actions if action not in bindings],
-        [action for action in of_stores.actions if action.kind == "ClusterSecretStore"],
-        [action for action in of_stores.actions if action.kind != "ClusterSecretStore"],
+        # A binding without its policy is an error that the API server reports.
+        *removal.in_turn(of_policies.actions, "Binding"),
+        *removal.in_turn(of_stores.actions, "ClusterSecretStore"),
         masters.actions,
     ]
     made = {key_of(item) for item in users.externals if any(consumers.is_made_by(item, name) for name in removed)}
@@ -185,8 +183,7 @@ def run(context: Context) -> dict[str, Any]:
     if params["backup"] and masters.actions:
         names = {action.name for action in masters.actions}
         secrets = [item for item in central if item["metadata"]["name"] in names]
-        path = backups.automatic(params["backup_dir"], client.server)
-        backups.write(context.vault, path, secrets, snapshot.identity(client), dry=context.check_mode)
+        path = backups.save(context, secrets, snapshot.identity(client))
     Executor(client, check_mode=True).run(going.actions, *batches)
     executor = Executor(client, context.check_mode)
     actions = executor.run(going.actions)
@@ -199,7 +196,7 @@ def run(context: Context) -> dict[str, Any]:
         actions,
         left=[one._asdict() for one in left],
         table=[one.text() for one in left],
-        backup=None if context.check_mode else path,
+        backup=path,
     )
 
 
@@ -217,7 +214,7 @@ def _still_there(context: Context, version: str, removed: set[str], made: set[tu
         for item in externals:
             if key_of(item) in made and any(consumers.is_made_by(item, name) for name in removed):
                 found.append(removal.ending("ExternalSecret", item))
-        for item in client.list(SECRETS, selector=ESO_MANAGED_LABEL + "=true", partial=True)[0]:
+        for item in client.list(SECRETS, selector=ESO_MANAGED, partial=True)[0]:
             owners = item["metadata"].get("ownerReferences") or []
             namespace = item["metadata"]["namespace"]
             if any(one.get("kind") == "ExternalSecret" and (namespace, one.get("name")) in made for one in owners):

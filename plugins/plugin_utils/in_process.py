@@ -28,7 +28,7 @@ from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
 from ..module_utils.api.kubeconfig import mixture
-from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spoken
+from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spellings, spoken
 from .arguments import resolved
 from .plain import plain
 from .screen import Progress
@@ -113,7 +113,7 @@ class InProcessAction(NormalAction):
         if self._connection.transport != "local":
             return
         for name, spec in self._options().items():
-            for key in (name, *spec.get("aliases", ())):
+            for key in spellings(name, spec):
                 value = self._task.args.get(key)
                 if isinstance(value, str) and value and (spec.get("type") == "path" or name == "kubeconfig"):
                     parts = value.split(os.pathsep) if name == "kubeconfig" else [value]
@@ -143,7 +143,7 @@ class InProcessAction(NormalAction):
         said: dict[str, Any] = {}
         own: dict[str, Any] = {}
         for option, spec in AUTH_OPTIONS.items():
-            said[option] = next((given[name] for name in (option, *spec.get("aliases", ())) if name in given), None)
+            said[option] = next((given[name] for name in spellings(option, spec) if name in given), None)
             value = task_vars.get(PREFIX + option)
             if value is None:
                 continue

@@ -258,7 +258,7 @@ class Client:
         if 300 <= response.status < 400:
             raise ApiError(response.status, "", _redirected(response), what)
         if not isinstance(answer, dict):
-            raise ApiError(0, "", "the answer is no object of Kubernetes. Is 'host' a Kubernetes API?", what)
+            raise _foreign(what)
         if response.status >= 400:
             message = answer.get("message") or "HTTP status %d" % response.status
             raise ApiError(response.status, str(answer.get("reason") or ""), str(message), what)

@@ -112,13 +112,19 @@ def selecting(
         for item in items:
             spec = item.get("spec") or {}
             chosen = (spec.get("conditions") or []) if kind == "ClusterSecretStore" else selection(spec)
-            for condition in chosen:
-                selector = condition.get("namespaceSelector") or {}
-                keys = set(selector.get("matchLabels") or {})
-                keys.update(one["key"] for one in selector.get("matchExpressions") or [])
-                for key in keys:
-                    found.setdefault(key, label_of(kind, item))
+            for key in label_keys(chosen):
+                found.setdefault(key, label_of(kind, item))
     return found
+
+
+def label_keys(conditions: Iterable[Object]) -> set[str]:
+    """The keys of labels by which conditions select namespaces."""
+    keys: set[str] = set()
+    for condition in conditions:
+        selector = condition.get("namespaceSelector") or {}
+        keys.update(selector.get("matchLabels") or {})
+        keys.update(one["key"] for one in selector.get("matchExpressions") or [])
+    return keys
 
 
 def find(
@@ -150,8 +156,7 @@ def find(
         found.append(Consumer("ExternalSecret", item, _within(item), reads, set(), works))
     for item in pushes:
         if _pushes(_spec(item), store) and not item["metadata"].get("ownerReferences"):
-            synced = (item.get("status") or {}).get("syncedPushSecrets") or {}
-            works = bool(synced.get("ClusterSecretStore/" + store))
+            works = _has_pushed(item, store)
             found.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item)), works))
     for item in cluster_pushes:
         spec = _spec(item).get("pushSecretSpec") or {}
@@ -216,8 +221,12 @@ def pushes_to(consumer: Consumer, store: str) -> bool:
     """Whether a consumer writes through a store that it names, or has written; a selector of stores may mean others."""
     spec = _spec(consumer.item)
     references = (spec.get("pushSecretSpec") or spec).get("secretStoreRefs") or []
-    synced = (consumer.item.get("status") or {}).get("syncedPushSecrets") or {}
-    return any(_is(one, store) for one in references) or bool(synced.get("ClusterSecretStore/" + store))
+    return any(_is(one, store) for one in references) or _has_pushed(consumer.item, store)
+
+
+def _has_pushed(push: Object, store: str) -> bool:
+    synced = (push.get("status") or {}).get("syncedPushSecrets") or {}
+    return bool(synced.get("ClusterSecretStore/" + store))
 
 
 def _is_made(external: Object, made: set[tuple[str, str]]) -> bool:

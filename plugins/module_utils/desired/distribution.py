@@ -38,7 +38,7 @@ ESO_MANAGED_LABEL = "reconcile.external-secrets.io/managed"
 ESO_MANAGED = ESO_MANAGED_LABEL + "=true"
 
 #: What selects the catalog's targets: ESO's label and that of every entry. Others may wear one of the two.
-TARGETS = "%s=true,%s=%s" % (ESO_MANAGED_LABEL, *TARGET_LABEL)
+TARGETS = "%s,%s=%s" % (ESO_MANAGED, *TARGET_LABEL)
 
 #: What ESO puts on a namespace for each ClusterExternalSecret, and leaves there.
 FINALIZER_PREFIX = "externalsecrets.external-secrets.io/ces-"
@@ -84,6 +84,14 @@ def is_owned(live: Object) -> bool:
 def applied_by_us(record: Object) -> bool:
     """Whether a record of an object's managedFields is that of our applies."""
     return record.get("manager") == MANAGER and record.get("operation") == "Apply" and not record.get("subresource")
+
+
+def fields_of(record: Object, *path: str) -> set[str]:
+    """The names of the fields below ``path`` that a record of an object's managedFields has."""
+    fields = record.get("fieldsV1") or {}
+    for name in path:
+        fields = fields.get("f:" + name) or {}
+    return {key[2:] for key in fields if key.startswith("f:")}
 
 
 def central_secret(

@@ -148,28 +148,27 @@ def value_changed(master: Object) -> datetime.datetime:
     meta = master["metadata"]
     # A backup that the collection restores brings its own time along.
     others = [one for one in meta.get("managedFields") or [] if one.get("manager") not in (MANAGER, RESTORER)]
-    written = written_at({"metadata": {"managedFields": others}})
-    try:
-        noted = parse_time((meta.get("annotations") or {})[CHANGED])
-    except (KeyError, ValueError):
+    written, noted = written_at({"metadata": {"managedFields": others}}), _noted(master)
+    if noted is None:
         return written or written_at(master) or parse_time(meta["creationTimestamp"])
     return max(noted, written) if written else noted
 
 
-def rotated_at(master: Object) -> datetime.datetime | None:
-    """When the collection changed a value of a live master Secret, or None where somebody else wrote it later."""
+def _noted(master: Object) -> datetime.datetime | None:
+    """When the collection changed a value of a live master Secret, as it wrote down there itself."""
     try:
-        noted = parse_time((master["metadata"].get("annotations") or {})[CHANGED])
+        return parse_time((master["metadata"].get("annotations") or {})[CHANGED])
     except (KeyError, ValueError):
         return None
-    times = [
-        time_of(record.get("time"))
-        for record in master["metadata"].get("managedFields") or []
-        if "f:data" in (record.get("fieldsV1") or {})
-        and not applied_by_us(record)
-        and record.get("manager") != RESTORER
-    ]
-    return None if any(one and one >= noted for one in times) else noted
+
+
+def rotated_at(master: Object) -> datetime.datetime | None:
+    """When the collection changed a value of a live master Secret, or None where somebody else wrote it later."""
+    noted = _noted(master)
+    records = master["metadata"].get("managedFields") or []
+    others = [one for one in records if not applied_by_us(one) and one.get("manager") != RESTORER]
+    written = written_at({"metadata": {"managedFields": others}})
+    return None if noted is None or (written and written >= noted) else noted
 
 
 def judge_target(

@@ -16,7 +16,7 @@ import hmac
 import json
 from typing import Any
 
-from ..desired.distribution import applied_by_us
+from ..desired.distribution import applied_by_us, fields_of
 from ..errors import FileError
 from ..resources import Object, key_of
 from ..variables import dump_plain
@@ -59,13 +59,8 @@ def keys_of_ours(secrets: list[Object]) -> dict[str, list[str]]:
     leave the Secret too, also after a restore."""
     found: dict[str, list[str]] = {}
     for item in secrets:
-        keys = {
-            field[2:]
-            for record in item["metadata"].get("managedFields") or []
-            if applied_by_us(record)
-            for field in (record.get("fieldsV1") or {}).get("f:data") or {}
-            if field.startswith("f:")
-        }
+        records = item["metadata"].get("managedFields") or []
+        keys = {key for record in records if applied_by_us(record) for key in fields_of(record, "data")}
         if keys:
             found["/".join(key_of(item))] = sorted(keys)
     return found

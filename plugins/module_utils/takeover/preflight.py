@@ -20,6 +20,7 @@ from ..desired.distribution import (
     RESTORER,
     applied_by_us,
     cluster_external_secret,
+    fields_of,
     is_owned,
 )
 from ..errors import CatalogError
@@ -261,7 +262,7 @@ def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dic
     ours: set[str] = set()
     others: dict[str, str] = {}
     for record in live["metadata"].get("managedFields") or []:
-        keys = {key[2:] for key in (record.get("fieldsV1") or {}).get("f:data") or {} if key.startswith("f:")}
+        keys = fields_of(record, "data")
         if applied_by_us(record) or record.get("manager") in (MANAGER, RESTORER):
             ours |= keys
         else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Collection, Iterable, NamedTuple
 
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
-from ..desired.distribution import FINALIZER_PREFIX, MANAGER, finalizer, held_for, is_owned
+from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned
 from ..plan import Action, plan_delete, plan_unlabel
 from ..resources import Object, label_of
 from .preflight import controllers, makers, tools, writers
@@ -39,6 +39,12 @@ class Going(NamedTuple):
 
     actions: list[Action]
     left: list[Left]
+
+
+def in_turn(actions: list[Action], first: str) -> list[list[Action]]:
+    """Two batches: those of the kinds that end in ``first``, and the rest, which they need."""
+    before = [action for action in actions if action.kind.endswith(first)]
+    return [before, [action for action in actions if action not in before]]
 
 
 def _deletion(kind: str, item: Object) -> str:
@@ -140,11 +146,10 @@ def entries_going(
 def labels_set_by_us(namespace: Object) -> set[str]:
     """The keys of the labels of a live namespace that the collection was the last to set."""
     return {
-        field[2:]
+        key
         for record in namespace["metadata"].get("managedFields") or []
         if record.get("manager") == MANAGER
-        for field in ((record.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:labels") or {}
-        if field.startswith("f:")
+        for key in fields_of(record, "metadata", "labels")
     }
 
 
