@@ -14,6 +14,7 @@ import sys
 
 from . import build
 from .cluster import ClusterError, ControlPlane
+from .node import Node, lacking
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -23,6 +24,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="controlplane", description=__doc__)
     parser.add_argument("--name", default="default", help="which control plane (default: %(default)s)")
+    parser.add_argument("--node", action="store_true", help="a whole cluster: a real node instead of simulated ones")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build what is missing of its programs, and of Vault for the tests")
     commands.add_parser("start", help="start it, unless it runs")
@@ -34,10 +36,13 @@ def main() -> int:
     options = parser.parse_args()
     # SIGTERM takes the same way out as Ctrl-C, so that nothing is left running.
     signal.signal(signal.SIGTERM, _interrupt)
-    plane = ControlPlane(options.name, bound=options.command == "run")
+    plane = (Node if options.node else ControlPlane)(options.name, bound=options.command == "run")
     try:
         if options.command == "build":
-            build.ensure(tuple(build.PROGRAMS))
+            problem = lacking()
+            if problem:
+                build.say(f"no node: {problem}")
+            build.ensure(tuple(name for name in build.PROGRAMS if not problem or name not in build.NODE))
         elif options.command == "start":
             plane.start()
             print(f"KUBECONFIG={plane.kubeconfig}")

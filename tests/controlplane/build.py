@@ -135,21 +135,38 @@ def say(line: str) -> None:
 _FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false")
 
 
-def _make_control_plane(work: Path, out: Path) -> None:
+def _version_flags() -> str:
+    _major, minor, _patch = KUBERNETES.lstrip("v").split(".")
+    version = "k8s.io/component-base/version"
+    return f"-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor={minor}"
+
+
+def _make_kubernetes(packages: tuple[str, ...], work: Path, out: Path) -> None:
     """All in one module, so that what they share (client-go and more) has one version and is compiled once."""
     source = work / "source"
     shutil.copytree(GO_SOURCES / "controlplane", source)
-    _major, minor, _patch = KUBERNETES.lstrip("v").split(".")
-    version = "k8s.io/component-base/version"
-    ldflags = f"-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor={minor}"
-    packages = [
-        f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
-    ]
-    packages += ["helm.sh/helm/v3/cmd/helm", "sigs.k8s.io/kwok/cmd/kwok", "./etcd"]
     _run(
-        ["go", "build", "-mod=readonly", *_FLAGS, "-ldflags", ldflags, "-o", f"{out}/", *packages],
+        ["go", "build", "-mod=readonly", *_FLAGS, "-ldflags", _version_flags(), "-o", f"{out}/", *packages],
         source,
         work / "build.log",
+    )
+
+
+def _make_node(work: Path, out: Path) -> None:
+    """containerd, its shim and client, the network plugins, runc, and what the pods run."""
+    source, log = work / "source", work / "build.log"
+    shutil.copytree(GO_SOURCES / "node", source)
+    build = ["go", "build", "-mod=readonly", *_FLAGS]
+    containerd = "github.com/containerd/containerd/v2"
+    programs = [f"{containerd}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")]
+    plugins = [f"github.com/containernetworking/plugins/plugins/{name}" for name in CNI_PLUGINS]
+    _run([*build, "-ldflags", "-s -w", "-o", f"{out}/", *programs, *plugins, "./workload"], source, log)
+    # runc enters namespaces in C, before Go's runtime starts; the chart's pods ask for a seccomp profile.
+    _run(
+        [*build, "-tags", "seccomp", "-ldflags", "-s -w", "-o", f"{out}/runc", "github.com/opencontainers/runc"],
+        source,
+        log,
+        {**_go_env(), "CGO_ENABLED": "1"},
     )
 
 
@@ -205,14 +222,26 @@ def _make_eso(version: str, name: str, work: Path, out: Path) -> None:
     )
 
 
+_CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+_ON_A_NODE = ("kubelet", "kube-proxy")
+CNI_PLUGINS = ("ipam/host-local", "main/bridge", "main/loopback")
+
 PROGRAMS: dict[str, Program] = {
     program.name: program
     for program in (
         Program(
             "controlplane",
-            ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "helm", "kwok"),
+            ("etcd", *_CONTROL_PLANE, "helm", "kwok"),
             "about 5 min",
-            _make_control_plane,
+            functools.partial(
+                _make_kubernetes,
+                (
+                    *(f"k8s.io/kubernetes/cmd/{name}" for name in _CONTROL_PLANE),
+                    "helm.sh/helm/v3/cmd/helm",
+                    "sigs.k8s.io/kwok/cmd/kwok",
+                    "./etcd",
+                ),
+            ),
             (GO_SOURCES / "controlplane",),
             (KUBERNETES,),
         ),
@@ -235,10 +264,29 @@ PROGRAMS: dict[str, Program] = {
             )
             for version in OLDER_ESO
         ),
+        Program(
+            "kubelet",
+            _ON_A_NODE,
+            "about 1 min after the control plane",
+            functools.partial(_make_kubernetes, tuple(f"k8s.io/kubernetes/cmd/{name}" for name in _ON_A_NODE)),
+            (GO_SOURCES / "controlplane",),
+            (KUBERNETES,),
+        ),
+        Program(
+            "node",
+            ("containerd", "containerd-shim-runc-v2", "ctr", "bridge", "host-local", "loopback", "runc", "workload"),
+            "about 2 min",
+            _make_node,
+            (GO_SOURCES / "node",),
+        ),
+        Program("coredns", ("coredns",), "about 2 min", _make_main("coredns"), (GO_SOURCES / "coredns",)),
         Program("promrules", ("promrules",), "about 1 min", _make_main("promrules"), (GO_SOURCES / "promrules",)),
         Program("vault", ("vault",), "about 4 min", _make_main("vault"), (GO_SOURCES / "vault",)),
     )
 }
+
+#: What a node needs beside that; see node.py.
+NODE = ("kubelet", "node", "coredns")
 
 #: What a control plane needs; only the tests of values from Vault need Vault.
 CONTROL_PLANE = ("controlplane", "external-secrets")
@@ -340,16 +388,19 @@ def eso_crds(version: str | None = None) -> Path:
     return module_dir(ESO_MODULE, version) / "deploy/crds/bundle.yaml"
 
 
-def eso_chart(version: str | None = None) -> Path:
+def eso_chart(version: str | None = None, crds: bool = False) -> Path:
     """A copy of ESO's chart, installable without network access; that of the release under test, unless given.
 
     The sub-chart it declares is an option nobody uses here and is not part of the module, and helm
     refuses a chart whose declared dependencies are absent; the copy drops that declaration.
+
+    :arg crds: whether it has the CRDs too, as the published one does and the module's doesn't.
     """
     given = {} if version else given_eso()
-    chart = "deploy/charts/external-secrets"
-    source = given[ESO_CHART_VARIABLE] if given else module_dir(ESO_MODULE, version or ESO) / chart
-    target = cache_root() / "charts" / f"external-secrets-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
+    folder = "deploy/charts/external-secrets"
+    source = given[ESO_CHART_VARIABLE] if given else module_dir(ESO_MODULE, version or ESO) / folder
+    key = hashlib.sha256(f"{source}{' with CRDs' * crds}".encode()).hexdigest()[:16]
+    target = cache_root() / "charts" / f"external-secrets-{key}"
     with locked(cache_root() / "charts" / "lock"):
         if not target.exists():
             staged = target.with_suffix(".work")
@@ -361,5 +412,9 @@ def eso_chart(version: str | None = None) -> Path:
             chart = staged / "Chart.yaml"
             chart.write_text(chart.read_text().split("\ndependencies:", maxsplit=1)[0] + "\n")
             (staged / "Chart.lock").unlink(missing_ok=True)
+            if crds:
+                bundle = eso_crds(version).read_text().replace("{{", '{{ "{{" }}')
+                template = "{{- if .Values.installCRDs }}\n" + bundle + "\n{{- end }}\n"
+                (staged / "templates/crds/bundle.yaml").write_text(template)
             staged.rename(target)
     return target

@@ -11,6 +11,7 @@ restarted piece by piece, as the upgrade tests need.
 from __future__ import annotations
 
 import base64
+import contextlib
 import ctypes
 import http.client
 import json
@@ -37,8 +38,6 @@ ADMIN_USER = "cluster-admin"
 #: The user agent of the harness's own requests, which no test counts.
 HARNESS = "test-harness"
 
-START_ORDER = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubelet")
-
 _AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -55,8 +54,8 @@ class ClusterError(RuntimeError):
 class Api:
     """The few requests that the harness itself makes, over one client certificate."""
 
-    def __init__(self, port: int, pki: Path) -> None:
-        self._port = port
+    def __init__(self, address: str, port: int, pki: Path) -> None:
+        self._address, self._port = address, port
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
 
@@ -64,7 +63,7 @@ class Api:
         self, method: str, path: str, body: Any = None, content_type: str = "application/json", timeout: float = 10
     ) -> tuple[int, Any]:
         """Send one request; returns the status and the decoded body (text when it is not JSON)."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
+        connection = http.client.HTTPSConnection(self._address, self._port, context=self._context, timeout=timeout)
         try:
             data = None if body is None else json.dumps(body)
             connection.request(
@@ -126,6 +125,20 @@ class ControlPlane:
     under test): which controller runs says the image of its pod.
     """
 
+    #: Its processes, in the order in which they start.
+    components: tuple[str, ...] = (
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kwok",
+        "kubelet",
+    )
+    #: Who listens on a port of its own, beside those that each has.
+    more_ports: tuple[str, ...] = ()
+    #: Who has a kubeconfig of his own, beside the administrator.
+    clients: tuple[str, ...] = ("kube-controller-manager", "kube-scheduler", "kwok")
+
     def __init__(
         self,
         name: str = "default",
@@ -157,8 +170,13 @@ class ControlPlane:
         staged.replace(self._state_file)
 
     @property
+    def address(self) -> str:
+        """Where the API server listens."""
+        return "127.0.0.1"
+
+    @property
     def port(self) -> int:
-        """The API server's port on 127.0.0.1."""
+        """The API server's port."""
         return self._state["ports"]["apiserver"]
 
     def port_of(self, name: str) -> int:
@@ -176,7 +194,7 @@ class ControlPlane:
 
     @property
     def api(self) -> Api:
-        return Api(self.port, self.pki)
+        return Api(self.address, self.port, self.pki)
 
     def log(self, component: str) -> Path:
         return self.run / f"{component}.log"
@@ -193,7 +211,7 @@ class ControlPlane:
 
     def status(self) -> dict[str, bool]:
         """Each component with whether its process runs."""
-        return {component: self.alive(component) for component in START_ORDER}
+        return {component: self.alive(component) for component in self.components}
 
     def ready(self) -> bool:
         """Whether the API server answers that it is ready."""
@@ -209,13 +227,7 @@ class ControlPlane:
 
         On any failure, an interrupt included, what was started is stopped again.
         """
-        programs = [f"external-secrets-{one}" if one else "external-secrets" for one in self._releases]
-        others = [name for name in build.CONTROL_PLANE if name != "external-secrets"]
-        binaries = build.ensure((*others, *programs))
-        binaries["external-secrets"] = binaries[programs[0]]
-        # Only where there are several, so that any image will do for one.
-        for one, program in list(zip(self._releases, programs))[1:]:
-            binaries[f"external-secrets:{build.eso_release(one)}"] = binaries[program]
+        binaries = self._programs()
         with build.locked(build.run_root() / f"{self.name}.lock"):
             if all(self.status().values()) and self.ready():
                 return
@@ -223,34 +235,54 @@ class ControlPlane:
             shutil.rmtree(self.run, ignore_errors=True)
             try:
                 self._prepare(binaries)
-                for component in START_ORDER:
+                for component in self.components:
                     self.start_component(component)
                 self._wait("kube-controller-manager", self._controllers_run, 60)
             except BaseException:
                 self.stop()
                 raise
 
+    def _programs(self) -> dict[str, Path]:
+        programs = [f"external-secrets-{one}" if one else "external-secrets" for one in self._releases]
+        others = [name for name in build.CONTROL_PLANE if name != "external-secrets"]
+        binaries = build.ensure((*others, *programs))
+        binaries["external-secrets"] = binaries[programs[0]]
+        # Only where there are several, so that any image will do for one.
+        for one, program in list(zip(self._releases, programs))[1:]:
+            binaries[f"external-secrets:{build.eso_release(one)}"] = binaries[program]
+        return binaries
+
     def _prepare(self, binaries: dict[str, Path]) -> None:
         self.run.mkdir(parents=True, mode=0o700)
-        pki = Pki(self.pki)
-        pki.issue("apiserver", "kube-apiserver", server=True)
-        pki.issue("admin", ADMIN_USER, "system:masters")
-        pki.issue("kube-controller-manager", "system:kube-controller-manager")
-        pki.issue("kube-scheduler", "system:kube-scheduler")
-        pki.issue("kwok", "kwok", "system:masters")
-        pki.issue("kubelet", "kubelet", server=True)
-        pki.write_key("service-account", rsa.generate_private_key(public_exponent=65537, key_size=2048))
         (self.run / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
-        names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok", "kubelet")
+        names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok", "kubelet", *self.more_ports)
         self._state = {
             "ports": {name: free_port() for name in names},
             "pids": {},
             "binaries": {k: str(v) for k, v in binaries.items()},
         }
-        for name in ("admin", "kube-controller-manager", "kube-scheduler", "kwok"):
-            path = self.kubeconfig if name == "admin" else self.run / f"{name}.kubeconfig"
-            write_kubeconfig(path, self.port, self.pki, client=name)
+        self._place()
+        pki = Pki(self.pki)
+        pki.issue("admin", ADMIN_USER, "system:masters")
+        pki.issue("kube-controller-manager", "system:kube-controller-manager")
+        pki.issue("kube-scheduler", "system:kube-scheduler")
+        self._issue(pki)
+        pki.write_key("service-account", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+        write_kubeconfig(self.kubeconfig, self.port, self.pki, client="admin", address=self.address)
+        for name in self.clients:
+            write_kubeconfig(
+                self.run / f"{name}.kubeconfig", self.port, self.pki, client=name, address=self.address
+            )
         self._save()
+
+    def _place(self) -> None:
+        """Make the place in which the processes run, where that is another than this machine's own."""
+
+    def _issue(self, pki: Pki) -> None:
+        """Sign the certificates that depend on what the processes are."""
+        pki.issue("apiserver", "kube-apiserver", server=True)
+        pki.issue("kwok", "kwok", "system:masters")
+        pki.issue("kubelet", "kubelet", server=True)
 
     def argv(self, component: str) -> list[str]:
         """The command line of ``component``."""
@@ -330,11 +362,16 @@ class ControlPlane:
 
     def start_component(self, component: str) -> None:
         """Start one component (again) on its recorded ports and data; waits for the API server, and for kwok's node."""
+        self._spawn(component, self.argv(component))
+        self._started(component)
+
+    def _spawn(self, component: str, argv: list[str]) -> int:
+        """Start a process whose output goes to the component's log, and remember it; returns its pid."""
         with self.log(component).open("ab") as log:
             child = subprocess.Popen(
-                self.argv(component),
+                argv,
                 cwd=self.run,
-                # The kubelet stand-in is a module of this package.
+                # Some are modules of this package.
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -343,8 +380,15 @@ class ControlPlane:
                 preexec_fn=die_with_parent if self.bound else None,
             )
         self._children[component] = child
-        self._state.setdefault("pids", {})[component] = child.pid
+        self._record(component, child.pid)
+        return child.pid
+
+    def _record(self, component: str, pid: int) -> None:
+        self._state.setdefault("pids", {})[component] = pid
         self._save()
+
+    def _started(self, component: str) -> None:
+        """Wait until what was just started can be used, where others need it."""
         if component == "kube-apiserver":
             self._wait(component, self.ready, 60)
             self._wait(component, self._bootstrapped, 60)
@@ -361,8 +405,11 @@ class ControlPlane:
         return self.api.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
 
     def _node_ready(self) -> bool:
-        _status, node = self.api.request("GET", "/api/v1/nodes/node-0")
-        conditions = node.get("status", {}).get("conditions", [])
+        return self._ready_node("node-0")
+
+    def _ready_node(self, name: str) -> bool:
+        status, node = self.api.request("GET", f"/api/v1/nodes/{name}")
+        conditions = node["status"].get("conditions", []) if status == 200 else []
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
     def _create_node(self) -> None:
@@ -390,17 +437,19 @@ class ControlPlane:
         if not self.alive(component):
             return
         pid = self._state["pids"][component]
-        os.kill(pid, signal_number)
         deadline = time.monotonic() + seconds
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal_number)
         while self.alive(component):
             if time.monotonic() > deadline:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 deadline += seconds
             time.sleep(0.05)
 
     def stop(self) -> None:
         """Stop everything, in reverse order. The run folder stays, for its logs, until the next start."""
-        for component in reversed(START_ORDER):
+        for component in reversed(self.components):
             # The API server waits for its watchers when asked politely; its data is thrown away.
             self.stop_component(
                 component, signal.SIGKILL if component in ("kube-apiserver", "etcd") else signal.SIGTERM
@@ -426,10 +475,10 @@ class ControlPlane:
             self.stop_component(component, signal_number)
         if lose_data:
             shutil.rmtree(self.run / "etcd")
-            for component in START_ORDER[2:]:
+            for component in self.components[2:]:
                 self.stop_component(component, signal.SIGKILL)
         # A kubelet would start a static pod that ended meanwhile.
-        for component in START_ORDER:
+        for component in self.components:
             if not self.alive(component):
                 self.start_component(component)
         if lose_data:
@@ -517,5 +566,5 @@ class ControlPlane:
         status, body = self.api.request("POST", url, {"spec": {"expirationSeconds": 86400}})
         if status != 201:
             raise ClusterError(f"no token for {namespace}/{service_account}: {status} {body}")
-        write_kubeconfig(path, self.port, self.pki, token=body["status"]["token"])
+        write_kubeconfig(path, self.port, self.pki, token=body["status"]["token"], address=self.address)
         return path

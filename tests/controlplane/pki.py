@@ -73,8 +73,10 @@ class Pki:
             )
         )
 
-    def issue(self, name: str, user: str, group: str | None = None, server: bool = False) -> None:
-        """Sign a certificate for ``user`` (CN) in ``group`` (O); a server's also names loopback."""
+    def issue(
+        self, name: str, user: str, group: str | None = None, server: bool = False, addresses: tuple[str, ...] = ()
+    ) -> None:
+        """Sign a certificate for ``user`` (CN) in ``group`` (O); a server's also names loopback and ``addresses``."""
         key = ec.generate_private_key(ec.SECP256R1())
         attributes = [x509.NameAttribute(NameOID.COMMON_NAME, user)]
         if group:
@@ -91,12 +93,20 @@ class Pki:
         )
         if server:
             names: list[x509.GeneralName] = [x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")]
-            names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "10.0.0.1")]
+            names += [x509.IPAddress(ipaddress.ip_address(one)) for one in ("127.0.0.1", "10.0.0.1", *addresses)]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         self._write(name, builder.sign(self._ca_key, hashes.SHA256()), key)
 
 
-def write_kubeconfig(path: Path, port: int, pki: Path, *, client: str | None = None, token: str | None = None) -> None:
+def write_kubeconfig(
+    path: Path,
+    port: int,
+    pki: Path,
+    *,
+    client: str | None = None,
+    token: str | None = None,
+    address: str = "127.0.0.1",
+) -> None:
     """Write a kubeconfig (JSON is YAML) with a client certificate or a bearer token, mode 0600."""
 
     def b64(name: str) -> str:
@@ -113,7 +123,7 @@ def write_kubeconfig(path: Path, port: int, pki: Path, *, client: str | None = N
         "clusters": [
             {
                 "name": "embedded",
-                "cluster": {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": b64("ca.crt")},
+                "cluster": {"server": f"https://{address}:{port}", "certificate-authority-data": b64("ca.crt")},
             }
         ],
         "users": [{"name": "user", "user": user}],
