@@ -64,7 +64,9 @@ class Registry(http.server.SimpleHTTPRequestHandler):
 
 def main() -> None:
     address, port, program, folder = sys.argv[1:5]
-    serve = functools.partial(Registry, image=Image.of(Path(program)), folder=Path(folder))
+    # Another image than the same program's that everybody may use: a kubelet remembers by content which took a login.
+    image = Image.of(Path(program), user="65533")
+    serve = functools.partial(Registry, image=image, folder=Path(folder))
     http.server.ThreadingHTTPServer((address, int(port)), serve).serve_forever()
 
 

@@ -23,6 +23,7 @@ ORDER = (
     "test_eso",
     "test_isolation",
     "test_takeover",
+    "test_whole_cluster",
     "test_backup",
     "test_gitops",
     "test_fleet",

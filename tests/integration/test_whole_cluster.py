@@ -1,0 +1,354 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a user installs, on a real node: ESO in pods from its chart's repository, with its CRDs, its webhook and its
+cert-controller, at the API's own address, and pods that live. No variable is set that only a test would set.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from support import CANARY, ROOT, Platform, leaked
+from whole import APPS, ask, available, deployment, pods, start
+
+from controlplane import build, node, sandbox, values
+
+pytestmark = pytest.mark.skipif(node.lacking() is not None, reason=str(node.lacking()))
+PLAYBOOK = "platform.cluster_secrets."
+ESO = f"{APPS}/external-secrets/deployments"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    if os.environ.get("CLUSTER_SECRETS_TEST_KUBECONFIG"):
+        pytest.skip("makes a cluster of its own")
+    plane = node.Node("whole", bound=True)
+    plane.start()
+    try:
+        plane.serve_chart()
+        yield Platform(plane, tmp_path_factory.mktemp("whole"))
+    finally:
+        plane.stop()
+
+
+def run(platform, folder, playbook, *arguments, status=0):
+    """A command of the README, typed in a folder of init's; its output."""
+    done = subprocess.run(
+        ["ansible-playbook", PLAYBOOK + playbook, "--vault-password-file", str(platform.password), *arguments],
+        cwd=folder,
+        env=platform.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert leaked(done.stdout + done.stderr) == []
+    return done.stdout
+
+
+def changed(output):
+    return int(output.rpartition("changed=")[2].split()[0])
+
+
+def test_from_nothing_to_a_pod_that_has_its_secret(whole):
+    folder = whole.folder / "platform"
+    secrets = [{"name": "smtp", "keys": ["user", "password"], "namespaces": ["shop"]}]
+    given = {"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}
+    run(whole, whole.folder, "init", "-e", "init_dest=platform", "-e", json.dumps(given))
+    # Where the chart comes from, which a user with a mirror writes down once.
+    (folder / "group_vars/all/mirror.yml").write_text(yaml.safe_dump(whole.plane.ansible_variables()))
+    predicted = run(whole, folder, "bootstrap", "--check", "--diff")
+    assert whole.get(f"{ESO}/external-secrets") is None
+    first = run(whole, folder, "bootstrap")
+    assert changed(predicted) == changed(first) > 0
+    assert "1 Secrets in 1 namespaces are current." in first
+    assert changed(run(whole, folder, "bootstrap")) == 0
+    assert "synced" in run(whole, folder, "status")
+    assert "The chain is whole." in run(whole, folder, "explain", "-e", "namespace=shop", "-e", "secret=smtp")
+    assert "reconciled secret" in run(whole, folder, "logs")
+    for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
+        available(whole, f"{ESO}/{name}")
+    body = deployment("mailer", {"envFrom": [{"secretRef": {"name": "smtp"}}]})
+    available(whole, start(whole, "shop", body))
+    assert ask(whole, "shop", "mailer", "env", "user") == f"{CANARY}-mailer"
+    removed = run(whole, folder, "teardown", "-e", "cluster_secrets_teardown_eso=true")
+    assert changed(removed) > 0 and whole.secret("shop", "smtp") is None
+    assert whole.get(f"{ESO}/external-secrets") is None
+    assert whole.get(f"{APPS}/shop/deployments/mailer") is not None
+
+
+@pytest.fixture(scope="module")
+def installed(whole):
+    """The documented catalog on it, ESO installed anew, everything kept by a few commands away from the defaults."""
+    predicted = whole.play("bootstrap", "--check", "--diff")
+    done = whole.play("bootstrap")
+    assert predicted.recap["changed"] == done.recap["changed"] > 0
+    assert whole.play("bootstrap").recap["changed"] == 0
+    # The registry lets in who has the documented credentials, and nobody else.
+    pat = whole.values["github-pat"]
+    whole.plane.login.write_text(f"{pat['username']}:{pat['token']}")
+    return whole
+
+
+PULL = {"imagePullSecrets": [{"name": "gh-docker-registry-creds"}]}
+OAUTH = {"secretRef": {"name": "gh-oauth"}}
+ONE_KEY = {"name": "GITHUB_TOKEN", "valueFrom": {"secretKeyRef": {"name": "gh-oauth", "key": "GITHUB_TOKEN"}}}
+VOLUME = {"volumes": [{"name": "oauth", "secret": {"secretName": "gh-oauth"}}]}
+
+#: name -> (the container, the pod, what to ask for the token, whether a rotation restarts it).
+LIVING = {
+    "env": ({"env": [ONE_KEY]}, {}, ("env", "GITHUB_TOKEN"), True),
+    "envfrom": ({"envFrom": [OAUTH]}, {}, ("env", "GITHUB_TOKEN"), True),
+    "subpath": (
+        {"volumeMounts": [{"name": "oauth", "mountPath": "/etc/token", "subPath": "GITHUB_TOKEN"}]},
+        VOLUME,
+        ("file", "/etc/token"),
+        True,
+    ),
+    "mount": (
+        {"volumeMounts": [{"name": "oauth", "mountPath": "/etc/oauth"}]},
+        VOLUME,
+        ("file", "/etc/oauth/GITHUB_TOKEN"),
+        False,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def living(installed):
+    """Pods that use the Secrets of 'backstage' in every way, one of them from a private image."""
+    for name, (container, pod, _question, _restarted) in LIVING.items():
+        start(installed, "backstage", deployment(name, container, **pod))
+    start(
+        installed,
+        "backstage",
+        deployment("private", {"imagePullPolicy": "Always"}, image=node.PRIVATE_IMAGE, **PULL),
+    )
+    for name in (*LIVING, "private"):
+        available(installed, f"{APPS}/backstage/deployments/{name}")
+    return installed
+
+
+def test_pods_have_the_values(living):
+    token = living.values["github-oauth"]["token"]
+    assert {name: ask(living, "backstage", name, *one[2]) for name, one in LIVING.items()} == dict.fromkeys(
+        LIVING, token
+    )
+
+
+def test_every_other_command(living, tmp_path):
+    """Each at work with the webhook on; what it does is tested elsewhere."""
+    audit = living.play("audit", "-e", "cluster_secrets_audit_fail_on=never", "-e", "cluster_secrets_audit_consumers=true")
+    assert "vulnerable-eso" in audit.output and " handmade" not in audit.output
+    given = {"onboard_namespace": "n8n", "onboard_secrets": "github-oauth-credentials"}
+    assert living.play("onboard", variables=given).recap["changed"] > 0
+    assert living.data("n8n", "gh-oauth")["GITHUB_TOKEN"] == living.values["github-oauth"]["token"]
+    given = {"offboard_namespace": "n8n", "offboard_secrets": "github-oauth-credentials"}
+    assert living.play("offboard", variables=given).recap["changed"] > 0
+    living.eventually(lambda: living.secret("n8n", "gh-oauth") is None, what="the copy is gone")
+    kept = living.play("backup", variables={"backup_dest": str(tmp_path / "backup.vault.yml")})
+    assert kept.recap["failed"] == 0
+    again = living.play("restore", variables={"restore_src": str(tmp_path / "backup.vault.yml")})
+    assert again.recap["changed"] == 0
+    assert living.play("render", variables={"render_dest": str(tmp_path / "rendered")}).recap["changed"] > 0
+    assert living.play("adopt", variables={"adopt_dest": str(tmp_path / "adopted")}).recap["failed"] == 0
+
+
+def test_a_rotation_reaches_the_processes(living):
+    """The password that pulls the image is rotated with it: the new pod is pulled with the new one."""
+    before, after = copy.deepcopy(living.values), copy.deepcopy(living.values)
+    after["github-pat"]["token"] += "-rotated"
+    after["github-oauth"]["token"] += "-rotated"
+    living.values = after
+    values.write_vault(after, living.vault, living.password)
+    pat, token = after["github-pat"], after["github-oauth"]["token"]
+    living.plane.login.write_text(f"{pat['username']}:{pat['token']}")
+    done = living.play("rotate", "-e", "cluster_secrets_rotate_restart=restart")
+    assert leaked(done.output) == [] and living.play("bootstrap").recap["changed"] == 0
+    for name, (_container, _pod, question, restarted) in LIVING.items():
+        if restarted:
+            # The play has waited for it.
+            assert ask(living, "backstage", name, *question) == token != before["github-oauth"]["token"], name
+    # The kubelet brings a mounted file up to date in its own time.
+    question = LIVING["mount"][2]
+    living.eventually(lambda: ask(living, "backstage", "mount", *question) == token, 60, what="the mounted file")
+    path = f"{APPS}/backstage/deployments/private"
+    stamp = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
+    living.patch(path, stamp)
+    available(living, path)
+    assert living.play("status", "-e", "cluster_secrets_status_consumers=true").recap["failed"] == 0
+
+
+#: What stands in the way of a pod -> (the Deployment, what the kubelet says, what explain says).
+WAITING = {
+    "absent-key": (
+        {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "gh-oauth", "key": "absent"}}}]},
+        {},
+        "CreateContainerConfigError",
+    ),
+    "absent-pull": ({"imagePullPolicy": "Always"}, {"imagePullSecrets": [{"name": "absent"}]}, "ErrImagePull"),
+}
+
+
+def test_pods_that_can_not_start_are_named_with_what_the_kubelet_says(living):
+    paths = []
+    for name, (container, spec, _reason) in WAITING.items():
+        image = node.PRIVATE_IMAGE if "pull" in name else "localhost/workload:1"
+        paths.append(start(living, "backstage", deployment(name, container, image=image, **spec)))
+    try:
+        for name, (_container, _spec, reason) in WAITING.items():
+
+            def waits(name=name, reason=reason):
+                found = [
+                    one["state"]["waiting"]
+                    for pod in pods(living, "backstage", name)
+                    for one in pod["status"].get("containerStatuses", [])
+                    if "waiting" in one["state"]
+                ]
+                return any(one["reason"] in (reason, "ImagePullBackOff") for one in found) and found
+
+            living.eventually(waits, 60, what=name)
+        gate = living.play("talos_upgrade_gate", check=False, variables={"cluster_secrets_gate_timeout": 1})
+        assert gate.rc != 0
+        assert "couldn't find key absent in Secret backstage/gh-oauth" in gate.output
+        assert "it waits for the Secret absent (imagePullSecrets)" in gate.output
+        given = {"namespace": "backstage", "secret": "gh-oauth"}
+        assert "absent-key" in living.play("explain", check=False, variables=given).output
+    finally:
+        for path in paths:
+            living.delete(path)
+
+
+def test_isolation_there_and_back(living):
+    isolated = {"cluster_secrets_isolation": "entry"}
+    assert living.play("bootstrap", variables=isolated).recap["changed"] > 0
+    assert living.play("bootstrap", variables=isolated).recap["changed"] == 0
+    assert living.play("status", variables=isolated).recap["failed"] == 0
+    assert living.play("bootstrap").recap["changed"] > 0
+    assert living.play("bootstrap").recap["changed"] == 0
+
+
+def test_the_guard_refuses_nothing_of_the_system(living):
+    """Enforced: whatever runs in the cluster goes on, pods are made anew, a rotation ends, ESO is restarted."""
+    enforced = {"cluster_secrets_guard_mode": "enforce"}
+    living.play("bootstrap", variables=enforced)
+    try:
+        for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
+            living.patch(f"{ESO}/{name}", {"spec": {"template": {"metadata": {"annotations": {"again": "guarded"}}}}})
+        for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
+            available(living, f"{ESO}/{name}")
+        after = copy.deepcopy(living.values)
+        after["github-oauth"]["token"] += "-guarded"
+        living.values = after
+        values.write_vault(after, living.vault, living.password)
+        living.play("rotate", "-e", "cluster_secrets_rotate_restart=restart", variables=enforced)
+        assert ask(living, "backstage", "env", "env", "GITHUB_TOKEN") == after["github-oauth"]["token"]
+        given = {"onboard_namespace": "n8n", "onboard_secrets": "github-oauth-credentials", **enforced}
+        living.play("onboard", variables=given)
+        given = {"offboard_namespace": "n8n", "offboard_secrets": "github-oauth-credentials", **enforced}
+        living.play("offboard", variables=given)
+        denied = [
+            event
+            for event in living.plane.audit_events(0)
+            if event.get("responseStatus", {}).get("code") == 403
+            and "cluster-secrets" in event["responseStatus"].get("message", "")
+        ]
+        assert denied == []
+    finally:
+        living.play("bootstrap")
+
+
+def test_the_webhook_away_while_a_bootstrap_begins(living):
+    """Its pod deleted: the API refuses ESO's objects until another one serves."""
+    listed = living.get(
+        "/api/v1/namespaces/external-secrets/pods?labelSelector=app.kubernetes.io%2Fname%3Dexternal-secrets-webhook"
+    )
+    # Something that has to be written.
+    living.delete("/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token")
+    living.eventually(lambda: living.secret("cert-manager", "cloudflare-api-token") is None, 60, what="it is gone")
+    for pod in listed["items"]:
+        living.delete(f"/api/v1/namespaces/external-secrets/pods/{pod['metadata']['name']}")
+    living.play("bootstrap")
+    assert living.secret("cert-manager", "cloudflare-api-token")
+    assert living.play("bootstrap").recap["changed"] == 0
+
+
+def test_high_availability(living):
+    spread = {"cluster_secrets_eso_high_availability": True}
+    # There is one node: the second replica finds none where the first isn't.
+    living.play("bootstrap", variables=spread)
+    for name in ("external-secrets", "external-secrets-webhook"):
+        available(living, f"{ESO}/{name}", 90)
+    assert living.play("bootstrap", variables=spread).recap["changed"] == 0
+    lease = living.get("/apis/coordination.k8s.io/v1/namespaces/external-secrets/leases/external-secrets-controller")
+    assert lease is not None
+    leader = lease["spec"]["holderIdentity"].partition("_")[0]
+    after = copy.deepcopy(living.values)
+    after["cloudflare-api-token"]["api-token"] += "-rotated"
+    living.values = after
+    values.write_vault(after, living.vault, living.password)
+    killer = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time; time.sleep(1.5); import subprocess; subprocess.run(sys.argv[1:], check=False)",
+            *(f"kubectl delete {leader}".split()),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": leader}}
+    living.request("POST", f"/api/v1/namespaces/external-secrets/pods/{leader}/eviction", eviction)
+    killer.wait()
+    living.play("rotate", variables=spread)
+    assert living.data("cert-manager", "cloudflare-api-token")["api-token"] == after["cloudflare-api-token"]["api-token"]
+    living.play("bootstrap")
+
+
+def test_nothing_is_left_of_a_node_whose_owner_was_killed():
+    """Neither processes nor mounts, interfaces or control groups."""
+    script = "from controlplane.node import Node; import time; p = Node('gone', bound=True); p.start(); print(p.address, flush=True); time.sleep(600)"
+    owner = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    address = owner.stdout.readline().strip()
+    place = json.loads((build.run_root() / "gone/sandbox.json").read_text())
+    assert address == place["address"]
+    number = address.split(".")[2]
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    run_folder = str(build.run_root() / "gone")
+
+    def left():
+        found = [str(root / place["cgroup"]) for root in sandbox.hierarchies() if (root / place["cgroup"]).exists()]
+        if Path(f"/sys/class/net/csnode{number}").exists():
+            found.append(f"csnode{number}")
+        for one in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (one / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if run_folder in words or f"pid/{place['pid']}/" in words:
+                found.append(words.replace("\0", " "))
+        if Path(f"/proc/{place['pid']}").exists():
+            found.append(str(place["pid"]))
+        mounts = Path("/proc/self/mounts").read_text()
+        return found + [line for line in mounts.splitlines() if run_folder in line]
+
+    deadline = time.monotonic() + 20
+    while left():
+        assert time.monotonic() < deadline, left()
+        time.sleep(0.2)
