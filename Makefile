@@ -21,7 +21,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade bench bench-quick clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade soak-node node-packages start-node stop-node bench bench-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ stop: venv ## Stop it
 status: venv ## Show which of its parts run
 	@$(TESTS) -m controlplane status
 
+start-node: venv node-packages ## Start a whole cluster: the control plane with a real node (root on Linux)
+	@$(TESTS) -m controlplane --node --name node start
+
+stop-node: venv ## Stop it
+	@$(TESTS) -m controlplane --node --name node stop
+
 demo: collection ## See the whole architecture work, from an empty cluster to 17 Secrets
 	@$(TESTS) -m demo.demo
 
@@ -66,8 +72,12 @@ browser: ## Install the Chromium that one test opens the audit's page in (Debian
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \
 	  echo "installing chromium"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y chromium >/dev/null; }
 
+node-packages: ## Install what a real node takes (Debian, as root); without it the tests that need one are skipped
+	@test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null || { command -v nft && command -v gcc && test -e /usr/include/seccomp.h; } >/dev/null || { \
+	  echo "installing nftables, iproute2, gcc and libseccomp-dev"; apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y nftables iproute2 gcc libc6-dev libseccomp-dev >/dev/null; }
+
 # ansible-test's part runs beside the rest; what it says comes only when it fails.
-test: collection build-controlplane browser shellcheck lint docs ## Run all tests
+test: collection node-packages build-controlplane browser shellcheck lint docs ## Run all tests
 	@rm -rf $(CACHE)/sanity-copy && cp -r $(CHECKOUT) $(CACHE)/sanity-copy
 	@tests/sanity/run.sh $(CACHE)/sanity-copy/ansible_collections/platform/cluster_secrets $(CACHE)/sanity \
 	  >$(CACHE)/sanity.log 2>&1 & sanity=$$!; trap "kill $$sanity" INT TERM; \
@@ -77,7 +87,7 @@ test: collection build-controlplane browser shellcheck lint docs ## Run all test
 unit: collection ## Run the unit tests
 	@cd tests && $(TESTS) -m pytest $(PYTEST_ARGS) unit
 
-integration: collection build-controlplane browser ## Run the integration tests
+integration: collection node-packages build-controlplane browser ## Run the integration tests
 	@cd tests && $(TESTS) -m pytest $(PARALLEL) $(PYTEST_ARGS) integration
 
 lint: collection ## ruff, mypy, ansible-lint with the production profile, and yamllint
@@ -107,6 +117,9 @@ soak-takeover: collection build-controlplane ## Kill things at random moments of
 
 soak-eso-upgrade: collection build-controlplane ## Kill things at random moments of an upgrade of ESO
 	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.eso_upgrade $(SOAK_ARGS)
+
+soak-node: collection build-controlplane ## Kill things of a whole cluster at random moments (root on Linux)
+	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.node $(SOAK_ARGS)
 
 bench: collection build-controlplane ## Measure against kubernetes.core.k8s and raw HTTP
 	@$(TESTS) -m bench.bench $(BENCH_ARGS)

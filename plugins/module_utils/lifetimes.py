@@ -52,7 +52,7 @@ def token_end(token: str) -> datetime.datetime | None:
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
         return datetime.datetime.fromtimestamp(claims["exp"], datetime.timezone.utc)
-    except (ValueError, KeyError, TypeError, OverflowError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return None
 
 
@@ -113,7 +113,8 @@ def _mapping(text: str) -> dict[str, Any]:
 
     try:
         found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except Exception:  # pylint: disable=broad-except
+        # Its constructors raise whatever they meet in a wrong timestamp, number or boolean.
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
-from .resources import Object
+from .resources import Object, matches
 
 #: Kubernetes' own users and groups, which are never reported.
 _SYSTEM = (
@@ -103,3 +103,15 @@ def grants(
                 whole = {"namespace": namespace, **subject} if subject["kind"] == "ServiceAccount" else subject
                 found.append(Grant(whole, namespace, "%s '%s'" % (kind, binding["metadata"]["name"]), rules or []))
     return found
+
+
+def sees_secrets(webhook: Object, labels: dict[str, str]) -> bool:
+    """Whether an admission webhook is sent the Secrets of a namespace with these labels.
+
+    What it leaves out by the object's own labels or by conditions counts as sent.
+    """
+    for rule in webhook.get("rules") or []:
+        kinds = _covers(rule.get("resources"), ("secrets", "*/*")) and _covers(rule.get("apiGroups"), ("",))
+        if kinds and rule.get("scope") != "Cluster":
+            return matches(webhook.get("namespaceSelector") or {}, labels)
+    return False

@@ -42,6 +42,15 @@ ESO_GROUP = "external-secrets.io"
 ESO_VERSIONS = ("v1", "v1beta1")
 
 
+#: What Kubernetes takes for the name of some object or other.
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?\Z")
+
+
+def is_name(text: Any) -> bool:
+    """Whether an object can have this name, so that a path with it leads to that object and to nothing else."""
+    return isinstance(text, str) and _NAME.match(text) is not None
+
+
 class Resource:
     """Where a kind lives in the API: the group-version's path and the plural name."""
 
@@ -83,6 +92,18 @@ ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices")
 POD_DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets")
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
 
+#: What runs pods, as (API version, kind).
+WORKLOADS = (
+    ("v1", "Pod"),
+    ("v1", "ReplicationController"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+)
+
 _PLURALS = {
     ("v1", "Namespace"): NAMESPACES,
     ("v1", "Secret"): SECRETS,
@@ -94,6 +115,11 @@ _PLURALS = {
     (RBAC, "ClusterRoleBinding"): Resource(RBAC, "clusterrolebindings", namespaced=False),
     (ADMISSION, "ValidatingAdmissionPolicy"): POLICIES,
     (ADMISSION, "ValidatingAdmissionPolicyBinding"): POLICY_BINDINGS,
+    **{
+        (ADMISSION, kind): Resource(ADMISSION, kind.lower() + "s", namespaced=False)
+        for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration")
+    },
+    **{(api, kind): Resource(api, kind.lower() + "s") for api, kind in WORKLOADS},
 }
 
 _ESO_PLURALS = {

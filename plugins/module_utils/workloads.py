@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, NamedTuple, Optional
 
-from .resources import Object
+from .resources import Object, is_name
 
 ENV, ENV_FROM, VOLUME, SUB_PATH, PULL = "env", "envFrom", "volume", "subPath", "imagePullSecrets"
 
@@ -111,11 +111,16 @@ class Owner(NamedTuple):
 
 
 def controller(item: Object) -> tuple[str, str] | None:
-    """(kind, name) of what controls a live object, or None. A kind that is not Kubernetes' own comes with its group."""
+    """(kind, name) of what controls a live object, or None. A kind that is not Kubernetes' own comes with its group.
+
+    Whoever makes a pod writes who owns it, and Kubernetes takes any text: what can't be a name is no owner.
+    """
     for owner in item["metadata"].get("ownerReferences") or []:
         if owner.get("controller"):
+            if not is_name(owner.get("name")):
+                return None
             group, kind = owner.get("apiVersion", "").rpartition("/")[0], owner.get("kind", "")
-            return kind if group in ("", "apps", "batch") else "%s.%s" % (kind, group), owner.get("name", "")
+            return kind if group in ("", "apps", "batch") else "%s.%s" % (kind, group), owner["name"]
     return None
 
 

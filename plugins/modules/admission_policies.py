@@ -12,12 +12,13 @@ short_description: Manage the admission policies that keep tenants out of the ce
 version_added: 1.0.0
 description:
   - Manages ValidatingAdmissionPolicies, so that only the platform writes in the central namespace, sets labels that
-    begin with C(secrets/) and
+    begin with C(secrets/) or by which namespaces get Secrets, creates namespaces of names that the catalog lists, and
     writes ESO's cluster-wide objects, and only ESO and Kubernetes' own controllers write the targets and the
     ExternalSecrets behind them. No
     tenant's ExternalSecret, SecretStore or PushSecret reaches the central store, and no tenant's Secret takes the name
     of a target.
-  - Refuses to lock out the identity that it runs as, or a GitOps controller that writes what the policies guard.
+  - Refuses to lock out the identity that it runs as, or GitOps where that owns the distribution. Warns of whoever calls
+    himself a GitOps controller and writes what the policies guard.
   - On a cluster without ValidatingAdmissionPolicies (before Kubernetes 1.30) it warns and changes nothing.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -32,6 +33,12 @@ options:
     type: str
     choices: [audit, enforce]
     default: audit
+  owner:
+    description: Who writes the ClusterExternalSecrets, stores and labels. With V(gitops), O(mode=enforce) asks for a
+      ServiceAccount among O(platform_users), whom the policies let do so.
+    type: str
+    choices: [collection, gitops]
+    default: collection
   self_service_labels:
     description: Labels that anyone who may change a namespace may set or remove, the self-service mode.
     type: list
@@ -95,15 +102,17 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import guard
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, guard
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import LockOut
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
+    OWNER_OPTION,
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
@@ -123,7 +132,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover 
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+#: Writers that the summary names; one namespace can have hundreds.
+_SHOWN = 5
 
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
@@ -133,6 +147,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "self_service_labels": {"type": "list", "elements": "str", "default": []},
     **CATALOG_OPTION,
     **ESO_IDENTITY_OPTIONS,
+    **OWNER_OPTION,
     **PLATFORM_OPTIONS,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
@@ -157,10 +172,23 @@ def run(context: Context) -> dict[str, Any]:
         guard.service_account_user(params["eso_namespace"], params["eso_service_account"]),
     )
     names = guard.Names(params["store"], params["store_namespace"], context.entries)
-    release = eso.Release(None)
+    release, seen = eso.Release(None), _Seen([], {})
+    deployments: list[Object] = []
     if not absent:
         release, account = eso.running_as(client, params["eso_namespace"])
         _refuse_wrong_account(params, account)
+        seen = _look(client)
+        kept = _kept(client, params["store"], context.entries, seen)
+        deployments, others = eso.neighbours(client, params["eso_namespace"]) if account is not None else ([], [])
+        if others:
+            context.warn(
+                "ESO shares namespace '%s' with the Deployment %s, so that the guard leaves it open. Whoever controls "
+                "the namespace controls ESO, which reads all Secrets; give ESO a namespace of its own"
+                % (params["eso_namespace"], _some(others))
+            )
+        # Kubernetes' own namespace has many who write there.
+        own = "" if others or params["eso_namespace"] == "kube-system" else params["eso_namespace"]
+        names = guard.Names(params["store"], params["store_namespace"], context.entries, kept, own)
     desired = guard.policies(identities, names, params["self_service_labels"], params["mode"], release)
     listed = client.each(lambda resource: client.list(resource)[0], (POLICIES, POLICY_BINDINGS))
     kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -176,12 +204,21 @@ def run(context: Context) -> dict[str, Any]:
         # Bindings first: a binding without its policy is an error that the API server reports.
         done = executor.run(*removal.in_turn(going.actions, "Binding"))
         return context.result(done, supported=True, left=[one._asdict() for one in going.left])
-    writers = _writers(client)
-    locked_out = _locked_out(client, identities, writers if params["mode"] == "enforce" else {})
+    beside = [{**item, "kind": "Deployment"} for item in deployments if names.eso_namespace]
+    writers = guard.writers(seen.namespaces, seen.objects, names.labels)
+    locked_out = _locked_out(client, identities, params["owner"])
     if locked_out and params["mode"] == "enforce":
         raise LockOut(locked_out)
     if locked_out:
         context.warn("enforced, " + locked_out)
+    for manager, written in guard.writers(seen.namespaces, seen.objects + beside, names.labels).items():
+        if not identities.covers_manager(manager):
+            # Whoever may write one of these may call himself that, so it stops nothing and is no reason to trust.
+            context.warn(
+                "somebody who calls himself '%s', as a GitOps controller does and anyone can, last wrote %s. "
+                "Unless they act as the platform, the guard%s doesn't let them write it again"
+                % (manager, _some(written), "" if params["mode"] == "enforce" else ", once enforced,")
+            )
     planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
     bindings = [action for action in planned if action.kind.endswith("Binding")]
     actions = executor.run([action for action in planned if action not in bindings], bindings)
@@ -193,22 +230,45 @@ def _supported(client: Client) -> bool:
     return POLICIES.plural in {item["name"] for item in served.get("resources") or []}
 
 
-def _writers(client: Client) -> dict[str, list[str]]:
-    version, _served = eso.served(client)
-    api, alpha = "%s/%s" % (ESO_GROUP, version or ESO_VERSIONS[0]), ESO_GROUP + "/v1alpha1"
+class _Seen(NamedTuple):
+    """What there is: namespaces (metadata), and ESO's cluster-wide objects by kind (all but the first, metadata)."""
+
+    namespaces: list[Object]
+    by_kind: dict[str, list[Object]]
+    version: str = ESO_VERSIONS[0]
+
+    @property
+    def objects(self) -> list[Object]:
+        """ESO's cluster-wide objects, each with its kind."""
+        return [{**item, "kind": kind} for kind, found in self.by_kind.items() for item in found]
+
+
+def _look(client: Client) -> _Seen:
+    served, _all = eso.served(client)
+    version = served or ESO_VERSIONS[0]
+    api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
     kinds = [
         (api, "ClusterExternalSecret"),
         (api, "ClusterSecretStore"),
         (alpha, "ClusterPushSecret"),
         ("generators." + alpha, "ClusterGenerator"),
     ]
-    resources = [NAMESPACES, *(resource_of(*one) for one in kinds)]
-    namespaces, *lists = client.each(
-        lambda resource: client.list(resource, partial=True, missing_ok=True)[0], resources
-    )
-    return guard.writers(
-        namespaces, [{**item, "kind": kind} for (_api, kind), found in zip(kinds, lists) for item in found]
-    )
+    # Of ClusterExternalSecrets it matters what they select.
+    resources = [(NAMESPACES, True), *((resource_of(*one), one[1] != "ClusterExternalSecret") for one in kinds)]
+    namespaces, *lists = client.each(lambda one: client.list(one[0], partial=one[1], missing_ok=True)[0], resources)
+    return _Seen(namespaces, {kind: found for (_api, kind), found in zip(kinds, lists)}, version)
+
+
+def _kept(client: Client, store: str, entries: list[Entry], seen: _Seen) -> list[consumers.Consumer]:
+    """See :func:`consumers.guarded`."""
+    live = next((one for one in seen.by_kind["ClusterSecretStore"] if one["metadata"]["name"] == store), None)
+    ours = live if live is not None and is_owned(live) else None
+    known = consumers.kept_names(ours) + consumers.noted_names(ours) if ours else []
+    externals: list[Object] = []
+    if any(one.startswith("ExternalSecret ") for one in known):
+        resource = resource_of("%s/%s" % (ESO_GROUP, seen.version), "ExternalSecret")
+        externals = client.list(resource, missing_ok=True)[0]
+    return consumers.guarded(ours, store, entries, seen.by_kind["ClusterExternalSecret"], externals)
 
 
 def _refuse_wrong_account(params: dict[str, Any], account: str | None) -> None:
@@ -228,8 +288,8 @@ def _refuse_wrong_account(params: dict[str, Any], account: str | None) -> None:
         )
 
 
-def _locked_out(client: Client, identities: guard.Identities, writers: dict[str, list[str]]) -> str | None:
-    """Whom enforced policies would lock out, the play or a GitOps controller, or None."""
+def _locked_out(client: Client, identities: guard.Identities, owner: str) -> str | None:
+    """Whom enforced policies would lock out, the play or GitOps, or None."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     user = client.request("POST", _REVIEW, body=body, what="cannot look up the play's user")["status"]["userInfo"]
     if not identities.covers(user["username"], user.get("groups") or []):
@@ -238,13 +298,12 @@ def _locked_out(client: Client, identities: guard.Identities, writers: dict[str,
             "cluster_secrets_platform_users), or one of its groups (%s) to 'platform_groups' "
             "(cluster_secrets_platform_groups)." % (user["username"], ", ".join(user.get("groups") or []))
         )
-    for manager, written in writers.items():
-        if not identities.covers_manager(manager):
-            return (
-                "these policies would lock out the GitOps controller with the field manager '%s', which writes %s. "
-                "Add the user name of its ServiceAccount to 'platform_users' (the variable "
-                "cluster_secrets_platform_users)." % (manager, _some(written))
-            )
+    if owner == "gitops" and not identities.has_service_account:
+        return (
+            "these policies would lock out whoever applies the distribution from git ('owner' is gitops), since "
+            "'platform_users' names no ServiceAccount. Add that of the GitOps controller, such as "
+            "system:serviceaccount:argocd:argocd-application-controller (the variable cluster_secrets_platform_users)."
+        )
     return None
 
 
@@ -258,10 +317,12 @@ def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
     lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
     lines += [
         "Enforced, it would no longer let '%s' write this, unless that acts as the platform: %s." % (name, _some(what))
-        for name, what in writers.items()
+        for name, what in sorted(writers.items())[:_SHOWN]
     ]
+    lines += ["... and %d more." % (len(writers) - _SHOWN)] if len(writers) > _SHOWN else []
     hint = (
-        "Add those that may go on writing to cluster_secrets_platform_users, then set"
+        "These names are what writers call themselves. Put the users behind those that may go on writing into "
+        "cluster_secrets_platform_users, then set"
         if writers
         else "Nothing in the cluster would be refused; set"
     )

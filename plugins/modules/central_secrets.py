@@ -92,6 +92,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.store.isolation
   - platform.cluster_secrets.ownership
   - platform.cluster_secrets.identities.eso
+  - platform.cluster_secrets.identities.platform
 seealso:
   - module: platform.cluster_secrets.sync
 """
@@ -149,7 +150,7 @@ api_requests:
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import of_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
@@ -165,6 +166,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     CHANGED,
     REGENERATED,
     central_secret,
+    is_owned,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
@@ -173,6 +175,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     ESO_IDENTITY_OPTIONS,
     ISOLATION_OPTION,
     OWNER_OPTION,
+    PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     run_module,
@@ -185,13 +188,19 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan impo
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ADMISSION,
     ESO_GROUP,
     ESO_VERSIONS,
     SECRETS,
     decode,
     resource_of,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup, preflight, removal
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import (
+    access,
+    backup,
+    preflight,
+    removal,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Recipe
@@ -216,6 +225,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **ESO_IDENTITY_OPTIONS,
     **ISOLATION_OPTION,
     **OWNER_OPTION,
+    **PLATFORM_OPTIONS,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
 }
@@ -417,6 +427,7 @@ def _preflight(
         cluster = snapshot.Cluster(client, layout, version, central)
         cluster.look(client, preflight.suspects(context.entries, cluster))
         findings = preflight.find(context.entries, layout, cluster, values, params["owner"] == "gitops")
+        findings = preflight.in_order([*_access(context, cluster), *findings])
         whole.update(cluster.whole)
         uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
     shown = [one.as_dict(answers) for one in findings]
@@ -437,6 +448,30 @@ def _preflight(
         secrets = [whole[key] for key in changing if key in whole]
         result["backup"] = backups.save(context, secrets, snapshot.identity(client))
     return findings, result
+
+
+def _access(context: Context, cluster: snapshot.Cluster) -> list[Finding]:
+    """Who else has a foot in the central namespace and in ESO's, before the first master Secret is written."""
+    params, client = context.params, context.client
+    store = cluster.stores.get(("ClusterSecretStore", params["store"]))
+    if store is not None and is_owned(store):
+        return []  # the audit's to say from now on: only the platform writes that object
+    namespace, of_eso = params["store_namespace"], params["eso_namespace"]
+    names = [namespace] if namespace in cluster.namespaces else []
+    trusted_namespaces = ["kube-system"]
+    if of_eso in cluster.namespaces and of_eso not in (namespace, "kube-system"):
+        if any(item["metadata"]["namespace"] == of_eso for item in eso.controllers(client)):
+            trusted_namespaces.append(of_eso)
+        else:
+            names.append(of_eso)
+    places = []
+    for name in names:
+        bindings, workloads = snapshot.read_place(client, name)
+        places.append(access.Place(name, bindings, access.top_level(workloads)))
+    webhooks, _version = client.list(resource_of(ADMISSION, "MutatingWebhookConfiguration"))
+    users = {*params["platform_users"], *access.readers(cluster)}
+    trusted = permissions.Trusted(users, params["platform_groups"], trusted_namespaces)
+    return list(access.find(places, trusted, webhooks, cluster.namespaces.get(namespace)))
 
 
 def _mutable(live: Object) -> Object:

@@ -137,6 +137,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     assumed,
     plan_apply,
+    plan_delete,
     plan_release,
     plan_takeover,
 )
@@ -204,6 +205,9 @@ def run(context: Context) -> dict[str, Any]:
         done = executor.run(going.actions)
         return context.result(done, api_version=version, left=[one._asdict() for one in going.left])
     shared_store = live.get(("ClusterSecretStore", layout.store))
+    squatted = _squatted(live) if stage != "stores" and shared_store is None else None
+    if squatted:
+        live = {key: item for key, item in live.items() if item is not squatted}
     prepared = stores.prepared(layout, context.entries, own, shared_store)
     final = {kind_and_name(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
     retired = stores.retired(layout, context.entries, own, params["prune"])
@@ -220,7 +224,8 @@ def run(context: Context) -> dict[str, Any]:
     # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
     # it sees it.
     batches = [[applied for item, _a, applied in pairs if applied and stores.rank(item) == rank] for rank in range(3)]
-    actions = executor.run(first, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
+    going = [plan_delete(squatted)] if squatted else []
+    actions = executor.run(first, going, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
     if executor.read_only:
         releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
         actions += Executor(client, context.check_mode).run([action for action in releases if action])
@@ -229,6 +234,14 @@ def run(context: Context) -> dict[str, Any]:
         wait_while(client, lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])
     pending = bool(retired) or any(final[kind_and_name(item)] != item for item in prepared)
     return context.result(actions, api_version=version, pending=pending)
+
+
+def _squatted(live: dict[tuple[str, str], Object]) -> Object | None:
+    """A ServiceAccount of the reader's name that was there before anything of the cluster's that only the platform
+    writes. Whoever made it may hold a token of it; made anew, it has another uid, and such tokens end."""
+    if ("ClusterRoleBinding", stores.READER) in live:
+        return None
+    return live.get(("ServiceAccount", stores.READER))
 
 
 def _going(

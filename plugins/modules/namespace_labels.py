@@ -48,6 +48,15 @@ options:
       - Labels by which objects of others select stay, and so do those that are no entry's and that somebody else set.
     type: bool
     default: false
+  wait:
+    description: With O(state=absent), whether to wait until ESO has removed the copies. Fails when it has not, and
+      names what holds each.
+    type: bool
+    default: true
+  wait_timeout:
+    description: The seconds to wait.
+    type: int
+    default: 60
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
@@ -106,11 +115,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    ESO_MANAGED_LABEL,
     finalizer,
     is_owned,
     wanted_labels,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -118,6 +128,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     run_module,
+    wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
     plan_label,
@@ -129,6 +140,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     NAMESPACES,
     SECRETS,
     cluster_external_secrets,
+    external_secrets,
     is_of_eso,
     resource_of,
 )
@@ -146,6 +158,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "assignments": {"type": "dict"},
     "missing": {"type": "str", "choices": ["create", "fail", "ignore"], "default": "create"},
     "exclusive": {"type": "bool", "default": False},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
     **OWNER_OPTION,
     **STORE_NAMESPACE_OPTION,
@@ -168,7 +182,12 @@ def run(context: Context) -> dict[str, Any]:
     if removing and assignments is not None:
         planned = _taken(context, assignments, live)
         absent = sorted(set(assignments) - set(live))
-        return context.result(_apply(context, [action for action in planned if action]), missing=absent)
+        done = _apply(context, [action for action in planned if action])
+        copies = _copies(context, assignments, live)
+        if copies and params["wait"] and not context.check_mode:
+            seconds = params["wait_timeout"]
+            wait_while(client, lambda: _there_still(client, copies, seconds), seconds)
+        return context.result(done, missing=absent)
     wanted = wanted_labels(entries, assignments)
     if assignments is not None:
         _refuse_losses(context, assignments, live)
@@ -294,6 +313,43 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                 )
         planned.append(plan_unlabel(item, keys, [finalizer(name) for name in names]))
     return planned
+
+
+def _copies(context: Context, assignments: dict[str, list[str]], live: dict[str, Object]) -> dict[str, dict[str, str]]:
+    """What ESO is to remove: ``{namespace: {name of the ExternalSecret: name of its target}}``."""
+    entries = {entry.name: entry for entry in context.entries}
+    found: dict[str, dict[str, str]] = {}
+    for namespace, names in assignments.items():
+        if namespace not in live or "deletionTimestamp" in live[namespace]["metadata"]:
+            continue  # everything there is going
+        known = {entries[name].external_secret: entries[name].target for name in names if name in entries}
+        if known:
+            found[namespace] = known
+    return found
+
+
+def _there_still(client: Client, copies: dict[str, dict[str, str]], seconds: int) -> NotReady | None:
+    """What of the ``copies`` ESO has not removed, and what holds it."""
+    version = eso.served(client)[0]
+    held: list[removal.Left] = []
+    for namespace, names in copies.items():
+        externals = client.list(external_secrets(version), namespace=namespace)[0] if version else []
+        made = {external["metadata"]["name"]: external for external in externals}
+        targets = {((item.get("spec") or {}).get("target") or {}).get("name") or name for name, item in made.items()}
+        for name, target in names.items():
+            if name in made and consumers.is_made_by(made[name], name):
+                held.append(removal.ending("ExternalSecret", made[name]))
+            secret = client.get(SECRETS.path(target, namespace))
+            if secret is None or target in targets - {target if name in made else ""}:
+                continue
+            labels = secret["metadata"].get("labels") or {}
+            if is_of_eso(secret) or labels.get(ESO_MANAGED_LABEL) == "true":
+                held.append(removal.ending("Secret", secret))
+    if not held:
+        return None
+    lines = ["the labels are gone, but %d s later ESO has not removed everything. Is its controller running?" % seconds]
+    lines += ["- %s: %s. To remove it: %s" % one for one in held]
+    return NotReady("\n".join(lines))
 
 
 def _refuse_shared(

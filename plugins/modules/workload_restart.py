@@ -122,7 +122,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action, plan_restart
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, key_of
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -259,7 +259,9 @@ class _Restart:
     def _get(self, owner: Owner) -> Object | None:
         if owner.kind not in workloads.RESTARTABLE:
             return None
-        return self.client.get(live_usage.WORKLOADS[owner.kind].path(owner.name, owner.namespace))
+        found = self.client.get(live_usage.WORKLOADS[owner.kind].path(owner.name, owner.namespace))
+        # The name comes from a pod, and whoever made that wrote it: nothing else than what it names is restarted.
+        return found if found and key_of(found) == (owner.namespace, owner.name) else None
 
     def _plan(self, owner: Owner, item: Object) -> Action:
         # The clock here may be behind that of the API server, which says when the value was written.

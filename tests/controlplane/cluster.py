@@ -255,9 +255,18 @@ class ControlPlane:
     def _prepare(self, binaries: dict[str, Path]) -> None:
         self.run.mkdir(parents=True, mode=0o700)
         (self.run / "audit-policy.json").write_text(json.dumps(_AUDIT_POLICY))
-        names = ("etcd", "etcd_peer", "apiserver", "controller_manager", "scheduler", "kwok", "kubelet", *self.more_ports)
+        names = (
+            "etcd",
+            "etcd_peer",
+            "apiserver",
+            "controller_manager",
+            "scheduler",
+            "kwok",
+            "kubelet",
+            *self.more_ports,
+        )
         self._state = {
-            "ports": {name: free_port() for name in names},
+            "ports": {name: free_port() for name in (*names, *self.more_ports)},
             "pids": {},
             "binaries": {k: str(v) for k, v in binaries.items()},
         }
@@ -270,9 +279,7 @@ class ControlPlane:
         pki.write_key("service-account", rsa.generate_private_key(public_exponent=65537, key_size=2048))
         write_kubeconfig(self.kubeconfig, self.port, self.pki, client="admin", address=self.address)
         for name in self.clients:
-            write_kubeconfig(
-                self.run / f"{name}.kubeconfig", self.port, self.pki, client=name, address=self.address
-            )
+            write_kubeconfig(self.run / f"{name}.kubeconfig", self.port, self.pki, client=name, address=self.address)
         self._save()
 
     def _place(self) -> None:

@@ -22,7 +22,7 @@ RBAC_API = "/apis/rbac.authorization.k8s.io/v1"
 ESO_API = "/apis/external-secrets.io/v1"
 ALPHA = "/apis/external-secrets.io/v1alpha1"
 GENERATORS = "/apis/generators.external-secrets.io/v1alpha1"
-CENTRAL = "central-secret-store"
+CENTRAL, ESO_NAMESPACE = "central-secret-store", "external-secrets"
 STORE_REF = {"name": CENTRAL, "kind": "ClusterSecretStore"}
 
 #: The label that the tenants' labelled namespaces carry, its entry and its target.
@@ -211,6 +211,7 @@ def cluster_external(name: str) -> dict[str, Any]:
     }
 
 
+MARK = {"managed-by": "external-secrets"}
 NAMESPACE = "/api/v1/namespaces/{ns}"
 LABELS = {"metadata": {"labels": {"secrets/gh-oauth-credentials": "true"}}}
 WHOLE = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "{ns}", **LABELS["metadata"]}}
@@ -280,6 +281,45 @@ ATTACKS = {
     "reads a master Secret by an empty patch": Attack(
         [patch(f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat", {})], {WIDE: OPEN}
     ),
+    # -- ESO's namespace, whose ServiceAccount reads all Secrets
+    "writes a Secret in ESO's namespace": Attack(
+        [post(f"/api/v1/namespaces/{ESO_NAMESPACE}/secrets", {"metadata": {"name": "evil"}, "stringData": {"a": "b"}})],
+        {WIDE: OPEN},
+    ),
+    "asks for ESO's token": Attack(
+        [
+            post(
+                f"/api/v1/namespaces/{ESO_NAMESPACE}/serviceaccounts/external-secrets/token",
+                {"spec": {"expirationSeconds": 3600}},
+            )
+        ],
+        {WIDE: OPEN},
+    ),
+    "grants itself ESO's namespace": Attack(
+        [
+            post(
+                f"{RBAC_API}/namespaces/{ESO_NAMESPACE}/rolebindings",
+                {
+                    "metadata": {"name": "evil"},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "{ns}"},
+                    "subjects": [{"kind": "ServiceAccount", "name": "{ns}", "namespace": "{ns}"}],
+                },
+            )
+        ],
+        {WIDE: OPEN},
+    ),
+    "runs a pod in ESO's namespace": Attack(
+        [
+            post(
+                f"/api/v1/namespaces/{ESO_NAMESPACE}/pods",
+                {"metadata": {"generateName": "evil-"}, "spec": {"containers": [{"name": "a", "image": "a"}]}},
+            )
+        ],
+        {WIDE: OPEN},
+    ),
+    "labels ESO's namespace": Attack(
+        [patch(f"/api/v1/namespaces/{ESO_NAMESPACE}", {"metadata": {"labels": {"a": "b"}}})], {WIDE: OPEN}
+    ),
     # -- labels
     "labels its namespace": Attack([patch(NAMESPACE, LABELS)], OWNERS),
     "labels it by server-side apply": Attack([patch(NAMESPACE + "?fieldManager=evil", WHOLE, APPLY)], OWNERS),
@@ -310,6 +350,19 @@ ATTACKS = {
         [("DELETE", "/api/v1/namespaces/{ns}/secrets?labelSelector=managed-by%3Dexternal-secrets", None, JSON)],
         {OUTSIDE: NONE, INSIDE: OPEN, **LABELLED},
     ),
+    "reads another namespace's copy by an empty patch": Attack(
+        [patch("/api/v1/namespaces/n8n/secrets/gh-docker-registry-creds", {})], {WIDE: OPEN}
+    ),
+    "reads it by an empty server-side apply": Attack(
+        [
+            patch(
+                "/api/v1/namespaces/n8n/secrets/gh-docker-registry-creds?fieldManager=evil",
+                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gh-docker-registry-creds"}},
+                APPLY,
+            )
+        ],
+        {WIDE: OPEN},
+    ),
     "takes the name of a future target": Attack(
         [post("/api/v1/namespaces/{ns}/secrets", {"metadata": {"name": "gh-oauth"}, "immutable": True})],
         {OUTSIDE: OPEN, INSIDE: OPEN, **OWNERS},
@@ -330,6 +383,22 @@ ATTACKS = {
     ),
     "lets ESO take the name of a target": Attack(
         [FAKE, external(target={"name": "gh-oauth"}, dataFrom=FROM_FAKE)], OWNERS
+    ),
+    "lets ESO mark a Secret as a target": Attack(
+        [FAKE, external(target={"name": LOOT, "template": {"metadata": {"labels": MARK}}}, dataFrom=FROM_FAKE)], OWNERS
+    ),
+    "lets it do so by a template of labels": Attack(
+        [
+            FAKE,
+            external(
+                target={
+                    "name": LOOT,
+                    "template": {"templateFrom": [{"target": "Labels", "literal": "managed-by: external-secrets"}]},
+                },
+                dataFrom=FROM_FAKE,
+            ),
+        ],
+        OWNERS,
     ),
     "takes the name of a future ExternalSecret": Attack(
         [FAKE, external("github-oauth-credentials", dataFrom=FROM_FAKE)], OWNERS

@@ -24,6 +24,7 @@ ORDER = (
     "test_isolation",
     "test_takeover",
     "test_whole_cluster",
+    "test_whole_upgrade",
     "test_backup",
     "test_gitops",
     "test_fleet",

@@ -11,7 +11,7 @@ import time
 
 import yaml
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
-from support import CANARY, Client, Platform, connection
+from support import CANARY, ApiError, Client, Platform, connection
 
 GROUP = "external-secrets.io"
 CENTRAL = "central-secret-store"
@@ -165,7 +165,17 @@ def make(platform: Platform, api_version: str, values: dict | None = None) -> No
     eso = f"/apis/{GROUP}/{api_version}"
 
     def create(path: str, body: dict) -> None:
-        platform.client.request("POST", path, {"fieldManager": "kubectl-create"}, body)
+        platform.eventually(lambda: created(path, body), 60, what=f"a webhook that serves {path}")
+
+    def created(path: str, body: dict) -> bool:
+        try:
+            platform.client.request("POST", path, {"fieldManager": "kubectl-create"}, body)
+        except ApiError as error:
+            # People try again until the webhook is there.
+            if "failed calling webhook" not in str(error):
+                raise
+            return False
+        return True
 
     create("/api/v1/namespaces", {"metadata": {"name": CENTRAL}})
     for name, labels in NAMESPACES.items():
@@ -188,7 +198,9 @@ def make(platform: Platform, api_version: str, values: dict | None = None) -> No
     provider = {
         "remoteNamespace": CENTRAL,
         "server": {
-            "url": f"https://127.0.0.1:{platform.plane.port}",
+            "url": platform.plane.ansible_variables().get(
+                "cluster_secrets_store_server_url", "https://kubernetes.default.svc"
+            ),
             "caProvider": {"type": "ConfigMap", "name": "kube-root-ca.crt", "key": "ca.crt", "namespace": CENTRAL},
         },
         "auth": {"serviceAccount": {"name": "eso-reader", "namespace": CENTRAL}},

@@ -13,12 +13,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import yaml
-from support import CANARY, ROOT, Platform, leaked
+from support import CANARY, ROOT, ApiError, Platform, leaked
 from whole import APPS, ask, available, deployment, pods, start
 
 from controlplane import build, node, sandbox, values
@@ -26,6 +27,9 @@ from controlplane import build, node, sandbox, values
 pytestmark = pytest.mark.skipif(node.lacking() is not None, reason=str(node.lacking()))
 PLAYBOOK = "platform.cluster_secrets."
 ESO = f"{APPS}/external-secrets/deployments"
+ESO_PODS = "/api/v1/namespaces/external-secrets/pods"
+LEASE = "/apis/coordination.k8s.io/v1/namespaces/external-secrets/leases/external-secrets-controller"
+SPREAD = {"cluster_secrets_eso_high_availability": True}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,30 @@ def run(platform, folder, playbook, *arguments, status=0):
 
 def changed(output):
     return int(output.rpartition("changed=")[2].split()[0])
+
+
+def rotated(platform, source, key, more):
+    """Change one value of the vault file; returns the new one."""
+    after = copy.deepcopy(platform.values)
+    after[source][key] += more
+    platform.values = after
+    values.write_vault(after, platform.vault, platform.password)
+    return after[source][key]
+
+
+def eso_pods(platform, part):
+    listed = platform.get(f"{ESO_PODS}?labelSelector=app.kubernetes.io%2Fname%3D{part}")
+    return [one["metadata"]["name"] for one in listed["items"] if "deletionTimestamp" not in one["metadata"]]
+
+
+def evict(platform, pod):
+    """What a drain does; the status that the API answers."""
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    try:
+        platform.request("POST", f"{ESO_PODS}/{pod}/eviction", eviction)
+    except ApiError as error:
+        return error.status
+    return 201
 
 
 def test_from_nothing_to_a_pod_that_has_its_secret(whole):
@@ -149,7 +177,7 @@ def test_pods_have_the_values(living):
 
 def test_every_other_command(living, tmp_path):
     """Each at work with the webhook on; what it does is tested elsewhere."""
-    audit = living.play("audit", "-e", "cluster_secrets_audit_fail_on=never", "-e", "cluster_secrets_audit_consumers=true")
+    audit = living.play("audit", "-e", "cluster_secrets_audit_fail_on=never")
     assert "vulnerable-eso" in audit.output and " handmade" not in audit.output
     given = {"onboard_namespace": "n8n", "onboard_secrets": "github-oauth-credentials"}
     assert living.play("onboard", variables=given).recap["changed"] > 0
@@ -167,19 +195,16 @@ def test_every_other_command(living, tmp_path):
 
 def test_a_rotation_reaches_the_processes(living):
     """The password that pulls the image is rotated with it: the new pod is pulled with the new one."""
-    before, after = copy.deepcopy(living.values), copy.deepcopy(living.values)
-    after["github-pat"]["token"] += "-rotated"
-    after["github-oauth"]["token"] += "-rotated"
-    living.values = after
-    values.write_vault(after, living.vault, living.password)
-    pat, token = after["github-pat"], after["github-oauth"]["token"]
-    living.plane.login.write_text(f"{pat['username']}:{pat['token']}")
+    before = living.values["github-oauth"]["token"]
+    password = rotated(living, "github-pat", "token", "-rotated")
+    token = rotated(living, "github-oauth", "token", "-rotated")
+    living.plane.login.write_text(f"{living.values['github-pat']['username']}:{password}")
     done = living.play("rotate", "-e", "cluster_secrets_rotate_restart=restart")
     assert leaked(done.output) == [] and living.play("bootstrap").recap["changed"] == 0
     for name, (_container, _pod, question, restarted) in LIVING.items():
         if restarted:
             # The play has waited for it.
-            assert ask(living, "backstage", name, *question) == token != before["github-oauth"]["token"], name
+            assert ask(living, "backstage", name, *question) == token != before, name
     # The kubelet brings a mounted file up to date in its own time.
     question = LIVING["mount"][2]
     living.eventually(lambda: ask(living, "backstage", "mount", *question) == token, 60, what="the mounted file")
@@ -248,12 +273,9 @@ def test_the_guard_refuses_nothing_of_the_system(living):
             living.patch(f"{ESO}/{name}", {"spec": {"template": {"metadata": {"annotations": {"again": "guarded"}}}}})
         for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
             available(living, f"{ESO}/{name}")
-        after = copy.deepcopy(living.values)
-        after["github-oauth"]["token"] += "-guarded"
-        living.values = after
-        values.write_vault(after, living.vault, living.password)
+        token = rotated(living, "github-oauth", "token", "-guarded")
         living.play("rotate", "-e", "cluster_secrets_rotate_restart=restart", variables=enforced)
-        assert ask(living, "backstage", "env", "env", "GITHUB_TOKEN") == after["github-oauth"]["token"]
+        assert ask(living, "backstage", "env", "env", "GITHUB_TOKEN") == token
         given = {"onboard_namespace": "n8n", "onboard_secrets": "github-oauth-credentials", **enforced}
         living.play("onboard", variables=given)
         given = {"offboard_namespace": "n8n", "offboard_secrets": "github-oauth-credentials", **enforced}
@@ -271,53 +293,75 @@ def test_the_guard_refuses_nothing_of_the_system(living):
 
 def test_the_webhook_away_while_a_bootstrap_begins(living):
     """Its pod deleted: the API refuses ESO's objects until another one serves."""
-    listed = living.get(
-        "/api/v1/namespaces/external-secrets/pods?labelSelector=app.kubernetes.io%2Fname%3Dexternal-secrets-webhook"
-    )
     # Something that has to be written.
     living.delete("/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token")
     living.eventually(lambda: living.secret("cert-manager", "cloudflare-api-token") is None, 60, what="it is gone")
-    for pod in listed["items"]:
-        living.delete(f"/api/v1/namespaces/external-secrets/pods/{pod['metadata']['name']}")
+    for pod in eso_pods(living, "external-secrets-webhook"):
+        living.delete(f"{ESO_PODS}/{pod}")
     living.play("bootstrap")
     assert living.secret("cert-manager", "cloudflare-api-token")
     assert living.play("bootstrap").recap["changed"] == 0
 
 
-def test_high_availability(living):
-    spread = {"cluster_secrets_eso_high_availability": True}
-    # There is one node: the second replica finds none where the first isn't.
-    living.play("bootstrap", variables=spread)
+@pytest.fixture(scope="module")
+def spread(living):
+    """Two controllers, of which one leads, two webhooks, and budgets for both."""
+    living.play("bootstrap", variables=SPREAD)
+    assert living.play("bootstrap", variables=SPREAD).recap["changed"] == 0
     for name in ("external-secrets", "external-secrets-webhook"):
         available(living, f"{ESO}/{name}", 90)
-    assert living.play("bootstrap", variables=spread).recap["changed"] == 0
-    lease = living.get("/apis/coordination.k8s.io/v1/namespaces/external-secrets/leases/external-secrets-controller")
-    assert lease is not None
-    leader = lease["spec"]["holderIdentity"].partition("_")[0]
-    after = copy.deepcopy(living.values)
-    after["cloudflare-api-token"]["api-token"] += "-rotated"
-    living.values = after
-    values.write_vault(after, living.vault, living.password)
-    killer = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys, time; time.sleep(1.5); import subprocess; subprocess.run(sys.argv[1:], check=False)",
-            *(f"kubectl delete {leader}".split()),
-        ],
-        stderr=subprocess.DEVNULL,
-    )
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": leader}}
-    living.request("POST", f"/api/v1/namespaces/external-secrets/pods/{leader}/eviction", eviction)
-    killer.wait()
-    living.play("rotate", variables=spread)
-    assert living.data("cert-manager", "cloudflare-api-token")["api-token"] == after["cloudflare-api-token"]["api-token"]
+        assert len(eso_pods(living, name)) == 2
+    yield living
     living.play("bootstrap")
+
+
+def test_the_leader_killed_in_the_middle_of_a_rotation(spread):
+    lease = spread.get(LEASE)
+    leader = lease["spec"]["holderIdentity"].partition("_")[0]
+    assert leader in eso_pods(spread, "external-secrets")
+    token = rotated(spread, "github-oauth", "token", "-led")
+    killed = threading.Timer(1.2, lambda: spread.delete(f"{ESO_PODS}/{leader}?gracePeriodSeconds=0"))
+    killed.start()
+    spread.play("rotate", variables=SPREAD)
+    killed.join()
+    assert spread.data("backstage", "gh-oauth")["GITHUB_TOKEN"] == token
+    assert spread.play("bootstrap", variables=SPREAD).recap["changed"] == 0
+
+
+def test_a_drain_never_takes_both(spread):
+    """The API refuses the second eviction until the first pod's successor is ready."""
+    for part in ("external-secrets", "external-secrets-webhook"):
+        available(spread, f"{ESO}/{part}", 90)
+        path = f"/apis/policy/v1/namespaces/external-secrets/poddisruptionbudgets/{part}-pdb"
+        spread.eventually(lambda path=path: (spread.get(path) or {})["status"]["disruptionsAllowed"] == 1, what=path)
+        first, second = eso_pods(spread, part)
+        assert evict(spread, first) == 201
+        assert evict(spread, second) == 429, part
+        spread.eventually(lambda second=second: evict(spread, second) == 201, 90, what=f"the drain of {second}")
+    cloudflare = rotated(spread, "cloudflare-api-token", "api-token", "-drained")
+    spread.play("rotate", variables=SPREAD)
+    assert spread.data("cert-manager", "cloudflare-api-token")["api-token"] == cloudflare
+    gate = {"cluster_secrets_gate_timeout": 90, "cluster_secrets_gate_drain": True}
+    spread.play("talos_upgrade_gate", variables={**SPREAD, **gate})
+
+
+def test_both_webhooks_gone(spread):
+    spread.delete("/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token")
+    spread.eventually(lambda: spread.secret("cert-manager", "cloudflare-api-token") is None, 60, what="it is gone")
+    for pod in eso_pods(spread, "external-secrets-webhook"):
+        spread.delete(f"{ESO_PODS}/{pod}?gracePeriodSeconds=0")
+    gate = spread.play("talos_upgrade_gate", variables=SPREAD, check=False)
+    assert gate.rc == 2 and "external-secrets-webhook" in gate.output
+    spread.play("bootstrap", variables=SPREAD)
+    assert spread.secret("cert-manager", "cloudflare-api-token")
 
 
 def test_nothing_is_left_of_a_node_whose_owner_was_killed():
     """Neither processes nor mounts, interfaces or control groups."""
-    script = "from controlplane.node import Node; import time; p = Node('gone', bound=True); p.start(); print(p.address, flush=True); time.sleep(600)"
+    script = (
+        "from controlplane.node import Node; import time; plane = Node('gone', bound=True); plane.start();"
+        "print(plane.address, flush=True); time.sleep(600)"
+    )
     owner = subprocess.Popen(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},

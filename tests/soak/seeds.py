@@ -11,8 +11,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 from support import Platform
 
@@ -23,8 +24,9 @@ class SoakError(RuntimeError):
     """A seed did not converge, or lost something."""
 
 
-def killed(platform: Platform, play: str, arguments: tuple[str, ...], victim: str, delay: float) -> None:
-    """Begin a playbook, and kill one of :data:`VICTIMS` after so many seconds."""
+@contextmanager
+def begun(platform: Platform, play: str, arguments: tuple[str, ...]) -> Iterator[subprocess.Popen[bytes]]:
+    """A playbook that runs during the block, in a process group of its own; what it says goes nowhere."""
     environment = platform.environment
     argv = ["ansible-playbook", f"platform.cluster_secrets.{play}", "--vault-password-file", str(platform.password)]
     argv += ["-e", f"cluster_secrets_values_file={platform.vault}"]
@@ -37,14 +39,25 @@ def killed(platform: Platform, play: str, arguments: tuple[str, ...], victim: st
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(delay)
-    if victim == "ansible":
-        os.killpg(process.pid, signal.SIGKILL)
-    elif victim == "eso":
-        platform.plane.kill_eso()
-    else:
-        platform.plane.restart(signal.SIGKILL)
-    process.wait(timeout=300)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def killed(platform: Platform, play: str, arguments: tuple[str, ...], victim: str, delay: float) -> None:
+    """Begin a playbook, and kill one of :data:`VICTIMS` after so many seconds."""
+    with begun(platform, play, arguments) as process:
+        time.sleep(delay)
+        if victim == "ansible":
+            os.killpg(process.pid, signal.SIGKILL)
+        elif victim == "eso":
+            platform.plane.kill_eso()
+        else:
+            platform.plane.restart(signal.SIGKILL)
+        process.wait(timeout=300)
 
 
 def main(about: str, run: Callable[[int, Path], str]) -> int:

@@ -42,7 +42,7 @@ ALLOWED = {
     "workloads": {"resources"},
     "lifetimes": {"errors"},
     "report": set(),
-    "takeover": {"advisories", "catalog", "desired", "errors", "plan", "resources", "variables"},
+    "takeover": {"advisories", "catalog", "desired", "errors", "permissions", "plan", "resources", "variables"},
     "upgrade": {"advisories", "audit", "errors", "live", "plan", "resources"},
     "variables": set(),
     "permissions": {"resources"},

@@ -185,6 +185,9 @@ class Client:
         accept: str | None,
         **options: Any,
     ) -> Any:
+        if {".", ".."}.intersection(path.split("/")):
+            # A name that somebody else wrote must not lead to another object.
+            raise ApiError(404, "NotFound", "no object has such a name", "%s %s" % (method, path))
         url = self.server + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else _encoded(body)
         with self._lock:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Iterator
 from .. import advisories, lifetimes, permissions
 from ..catalog.entries import LABEL_PREFIX, Entry
 from ..desired import consumers, guard, stores
-from ..desired.distribution import FINALIZER_PREFIX, is_owned
+from ..desired.distribution import ESO_MANAGED_LABEL, FINALIZER_PREFIX, is_owned
 from ..live import state
 from ..plan import orphaned_finalizers
-from ..resources import ESO_GROUP, RBAC, Object, is_of_eso, key_of, owners_of
+from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, is_of_eso, key_of, owners_of
 
 if TYPE_CHECKING:
     from ..live.eso import Release
@@ -43,17 +43,9 @@ ERROR, WARNING, INFO = "error", "warning", "info"
 _READ = ("get", "list", "watch", "update", "patch", "delete", "deletecollection")
 _WRITE = ("create", "update", "patch")
 
-#: What runs pods.
-_PODS = (
-    ("", "pods"),
-    ("", "replicationcontrollers"),
-    ("apps", "deployments"),
-    ("apps", "replicasets"),
-    ("apps", "statefulsets"),
-    ("apps", "daemonsets"),
-    ("batch", "jobs"),
-    ("batch", "cronjobs"),
-)
+#: What runs commands in a pod that is there, and how it is asked for.
+_COMMANDS = ("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "pods/ephemeralcontainers")
+_COMMAND = ("get", "create", "update", "patch")
 
 _PLATFORM = ", or name the subject in cluster_secrets_platform_users (or _groups), if it is the platform's"
 
@@ -108,6 +100,7 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_sources(entries, inventory.snapshot))
     found.extend(_rows(rows, inventory))
     found.extend(_hand_made(entries, inventory, namespace))
+    found.extend(_look_alikes(inventory, namespace))
     found.extend(_central(scope, inventory))
     found.extend(_typed(entries, inventory, namespace))
     others = [item for item in inventory.distributed if not is_owned(item)]
@@ -121,6 +114,7 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
         inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
     )
     found.extend(_permissions(scope, inventory, everything, enforced))
+    found.extend(_webhooks(scope, inventory))
     found.extend(_talosconfigs(scope, inventory, everything))
     found.extend(_versions(inventory.crds))
     found.extend(_vulnerabilities(scope, inventory.release))
@@ -159,6 +153,13 @@ def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
         inventory.cluster_push_secrets,
     )
     return [one for one in found if one.label() in names]
+
+
+def _guarded(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
+    layout = scope.layout
+    store = next((one for one in inventory.stores if one["metadata"]["name"] == layout.store and is_owned(one)), None)
+    externals = list(inventory.snapshot.externals.values())
+    return consumers.guarded(store, layout.store, scope.entries, inventory.distributed, externals)
 
 
 def _label(finding: Finding) -> str:
@@ -243,12 +244,13 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
         for entry in entries
         for namespace in state.labelled(inventory.snapshot.namespaces, entry)
     }
-    names = {entry.target: entry for entry in entries}
+    names, made = {entry.target: entry for entry in entries}, _made(inventory)
     for item in inventory.secrets:
         namespace, name = key_of(item)
         if name not in names or namespace == store_namespace or (namespace, name) in called_for:
             continue
-        if (namespace, name) in inventory.snapshot.secrets:
+        # Labels and owners can be forged; what makes Secrets is there to be seen.
+        if (namespace, name) in made:
             continue
         message = "a Secret with the name of a target, in a namespace that gets no such target"
         yield Finding(
@@ -259,6 +261,29 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
             message,
             "If it is a copy, delete it, and onboard the namespace if it needs the Secret",
         )
+
+
+def _made(inventory: Inventory) -> set[tuple[str, str]]:
+    """(namespace, name) of the Secrets that ExternalSecrets make."""
+    found = set()
+    for (namespace, name), item in inventory.snapshot.externals.items():
+        target = (item.get("spec") or {}).get("target") or {}
+        found.add((namespace, target.get("name") or name))
+    return found
+
+
+def _look_alikes(inventory: Inventory, store_namespace: str) -> Iterator[Finding]:
+    """Secrets that only wear ESO's label."""
+    made = _made(inventory)
+    for item in inventory.secrets:
+        namespace, name = key_of(item)
+        labels = item["metadata"].get("labels") or {}
+        if labels.get(ESO_MANAGED_LABEL) != "true" or (namespace, name) in made or namespace == store_namespace:
+            continue
+        if "deletionTimestamp" in item["metadata"]:
+            continue
+        message = "it has ESO's label, and no ExternalSecret makes it, so that nothing updates or removes it"
+        yield Finding(WARNING, "look-alike", namespace, name, message, "Delete it, or remove the label")
 
 
 def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
@@ -508,19 +533,27 @@ def _permissions(
     yield from _readers(scope, everything, _kept(scope, inventory))
     fix = "Remove the permission, or limit it to what the subject needs" + _PLATFORM
     untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
+    # ESO reads all Secrets: whoever controls its namespace does.
+    reach = {
+        layout.namespace: "reaches master Secrets",
+        scope.eso_namespace: "controls ESO, which reads all Secrets",
+        None: "may reach all Secrets",
+    }
     for one in untrusted:
-        central = one.namespace == layout.namespace
-        reasons = _reasons(one) if central or one.namespace is None else []
+        if one.namespace not in reach:
+            continue
+        severity = WARNING if one.namespace is None else ERROR
+        reasons = _reasons(one)
         if reasons:
-            message = "%s: it may %s, by %s" % (
-                "reaches master Secrets" if central else "may reach all Secrets",
-                " and ".join(reasons),
-                one.binding,
-            )
-            yield Finding(ERROR if central else WARNING, "wide-permission", one.namespace, one.who, message, fix)
-        if (central or one.namespace is None) and one.allows("", "serviceaccounts/token", ("create",))[0]:
-            message = "may act as the ServiceAccounts that read the central store, by %s" % one.binding
-            yield Finding(ERROR if central else WARNING, "may-request-token", one.namespace, one.who, message, fix)
+            message = "%s: it may %s, by %s" % (reach[one.namespace], " and ".join(reasons), one.binding)
+            yield Finding(severity, "wide-permission", one.namespace, one.who, message, fix)
+        if one.allows("", "serviceaccounts/token", ("create",))[0]:
+            whom = "ESO" if one.namespace == scope.eso_namespace else "the ServiceAccounts that read the central store"
+            message = "may act as %s, by %s" % (whom, one.binding)
+            yield Finding(severity, "may-request-token", one.namespace, one.who, message, fix)
+        if one.namespace is None and _lifts_guard(one):
+            message = "may switch off the guard, or change what is written on its way, by %s" % one.binding
+            yield Finding(WARNING, "may-lift-guard", None, one.who, message, fix)
     yield from _ways_around(scope, inventory, untrusted, enforced)
 
 
@@ -530,15 +563,66 @@ def _reasons(grant: permissions.Grant) -> list[str]:
     granting = any(grant.allows(rbac, kind, ("bind", "escalate"))[0] for kind in ("roles", "clusterroles"))
     ways = {
         "read Secrets": grant.allows("", "secrets", _READ)[0],
-        "run pods that mount them": any(grant.allows(group, kind, _WRITE)[0] for group, kind in _PODS),
+        "run pods that mount them": any(
+            grant.allows(api.rpartition("/")[0], kind.lower() + "s", _WRITE)[0] for api, kind in WORKLOADS
+        ),
+        "run commands in its pods": any(grant.allows("", kind, _COMMAND)[0] for kind in _COMMANDS),
         "grant itself more": granting,
     }
+    people = ("users", "groups", "serviceaccounts") if grant.namespace is None else ("serviceaccounts",)
+    ways["act as others"] = any(grant.allows("", kind, ("impersonate",))[0] for kind in people)
     if grant.namespace is None:
-        people = ("users", "groups", "serviceaccounts")
-        ways["act as others"] = any(grant.allows("", kind, ("impersonate",))[0] for kind in people)
+        ways["run commands in pods"] = ways.pop("run commands in its pods")
+        ways["run commands on nodes"] = grant.allows("", "nodes/proxy", ("get", "create"))[0]
+        ways["approve certificates of others"] = _approves(grant)
         # Any deployment tool may run pods everywhere; only a binding in the central namespace is reported for it.
         del ways["run pods that mount them"]
     return [way for way, open_ in ways.items() if open_]
+
+
+def _approves(grant: permissions.Grant) -> bool:
+    """Whether it may approve certificates that the API server takes for somebody else's."""
+    allowed, signers = grant.allows("certificates.k8s.io", "signers", ("approve",))
+    of_people = {"kubernetes.io/" + name for name in ("*", "kube-apiserver-client", "kube-apiserver-client-kubelet")}
+    return allowed and (signers is None or bool(signers & of_people))
+
+
+def _lifts_guard(grant: permissions.Grant) -> bool:
+    group = "admissionregistration.k8s.io"
+    off = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    change = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingwebhookconfigurations")
+    taken_away = ("update", "patch", "delete", "deletecollection")
+    return any(grant.allows(group, kind, taken_away)[0] for kind in off) or any(
+        grant.allows(group, kind, _WRITE)[0] for kind in change
+    )
+
+
+def _webhooks(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
+    """Webhooks that the API server sends master Secrets to."""
+    live = inventory.snapshot.namespaces.get(scope.layout.namespace)
+    labels = (live or {"metadata": {}})["metadata"].get("labels") or {}
+    for kind, items in (
+        ("MutatingWebhookConfiguration", inventory.mutating_webhooks),
+        ("ValidatingWebhookConfiguration", inventory.validating_webhooks),
+    ):
+        for item in items:
+            for hook in item.get("webhooks") or []:
+                if not permissions.sees_secrets(hook, labels):
+                    continue
+                message = "%s sends each Secret of the central namespace that is written to its webhook '%s'" % (
+                    kind,
+                    hook.get("name"),
+                )
+                fix = "Except the namespace by the webhook's namespaceSelector, if it need not see them"
+                name = item["metadata"]["name"]
+                yield Finding(
+                    WARNING if kind == "MutatingWebhookConfiguration" else INFO,
+                    "webhook-sees-secrets",
+                    None,
+                    name,
+                    message,
+                    fix,
+                )
 
 
 def _is_reader(grant: permissions.Grant, layout: stores.Layout) -> bool:
@@ -573,6 +657,10 @@ def _ways_around(
 ) -> Iterator[Finding]:
     """What permissions allow and only the guard would stop."""
     carrying = {name for entry in scope.entries for name in state.labelled(inventory.snapshot.namespaces, entry)}
+    about = guard.Names(scope.layout.store, scope.layout.namespace, scope.entries, _guarded(scope, inventory))
+    keys, names = guard.unguarded(
+        inventory.policies, enforced, set(about.labels), set(about.namespaces) - set(inventory.snapshot.namespaces)
+    )
     enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'" + _PLATFORM
     isolate = enforce + ", or set cluster_secrets_isolation to 'entry'"
     for one in untrusted:
@@ -593,18 +681,31 @@ def _ways_around(
             place = "in labelled namespaces" if everywhere else "in this labelled namespace"
             message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, one.binding)
             yield Finding(ERROR, "reads-every-source", one.namespace, one.who, message, isolate)
-        if guard.LABELS not in enforced:
-            named = [
-                names
-                for allowed, names in (one.allows("", kind, ("update", "patch")) for kind in _NAMESPACES)
-                if allowed
-            ]
-            if named:
-                which = "every namespace" if everywhere else "the namespace"
-                if all(names is not None for names in named):
-                    which = "namespace " + ", ".join(sorted(name for names in named for name in names or ()))
-                message = "may give %s any label, and so any target, by %s" % (which, one.binding)
-                yield Finding(ERROR, "may-label", one.namespace, one.who, message, enforce)
+        if keys:
+            yield from _may_label(one, keys, enforce)
+        if everywhere and (keys or names) and one.allows("", "namespaces", ("create",)) == (True, None):
+            what = ["with the label %s" % _listed(keys)] if keys else []
+            what += ["of the name %s" % _listed(names)] if names else []
+            message = "may create a namespace %s, and so get any target, by %s" % (" or ".join(what), one.binding)
+            yield Finding(ERROR, "may-label", None, one.who, message, enforce)
+
+
+def _listed(words: set[str]) -> str:
+    found = sorted(words)
+    return ", ".join(found[:3]) + (" or one of %d more" % (len(found) - 3) if len(found) > 3 else "")
+
+
+def _may_label(grant: permissions.Grant, keys: set[str], fix: str) -> Iterator[Finding]:
+    """Who may give a namespace that is there one of these labels."""
+    named = [
+        names for allowed, names in (grant.allows("", kind, ("update", "patch")) for kind in _NAMESPACES) if allowed
+    ]
+    if named:
+        which = "every namespace" if grant.namespace is None else "the namespace"
+        if all(names is not None for names in named):
+            which = "namespace " + ", ".join(sorted(name for names in named for name in names or ()))
+        message = "may give %s the label %s, and so its target, by %s" % (which, _listed(keys), grant.binding)
+        yield Finding(ERROR, "may-label", grant.namespace, grant.who, message, fix)
 
 
 def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissions.Grant]) -> Iterator[Finding]:

@@ -82,7 +82,8 @@ def _uses(found: Usage) -> Iterator[Use]:
             user = Owner(custom.kind, custom.namespace or meta.get("namespace", ""), meta["name"])
             for value in workloads.at_path(item, custom.path):
                 if isinstance(value, dict) and isinstance(value.get("name"), str):
-                    yield Use(user, Reference(value["name"], CUSTOM, value.get("key")))
+                    key = value.get("key")
+                    yield Use(user, Reference(value["name"], CUSTOM, key if isinstance(key, str) else None))
                 elif isinstance(value, str):
                     yield Use(user, Reference(value, CUSTOM))
 

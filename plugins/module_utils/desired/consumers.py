@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Collection, Iterable, Iterator, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
+from ..catalog.entries import NAME_LABEL
 from ..resources import Object, key_of, label_of, matches
 from .distribution import is_owned
+
+if TYPE_CHECKING:
+    from ..catalog.entries import Entry
 
 #: On the shared store: the consumers that were kept when the collection took it over, as a JSON list of texts.
 KEPT_ANNOTATION = "cluster-secrets/kept"
@@ -26,11 +30,11 @@ class Consumer:
     """A live object that reads or writes the central namespace through the shared store.
 
     ``conditions`` are the store's conditions that admit it, ``reads`` the names of the master Secrets that it reads
-    (None: it searches all), ``writes`` of those that it writes (None: any). ``works`` says whether it ever did its
-    work: what never worked can't stop working.
+    (None: it searches all), ``writes`` of those that it writes (None: any). Its status says nothing: whoever may write
+    it may write that too.
     """
 
-    __slots__ = ("conditions", "item", "kind", "reads", "works", "writes")
+    __slots__ = ("conditions", "item", "kind", "reads", "writes")
 
     def __init__(
         self,
@@ -39,14 +43,12 @@ class Consumer:
         conditions: list[Object],
         reads: set[str] | None,
         writes: set[str] | None,
-        works: bool,
     ) -> None:
         self.kind = kind
         self.item = item
         self.conditions = conditions
         self.reads = reads
         self.writes = writes
-        self.works = works
 
     def label(self) -> str:
         """Kind and place, such as 'ExternalSecret team/token'."""
@@ -64,26 +66,58 @@ def _labels(namespace: Object) -> dict[str, str]:
 
 
 def admits(conditions: list[Object], namespace: str, labels: dict[str, str]) -> bool:
-    """Whether a store's conditions admit a namespace; ESO takes an empty list for 'any namespace'."""
+    """Whether a store's conditions admit a namespace for certain; ESO takes an empty list for 'any namespace'."""
+    return _verdict(conditions, namespace, labels) is True
+
+
+def undecided(conditions: list[Object], namespace: str, labels: dict[str, str]) -> list[str]:
+    """The patterns on which it depends whether conditions admit a namespace, and that only Go can read."""
+    if _verdict(conditions, namespace, labels) is not None:
+        return []
+    patterns = [pattern for one in conditions for pattern in one.get("namespaceRegexes") or []]
+    return [pattern for pattern in patterns if _found(pattern, namespace) is None]
+
+
+def _verdict(conditions: list[Object], namespace: str, labels: dict[str, str]) -> bool | None:
+    """Whether conditions admit a namespace; None where only Go can tell."""
+    verdict: bool | None = not conditions
     for one in conditions:
         selector = one.get("namespaceSelector")
         if selector is not None and matches(selector, labels):
             return True
         if namespace in (one.get("namespaces") or []):
             return True
-        if any(_found(pattern, namespace) for pattern in one.get("namespaceRegexes") or []):
-            return True
-    return not conditions
+        for pattern in one.get("namespaceRegexes") or []:
+            found = _found(pattern, namespace)
+            if found:
+                return True
+            if found is None:
+                verdict = None
+    return verdict
 
 
-def _found(pattern: str, text: str) -> bool:
-    # What only Go can read counts as admitting, so that whoever may be concerned is named.
-    if any(mark in pattern for mark in ("[[:", "\\p", "\\P", "\\z", "\\Q")):
-        return True
+#: What Go and Python read alike: plain characters, the classes that both know, groups, and repetitions of one thing.
+_ALIKE = re.compile(
+    r"(?:[A-Za-z0-9_.^$|-]|\\[-.dDwWsS]|\((?:\?:)?(?!\?)|\)|\[\^?[A-Za-z0-9_.-]+\]"
+    r"|(?:[*+?]|\{[0-9]{1,2}(?:,[0-9]{0,2})?\})\??(?![*+?{]))*\Z"
+)
+
+
+#: Python takes time without end for some patterns that Go reads in no time: those that repeat a group.
+_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+_LONGEST = 200
+
+
+def _found(pattern: str, text: str) -> bool | None:
+    """Whether one of Go's patterns is found in a text; None where only Go can tell."""
+    if len(pattern) > _LONGEST or pattern.count("{") > 1 or _REPEATED_GROUP.search(pattern):
+        return None
+    if not _ALIKE.match(pattern):
+        return None
     try:
         return re.search(pattern, text) is not None
-    except re.error:
-        return True
+    except (re.error, RecursionError, OverflowError):
+        return None
 
 
 def selection(spec: Object) -> list[Object]:
@@ -127,6 +161,52 @@ def label_keys(conditions: Iterable[Object]) -> set[str]:
     return keys
 
 
+def named(conditions: Iterable[Object]) -> set[str]:
+    """The names by which conditions select namespaces."""
+    names: set[str] = set()
+    for condition in conditions:
+        names.update(condition.get("namespaces") or [])
+        selector = condition.get("namespaceSelector") or {}
+        names.update(value for key, value in (selector.get("matchLabels") or {}).items() if key == NAME_LABEL)
+        for one in selector.get("matchExpressions") or []:
+            if one.get("key") == NAME_LABEL and one.get("operator") == "In":
+                names.update(one.get("values") or [])
+    return names
+
+
+def guarded(
+    store: Object | None, name: str, entries: Iterable[Entry], distributed: list[Object], externals: Iterable[Object]
+) -> list[Consumer]:
+    """The consumers beside the catalog that the guard protects as it does the catalog's.
+
+    Those that the shared store says were kept, and what the collection itself made of entries that left the catalog
+    or are switched off.
+
+    :arg store: the live shared store, if it is the collection's; :arg name: its name.
+    """
+    known = set(kept_names(store) + noted_names(store)) if store else set()
+    names = {one.name for one in entries}
+    found = [one for one in find(name, names, distributed, externals, [], []) if one.label() in known]
+    return found + [
+        Consumer("ClusterExternalSecret", item, selection(_spec(item)), set(), set())
+        for item in distributed
+        if is_owned(item) and item["metadata"]["name"] not in names
+    ]
+
+
+def target_of(consumer: Consumer) -> str:
+    """The name of the Secrets that an ExternalSecret or ClusterExternalSecret makes."""
+    if consumer.kind == "ClusterExternalSecret":
+        return distributed_target(consumer.item)
+    return (_spec(consumer.item).get("target") or {}).get("name") or consumer.item["metadata"]["name"]
+
+
+def distributed_target(distributed: Object) -> str:
+    """The name of the Secrets that a live ClusterExternalSecret makes."""
+    target = (_spec(distributed).get("externalSecretSpec") or {}).get("target") or {}
+    return target.get("name") or external_name(distributed)
+
+
 def find(
     store: str,
     names: Collection[str],
@@ -142,7 +222,7 @@ def find(
         made do.
     """
     found = [
-        Consumer("ClusterExternalSecret", item, selection(_spec(item)), _reads(_spec(item), store), set(), True)
+        Consumer("ClusterExternalSecret", item, selection(_spec(item)), _reads(_spec(item), store), set())
         for item in distributed
         if item["metadata"]["name"] not in names and (ours_too or not is_owned(item)) and _uses(_spec(item), store)
     ]
@@ -151,18 +231,16 @@ def find(
     for item in externals:
         if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or _ends(item, names_live):
             continue
-        works = bool((item.get("status") or {}).get("refreshTime"))
         reads = _reads({"externalSecretSpec": _spec(item)}, store)
-        found.append(Consumer("ExternalSecret", item, _within(item), reads, set(), works))
+        found.append(Consumer("ExternalSecret", item, _within(item), reads, set()))
     for item in pushes:
         if _pushes(_spec(item), store) and not item["metadata"].get("ownerReferences"):
-            works = _has_pushed(item, store)
-            found.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item)), works))
+            found.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item))))
     for item in cluster_pushes:
         spec = _spec(item).get("pushSecretSpec") or {}
         if _pushes(spec, store):
             chosen = selection({**_spec(item), "namespaceSelector": None})
-            found.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec), True))
+            found.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec)))
     return sorted(found, key=Consumer.label)
 
 
@@ -184,7 +262,7 @@ def through_own_stores(
         for store in sorted(name for beside, name in names if beside == place):
             reads = _reads({"externalSecretSpec": _spec(item)}, store, "SecretStore")
             if reads is EVERYTHING or reads:
-                one = Consumer("ExternalSecret", item, _within(item), reads, set(), True)
+                one = Consumer("ExternalSecret", item, _within(item), reads, set())
                 found.setdefault("%s/%s" % (place, store), []).append(one)
     return found
 
@@ -301,7 +379,7 @@ def noted_names(store: Object) -> list[str]:
 def _listed(store: Object, annotation: str) -> list[str]:
     try:
         names = json.loads((store["metadata"].get("annotations") or {}).get(annotation) or "[]")
-    except ValueError:
+    except (ValueError, RecursionError):
         names = []
     return [one for one in names if isinstance(one, str)] if isinstance(names, list) else []
 
@@ -318,8 +396,13 @@ def bounded(consumer: Consumer, limits: Limits) -> Consumer:
         consumer.conditions,
         _within_of(consumer.reads, limits[0]),
         _within_of(consumer.writes, limits[1]),
-        consumer.works,
     )
+
+
+def of_existing(consumer: Consumer, existing: Collection[str]) -> Consumer:
+    """The consumer with what it reads of the master Secrets that there are: it can't lose one that is yet to come."""
+    reads = consumer.reads if consumer.reads is EVERYTHING else consumer.reads.intersection(existing)
+    return Consumer(consumer.kind, consumer.item, consumer.conditions, reads, consumer.writes)
 
 
 def does_something(consumer: Consumer) -> bool:

@@ -11,15 +11,17 @@ subresources and every version of ESO's API.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Sequence, Tuple
 
 from .. import advisories
-from ..catalog.entries import LABEL_PREFIX, Entry
-from ..resources import ADMISSION, ESO_GROUP, Object
+from ..catalog.entries import LABEL_PREFIX, NAME_LABEL, Entry
+from ..resources import ADMISSION, ESO_GROUP, Object, key_of
+from . import consumers
 from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, metadata
 
 if TYPE_CHECKING:
     from ..live.eso import Release
+    from .consumers import Consumer
 
 #: (name, CEL) of a variable or match condition; (CEL, message) of a validation.
 _Pairs = List[Tuple[str, str]]
@@ -51,6 +53,9 @@ _CONTROLLERS = ("system:kube-controller-manager",) + tuple(
 _KUBERNETES_USERS = ("system:kube-controller-manager", "system:kube-scheduler", "system:apiserver")
 _KUBERNETES_GROUPS = ("system:nodes", "system:serviceaccounts:kube-system")
 
+#: Variables of the policy on labels: the keys and the names that it guards, as JSON lists.
+KEYS, NAMES = "keys", "names"
+
 ACTIONS = {"audit": ["Audit", "Warn"], "enforce": ["Deny"]}
 
 #: Field managers of GitOps controllers, and the ServiceAccounts that these run as by default.
@@ -77,6 +82,13 @@ class Identities:
         """Whether an identity is the platform's."""
         return username in self.users or bool(set(groups).intersection(self.groups))
 
+    @property
+    def has_service_account(self) -> bool:
+        """Whether a ServiceAccount is the platform's."""
+        return any(user.startswith("system:serviceaccount:") for user in self.users) or any(
+            group.startswith("system:serviceaccounts") for group in self.groups
+        )
+
     def covers_manager(self, manager: str) -> bool:
         """Whether a GitOps controller's field manager is the platform's; others have no known identity and count as
         covered."""
@@ -89,13 +101,40 @@ class Identities:
 
 
 class Names:
-    """What the policies are about: the shared store and its namespace, and the catalog's entries and targets."""
+    """What the policies are about.
 
-    def __init__(self, store: str, store_namespace: str, entries: list[Entry]) -> None:
+    :arg store: the shared store, :arg store_namespace: the central namespace, :arg eso_namespace: that of ESO.
+    :arg kept: the consumers that :func:`consumers.guarded` gives.
+    """
+
+    def __init__(
+        self,
+        store: str,
+        store_namespace: str,
+        entries: list[Entry],
+        kept: Sequence[Consumer] = (),
+        eso_namespace: str = "",
+    ) -> None:
         self.store = store
         self.store_namespace = store_namespace
+        self.eso_namespace = eso_namespace
+        #: The namespaces in which only the platform writes.
+        self.closed = sorted({store_namespace, eso_namespace} - {""})
         self.externals = sorted(entry.external_secret for entry in entries)
         self.targets = sorted({entry.target for entry in entries})
+        chosen = [one for consumer in kept for one in consumer.conditions]
+        keys = {entry.label[0] for entry in entries if entry.label} | consumers.label_keys(chosen)
+        #: The keys of labels by which a namespace gets a Secret. Each namespace has the label of its own name, which
+        #: the API server sets.
+        self.labels = sorted(keys - {NAME_LABEL})
+        listed = {name for entry in entries for name in [*entry.namespaces, *entry.namespaces_by_name]}
+        #: The names of namespaces that get a Secret as soon as they exist, and those of the system.
+        self.namespaces = sorted((listed | consumers.named(chosen) | {store_namespace, eso_namespace}) - {""})
+        #: Targets of kept ClusterExternalSecrets, by name; and of kept ExternalSecrets, as namespace/name.
+        self.kept_targets = sorted({consumers.target_of(one) for one in kept if one.kind == "ClusterExternalSecret"})
+        self.kept_places = sorted(
+            "%s/%s" % (key_of(one.item)[0], consumers.target_of(one)) for one in kept if one.kind == "ExternalSecret"
+        )
 
 
 def service_account_user(namespace: str, name: str) -> str:
@@ -115,8 +154,8 @@ def policies(
     found = [
         _central_namespace(identities, names),
         _central_store(identities, names),
-        _labels(identities, self_service_labels),
-        _targets(identities),
+        _labels(identities, names, self_service_labels),
+        _targets(identities, names),
         _target_names(identities, names),
         _distributed(identities),
         _store_use(identities, names, release),
@@ -131,11 +170,35 @@ def enforced(live_policies: list[Object], bindings: list[Object]) -> set[str]:
     return bound.intersection(item["metadata"]["name"] for item in live_policies)
 
 
-def writers(namespaces: list[Object], objects: list[Object]) -> dict[str, list[str]]:
+def unguarded(
+    live_policies: list[Object], names_enforced: set[str], keys: set[str], names: set[str]
+) -> tuple[set[str], set[str]]:
+    """Which of the label keys and namespaces' names the live policy on labels, if it is enforced, does not guard."""
+    policy = next((one for one in live_policies if one["metadata"]["name"] == LABELS), None)
+    if policy is None or LABELS not in names_enforced:
+        return keys, names
+    said = {one["name"]: one["expression"] for one in (policy.get("spec") or {}).get("variables") or []}
+    open_keys = {key for key in keys if not key.startswith(LABEL_PREFIX)} - _json_list(said.get(KEYS))
+    return open_keys, names - _json_list(said.get(NAMES))
+
+
+def _json_list(text: str | None) -> set[str]:
+    try:
+        found = json.loads(text or "[]")
+    except ValueError:
+        return set()
+    return {one for one in found if isinstance(one, str)} if isinstance(found, list) else set()
+
+
+def writers(namespaces: list[Object], objects: list[Object], keys: Collection[str] = ()) -> dict[str, list[str]]:
     """Who else writes what the policies guard: ``{field manager: [what it writes]}``.
 
-    :arg namespaces: live namespaces; :arg objects: live cluster-wide objects of ESO, each with its kind.
+    A field manager is a name that a writer gives himself, no identity.
+
+    :arg namespaces: live namespaces; :arg objects: live cluster-wide objects of ESO, each with its kind; :arg keys:
+        :attr:`Names.labels`.
     """
+    guarded = {"f:" + key for key in keys}
     found: dict[str, list[str]] = {}
 
     def add(manager: str, what: str) -> None:
@@ -145,7 +208,9 @@ def writers(namespaces: list[Object], objects: list[Object]) -> dict[str, list[s
     for item in namespaces:
         for record in item["metadata"].get("managedFields") or []:
             labels = ((record.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:labels") or {}
-            if not record.get("subresource") and any(key.startswith("f:" + LABEL_PREFIX) for key in labels):
+            if not record.get("subresource") and any(
+                key.startswith("f:" + LABEL_PREFIX) or key in guarded for key in labels
+            ):
                 add(record.get("manager", ""), "labels of Namespace %s" % item["metadata"]["name"])
     for item in objects:
         for record in item["metadata"].get("managedFields") or []:
@@ -160,11 +225,12 @@ def _policy(
     conditions: _Pairs,
     variables: _Pairs,
     validations: _Pairs,
-    namespace: str | None = None,
+    namespaces: Sequence[str] = (),
 ) -> Object:
     constraints: dict[str, Any] = {"matchPolicy": "Equivalent", "resourceRules": rules}
-    if namespace:
-        constraints["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    if namespaces:
+        inside = {"key": NAME_LABEL, "operator": "In", "values": list(namespaces)}
+        constraints["namespaceSelector"] = {"matchExpressions": [inside]}
     return {
         "apiVersion": ADMISSION,
         "kind": "ValidatingAdmissionPolicy",
@@ -226,22 +292,24 @@ def _same(*path: str) -> str:
 
 
 def _central_namespace(identities: Identities, names: Names) -> Object:
-    """Only the platform and Kubernetes itself change or delete the namespace of the master Secrets."""
+    """Only the platform and Kubernetes itself change or delete the namespaces of the master Secrets and of ESO."""
     return _policy(
         CENTRAL_NAMESPACE,
         [_rule("", ["namespaces"], ["UPDATE", "DELETE"])],
-        [("central-namespace", "request.name == %s" % json.dumps(names.store_namespace))],
+        [("central-namespace", "request.name in %s" % json.dumps(names.closed))],
         [],
         [
             (
-                "%s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS)),
-                "only the platform changes or deletes the namespace of the central store",
+                "%s || %s" % (_platform_or(identities, identities.eso), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS)),
+                "only the platform changes or deletes the namespaces of the central store and of ESO",
             )
         ],
     )
 
 
 def _central_store(identities: Identities, names: Names) -> Object:
+    """Only the platform and Kubernetes itself write where the master Secrets are, and where ESO runs, which reads
+    them all."""
     operations = ["CREATE", "UPDATE", "DELETE", "CONNECT"]
     everything = {
         "apiGroups": ["*"],
@@ -254,42 +322,61 @@ def _central_store(identities: Identities, names: Names) -> Object:
         [identities.eso]
     )
     allowed = "%s || %s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, _KUBERNETES_GROUPS), token)
+    if names.eso_namespace in names.closed:
+        # What ESO, its webhook and its cert-controller write there themselves; and drains go on.
+        own = "request.userInfo.username.startsWith(%s)" % json.dumps(service_account_user(names.eso_namespace, ""))
+        kinds = json.dumps(["leases", "events", "configmaps", "secrets"])
+        allowed += (
+            " || (request.namespace == %s && ((%s && (!has(request.subResource) || request.subResource == '') && "
+            "request.resource.resource in %s) || (request.resource.resource == 'pods' && has(request.subResource) && "
+            "request.subResource == 'eviction')))" % (json.dumps(names.eso_namespace), own, kinds)
+        )
     message = (
-        "only the platform writes in the namespace of the central store; "
+        "only the platform writes in the namespaces of the central store and of ESO; "
         "change the values and run platform.cluster_secrets.rotate"
     )
-    return _policy(CENTRAL_STORE, [everything], [], [], [(allowed, message)], namespace=names.store_namespace)
+    return _policy(CENTRAL_STORE, [everything], [], [], [(allowed, message)], namespaces=names.closed)
 
 
-def _labels(identities: Identities, self_service_labels: Collection[str]) -> Object:
+def _labels(identities: Identities, names: Names, self_service_labels: Collection[str]) -> Object:
     def guarded(labels: str) -> str:
-        return "%s.filter(k, k.startsWith(%s) && !(k in %s))" % (
+        return "%s.filter(k, (k.startsWith(%s) || k in variables.keys) && !(k in %s))" % (
             labels,
             json.dumps(LABEL_PREFIX),
             json.dumps(list(self_service_labels)),
         )
 
     variables = [
+        # As JSON, in which the audit reads them.
+        (KEYS, json.dumps(names.labels)),
+        (NAMES, json.dumps(names.namespaces)),
         ("now", "has(object.metadata.labels) ? object.metadata.labels : {}"),
         ("was", "oldObject != null && has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}"),
         ("kept", "%s.all(k, k in variables.was && variables.was[k] == variables.now[k])" % guarded("variables.now")),
         ("whole", "%s.all(k, k in variables.now)" % guarded("variables.was")),
     ]
     message = (
-        "only the platform sets labels that begin with '%s'; ask for platform.cluster_secrets.onboard" % LABEL_PREFIX
+        "only the platform sets labels by which namespaces get Secrets, and those that begin with '%s'; ask for "
+        "platform.cluster_secrets.onboard" % LABEL_PREFIX
     )
     return _policy(
         LABELS,
         [_rule("", ["namespaces"], ["CREATE", "UPDATE"])],
         [("not-platform", "!%s" % _platform(identities))],
         variables,
-        [("variables.kept && variables.whole", message)],
+        [
+            ("variables.kept && variables.whole", message),
+            (
+                "request.operation != 'CREATE' || !(object.metadata.name in variables.names)",
+                "this name is kept for a namespace of the platform's, which gets Secrets as soon as it exists; ask "
+                "the platform to create it",
+            ),
+        ],
     )
 
 
-def _managed(name: str) -> str:
-    """CEL: whether a Secret is marked as a target."""
-    labels = {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"}
+def _marked(name: str, labels: dict[str, str]) -> str:
+    """CEL: whether an object is there and has all these labels."""
     each = [
         "{1} in {0}.metadata.labels && {0}.metadata.labels[{1}] == {2}".format(name, json.dumps(k), json.dumps(v))
         for k, v in labels.items()
@@ -297,21 +384,67 @@ def _managed(name: str) -> str:
     return "(%s != null && has(%s.metadata.labels) && %s)" % (name, name, " && ".join(each))
 
 
-def _targets(identities: Identities) -> Object:
-    kept: list[tuple[str, ...]] = [("data",), ("type",), ("immutable",)]
-    kept += [("metadata", name) for name in ("labels", "annotations", "ownerReferences", "finalizers")]
+def _is_target(name: str, names: Names) -> str:
+    """CEL: whether a Secret is marked as a target, or is the target of something that was kept."""
+    found = _marked(name, {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"})
+    if names.kept_targets or names.kept_places:
+        # These have ESO's label only, as somebody else's copies may, so the name counts too.
+        found += " || (%s && (%s.metadata.name in %s || (request.namespace + '/' + %s.metadata.name) in %s))" % (
+            _marked(name, {ESO_MANAGED_LABEL: "true"}),
+            name,
+            json.dumps(names.kept_targets),
+            name,
+            json.dumps(names.kept_places),
+        )
+    return found
+
+
+#: CEL: whether an update leaves no finalizer that was not there before.
+_NO_MORE_FINALIZERS = (
+    "(!has(object.metadata.finalizers) || (has(oldObject.metadata.finalizers) && "
+    "object.metadata.finalizers.all(f, f in oldObject.metadata.finalizers)))"
+)
+
+
+def _targets(identities: Identities, names: Names) -> Object:
+    content: list[tuple[str, ...]] = [("data",), ("type",), ("immutable",)]
+    content += [("metadata", name) for name in ("labels", "annotations", "ownerReferences")]
+    same = " && ".join(_same(*path) for path in content)
+    finalizers = _same("metadata", "finalizers")
+    # A write that changes nothing, as of a migration of stored objects, harms nobody; but its answer has the data,
+    # which whoever may write and not read would see.
+    movers = "%s || %s" % (_platform(identities), _is(_KUBERNETES_USERS, ("system:serviceaccounts:kube-system",)))
+    allowed = [
+        _is([identities.eso, *_CONTROLLERS]),
+        "(request.operation == 'UPDATE' && (%s) && %s && %s)" % (movers, same, finalizers),
+        # A namespace with a target that somebody gave a finalizer could not be deleted by anyone.
+        "(%s && (request.operation == 'DELETE' || (request.operation == 'UPDATE' && %s && %s)))"
+        % (_platform(identities), same, _NO_MORE_FINALIZERS),
+    ]
+    held = (
+        "request.operation == 'DELETE' || !%s || !%s || !has(object.metadata.finalizers) || (%s && "
+        "has(oldObject.metadata.finalizers) && %s)"
+        % (
+            _is([identities.eso]),
+            "(%s)" % _is_target("object", names),
+            "(%s)" % _is_target("oldObject", names),
+            _NO_MORE_FINALIZERS,
+        )
+    )
     return _policy(
         TARGETS,
         [_rule("", ["secrets"], ["CREATE", "UPDATE", "DELETE"])],
-        [("managed-target", "%s || %s" % (_managed("object"), _managed("oldObject")))],
+        [("managed-target", "%s || %s" % (_is_target("object", names), _is_target("oldObject", names)))],
         [],
         [
             (
-                # A write that changes nothing, as of a migration of stored objects, harms nobody.
-                "%s || (request.operation == 'UPDATE' && %s)"
-                % (_is([identities.eso, *_CONTROLLERS]), " && ".join(_same(*path) for path in kept)),
+                " || ".join(allowed),
                 "this Secret is a copy that ESO writes; change the master Secret with platform.cluster_secrets.rotate",
-            )
+            ),
+            (
+                held,
+                "ESO makes no Secret with a finalizer a target, since that would hold the whole namespace; remove it",
+            ),
         ],
     )
 
@@ -393,6 +526,22 @@ def _cluster_objects(identities: Identities) -> Object:
     )
 
 
+_HAS_LABELS = "has(variables.template.metadata) && has(variables.template.metadata.labels)"
+
+
+def _marks(labels: str, froms: str) -> str:
+    """CEL: whether a template gives a Secret the labels of a target, or labels that only ESO can read."""
+    written = "has(f.target) && f.target.lowerAscii() == 'labels'"
+    return "%s || %s.exists(f, %s)" % (_wears(labels), froms, written)
+
+
+def _wears(labels: str) -> str:
+    """CEL: whether labels are those of a target, or of ESO."""
+    key, value = (json.dumps(one) for one in TARGET_LABEL)
+    said = "(%s in %s && (%s[%s] == %s || %s[%s].contains('{{')))" % (key, labels, labels, key, value, labels, key)
+    return "%s || %s in %s" % (said, json.dumps(ESO_MANAGED_LABEL), labels)
+
+
 def _store_use(identities: Identities, names: Names, release: Release) -> Object:
     store, central = json.dumps(names.store), json.dumps(names.store_namespace)
     # An entry's own store is named after the shared one.
@@ -450,6 +599,21 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
             "object.metadata.name",
         ),
         (
+            "template",
+            "has(variables.spec.target) && has(variables.spec.target.template) ? variables.spec.target.template : "
+            "(has(variables.spec.template) ? variables.spec.template : {})",
+        ),
+        ("froms", "has(variables.template.templateFrom) ? variables.template.templateFrom : []"),
+        ("labels", _HAS_LABELS + " ? variables.template.metadata.labels : {}"),
+        # Without a template, a Secret gets the labels of its ExternalSecret.
+        ("worn", "has(object.metadata.labels) ? object.metadata.labels : {}"),
+        (
+            "reworn",
+            "oldObject == null || !has(oldObject.metadata.labels) || oldObject.metadata.labels != variables.worn",
+        ),
+        ("marks", "%s && (%s)" % (external, _marks("variables.labels", "variables.froms"))),
+        ("wears", "%s && variables.reworn && (%s)" % (external, _wears("variables.worn"))),
+        (
             "takes",
             "%s && (variables.target in %s || object.metadata.name in %s)"
             % (external, json.dumps(names.targets), json.dumps(names.externals)),
@@ -468,6 +632,13 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
             "this is the name of an ExternalSecret or Secret that ESO distributes",
         ),
     ]
+    validations.append(
+        (
+            "(variables.unchanged || !variables.marks) && !variables.wears",
+            "the label %s=%s marks the copies that the platform distributes, which nobody else may change"
+            % TARGET_LABEL,
+        )
+    )
     more_variables, more_validations = _stopgap(release)
     allowed = _platform_or(identities, identities.eso)
     rules = [
@@ -511,15 +682,6 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
     def whole(path: str) -> str:
         return f"(has({path}) && {bad(path)})"
 
-    if functions or {"CVE-2026-42876", "#6735"} & open_to:
-        template = (
-            "has(variables.spec.target) && has(variables.spec.target.template) ? variables.spec.target.template : "
-        )
-        template += "(has(variables.spec.template) ? variables.spec.template : {})"
-        variables += [
-            ("template", template),
-            ("froms", "has(variables.template.templateFrom) ? variables.template.templateFrom : []"),
-        ]
     if functions:
         web = (
             "has(variables.provider.webhook) ? variables.provider.webhook : "

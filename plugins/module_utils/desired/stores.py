@@ -297,21 +297,41 @@ def concerned(
     live: dict[tuple[str, str], Object],
     limits: consumers.Limits,
     namespaces: dict[str, Object],
+    existing: Collection[str] = (),
 ) -> list[tuple[Consumer, list[str]]]:
-    """The consumers that work now and would lose something by what the catalog alone calls for, each with what.
+    """The consumers that are served now and would lose something by what the catalog alone calls for, each with what.
 
     :arg layout: one that keeps nobody yet; :arg found: all consumers; :arg limits: what the live store's identity may
         do; each consumer is bounded by it, so that none is given more than it has.
+    :arg existing: the names of the live master Secrets, which count for a store that the collection did not make.
     """
     after = final(layout, entries, own_entries(live.values(), layout), False)
     result = []
     for one in found:
-        now = consumers.bounded(one, limits)
-        if one.works and consumers.does_something(now):
+        now = _served(one, live.get(("ClusterSecretStore", layout.store)), limits, existing)
+        if consumers.does_something(now):
             lost = losses(now, live, after, layout.store, namespaces)
             if lost:
                 result.append((now, lost))
     return result
+
+
+def _served(consumer: Consumer, store: Object | None, limits: consumers.Limits, existing: Collection[str]) -> Consumer:
+    """The consumer with no more than it has by a live store, whatever its own status says."""
+    now = consumers.bounded(consumer, limits)
+    # A source that is away for a moment is not lost to those that a store of ours serves.
+    return now if store is None or is_owned(store) else consumers.of_existing(now, existing)
+
+
+def undecided(consumer: Consumer, store: Object, namespaces: dict[str, Object]) -> list[tuple[str, str]]:
+    """(namespace, pattern) where it depends on a pattern that only Go can read whether a live store admits a consumer's
+    namespace."""
+    conditions_now = (store.get("spec") or {}).get("conditions") or []
+    return [
+        (name, pattern)
+        for name in consumer.namespaces(namespaces)
+        for pattern in consumers.undecided(conditions_now, name, namespaces[name]["metadata"].get("labels") or {})
+    ]
 
 
 def kept(
@@ -321,16 +341,17 @@ def kept(
     live: dict[tuple[str, str], Object],
     limits: consumers.Limits,
     namespaces: dict[str, Object],
+    existing: Collection[str] = (),
 ) -> list[Consumer]:
     """The consumers that the shared store goes on serving.
 
-    Those that work with a store that the collection did not make. Later only those count, and with no more than they
+    Those that a store serves which the collection did not make. Later only those count, and with no more than they
     could do then, or a tenant could widen the store by what its namespace holds.
     """
     store = live.get(("ClusterSecretStore", layout.store))
     if store is None:
         return []
-    losing = [one for one, _lost in concerned(layout, entries, found, live, limits, namespaces)]
+    losing = [one for one, _lost in concerned(layout, entries, found, live, limits, namespaces, existing)]
     if not is_owned(store):
         return losing
     names, noted_then = consumers.kept_names(store), consumers.noted_names(store)
@@ -340,7 +361,12 @@ def kept(
 
 
 def noted(
-    layout: Layout, found: list[Consumer], live: dict[tuple[str, str], Object], limits: consumers.Limits
+    layout: Layout,
+    found: list[Consumer],
+    live: dict[tuple[str, str], Object],
+    limits: consumers.Limits,
+    namespaces: dict[str, Object],
+    existing: Collection[str] = (),
 ) -> list[str]:
     """The texts of the consumers that were there before the collection and that the catalog serves anyway.
 
@@ -355,8 +381,13 @@ def noted(
     if is_owned(store):
         labels = {one.label() for one in found}
         return [one for one in consumers.noted_names(store) if one in labels and one not in known]
-    working = [one for one in found if one.works and consumers.does_something(consumers.bounded(one, limits))]
-    return [one.label() for one in working if one.label() not in known]
+    return [
+        one.label()
+        for one in found
+        if one.label() not in known
+        and consumers.does_something(_served(one, store, limits, existing))
+        and _admitted(one, store, namespaces)
+    ]
 
 
 def unmoved(

@@ -103,6 +103,13 @@ def controller(client: Client, namespace: str, name: str | None = None) -> Objec
     return found[0] if found else None
 
 
+def neighbours(client: Client, namespace: str) -> tuple[list[Object], list[str]]:
+    """ESO's live Deployments in its namespace, and the names of the others there."""
+    found, _version = client.list(DEPLOYMENTS, namespace=namespace, what="cannot look at the Deployments beside ESO's")
+    own = [item for item in found if (item["metadata"].get("labels") or {}).get(NAME_LABEL, "").startswith(CONTROLLER)]
+    return own, sorted(item["metadata"]["name"] for item in found if item not in own)
+
+
 def controllers(client: Client) -> list[Object]:
     """The live Deployments of ESO's controllers in all namespaces.
 

@@ -13,6 +13,7 @@ from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED, ESO_MANAGED_LABEL, TARGETS, is_owned
 from ..errors import NotReady
 from ..resources import (
+    ADMISSION,
     CRDS,
     ESO_GROUP,
     NAMESPACES,
@@ -20,6 +21,7 @@ from ..resources import (
     POLICY_BINDINGS,
     RBAC,
     SECRETS,
+    WORKLOADS,
     Object,
     Resource,
     cluster_external_secrets,
@@ -181,6 +183,18 @@ def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[
     return {kind_and_name(item): item for found in client.each(lambda call: call(), calls) for item in found}
 
 
+def read_place(client: Client, namespace: str) -> tuple[list[Object], list[Object]]:
+    """The live RoleBindings of a namespace, and the metadata of all that runs pods there, each with its kind."""
+
+    def listed(api: str, kind: str) -> list[Object]:
+        partial = kind != "RoleBinding"
+        found, _version = client.list(resource_of(api, kind), namespace=namespace, partial=partial, missing_ok=True)
+        return [{**item, "kind": kind} for item in found]
+
+    bindings, *others = client.each(lambda one: listed(*one), [(RBAC, "RoleBinding"), *WORKLOADS])
+    return bindings, [item for found in others for item in found]
+
+
 def secrets_of(client: Client, namespaces: list[str]) -> dict[tuple[str, str], Object]:
     """The live Secrets of some namespaces by (namespace, name), one list for each."""
     found = client.each(lambda name: client.list(SECRETS, namespace=name)[0], namespaces)
@@ -234,8 +248,13 @@ def keep_consumers(
         return
     namespaces = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
     limits = reader_limits(client, layout, live)
-    layout.kept = stores.kept(layout, entries, found, live, limits, namespaces)
-    layout.noted = stores.noted(layout, found, live, limits)
+    store = live.get(("ClusterSecretStore", layout.store))
+    existing: list[str] = []
+    if store is not None and not is_owned(store):
+        masters, _version = client.list(SECRETS, namespace=layout.namespace, partial=True, missing_ok=True)
+        existing = [item["metadata"]["name"] for item in masters]
+    layout.kept = stores.kept(layout, entries, found, live, limits, namespaces, existing)
+    layout.noted = stores.noted(layout, found, live, limits, namespaces, existing)
 
 
 def _joined(names: set[str] | None, more: tuple[bool, set[str] | None]) -> set[str] | None:
@@ -325,6 +344,7 @@ class Inventory:
         "cluster_roles",
         "crds",
         "distributed",
+        "mutating_webhooks",
         "policies",
         "policy_bindings",
         "push_secrets",
@@ -334,6 +354,7 @@ class Inventory:
         "snapshot",
         "stores",
         "tenant_stores",
+        "validating_webhooks",
     )
     bindings: list[Object]
     cluster_bindings: list[Object]
@@ -341,6 +362,7 @@ class Inventory:
     cluster_roles: list[Object]
     crds: list[Object]
     distributed: list[Object]
+    mutating_webhooks: list[Object]
     policies: list[Object]
     policy_bindings: list[Object]
     push_secrets: list[Object]
@@ -350,6 +372,7 @@ class Inventory:
     snapshot: Snapshot
     stores: list[Object]
     tenant_stores: list[Object]
+    validating_webhooks: list[Object]
 
     def __init__(self, **lists: Any) -> None:
         for name in self.__slots__:
@@ -386,8 +409,10 @@ def read_inventory(
         "bindings": listed(resource_of(RBAC, "RoleBinding")),
         "cluster_roles": listed(resource_of(RBAC, "ClusterRole")),
         "cluster_bindings": listed(resource_of(RBAC, "ClusterRoleBinding")),
-        "policies": listed(POLICIES, partial=True, missing_ok=True),
+        "policies": listed(POLICIES, missing_ok=True),
         "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
+        "mutating_webhooks": listed(resource_of(ADMISSION, "MutatingWebhookConfiguration"), missing_ok=True),
+        "validating_webhooks": listed(resource_of(ADMISSION, "ValidatingWebhookConfiguration"), missing_ok=True),
         "release": lambda: eso.running_or_unknown(client, eso_namespace),
         "crds": lambda: definitions(client),
     }

@@ -136,7 +136,9 @@ def written_at(secret: Object) -> datetime.datetime | None:
         for record in secret["metadata"].get("managedFields") or []
         if "f:data" in (record.get("fieldsV1") or {})
     ]
-    return max((one for one in times if one), default=None)
+    # Writers may say any time of themselves; a clock may be wrong by a little.
+    latest = utcnow() + datetime.timedelta(days=1)
+    return max((one for one in times if one and one <= latest), default=None)
 
 
 def value_changed(master: Object) -> datetime.datetime:

@@ -92,7 +92,7 @@ def expressed(
         entry["annotations"] = annotations
     # refreshTime only says how often ESO compares; what counts is how often it reads.
     given = str(inner.get("refreshInterval") or "1h0m0s")
-    if not re.fullmatch("([0-9]+(h|m|s))+", given):
+    if len(given) > 40 or not re.fullmatch("([0-9]{1,9}(h|m|s))+", given):
         raise Inexpressible("refreshInterval '%s'" % given)
     interval = duration(given)
     if interval == "0s":

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from ..live.release import Record
     from ..live.snapshot import Cluster
 
-REFUSE, KEEP, DROP, ADOPT, OVERWRITE = "refuse", "keep", "drop", "adopt", "overwrite"
+REFUSE, KEEP, DROP, ADOPT, OVERWRITE, ACCEPT = "refuse", "keep", "drop", "adopt", "overwrite", "accept"
 
 #: What can be found, and the answers that accept it. adopt takes over what nobody notices; overwrite takes over all.
 ANSWERS: dict[str, tuple[str, ...]] = {
+    "access": (ACCEPT,),
     "values": (OVERWRITE,),
     "stores": (ADOPT, OVERWRITE),
     "consumers": (KEEP, DROP),
@@ -174,7 +175,7 @@ def _leaves(values: Object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, .
 def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
     """(namespace, name) of the Secrets whose data has to be looked at before :func:`find`."""
     theirs = {
-        (namespace, _target_of(live))
+        (namespace, consumers.distributed_target(live))
         for _entry, live in _theirs(entries, cluster)
         for namespace in _selected(live, cluster)
     }
@@ -210,6 +211,11 @@ def find(
             *_entries(entries, cluster, values),
             *_managers(entries, layout, cluster),
         ]
+    return in_order(found)
+
+
+def in_order(found: list[Finding]) -> list[Finding]:
+    """The findings in the order of their kinds."""
     order = list(ANSWERS)
     return sorted(found, key=lambda one: order.index(one.kind))
 
@@ -345,9 +351,18 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
         return
     found = cluster.users.consumers(layout.store, {entry.name for entry in entries})
     names = consumers.kept_names(store) + consumers.noted_names(store)
-    losing = stores.concerned(layout, entries, found, cluster.stores, cluster.limits, cluster.namespaces)
+    state = (cluster.stores, cluster.limits, cluster.namespaces, cluster.central)
+    losing = stores.concerned(layout, entries, found, *state)
     labels = {one.label() for one, _lost in losing}
-    for label in stores.noted(layout, found, cluster.stores, cluster.limits) if not is_owned(store) else ():
+    for one in found if not is_owned(store) else ():
+        for namespace, pattern in stores.undecided(one, store, cluster.namespaces):
+            message = (
+                "only Go can read the condition '%s' of ClusterSecretStore %s, so that nobody here can say whether it "
+                "admits namespace %s; write namespaces into the store instead" % (pattern, layout.store, namespace)
+            )
+            labels.add(one.label())
+            yield Finding("consumers", one.label(), message, (DROP,))
+    for label in stores.noted(layout, found, *state) if not is_owned(store) else ():
         if label not in labels:
             message = "it uses ClusterSecretStore %s and is not in the catalog; it goes on as it is" % layout.store
             yield Finding("consumers", label, message, (REFUSE, KEEP, DROP))
@@ -365,11 +380,6 @@ def _theirs(entries: list[Entry], cluster: Cluster) -> list[tuple[Entry, Object]
     """The entries whose ClusterExternalSecret someone else made, each with that."""
     by_name = {item["metadata"]["name"]: item for item in cluster.users.distributed if not is_owned(item)}
     return [(entry, by_name[entry.name]) for entry in entries if entry.name in by_name]
-
-
-def _target_of(distributed: Object) -> str:
-    target = ((distributed.get("spec") or {}).get("externalSecretSpec") or {}).get("target") or {}
-    return target.get("name") or consumers.external_name(distributed)
 
 
 def _selected(distributed: Object, cluster: Cluster) -> list[str]:
@@ -445,7 +455,7 @@ def _stuck(entry: Entry, live: Object, differs: bool) -> bool:
 def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
     for entry, live in _theirs(entries, cluster):
         selected = _selected(live, cluster)
-        target = _target_of(live)
+        target = consumers.distributed_target(live)
         parts, backup, remove = [], [], []
         going = [
             name

@@ -56,11 +56,12 @@ def _deletion(kind: str, item: Object) -> str:
 def ending(kind: str, item: Object) -> Left:
     """A live object that should be gone by itself, and is not."""
     held = ", ".join(item["metadata"].get("finalizers") or [])
-    return Left(
-        label_of(kind, item),
-        "it is held by the finalizer %s" % held if held else "it has not been removed yet",
-        _deletion(kind, item),
-    )
+    reason = "it has not been removed yet"
+    if held:
+        reason = "it is held by the finalizer %s" % held
+    elif kind == "Secret" and not item["metadata"].get("ownerReferences"):
+        reason = "nothing owns it any more, so that nobody removes it"
+    return Left(label_of(kind, item), reason, _deletion(kind, item))
 
 
 def _kept_by(kind: str, item: Object) -> str | None:
@@ -319,7 +320,7 @@ def masters_going(
         (name, one.label())
         for store, found in used.items()
         for one in found
-        for part in (one.reads, one.writes if one.works and consumers.pushes_to(one, store) else ())
+        for part in (one.reads, one.writes if consumers.pushes_to(one, store) else ())
         for name in (every if part is consumers.EVERYTHING else part or ())
     ]
     needed += [(name, "those for whom %s writes it" % who) for name, who in written.items()]

@@ -149,9 +149,11 @@ def _unquoted(token: str, text: str) -> str:
     if token.startswith("`"):
         return token[1:-1]
     try:
-        return str(json.loads(token))
+        found = str(json.loads(token))
+        found.encode("utf-8")  # half a character is no text
     except ValueError:
         raise _unknown(text) from None
+    return found
 
 
 def _unknown(text: str) -> Inexpressible:

@@ -88,22 +88,22 @@ def test_what_is_generated_is_made_anew_on_request():
 
 
 def test_when_a_value_changed():
-    meta = {"creationTimestamp": "2030-01-01T00:00:00Z"}
-    record = {"time": "2030-02-01T00:00:00Z", "fieldsV1": {"f:data": {}}}
+    meta = {"creationTimestamp": "2020-01-01T00:00:00Z"}
+    record = {"time": "2020-02-01T00:00:00Z", "fieldsV1": {"f:data": {}}}
     assert state.value_changed({"metadata": meta}).month == 1
     assert state.value_changed({"metadata": {**meta, "managedFields": [record]}}).month == 2
     written = {
         **meta,
         "managedFields": [record],
-        "annotations": {"cluster-secrets/value-changed": "2030-03-01T00:00:00Z"},
+        "annotations": {"cluster-secrets/value-changed": "2020-03-01T00:00:00Z"},
     }
     assert state.value_changed({"metadata": written}).month == 3
-    ours = {**record, "manager": "platform.cluster_secrets", "operation": "Apply", "time": "2030-04-01T00:00:00Z"}
+    ours = {**record, "manager": "platform.cluster_secrets", "operation": "Apply", "time": "2020-04-01T00:00:00Z"}
     written["managedFields"].append(ours)
     assert state.value_changed({"metadata": written}).month == 3
-    restored = {**ours, "operation": "Update", "time": "2030-06-01T00:00:00Z"}
+    restored = {**ours, "operation": "Update", "time": "2020-06-01T00:00:00Z"}
     assert state.value_changed({"metadata": {**written, "managedFields": [record, restored]}}).month == 3
-    by_hand = {**record, "manager": "kubectl-edit", "operation": "Update", "time": "2030-05-01T00:00:00Z"}
+    by_hand = {**record, "manager": "kubectl-edit", "operation": "Update", "time": "2020-05-01T00:00:00Z"}
     assert state.value_changed({"metadata": {**written, "managedFields": [record, ours, by_hand]}}).month == 5
     written["managedFields"].remove(ours)
     written["annotations"] = {"cluster-secrets/value-changed": "soon"}

@@ -13,10 +13,9 @@ from samples import ONE, entries
 STORE = {"kind": "ClusterSecretStore", "name": "store"}
 
 
-def external(name="e", namespace="a", status=True, **spec):
+def external(name="e", namespace="a", **spec):
     data = {"data": [{"remoteRef": {"key": "s"}}], "secretStoreRef": STORE, **spec}
-    done = {"refreshTime": "2026-01-01T00:00:00Z"} if status else {}
-    return {"metadata": {"name": name, "namespace": namespace}, "spec": data, "status": done}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": data}
 
 
 def push(**spec):
@@ -33,7 +32,7 @@ def find(distributed=(), externals=(), pushes=(), cluster_pushes=()):
 
 def test_what_an_external_secret_reads():
     (one,) = find(externals=[external()])
-    assert (one.label(), one.reads, one.writes, one.works) == ("ExternalSecret a/e", {"s"}, set(), True)
+    assert (one.label(), one.reads, one.writes) == ("ExternalSecret a/e", {"s"}, set())
     assert one.conditions == [{"namespaces": ["a"]}]
     assert find(externals=[external(secretStoreRef={**STORE, "name": "other"})]) == []
     (searching,) = find(externals=[external(data=[], dataFrom=[{"find": {}}])])
@@ -47,7 +46,6 @@ def test_what_an_external_secret_reads():
         ]
     )
     assert nested.reads == {"t"}
-    assert not find(externals=[external(status=False)])[0].works
 
 
 def test_what_a_cluster_external_secret_makes_is_no_consumer_of_its_own():
@@ -83,13 +81,30 @@ def test_what_a_push_writes():
         ([{"namespaceSelector": {}}], True),
         ([{"namespaceRegexes": ["a"]}], True),
         ([{"namespaceRegexes": ["^b"]}], False),
-        # What only Go can read may admit anybody.
-        ([{"namespaceRegexes": ["("]}], True),
-        ([{"namespaceRegexes": ["^[[:digit:]]"]}], True),
+        # What only Go can read admits nobody for certain.
+        ([{"namespaceRegexes": ["("]}], False),
+        ([{"namespaceRegexes": ["^[[:digit:]]"]}], False),
+        ([{"namespaceRegexes": ["a++"]}], False),
+        ([{"namespaceRegexes": ["^b\\\\z|^a"]}], False),
+        ([{"namespaceRegexes": ["^a{,3}$", "^a$"]}], True),
     ],
 )
 def test_whom_a_store_admits(conditions, admitted):
     assert consumers.admits(conditions, "a", {"l": "1"}) is admitted
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a++", "(?>a)", "(?!x)", r"a\Z", r"a\z", "a(?i)b", "a{,3}", "[[:alpha:]]", "(", r"\pL", "(a+)+$", "(" * 9999],
+)
+def test_what_only_go_can_read_is_undecided(pattern):
+    assert consumers.undecided([{"namespaceRegexes": [pattern]}], "a", {}) == [pattern]
+    assert consumers.undecided([{"namespaceRegexes": [pattern, "^a"]}], "a", {}) == []
+
+
+@pytest.mark.parametrize("pattern", ["^team-.*$", "a|b", "(?:a|b)", "[a-z0-9]+-x", "a{2,3}", r"^a\.b\d*?$", "^$"])
+def test_what_both_read_alike_is_decided(pattern):
+    assert consumers.undecided([{"namespaceRegexes": [pattern]}], "a", {}) == []
 
 
 def store(owned, kept="[]"):
@@ -104,10 +119,10 @@ def namespaces(*names):
     return {name: {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}} for name in names}
 
 
-def kept(found, live, limits, places=("a",), catalog=()):
+def kept(found, live, limits, places=("a",), catalog=(), existing=("s", "t", "r")):
     layout = stores.Layout("shared", "store", "central")
     there = {("ClusterSecretStore", "store"): live} if live else {}
-    return stores.kept(layout, list(catalog), found, there, limits, namespaces(*places))
+    return stores.kept(layout, list(catalog), found, there, limits, namespaces(*places), existing)
 
 
 def labels(found):
@@ -117,15 +132,21 @@ def labels(found):
 ANY = (None, None)
 
 
-def test_only_what_works_is_kept_with_no_more_than_it_has():
+def test_only_what_is_served_is_kept_with_no_more_than_it_has():
     works, other = external("works"), external("other", data=[{"remoteRef": {"key": "t"}}])
-    found = find(externals=[works, other, external("never", status=False), external("gone", "nowhere")])
+    # Its status is its own, and no evidence.
+    absent = {**external("absent", data=[{"remoteRef": {"key": "absent"}}]), "status": {"refreshTime": "2026-01-01"}}
+    found = find(externals=[works, other, absent, external("gone", "nowhere")])
     theirs = store(False)
     assert labels(kept(found, theirs, ANY)) == ["ExternalSecret a/other", "ExternalSecret a/works"]
     # The store's own account reads only one of them; and it may admit another namespace only.
     assert labels(kept(found, theirs, ({"s"}, set()))) == ["ExternalSecret a/works"]
     theirs["spec"]["conditions"] = [{"namespaces": ["b"]}]
     assert kept(found, theirs, ANY) == []
+    theirs["spec"]["conditions"] = [{"namespaceRegexes": ["^x\\z"]}]
+    layout = stores.Layout("shared", "store", "central")
+    there = {("ClusterSecretStore", "store"): theirs}
+    assert kept(found, theirs, ANY) == [] == stores.noted(layout, found, there, ANY, namespaces("a"), ["s"])
     assert kept(found, None, ANY) == []
 
 

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who else has a foot in a namespace that master Secrets are about to be written to, or ESO installed in. Pure.
+
+A tenant who may create namespaces may have made it, and then every object in it, with any label: only what has no
+namespace is evidence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterator
+
+from .. import permissions
+from ..desired import stores
+from ..resources import Object, label_of
+from .preflight import ACCEPT, Finding
+
+if TYPE_CHECKING:
+    from ..live.snapshot import Cluster
+
+
+class Place:
+    """A namespace that was there before, with its live ``bindings`` and ``workloads``, each with its kind."""
+
+    __slots__ = ("bindings", "name", "workloads")
+
+    def __init__(self, name: str, bindings: list[Object], workloads: list[Object]) -> None:
+        self.name = name
+        self.bindings = bindings
+        self.workloads = workloads
+
+
+def readers(cluster: Cluster) -> set[str]:
+    """The user names of the ServiceAccounts that live ClusterSecretStores read by."""
+    found = set()
+    for (kind, _name), item in cluster.stores.items():
+        provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+        account = (provider.get("auth") or {}).get("serviceAccount") or {}
+        if kind == "ClusterSecretStore" and account.get("name") and account.get("namespace"):
+            found.add("system:serviceaccount:%s:%s" % (account["namespace"], account["name"]))
+    return found
+
+
+def find(
+    places: list[Place], trusted: permissions.Trusted, webhooks: list[Object], central: Object | None
+) -> Iterator[Finding]:
+    """What others could do in the places, whatever its labels say.
+
+    :arg trusted: the platform, and who reads by the live stores; :arg webhooks: the live
+        MutatingWebhookConfigurations; :arg central: the live central namespace, or None.
+    """
+    for place in places:
+        for binding in place.bindings:
+            if binding["metadata"]["name"] == stores.READER:
+                continue  # whatever it says is replaced
+            for subject in binding.get("subjects") or []:
+                whole = {"namespace": place.name, **subject} if subject["kind"] == "ServiceAccount" else subject
+                if not trusted.covers(whole):
+                    message = "it gives %s '%s' permissions in namespace '%s', which was there before" % (
+                        subject["kind"],
+                        subject["name"],
+                        place.name,
+                    )
+                    yield Finding("access", label_of("RoleBinding", binding), message, (ACCEPT,))
+                    break
+        for item in place.workloads:
+            message = "it runs in namespace '%s', which was there before, and may mount the Secrets there" % place.name
+            yield Finding("access", label_of(item["kind"], item), message, (ACCEPT,))
+    labels = ((central or {}).get("metadata") or {}).get("labels") or {}
+    for item in webhooks:
+        names = [one.get("name") for one in item.get("webhooks") or [] if permissions.sees_secrets(one, labels)]
+        if names:
+            message = "the API server would send it each master Secret that is written (%s)" % ", ".join(
+                map(str, names)
+            )
+            yield Finding("access", label_of("MutatingWebhookConfiguration", item), message, (ACCEPT,))
+
+
+def top_level(items: list[Object]) -> list[Object]:
+    """Workloads without those that another of them makes."""
+    kinds = {(item["kind"], item["metadata"]["name"]) for item in items}
+    return [
+        item
+        for item in items
+        if not any((one.get("kind"), one.get("name")) in kinds for one in item["metadata"].get("ownerReferences") or [])
+    ]
