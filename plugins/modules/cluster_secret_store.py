@@ -224,8 +224,8 @@ def run(context: Context) -> dict[str, Any]:
     # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
     # it sees it.
     batches = [[applied for item, _a, applied in pairs if applied and stores.rank(item) == rank] for rank in range(3)]
-    going = [plan_delete(squatted)] if squatted else []
-    actions = executor.run(first, going, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
+    ended = [plan_delete(squatted)] if squatted else []
+    actions = executor.run(first, ended, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
     if executor.read_only:
         releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
         actions += Executor(client, context.check_mode).run([action for action in releases if action])
