@@ -42,6 +42,10 @@ options:
     description: Only look at these entries of the catalog.
     type: list
     elements: str
+  namespaces:
+    description: Only wait for the targets in these namespaces.
+    type: list
+    elements: str
   wait:
     description: Whether to wait.
     type: bool
@@ -118,6 +122,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "refresh": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "changed_sources": {"type": "dict", "default": {}},
     "names": {"type": "list", "elements": "str"},
+    "namespaces": {"type": "list", "elements": "str"},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 120},
     **CATALOG_OPTION,
@@ -137,7 +142,12 @@ def run(context: Context) -> dict[str, Any]:
             return context.result([], refreshed=[], targets=0, namespaces=0, unsynced=[])
         raise
     before = snapshot.read(client, entries, version, params["store_namespace"])
-    rows = [row for row in state.judge(entries, before) if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)]
+    rows = [
+        row
+        for row in state.judge(entries, before)
+        if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)
+        and row.namespace in (params["namespaces"] or [row.namespace])
+    ]
     foreseen = params["changed_sources"] if context.check_mode else {}
     of: dict[str, list[state.Row]] = {}
     for row in rows:

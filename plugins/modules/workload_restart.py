@@ -100,6 +100,7 @@ api_requests:
 """
 
 import datetime
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
     ApiError,
     ClusterSecretsError,
     NotReady,
+    WriteError,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage as live_usage
@@ -147,6 +149,7 @@ class _Stuck(NotReady):
         super().__init__("%s is not rolled out: %s" % (owner.label(), said))
         self.owner = owner
         self.item = item
+        self.said = said
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -204,6 +207,15 @@ def _changes(context: Context) -> dict[tuple[str, str], datetime.datetime]:
     return changed
 
 
+def _in_turns(owners: list[Owner]) -> list[Owner]:
+    """One of each namespace after the other, so that none can stop the others by how much it has."""
+    by_namespace: dict[str, list[Owner]] = {}
+    for owner in owners:
+        by_namespace.setdefault(owner.namespace, []).append(owner)
+    turns = itertools.zip_longest(*by_namespace.values())
+    return [owner for turn in turns for owner in turn if owner is not None]
+
+
 class _Restart:
     """The restarts of one run: ``actions`` are those that were sent, ``left`` says why a workload was left alone."""
 
@@ -219,27 +231,47 @@ class _Restart:
             self._last[one.owner] = max(one.changed, self._last.get(one.owner, one.changed))
 
     def run(self, owners: list[Owner]) -> str | None:
-        """Restart them, wave by wave; what stopped it, or None."""
+        """Restart them, wave by wave; what went wrong, or None.
+
+        Where one stands still, the others of its namespace are left alone, and those of other namespaces go on: only
+        when more namespaces stand still than have gone on it is the value's fault, and nothing more is restarted.
+        """
         limit = max(1, self.context.params["limit"])
         live = self._look(owners)
-        waiting = [owner for owner in owners if owner not in self.left]
+        waiting = _in_turns([owner for owner in owners if owner not in self.left])
         # All permissions before the first restart.
         Executor(self.client, check_mode=True).run([self._plan(owner, live[owner]) for owner in waiting])
         self._all = len(waiting)
-        for start in range(0, len(waiting), limit):
-            self._done = start
-            wave = waiting[start : start + limit]
+        problems: list[str] = []
+        standing: dict[str, str] = {}
+        well: set[str] = set()
+        while waiting:
+            wave, waiting = waiting[:limit], waiting[limit:]
             try:
-                self._wave(wave)
+                failed = self._wave(wave)
             except ClusterSecretsError as error:
-                more = len(waiting) - start - len(wave)
-                rest = " %d more workload(s) were not restarted." % more if more else ""
-                return "%s%s%s Correct that and run this again; it goes on where it stopped." % (
-                    str(error).rstrip("."),
-                    self._cause(error) if isinstance(error, _Stuck) else ".",
-                    rest,
-                )
-        return None
+                problems.append(str(error).rstrip("."))
+                self.left.update(dict.fromkeys(waiting, "not restarted"))
+                break
+            for owner, why in failed.items():
+                self.left[owner] = why
+                standing.setdefault(owner.namespace, owner.label())
+                problems.append("%s: %s" % (owner.label(), why.rstrip(".")))
+            well |= {one.namespace for one in wave} - set(standing)
+            self._done += len(wave)
+            everywhere = len(standing) > max(2, len(well))
+            for owner in waiting:
+                if everywhere or owner.namespace in standing:
+                    because = standing.get(owner.namespace) or next(iter(standing.values()))
+                    self.left[owner] = "not restarted, since %s stands still" % because
+            waiting = [owner for owner in waiting if owner not in self.left]
+        if not problems:
+            return None
+        rest = sum(reason.startswith("not restarted") for reason in self.left.values())
+        return "%s.%s Correct that and run this again; it goes on where it stopped." % (
+            "; ".join(problems),
+            " %d more workload(s) were not restarted." % rest if rest else "",
+        )
 
     def _look(self, owners: list[Owner]) -> dict[Owner, Object]:
         """The live objects of those that may be restarted; the others are noted."""
@@ -269,7 +301,8 @@ class _Restart:
         resource = live_usage.WORKLOADS[owner.kind]
         return plan_restart(owner.kind, resource, item, when.strftime(state.TIME))
 
-    def _wave(self, wave: list[Owner]) -> None:
+    def _wave(self, wave: list[Owner]) -> dict[Owner, str]:
+        """Restart some and wait for them; why those that are not rolled out stand still."""
         context = self.context
         # Somebody may have restarted, paused or removed one meanwhile.
         live = self._look(wave)
@@ -282,14 +315,33 @@ class _Restart:
                 state.utcnow().replace(microsecond=0) <= self._last[one] for one in fresh
             ):
                 time.sleep(0.1)
-        actions = [self._plan(owner, live[owner]) for owner in fresh]
-        Executor(self.client, context.check_mode).run(actions)
-        self.actions += actions
-        if not context.check_mode:
+        failed: dict[Owner, str] = {}
+        for owner in fresh:
+            action = self._plan(owner, live[owner])
+            try:
+                # Each by itself, so that what one of them refuses is its own affair.
+                Executor(self.client, context.check_mode).run([action])
+            except (ApiError, WriteError) as error:
+                failed[owner] = str(error)
+                continue
+            self.actions.append(action)
+        if context.check_mode:
+            return failed
+        sent = [owner for owner in live if owner not in failed]
+        stuck: dict[Owner, _Stuck] = {}
+        try:
             wait_while(
-                self.client, lambda: self._unfinished(list(live), begun), context.params["wait_timeout"], interval=1
+                self.client,
+                lambda: self._unfinished(sent, begun, stuck),
+                context.params["wait_timeout"],
+                interval=1,
             )
-            self._progress.end()
+        except _Stuck:
+            pass  # all of them are noted
+        self._progress.end()
+        for owner, problem in stuck.items():
+            failed[owner] = "it is not rolled out: %s%s" % (problem.said.rstrip("."), self._cause(problem))
+        return failed
 
     def _is_begun(self, owner: Owner, item: Object) -> bool:
         """Whether a workload was restarted after the change and is rolling out, by a run that was interrupted for
@@ -302,18 +354,19 @@ class _Restart:
         later = bool(when and when.tzinfo and when > self._last[owner])
         return later and workloads.rolled_out(owner.kind, item) is not None
 
-    def _unfinished(self, wave: list[Owner], begun: list[Owner]) -> _Stuck | None:
-        """What is wrong with the first workload that is not rolled out. Raises _Stuck when one has given up."""
+    def _unfinished(self, wave: list[Owner], begun: list[Owner], stuck: dict[Owner, _Stuck]) -> _Stuck | None:
+        """One of those that are not rolled out and may be yet, or None. ``stuck`` has all that are not."""
         waiting, done = None, self._done
         for owner, item in zip(wave, self.client.each(self._get, wave)):
             said = workloads.rolled_out(owner.kind, item) if item else None
             if not said or not item:
+                stuck.pop(owner, None)
                 done += 1
                 continue
             given_up = workloads.gave_up(item)
-            if given_up and owner not in begun:
-                raise _Stuck(owner, item, given_up)
-            waiting = waiting or _Stuck(owner, item, given_up or said)
+            stuck[owner] = _Stuck(owner, item, given_up or said)
+            if not given_up or owner in begun:
+                waiting = waiting or stuck[owner]
         self._progress(done, self._all)
         return waiting
 

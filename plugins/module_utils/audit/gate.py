@@ -60,7 +60,10 @@ def judge(
     found = list(_nodes(health, except_nodes))
     found += parts(health)
     found += _not_ready("store", "ClusterSecretStore", health.stores, {store})
-    found += _not_ready("distribution", "ClusterExternalSecret", health.distributed, {one.name for one in entries})
+    excused = _excused(health.distributed, except_namespaces)
+    distributed = [one for one in health.distributed if one["metadata"]["name"] not in excused]
+    wanted = {one.name for one in entries} - excused
+    found += _not_ready("distribution", "ClusterExternalSecret", distributed, wanted)
     rows = state.judge(entries, health.targets)
     found += [
         Problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
@@ -72,6 +75,16 @@ def judge(
     if drain:
         found += _drain(health)
         found += _pull_secrets(pods, secrets)
+    return found
+
+
+def _excused(distributed: list[Object], except_namespaces: Collection[str]) -> set[str]:
+    """The ClusterExternalSecrets that are not ready only because of namespaces that don't count."""
+    found = set()
+    for item in distributed:
+        failed = {one.get("namespace") for one in (item.get("status") or {}).get("failedNamespaces") or []}
+        if failed and failed <= set(except_namespaces):
+            found.add(item["metadata"]["name"])
     return found
 
 

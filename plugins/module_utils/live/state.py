@@ -13,6 +13,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
+from ..desired.consumers import is_made_by
 from ..desired.distribution import CHANGED, MANAGER, RESTORER, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
 from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
@@ -185,7 +186,8 @@ def judge_target(
     data, problem = expected
     condition = ready_condition(external)
     failed = condition is not None and condition.get("status") != "True"
-    message = problem or ((condition or {}).get("message", "") if failed else "")
+    hindered = hindrance(entry, external)
+    message = problem or hindered or (_said(condition) if failed else "")
     if secret is None:
         return Row(entry, namespace, FAILING if failed else MISSING, message or "ESO has not written it yet")
     row = Row(entry, namespace, SYNCED, "", secret.get("type"), secret["metadata"]["creationTimestamp"])
@@ -195,7 +197,33 @@ def judge_target(
         row.status, row.message = FAILING, message
     elif data is not None and decode(secret) != data:
         row.status, row.message = STALE, "it does not hold the source's current value"
+        row.message += "; %s" % hindered if hindered else ""
     return row
+
+
+#: Characters of what ESO says that are shown; whoever may write a condition may write any length.
+_SAID = 500
+
+
+def _said(condition: Object | None) -> str:
+    text = str((condition or {}).get("message") or "")
+    return text if len(text) <= _SAID else text[:_SAID] + " ..."
+
+
+def hindrance(entry: Entry, external: Object | None) -> str:
+    """Why a live ExternalSecret (None: absent) can't be what brings the entry's target; empty when nothing is seen."""
+    if external is None:
+        return ""
+    meta = external["metadata"]
+    if not is_made_by(external, entry.name):
+        return (
+            "the ExternalSecret %s there was not made by ClusterExternalSecret %s, so that ESO leaves it alone; "
+            "delete it" % (meta["name"], entry.name)
+        )
+    if "deletionTimestamp" in meta:
+        held = ", ".join(meta.get("finalizers") or [])
+        return "its ExternalSecret is being deleted" + (", and held by the finalizer %s" % held if held else "")
+    return ""
 
 
 def judge_external(entry: Entry, namespace: str, external: Object | None) -> Row:
@@ -205,7 +233,7 @@ def judge_external(entry: Entry, namespace: str, external: Object | None) -> Row
         said = "there is no ExternalSecret yet" if external is None else "ESO has not looked at its ExternalSecret yet"
         return Row(entry, namespace, MISSING, said)
     if condition.get("status") != "True":
-        return Row(entry, namespace, FAILING, condition.get("message", ""))
+        return Row(entry, namespace, FAILING, hindrance(entry, external) or _said(condition))
     return Row(entry, namespace, SYNCED)
 
 
@@ -354,12 +382,16 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
     for row in rows:
         external = externals.get((row.namespace, row.entry.external_secret))
         condition = ready_condition(external)
-        if condition is None:
+        hindered = hindrance(row.entry, external)
+        if hindered:
+            if hindered not in row.message:
+                row.message += "; %s" % hindered
+        elif condition is None:
             row.message += (
                 "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
             )
         elif condition.get("status") != "True":
-            row.message += "; ESO says: %s" % condition.get("message", "")
+            row.message += "; ESO says: %s" % _said(condition)
             said = refusal(client, row.namespace, row.entry.external_secret)
             if said and said not in row.message:
                 row.message += "; %s" % said
@@ -373,7 +405,7 @@ def refusal(client: Client, namespace: str, name: str) -> str | None:
     """Why the API server refused what ESO would write for an ExternalSecret, by its events; None if they don't say."""
     query = {"fieldSelector": "involvedObject.kind=ExternalSecret,involvedObject.name=%s" % name, "limit": "50"}
     try:
-        events = client.request("GET", "/api/v1/namespaces/%s/events" % namespace, query)["items"]
+        events = client.request("GET", "/api/v1/namespaces/%s/events" % namespace, query)["items"] or []
     except (ApiError, KeyError):
         return None
     for event in sorted(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime")), reverse=True):
