@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from controlplane import build, values
+from controlplane import build, node, values
 from controlplane.cluster import ClusterError, ControlPlane
 
 from . import kind
@@ -54,9 +54,12 @@ def changed(output: str) -> int:
 
 def demo() -> None:
     """All steps; raises DemoError, ClusterError or BuildError."""
-    plane = kind.Kind() if kind.chosen() else ControlPlane("demo")
+    whole = os.environ.get(kind.CHOICE) == "node"
+    plane = node.Node("demo-node") if whole else kind.Kind() if kind.chosen() else ControlPlane("demo")
     fresh = not plane.ready()
     plane.start()
+    if isinstance(plane, node.Node):
+        plane.serve_chart()
     vault, password = plane.run / "values.vault.yml", plane.run / "vault-password"
     if not vault.exists():
         values.write_vault(values.generate(), vault, password)
@@ -83,6 +86,7 @@ def demo() -> None:
 def stop() -> None:
     """Stop whatever cluster a demo has started."""
     ControlPlane("demo").stop()
+    node.Node("demo-node").stop()
     kind.Kind().stop()
 
 

@@ -15,7 +15,7 @@ from controlplane.cluster import ClusterError
 #: The kind cluster's name.
 NAME = "cluster-secrets-demo"
 
-#: ``kind`` or ``embedded`` says which cluster the demo takes.
+#: ``kind``, ``node`` (a whole cluster; see controlplane/node.py) or ``embedded`` says which cluster the demo takes.
 CHOICE = "CLUSTER_SECRETS_DEMO"
 
 

@@ -34,6 +34,7 @@ ORDER = (
     "test_values",
     "test_renewed",
     "test_hostile",
+    "test_squatted",
     "test_engines",
     "test_play_permissions",
     "test_guard",

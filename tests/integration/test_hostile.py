@@ -11,6 +11,8 @@ import json
 import pytest
 from support import ApiError, another, leaked
 
+from controlplane import values
+
 ESO = "/apis/external-secrets.io"
 CENTRAL = "central-secret-store"
 
@@ -96,7 +98,148 @@ def test_what_could_not_be_read_is_named(hostile):
     assert "evil/deep is nested too deeply" in said and "evil/not-so-deep is nested too deeply" in said
 
 
-def test_teardown_too(hostile):
+# -- all at once, with the guard enforced --------------------------------------------------------------
+
+ENTRY, TARGET = "github-oauth-credentials", "gh-oauth"
+LABEL = {"secrets/gh-oauth-credentials": "true"}
+TROUBLED = ["starved", "held", "taken"]
+ENFORCED = {"cluster_secrets_guard_mode": "enforce", "cluster_secrets_verify_timeout": 8}
+APPS = "/apis/apps/v1/namespaces"
+
+
+def workload(name, **spec):
+    labels = {"app": name}
+    env = [{"name": "A", "valueFrom": {"secretKeyRef": {"name": TARGET, "key": "GITHUB_TOKEN"}}}]
+    pod = {"containers": [{"name": "main", "image": "app:1", "env": env}], **spec}
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+
+
+@pytest.fixture(scope="module")
+def besieged(hostile):
+    """Tenants who keep ESO from their own namespaces in every way, and want others to pay for it."""
+    own = hostile
+    own.play("bootstrap", variables=ENFORCED)
+    for name in TROUBLED:
+        own.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}}
+    own.request("POST", "/api/v1/namespaces/starved/resourcequotas", quota)
+    external = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ExternalSecret",
+        "metadata": {"name": ENTRY},
+        "spec": {"secretStoreRef": {"name": "none", "kind": "SecretStore"}, "data": []},
+    }
+    external["spec"]["data"] = [{"secretKey": "x", "remoteRef": {"key": "x"}}]
+    own.request("POST", f"{ESO}/v1/namespaces/taken/externalsecrets", external)
+    # Whoever may change a namespace may call himself anything.
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "held", "labels": LABEL}}
+    path = "/api/v1/namespaces/held?fieldManager=argocd-controller&force=true"
+    own.request("PATCH", path, body, "application/apply-patch+yaml")
+    for name in TROUBLED:
+        own.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": LABEL}})
+    own.eventually(lambda: own.secret("held", TARGET), what="the target in 'held'")
+    for name in ("held", "backstage", "market-making"):
+        own.request("POST", f"{APPS}/{name}/deployments", workload("web"))
+        own.eventually(
+            lambda name=name: own.get(f"{APPS}/{name}/deployments/web")["status"].get("availableReplicas"),
+            what=f"{name}/web",
+        )
+    # A pod that names somebody else's workload as its own.
+    pod = workload("evil")["spec"]["template"]
+    owner = {"apiVersion": "v1", "kind": "Deployment", "controller": True, "uid": "1"}
+    pod["metadata"].update(
+        name="evil", ownerReferences=[{**owner, "name": "../../external-secrets/deployments/external-secrets"}]
+    )
+    own.request("POST", "/api/v1/namespaces/held/pods", pod)
+    # From now on the tenant's own can't be rolled out.
+    own.patch(f"{APPS}/held/deployments/web", {"spec": {"template": {"spec": {"nodeSelector": {"no": "node"}}}}})
+    yield own
+
+
+def generations(own):
+    places = [(name, "web") for name in ("held", "backstage", "market-making")]
+    places += [("external-secrets", "external-secrets")]
+    return {place: own.get(f"{APPS}/{place[0]}/deployments/{place[1]}")["metadata"]["generation"] for place in places}
+
+
+def test_an_enforcing_bootstrap_names_them_and_does_the_rest(besieged):
+    outcome = besieged.play("bootstrap", variables=ENFORCED, check=False)
+    said = " ".join(outcome.output.split())
+    assert outcome.rc == 2 and "would lock out" not in said
+    assert "starved/gh-oauth" in said and "exceeded quota" in said
+    assert "was not made by ClusterExternalSecret" in said
+    assert "somebody who calls himself 'argocd-controller'" in said
+    enforced = besieged.get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings")["items"]
+    assert all(one["spec"]["validationActions"] == ["Deny"] for one in enforced)
+
+
+def test_a_rotation_restarts_everybody_elses(besieged):
+    before = generations(besieged)
+    besieged.values["github-oauth"]["token"] += "-rotated"
+    values.write_vault(besieged.values, besieged.vault, besieged.password)
+    outcome = besieged.play(
+        "rotate",
+        variables={
+            **ENFORCED,
+            "cluster_secrets_rotate_restart": "restart",
+            "cluster_secrets_rotate_restart_timeout": 6,
+            "cluster_secrets_rotate_restart_limit": 1,
+        },
+        check=False,
+    )
+    after = generations(besieged)
+    assert outcome.rc == 2 and leaked(outcome.output) == []
+    assert "Deployment held/web" in outcome.output and "exceeded quota" in outcome.output
+    token = besieged.values["github-oauth"]["token"]
+    for namespace in ("backstage", "market-making"):
+        assert besieged.data(namespace, TARGET)["GITHUB_TOKEN"] == token
+        assert after[namespace, "web"] == before[namespace, "web"] + 1
+    # Nobody restarts the operator by a pod of his.
+    eso = ("external-secrets", "external-secrets")
+    assert after[eso] == before[eso]
+
+
+def test_everybody_else_is_served(besieged):
+    given = {**ENFORCED, "onboard_namespace": "other", "onboard_secrets": ENTRY}
+    assert besieged.play("onboard", variables=given).recap["failed"] == 0
+    besieged.delete(f"{APPS}/held/deployments/web")
+    gate = {"cluster_secrets_gate_except_namespaces": TROUBLED, **ENFORCED}
+    besieged.play("talos_upgrade_gate", variables=gate)
+    status = besieged.play("status", variables=ENFORCED, check=False)
+    assert status.rc == 2 and "backstage" in status.output
+    besieged.play("audit", variables={"cluster_secrets_audit_fail_on": "never", **ENFORCED})
+
+
+def test_offboard_waits_and_names_what_holds_the_copy(besieged):
+    external = f"{ESO}/v1/namespaces/other/externalsecrets/{ENTRY}"
+    besieged.patch(external, {"metadata": {"finalizers": ["evil.example/held"]}})
+    given = {**ENFORCED, "offboard_namespace": "other", "offboard_secrets": ENTRY}
+    given["cluster_secrets_namespaces_wait_timeout"] = 4
+    outcome = besieged.play("offboard", variables=given, check=False)
+    assert outcome.rc == 2 and "it is held by the finalizer evil.example/held" in outcome.output
+    besieged.patch(external, {"metadata": {"finalizers": None}})
+    assert besieged.play("offboard", variables=given).recap["changed"] == 0
+    assert besieged.secret("other", TARGET) is None
+
+
+def test_the_platform_ends_a_namespace_whose_target_has_a_finalizer(besieged):
+    """As it may be from before the guard."""
+    target = "/api/v1/namespaces/held/secrets/gh-oauth"
+    besieged.play("bootstrap", variables={**ENFORCED, "cluster_secrets_guard_mode": "off"}, check=False)
+    besieged.patch(target, {"metadata": {"finalizers": ["evil.example/held"]}})
+    besieged.play("bootstrap", variables=ENFORCED, check=False)
+    with pytest.raises(ApiError, match="is a copy that ESO writes"):
+        besieged.patch(target, {"metadata": {"finalizers": ["evil.example/held", "evil.example/more"]}})
+    besieged.play(
+        "offboard", variables={**ENFORCED, "offboard_namespace": "held", "offboard_secrets": ENTRY}, check=False
+    )
+    besieged.patch(target, {"metadata": {"finalizers": None}})
+    besieged.delete("/api/v1/namespaces/held")
+    besieged.eventually(lambda: besieged.get("/api/v1/namespaces/held") is None, 40, what="the end of 'held'")
+
+
+def test_teardown_too(hostile, besieged):
     hostile.play("teardown")
     with pytest.raises(ApiError):
         hostile.request("GET", f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support import CANARY, ROOT, ApiError, Platform, leaked
+from support import CANARY, COLLECTIONS, ROOT, ApiError, Platform, leaked
 from whole import APPS, ask, available, deployment, pods, start
 
 from controlplane import build, node, sandbox, values
@@ -354,6 +354,17 @@ def test_both_webhooks_gone(spread):
     assert gate.rc == 2 and "external-secrets-webhook" in gate.output
     spread.play("bootstrap", variables=SPREAD)
     assert spread.secret("cert-manager", "cloudflare-api-token")
+
+
+def test_the_demo_shows_it_too():
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{COLLECTIONS}", "CLUSTER_SECRETS_DEMO": "node"}
+    demo = [sys.executable, "-m", "demo.demo"]
+    try:
+        done = subprocess.run(demo, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.partition("== What is where")[2].count(" synced ") == 17
+    finally:
+        subprocess.run([*demo, "stop"], env=environment, check=True, timeout=60)
 
 
 def test_nothing_is_left_of_a_node_whose_owner_was_killed():
