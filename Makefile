@@ -21,7 +21,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade soak-node node-packages start-node stop-node bench bench-quick clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade soak-node soak-fuzz node-packages start-node stop-node bench bench-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ soak-takeover: collection build-controlplane ## Kill things at random moments of
 
 soak-eso-upgrade: collection build-controlplane ## Kill things at random moments of an upgrade of ESO
 	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.eso_upgrade $(SOAK_ARGS)
+
+soak-fuzz: collection build-controlplane ## Change a tenant's objects at random; no command may end because of one
+	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.fuzz $(SOAK_ARGS)
 
 soak-node: collection build-controlplane ## Kill things of a whole cluster at random moments (root on Linux)
 	@PYTHONPATH=$(CURDIR)/tests:$(CURDIR)/tests/integration:$(CHECKOUT) $(VENV)/bin/python -m soak.node $(SOAK_ARGS)

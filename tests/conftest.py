@@ -17,8 +17,7 @@ init_plugin_loader([os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]
 DEFAULTS = Path(__file__).resolve().parents[1] / "roles/catalog/defaults/main.yml"
 
 
-@pytest.fixture(scope="session")
-def catalog():
+def default_catalog():
     """The default catalog, with its few templated values filled in."""
     defaults = yaml.safe_load(DEFAULTS.read_text())
 
@@ -32,3 +31,9 @@ def catalog():
         return value
 
     return fill(defaults["cluster_secrets_catalog"])
+
+
+@pytest.fixture(scope="session")
+def catalog():
+    """The default catalog; see :func:`default_catalog`."""
+    return default_catalog()

@@ -427,7 +427,7 @@ def _preflight(
         cluster = snapshot.Cluster(client, layout, version, central)
         cluster.look(client, preflight.suspects(context.entries, cluster))
         findings = preflight.find(context.entries, layout, cluster, values, params["owner"] == "gitops")
-        findings = preflight.in_order([*_access(context, cluster), *findings])
+        findings = preflight.in_order([*_access(context, layout, cluster), *findings])
         whole.update(cluster.whole)
         uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
     shown = [one.as_dict(answers) for one in findings]
@@ -450,12 +450,13 @@ def _preflight(
     return findings, result
 
 
-def _access(context: Context, cluster: snapshot.Cluster) -> list[Finding]:
+def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Finding]:
     """Who else has a foot in the central namespace and in ESO's, before the first master Secret is written."""
     params, client = context.params, context.client
     store = cluster.stores.get(("ClusterSecretStore", params["store"]))
-    if store is not None and is_owned(store):
-        return []  # the audit's to say from now on: only the platform writes that object
+    begun = cluster.stores.get(("ClusterRoleBinding", stores.READER))
+    if (store is not None and is_owned(store)) or begun is not None:
+        return []  # the audit's to say from now on: only the platform writes these
     namespace, of_eso = params["store_namespace"], params["eso_namespace"]
     names = [namespace] if namespace in cluster.namespaces else []
     trusted_namespaces = ["kube-system"]
@@ -467,11 +468,17 @@ def _access(context: Context, cluster: snapshot.Cluster) -> list[Finding]:
     places = []
     for name in names:
         bindings, workloads = snapshot.read_place(client, name)
-        places.append(access.Place(name, bindings, access.top_level(workloads)))
+        accounts = set()
+        if name != namespace:
+            listed, _version = client.list(resource_of("v1", "ServiceAccount"), namespace=name, partial=True)
+            accounts = {item["metadata"]["name"] for item in listed} - {"default"}
+        places.append(access.Place(name, bindings, access.top_level(workloads), accounts))
     webhooks, _version = client.list(resource_of(ADMISSION, "MutatingWebhookConfiguration"))
     users = {*params["platform_users"], *access.readers(cluster)}
     trusted = permissions.Trusted(users, params["platform_groups"], trusted_namespaces)
-    return list(access.find(places, trusted, webhooks, cluster.namespaces.get(namespace)))
+    desired = stores.desired(layout, context.entries)
+    ours = {item["metadata"]["name"] for item in desired if item["kind"] == "RoleBinding"}
+    return list(access.find(places, trusted, webhooks, cluster.namespaces.get(namespace), ours))
 
 
 def _mutable(live: Object) -> Object:

@@ -12,6 +12,7 @@ import pytest
 from support import ApiError, another, leaked
 
 from controlplane import values
+from soak import fuzz
 
 ESO = "/apis/external-secrets.io"
 CENTRAL = "central-secret-store"
@@ -96,6 +97,13 @@ def test_a_command_does_its_work_for_everybody_else(hostile, playbook, variables
 def test_what_could_not_be_read_is_named(hostile):
     said = " ".join(hostile.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).output.split())
     assert "evil/deep is nested too deeply" in said and "evil/not-so-deep is nested too deeply" in said
+
+
+@pytest.fixture(scope="module")
+def fuzzed(platform, catalog, tmp_path_factory):
+    with another(platform, "fuzz") as own:
+        own.play("bootstrap")
+        yield fuzz.prepare(own, catalog, tmp_path_factory.mktemp("fuzz"))
 
 
 # -- all at once, with the guard enforced --------------------------------------------------------------
@@ -237,6 +245,12 @@ def test_the_platform_ends_a_namespace_whose_target_has_a_finalizer(besieged):
     besieged.patch(target, {"metadata": {"finalizers": None}})
     besieged.delete("/api/v1/namespaces/held")
     besieged.eventually(lambda: besieged.get("/api/v1/namespaces/held") is None, 40, what="the end of 'held'")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_a_tenant_changes_at_random_ends_no_command(fuzzed, seed):
+    """``make soak-fuzz`` runs more of it."""
+    assert fuzz.run(fuzzed, seed, 240) == []
 
 
 def test_teardown_too(hostile, besieged):

@@ -34,8 +34,9 @@ def squatted(platform):
             own.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": OURS}})
             own.request("POST", f"{RBAC}/namespaces/{name}/rolebindings", binding("mine", mine))
         own.request("POST", f"/apis/batch/v1/namespaces/{CENTRAL}/cronjobs", cron_job())
-        account = {"metadata": {"name": READER, "labels": OURS}}
-        own.request("POST", f"/api/v1/namespaces/{CENTRAL}/serviceaccounts", account)
+        for namespace, name in ((CENTRAL, READER), (ESO, "external-secrets")):
+            account = {"metadata": {"name": name, "labels": OURS}}
+            own.request("POST", f"/api/v1/namespaces/{namespace}/serviceaccounts", account)
         yield own
 
 
@@ -59,6 +60,7 @@ def test_a_bootstrap_stops_before_its_first_write_and_names_all_of_it(squatted):
             for text in (
                 f"access: RoleBinding {CENTRAL}/mine: it gives User 'tenant' permissions",
                 f"access: RoleBinding {ESO}/mine: it gives User 'tenant' permissions",
+                f"access: ServiceAccount {ESO}/external-secrets: it was there before ESO",
                 f"access: CronJob {CENTRAL}/nightly: it runs in namespace",
                 "access: MutatingWebhookConfiguration sees: the API server would send it",
                 "access: accept",
@@ -78,6 +80,8 @@ def test_a_token_of_the_reader_from_before_ends(squatted):
     """Once accepted, a bootstrap goes on; whoever holds a token of the ServiceAccount that it reads by has nothing."""
     path = squatted.plane.token_kubeconfig(CENTRAL, READER, squatted.folder / "reader.kubeconfig")
     before = Client(connection({"kubeconfig": str(path)}))
+    # helm takes over nothing that it has not made.
+    squatted.delete(f"/api/v1/namespaces/{ESO}/serviceaccounts/external-secrets")
     variables = {"cluster_secrets_takeover": {"access": "accept"}}
     predicted = squatted.play("bootstrap", "--check", variables=variables)
     done = squatted.play("bootstrap", variables=variables)

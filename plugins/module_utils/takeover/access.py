@@ -9,10 +9,9 @@ namespace is evidence.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Collection, Iterator
 
 from .. import permissions
-from ..desired import stores
 from ..resources import Object, label_of
 from .preflight import ACCEPT, Finding
 
@@ -21,14 +20,20 @@ if TYPE_CHECKING:
 
 
 class Place:
-    """A namespace that was there before, with its live ``bindings`` and ``workloads``, each with its kind."""
+    """A namespace that was there before, with its live ``bindings`` and ``workloads``, each with its kind.
 
-    __slots__ = ("bindings", "name", "workloads")
+    ``accounts`` are the names of ServiceAccounts in it that will be used as they are.
+    """
 
-    def __init__(self, name: str, bindings: list[Object], workloads: list[Object]) -> None:
+    __slots__ = ("accounts", "bindings", "name", "workloads")
+
+    def __init__(
+        self, name: str, bindings: list[Object], workloads: list[Object], accounts: Collection[str] = ()
+    ) -> None:
         self.name = name
         self.bindings = bindings
         self.workloads = workloads
+        self.accounts = accounts
 
 
 def readers(cluster: Cluster) -> set[str]:
@@ -43,17 +48,22 @@ def readers(cluster: Cluster) -> set[str]:
 
 
 def find(
-    places: list[Place], trusted: permissions.Trusted, webhooks: list[Object], central: Object | None
+    places: list[Place],
+    trusted: permissions.Trusted,
+    webhooks: list[Object],
+    central: Object | None,
+    ours: Collection[str],
 ) -> Iterator[Finding]:
     """What others could do in the places, whatever its labels say.
 
     :arg trusted: the platform, and who reads by the live stores; :arg webhooks: the live
-        MutatingWebhookConfigurations; :arg central: the live central namespace, or None.
+        MutatingWebhookConfigurations; :arg central: the live central namespace, or None; :arg ours: the names of the
+        RoleBindings that the run writes.
     """
     for place in places:
         for binding in place.bindings:
-            if binding["metadata"]["name"] == stores.READER:
-                continue  # whatever it says is replaced
+            if binding["metadata"]["name"] in ours:
+                continue  # whatever they say is replaced
             for subject in binding.get("subjects") or []:
                 whole = {"namespace": place.name, **subject} if subject["kind"] == "ServiceAccount" else subject
                 if not trusted.covers(whole):
@@ -64,6 +74,11 @@ def find(
                     )
                     yield Finding("access", label_of("RoleBinding", binding), message, (ACCEPT,))
                     break
+        for name in sorted(place.accounts):
+            message = (
+                "it was there before ESO, and whoever made it may hold a token of it, by which he would act as ESO"
+            )
+            yield Finding("access", "ServiceAccount %s/%s" % (place.name, name), message, (ACCEPT,))
         for item in place.workloads:
             message = "it runs in namespace '%s', which was there before, and may mount the Secrets there" % place.name
             yield Finding("access", label_of(item["kind"], item), message, (ACCEPT,))
