@@ -112,6 +112,7 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
@@ -193,8 +194,18 @@ def run(context: Context) -> dict[str, Any]:
         _refuse_losses(context, assignments, live)
     absent = sorted(set(wanted) - set(live))
     if absent and params["missing"] == "fail":
-        fix = "Create them, correct the catalog entry that lists them, or set 'missing: create'."
-        raise CatalogError("%d namespace(s) do not exist: %s. %s" % (len(absent), ", ".join(absent), fix))
+        correct = "correct the catalog entry that lists them" if assignments is None else "correct the name"
+        near = "".join(close_to(name, live) for name in absent)
+        raise CatalogError(
+            "%d namespace(s) do not exist: %s. %sCreate them, %s, or set 'missing: create'%s."
+            % (
+                len(absent),
+                ", ".join(absent),
+                near,
+                correct,
+                "" if assignments is None else " (for the playbook onboard, -e onboard_create=true)",
+            )
+        )
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     left: list[removal.Left] = []

@@ -177,6 +177,7 @@ def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform = bootstrapped
     variables = {
         "onboard_namespace": "team-a",
+        "onboard_create": True,
         "onboard_secrets": ["application-docker-registry", "cloudflare-api-token"],
     }
     assert platform.play("onboard", variables=variables).recap["changed"] == 1
@@ -194,6 +195,14 @@ def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform.play("offboard", variables={**gone, "offboard_secrets": ["application-docker-registry"]})
     platform.delete("/api/v1/namespaces/team-a")
     platform.eventually(lambda: platform.get("/api/v1/namespaces/team-a") is None, what="the deletion of the namespace")
+
+
+def test_a_namespace_that_does_not_exist_is_not_onboarded(bootstrapped):
+    variables = {"onboard_namespace": "back-stage", "onboard_secrets": "cloudflare-api-token"}
+    mark = bootstrapped.mark()
+    refused = bootstrapped.play("onboard", variables=variables, check=False)
+    assert refused.rc == 2 and bootstrapped.writes(mark) == []
+    assert "back-stage. Did you mean 'backstage'? Create them" in refused.output
 
 
 def test_offboard_by_the_audits_words(bootstrapped):
@@ -288,7 +297,7 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
             item["metadata"]["name"]: item["metadata"].get("labels")
             for item in platform.request("GET", "/api/v1/namespaces")["items"]
         }
-        exclusive = {"cluster_secrets_namespaces_exclusive": True, "onboard_namespace": "tiers"}
+        exclusive = {"cluster_secrets_namespaces_exclusive": True, "onboard_namespace": "tiers", "onboard_create": True}
         platform.play("onboard", variables={**extra, **exclusive, "onboard_secrets": ["silver"]})
         assert labels == {
             item["metadata"]["name"]: item["metadata"].get("labels")
@@ -336,7 +345,10 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     assert platform.data("n8n", "extra") == {"KEY": CANARY}
     # and taking it away again is taking the entry away, with pruning on request
     prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
-    platform.play("onboard", variables={"onboard_namespace": "kept", "onboard_secrets": "cloudflare-api-token"})
+    platform.play(
+        "onboard",
+        variables={"onboard_namespace": "kept", "onboard_create": True, "onboard_secrets": "cloudflare-api-token"},
+    )
     values.write_vault(platform.values, platform.vault, platform.password)
     platform.play("bootstrap", variables=prune)
     platform.eventually(lambda: platform.secret("n8n", "extra") is None)

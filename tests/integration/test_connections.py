@@ -31,7 +31,7 @@ PLAYBOOKS = {
     "audit": {"cluster_secrets_audit_fail_on": "never"},
     "explain": {"namespace": "backstage", "secret": "gh-oauth"},
     "logs": {"logs_lines": 5},
-    "onboard": {"onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]},
+    "onboard": {"onboard_namespace": "team", "onboard_create": True, "onboard_secrets": ["cloudflare-api-token"]},
     "offboard": {"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]},
     "rotate": {"cluster_secrets_rotate_restart": "restart"},
     "backup": {"backup_dest": "{folder}/saved.vault.yml"},

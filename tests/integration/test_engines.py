@@ -197,7 +197,7 @@ def test_slices_are_bootstrapped_side_by_side(awx):
 
 def test_surveys_onboard_and_rotate(awx):
     chosen = answers("onboard.json", onboard_namespace="team-a", onboard_secrets=["github-oauth-credentials"])
-    outcome = awx.run("onboard", **chosen)
+    outcome = awx.run("onboard", **chosen, onboard_create=True)
     assert outcome.rc == 0 and len(recaps(outcome)) == 2, outcome.output
     rotated = {**awx.values, "cloudflare-api-token": {"api-token": CANARY + "new"}}
     values.write_vault(rotated, awx.folder / "project/cluster_secrets.vault.yml", awx.secret)

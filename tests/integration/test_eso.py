@@ -358,7 +358,13 @@ def test_another_namespace_and_release_name_are_honoured(platform):
                 variables={**names, "cluster_secrets_verify_refresh": "always"} if playbook == "rotate" else names,
             )
         odd.play(
-            "onboard", variables={**names, "onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]}
+            "onboard",
+            variables={
+                **names,
+                "onboard_namespace": "team",
+                "onboard_create": True,
+                "onboard_secrets": ["cloudflare-api-token"],
+            },
         )
         odd.play("teardown", variables={**names, "cluster_secrets_teardown_eso": True})
         assert odd.get("/apis/apps/v1/namespaces/secrets-system/deployments/eso-external-secrets") is None

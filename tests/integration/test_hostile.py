@@ -78,7 +78,7 @@ COMMANDS = [
     ("explain", {"namespace": "backstage", "secret": "gh-oauth"}, 0),
     ("talos_upgrade_gate", {}, 0),
     ("adopt", {"adopt_dest": "adopted"}, 0),
-    ("onboard", {"onboard_namespace": "other", "onboard_secrets": "cloudflare-api-token"}, 0),
+    ("onboard", {"onboard_namespace": "other", "onboard_create": True, "onboard_secrets": "cloudflare-api-token"}, 0),
     ("offboard", {"offboard_namespace": "other", "offboard_secrets": "cloudflare-api-token"}, 0),
     ("backup", {"backup_targets": True}, 0),
 ]
@@ -209,7 +209,7 @@ def test_a_rotation_restarts_everybody_elses(besieged):
 
 
 def test_everybody_else_is_served(besieged):
-    given = {**ENFORCED, "onboard_namespace": "other", "onboard_secrets": ENTRY}
+    given = {**ENFORCED, "onboard_namespace": "other", "onboard_create": True, "onboard_secrets": ENTRY}
     assert besieged.play("onboard", variables=given).recap["failed"] == 0
     besieged.delete(f"{APPS}/held/deployments/web")
     gate = {"cluster_secrets_gate_except_namespaces": TROUBLED, **ENFORCED}

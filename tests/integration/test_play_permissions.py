@@ -47,7 +47,12 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
         deployer.play("bootstrap", variables={**PLAYS, "cluster_secrets_isolation": isolation})
     deployer.play("rotate", variables={**PLAYS, "cluster_secrets_verify_refresh": "always"})
     assert "17 targets are synced" in deployer.play("status", variables=PLAYS).stdout
-    onboard = {**PLAYS, "onboard_namespace": "team", "onboard_secrets": ["cloudflare-api-token"]}
+    onboard = {
+        **PLAYS,
+        "onboard_namespace": "team",
+        "onboard_create": True,
+        "onboard_secrets": ["cloudflare-api-token"],
+    }
     deployer.play("onboard", variables=onboard)
     assert CANARY in deployer.data("team", "cloudflare-api-token")["api-token"]
     deployer.play("offboard", variables={"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]})

@@ -324,7 +324,7 @@ def test_an_interrupted_replacement_is_gone_on_with(bootstrapped):
     p.play("bootstrap", variables={**add, **answers})
     assert p.get(path)["type"] == "kubernetes.io/dockerconfigjson" and list((p.folder / "late").glob("*.vault.yml"))
     assert p.play("bootstrap", variables={**add, **answers}).recap["changed"] == 0
-    p.play("onboard", variables={**OFF, "onboard_namespace": "late"})
+    p.play("onboard", variables={**OFF, "onboard_namespace": "late", "onboard_create": True})
     p.delete("/api/v1/namespaces/late")
 
 

@@ -229,7 +229,7 @@ def find(
     made = {(one["metadata"]["name"], external_name(one)) for one in distributed}
     names_live = {one["metadata"]["name"] for one in distributed}
     for item in externals:
-        if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or _ends(item, names_live):
+        if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or ends(item, names_live):
             continue
         reads = _reads({"externalSecretSpec": _spec(item)}, store)
         found.append(Consumer("ExternalSecret", item, _within(item), reads, set()))
@@ -287,8 +287,11 @@ def _within(item: Object) -> list[Object]:
     return [{"namespaces": [key_of(item)[0]]}]
 
 
-def _ends(external: Object, distributed: set[str]) -> bool:
-    """Whether an ExternalSecret is going: its ClusterExternalSecret, which owned it, is not there any more."""
+def ends(external: Object, distributed: set[str]) -> bool:
+    """Whether a live ExternalSecret is going: its ClusterExternalSecret, which owned it, is not there any more.
+
+    :arg distributed: the names of the live ClusterExternalSecrets.
+    """
     owners = [one for one in external["metadata"].get("ownerReferences") or [] if one.get("controller")]
     return "deletionTimestamp" in external["metadata"] or any(
         one.get("kind") == "ClusterExternalSecret" and one.get("name") not in distributed for one in owners

@@ -25,7 +25,7 @@ from ..desired.distribution import (
 )
 from ..errors import CatalogError
 from ..plan import plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_eso, kind_and_name, label_of
+from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of
 from .express import target_metadata
 
 if TYPE_CHECKING:
@@ -419,6 +419,16 @@ def _is_served(key: tuple[str, str], entry: Entry, cluster: Cluster) -> bool:
     return entry.name in cluster.names and (key[0], entry.external_secret) in cluster.external_keys
 
 
+def _goes(owner: Object, namespace: str, cluster: Cluster) -> bool:
+    """Whether the ExternalSecret that owns a Secret is gone, or goes with its ClusterExternalSecret."""
+    live = [
+        item
+        for item in cluster.users.externals
+        if key_of(item) == (namespace, owner.get("name")) and item["metadata"].get("uid") == owner.get("uid")
+    ]
+    return not any(not consumers.ends(item, cluster.names) for item in live)
+
+
 def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> dict[str, bytes] | None:
     """What the entry's targets will hold, or None when that can't be known."""
     live = cluster.central.get(entry.source)
@@ -522,6 +532,8 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
                 yield Finding("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
             continue
         owner = next((one for one in live["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
+        if owner is not None and owner.get("kind") == "ExternalSecret" and _goes(owner, key[0], cluster):
+            continue  # Kubernetes is about to remove it
         if owner is not None:
             message = "it belongs to %s %s, so ESO can't fill it, and it stays as it is" % (
                 owner.get("kind"),
