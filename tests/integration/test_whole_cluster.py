@@ -86,6 +86,33 @@ def evict(platform, pod):
     return platform.plane.api.request("POST", f"{ESO_PODS}/{pod}/eviction", eviction)[0]
 
 
+def test_from_nothing_to_a_pod_that_has_its_secret(whole):
+    folder = whole.folder / "platform"
+    secrets = [{"name": "smtp", "keys": ["user", "password"], "namespaces": ["shop"]}]
+    given = {"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}
+    run(whole, whole.folder, "init", "-e", "init_dest=platform", "-e", json.dumps(given))
+    # Where the chart comes from, which a user with a mirror writes down once.
+    (folder / "group_vars/all/mirror.yml").write_text(yaml.safe_dump(whole.plane.ansible_variables()))
+    predicted = run(whole, folder, "bootstrap", "--check", "--diff")
+    assert whole.get(f"{ESO}/external-secrets") is None
+    first = run(whole, folder, "bootstrap")
+    assert changed(predicted) == changed(first) > 0
+    assert "1 Secrets in 1 namespaces are current." in first
+    assert changed(run(whole, folder, "bootstrap")) == 0
+    assert "synced" in run(whole, folder, "status")
+    assert "The chain is whole." in run(whole, folder, "explain", "-e", "namespace=shop", "-e", "secret=smtp")
+    assert "reconciled secret" in run(whole, folder, "logs")
+    for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
+        available(whole, f"{ESO}/{name}")
+    body = deployment("mailer", {"envFrom": [{"secretRef": {"name": "smtp"}}]})
+    available(whole, start(whole, "shop", body))
+    assert ask(whole, "shop", "mailer", "env", "user") == f"{CANARY}-mailer"
+    removed = run(whole, folder, "teardown", "-e", "cluster_secrets_teardown_eso=true")
+    assert changed(removed) > 0 and whole.secret("shop", "smtp") is None
+    assert whole.get(f"{ESO}/external-secrets") is None
+    assert whole.get(f"{APPS}/shop/deployments/mailer") is not None
+
+
 @pytest.fixture(scope="module")
 def installed(whole):
     """The documented catalog on it, ESO installed anew, everything kept by a few commands away from the defaults."""
