@@ -43,7 +43,7 @@ class Registry(http.server.SimpleHTTPRequestHandler):
         login = base64.b64encode((self.folder / "login").read_bytes().strip()).decode()
         if self.headers.get("Authorization") != f"Basic {login}":
             return self._answer(401, WWW_Authenticate='Basic realm="private"')
-        kind, _, reference = self.path.partition("?")[0].rpartition("/")
+        kind, _slash, reference = self.path.partition("?")[0].rpartition("/")
         if kind.endswith("/manifests"):
             digest = f"sha256:{hashlib.sha256(self.manifest).hexdigest()}"
             media = "application/vnd.docker.distribution.manifest.v2+json"

@@ -185,7 +185,7 @@ class Fuzz:
         :arg status: what a kubelet says of it.
         """
         meta = item["metadata"]
-        base, _, plural = path.rpartition("/")
+        base, _slash, plural = path.rpartition("/")
         place = f"{base}/namespaces/{EVIL}/{plural}" if meta.get("namespace") else path
         known = meta["name"] in (EVIL, TARGET)
         if not known:
