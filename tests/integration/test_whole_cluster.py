@@ -380,13 +380,16 @@ def test_nothing_is_left_of_a_node_whose_owner_was_killed():
     place = json.loads((build.run_root() / "gone/sandbox.json").read_text())
     assert address == place["address"]
     number = address.split(".")[2]
+    interface = Path(f"/sys/class/net/csnode{number}/ifindex").read_text()
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     run_folder = str(build.run_root() / "gone")
 
     def left():
         found = [str(root / place["cgroup"]) for root in sandbox.hierarchies() if (root / place["cgroup"]).exists()]
-        if Path(f"/sys/class/net/csnode{number}").exists():
+        link = Path(f"/sys/class/net/csnode{number}/ifindex")
+        # Another node may have taken the number meanwhile.
+        if link.exists() and link.read_text() == interface:
             found.append(f"csnode{number}")
         for one in Path("/proc").glob("[0-9]*"):
             try:

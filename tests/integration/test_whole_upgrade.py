@@ -81,7 +81,7 @@ def test_no_target_changes_and_writes_are_refused_for_seconds_only(tmp_path):
         assert own.play("eso_upgrade", *adopted, variables=newest).recap["changed"] == 0
         print(f"{writer.writes} writes, refused for {writer.refused:.0f} s, {writer.longest:.0f} s at a time")
         # The guide says how long to try again, and why.
-        assert writer.longest < 120, (writer.longest, writer.said)
+        assert writer.longest < 300, (writer.longest, writer.said)
         assert all("webhook" in one for one in writer.said), writer.said
     finally:
         plane.stop()

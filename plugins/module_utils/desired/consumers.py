@@ -179,19 +179,13 @@ def guarded(
 ) -> list[Consumer]:
     """The consumers beside the catalog that the guard protects as it does the catalog's.
 
-    Those that the shared store says were kept, and what the collection itself made of entries that left the catalog
-    or are switched off.
+    Those that the shared store says were kept. What is left over of the collection's own entries has labels of its own.
 
     :arg store: the live shared store, if it is the collection's; :arg name: its name.
     """
     known = set(kept_names(store) + noted_names(store)) if store else set()
     names = {one.name for one in entries}
-    found = [one for one in find(name, names, distributed, externals, [], []) if one.label() in known]
-    return found + [
-        Consumer("ClusterExternalSecret", item, selection(_spec(item)), set(), set())
-        for item in distributed
-        if is_owned(item) and item["metadata"]["name"] not in names
-    ]
+    return [one for one in find(name, names, distributed, externals, [], []) if one.label() in known]
 
 
 def target_of(consumer: Consumer) -> str:

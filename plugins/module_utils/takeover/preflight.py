@@ -367,6 +367,8 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
             message = "it uses ClusterSecretStore %s and is not in the catalog; it goes on as it is" % layout.store
             yield Finding("consumers", label, message, (REFUSE, KEEP, DROP))
     for one, lost in losing:
+        if is_owned(store) and one.label() not in names and not (one.item.get("status") or {}).get("refreshTime"):
+            continue  # what a tenant only asks for holds up nobody
         # Nothing joins what was kept, so that only those can be kept on.
         answers = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))

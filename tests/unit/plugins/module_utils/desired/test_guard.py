@@ -41,9 +41,9 @@ def test_every_key_and_name_that_selects_is_guarded():
     found = names(
         shared("ClusterExternalSecret theirs"), [theirs, left, stranger], label="mesh=on", namespaces=["listed"]
     )
-    assert found.labels == ["left", "mesh", "tier"]
+    assert found.labels == ["mesh", "tier"]
     assert found.namespaces == ["central", "eso", "fixed", "listed"]
-    assert found.kept_targets == ["left", "theirs"]
+    assert found.kept_targets == ["theirs"]
 
 
 def test_the_label_of_the_name_is_on_every_namespace_and_is_never_guarded():
