@@ -4,9 +4,9 @@
 """``python -m controlplane.sandbox RUN``: network, mounts and processes of a node, which end with this process.
 
 The kernel ends a PID namespace with its first process: whatever containerd has started, however this ends,
-goes with it, and so do the mounts and the network interfaces. Only control groups are directories that
-somebody has to remove: this process does when it is told to end or its parent dies, and the next start does
-for one that was killed.
+goes with it, and so do the mounts and, once its last connection has timed out, the network. Control groups are
+directories that somebody has to remove: this process does when it is told to end or its parent dies, and the
+next start does for one that was killed.
 
 RUN/sandbox.json says where it is: the first process's pid, the node's address and the control group.
 """
@@ -35,6 +35,10 @@ _KERNEL = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
+
+#: What the node's network has of its own. A connection whose other end went with its pod is tried for minutes
+#: by default, and for so long the kernel keeps the network, and the interface on this machine with it.
+_NETWORK = {"net/ipv4/ip_forward": "1", "net/ipv4/tcp_orphan_retries": "1", "net/ipv4/tcp_fin_timeout": "5"}
 
 #: What a node writes outside its own folders: in memory, and seen by nobody else.
 _OWN = ("/run", "/var/lib", "/var/log")
@@ -112,7 +116,8 @@ def first(run: Path) -> None:
             stand_in.parent.mkdir(parents=True, exist_ok=True)
             stand_in.write_text(value + "\n")
             _command("mount", "--bind", str(stand_in), str(path))
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
+    for name, value in _NETWORK.items():
+        (Path("/proc/sys") / name).write_text(value + "\n")
     (run / "sandbox.mounted").touch()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     while True:
@@ -149,7 +154,7 @@ def keep(run: Path) -> int:
     own = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     argv = ["unshare", *own, sys.executable, "-m", "controlplane.sandbox", str(run), "first"]
     outer = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
-    cgroup = ""
+    cgroup, interface = "", ""
     try:
         inner = child_of(outer.pid)
         while not (run / "sandbox.mounted").exists():
@@ -157,7 +162,7 @@ def keep(run: Path) -> int:
                 return 1
             time.sleep(0.02)
         number, address = _connect(inner)
-        cgroup = f"{CGROUP}{number}"
+        cgroup, interface = f"{CGROUP}{number}", f"csnode{number}"
         remove_cgroups(cgroup)
         for root in hierarchies():
             (root / cgroup).mkdir()
@@ -166,6 +171,9 @@ def keep(run: Path) -> int:
         staged.replace(run / "sandbox.json")
         return outer.wait()
     finally:
+        # Only while the node lives is the name certain to be its own.
+        if interface and outer.poll() is None:
+            subprocess.run(["ip", "link", "delete", interface], check=False, capture_output=True)
         outer.kill()
         outer.wait()
         if cgroup:
