@@ -240,10 +240,11 @@ def run(context: Context) -> dict[str, Any]:
     ignored: list[str] = []
     if params["state"] == "present":
         entries = of_sources(context.entries, params["sources"])
-        recipes = generated(entries)
-        if params["values"] is None and to_be_given(entries):
+        only = params["sources"]
+        recipes = generated(entries, only)
+        if params["values"] is None and to_be_given(entries, only):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
-        values, ignored = check_values(entries, params["values"] or {})
+        values, ignored = check_values(entries, params["values"] or {}, only)
         for one in suspicious(values):
             context.warn(one)
         known_sources = required_sources(context.entries)

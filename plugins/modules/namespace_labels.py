@@ -113,7 +113,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     ESO_MANAGED_LABEL,
@@ -143,6 +143,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     cluster_external_secrets,
     external_secrets,
     is_of_eso,
+    matches,
     resource_of,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
@@ -317,6 +318,12 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                     "entry '%s' names namespace '%s' in its 'namespaces_by_name'. Take it out and run bootstrap, then "
                     "run this again." % (name, namespace)
                 )
+            if entry and any(matches(one, {NAME_LABEL: namespace, **left}) for one in entry.namespace_selectors):
+                raise CatalogError(
+                    "entry '%s' selects namespace '%s' by its 'namespace_selectors'. Leave the namespace out there, or "
+                    "take away the label by which it is selected, and run bootstrap; then run this again."
+                    % (name, namespace)
+                )
             # Of ours, the selection by a label is the one that was looked at above.
             if name in distributed and consumers.selects(distributed[name], namespace, left):
                 fix = "Delete it, or change what it selects."
@@ -414,7 +421,8 @@ def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: di
             if entry.label is None:
                 raise CatalogError(
                     "entry '%s' has no label that namespace '%s' could be given. Add the namespace to the entry's "
-                    "'namespaces_by_name' and run bootstrap." % (entry.name, namespace)
+                    "'namespaces_by_name', or give it the labels by which the entry selects, and run bootstrap."
+                    % (entry.name, namespace)
                 )
             key = entry.label[0]
             losing = [one.name for one in context.entries if one.label == (key, labels.get(key))]

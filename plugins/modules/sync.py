@@ -218,8 +218,7 @@ def _needs_refresh(mode: str, changed_sources: dict[str, dict[str, bool]], rows:
     if mode == "always" or any(row.status in (state.STALE, state.FAILING) for row in rows):
         return True
     entry = rows[0].entry
-    becomes_stale = any(entry.reads(key) for key in changed_sources.get(entry.source) or [])
-    return bool(becomes_stale) and any(row.created is not None for row in rows)
+    return state.reads_any(entry, changed_sources) and any(row.created is not None for row in rows)
 
 
 def _message(unsynced: list[state.Row], targets: int, seconds: int) -> str:

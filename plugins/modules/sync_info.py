@@ -210,7 +210,7 @@ def run(context: Context) -> dict[str, Any]:
             files.write(params["html"], page.status_page(shown, now, used is not None), "report")
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
-        whole = {entry.source for entry in context.entries if entry.extract}
+        whole = {source for entry in context.entries for source in entry.reads_whole()}
         made = generated(context.entries)
         # Each cluster has generated values of its own.
         result["digests"] = {

@@ -216,7 +216,7 @@ def _rotated(context: Context, found: snapshot.Snapshot, saved: dict[str, Any]) 
         return set()
     sources = {name for name, when in found.rotated.items() if when >= taken}
     rows = state.judge(context.entries, found)
-    held = [row for row in rows if row.entry.source in sources and row.status == state.SYNCED]
+    held = [row for row in rows if not sources.isdisjoint(row.entry.sources) and row.status == state.SYNCED]
     places = {"%s/%s" % row.key for row in held}
     return places | {"%s/%s" % (context.params["store_namespace"], name) for name in sources}
 

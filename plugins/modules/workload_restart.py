@@ -198,11 +198,7 @@ def _changes(context: Context) -> dict[tuple[str, str], datetime.datetime]:
     keys = [key for key in usage.delivered_keys(rows) if key in found.secrets]
     changed = usage.changes({key: found.secrets[key] for key in keys})
     if context.check_mode:
-        rewritten = {
-            entry.target
-            for entry in entries
-            if any(entry.reads(key) for key in params["changed_sources"].get(entry.source) or [])
-        }
+        rewritten = {entry.target for entry in entries if state.reads_any(entry, params["changed_sources"])}
         changed.update((key, state.utcnow()) for key in keys if key[1] in rewritten)
     return changed
 

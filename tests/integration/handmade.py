@@ -32,6 +32,7 @@ MASTERS = {
     "market-making-kucoin-credentials": {"api-key": CANARY.encode(), "keystore": BINARY},
     "database": {"user": b"user-of-the-app", "password": CANARY.encode() + b"-db"},
     "legacy": {"a": CANARY.encode() + b"-a", "b": b"value-of-b"},
+    "encoded": {"b64": base64.b64encode(CANARY.encode() + b"-encoded"), "spaced": b" of the team "},
 }
 
 #: What a person writes into a registry's template.
@@ -60,10 +61,95 @@ def distributed(name: str, label: str, target: dict, **spec) -> dict:
     }
 
 
+def forms() -> list[dict]:
+    """ClusterExternalSecrets of forms that public repositories have: several sources, selectors, encodings."""
+    label = "team/forms"
+    kargo = {"labels": {"kargo.akuity.io/cred-type": "image"}, "annotations": {"note": 'by {{ "hand" }}'}}
+    login = '{"auths":{"registry.example":{"auth":"{{ printf "robot:%s" .token | b64enc }}"}}}'
+    written = {"conversionStrategy": "Unicode", "decodingStrategy": "None", "metadataPolicy": "None", "version": "1"}
+    encoded_ref = {
+        "secretKey": "plain",
+        "remoteRef": {"key": "encoded", "property": "b64", "decodingStrategy": "Base64"},
+    }
+    whole_ref = {"secretKey": "settings.json", "remoteRef": {"key": "github-oauth"}}
+    named = {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "forms-b"]}
+    several = distributed(
+        "form-sources",
+        label,
+        {"name": "form-sources"},
+        data=[ref("id", "github-oauth", "GITHUB_CLIENT_ID"), ref("token", "github-pat", "token")],
+    )
+    for one in several["spec"]["externalSecretSpec"]["data"]:
+        one["remoteRef"].update(written)
+    tiers = distributed(
+        "form-selectors",
+        label,
+        {"name": "form-selectors", "deletionPolicy": "Delete"},
+        dataFrom=[{"extract": {"key": "github-pat"}}],
+    )
+    del tiers["spec"]["namespaceSelector"]
+    tiers["spec"]["namespaceSelectors"] = [
+        {"matchLabels": {label: "true"}, "matchExpressions": [named]},
+        {"matchExpressions": [{"key": "tier", "operator": "In", "values": ["job", "web"]}]},
+    ]
+    lines = {
+        "URL": "https://{{ .user | urlquery }}:{{ .password | urlquery }}@db",
+        "line": 'user={{ .user | quote }} {{ printf "password=%s" .password }}{{/* as the driver wants it */}}',
+        "trimmed": "{{ trim .password }}",
+    }
+    return [
+        several,
+        tiers,
+        distributed(
+            "form-kargo",
+            label,
+            {
+                "name": "form-kargo",
+                "template": {
+                    "metadata": kargo,
+                    "data": {
+                        "repoURL": "ghcr.io/org",
+                        "username": "{{ .user }}",
+                        "password": '{{ index . "token" | toString }}',
+                    },
+                },
+            },
+            data=[ref("user", "github-oauth", "GITHUB_CLIENT_ID"), ref("token", "github-pat", "token")],
+        ),
+        distributed(
+            "form-login",
+            label,
+            {
+                "name": "form-login",
+                "template": {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": login}},
+            },
+            data=[ref("token", "github-pat", "token")],
+        ),
+        distributed("form-encodings", label, {"name": "form-encodings"}, data=[encoded_ref, whole_ref]),
+        distributed(
+            "form-lines",
+            label,
+            {"name": "form-lines", "template": {"engineVersion": "v2", "data": lines}},
+            dataFrom=[{"extract": {"key": "database", "conversionStrategy": "Default"}}],
+        ),
+        distributed(
+            "form-more",
+            label,
+            {
+                "name": "form-more",
+                "template": {"mergePolicy": "Merge", "data": {"pair": "{{ .user }}:{{ .password }}"}},
+            },
+            dataFrom=[{"extract": {"key": "database"}}, {"extract": {"key": "encoded"}}],
+            data=[ref("token", "github-pat", "token")],
+        ),
+    ]
+
+
 def objects() -> list[dict]:
     """The ClusterExternalSecrets; the last two are what no catalog entry can say."""
     oauth = ("GITHUB_CLIENT_ID", "GITHUB_CLIENT_SECRET", "GITHUB_TOKEN")
-    special = distributed("team-special", "team/special", {"name": "special"}, data=[ref("a", "legacy", "a")])
+    folded = {"name": "special", "template": {"data": {"a": '{{ .a | replace "~" "~" }}'}}}
+    special = distributed("team-special", "team/special", folded, data=[ref("a", "legacy", "a")])
     special["spec"]["namespaceSelector"] = {"matchExpressions": [{"key": "team/special", "operator": "Exists"}]}
     return [
         distributed(
@@ -105,11 +191,12 @@ def objects() -> list[dict]:
             {"name": "database", "template": {"data": {"URL": "postgres://{{ .user }}:{{ .password }}@db/app"}}},
             data=[ref("user", "database", "user"), ref("password", "database", "password")],
         ),
+        *forms(),
         special,
         distributed(
             "two-sources",
             "team/two",
-            {"name": "two"},
+            {"name": "two", "template": {"mergePolicy": "Merge", "data": {"a": '{{ .a | replace "~" "~" }}'}}},
             data=[ref("a", "legacy", "a"), ref("token", "github-pat", "token")],
         ),
     ]
@@ -123,6 +210,8 @@ NAMESPACES = {
     "cert-manager": {"secrets/cloudflare-api-token": "true"},
     "kargo": {"secrets/kargo-admin-credentials": "true"},
     "shop": {"app/tier": "true"},
+    "forms-a": {"team/forms": "true"},
+    "forms-b": {"tier": "job"},
     "special": {"team/special": "yes"},
     "two": {"team/two": "true"},
     "lone": {},
@@ -139,6 +228,17 @@ TARGETS = {
     ("cert-manager", "cloudflare-api-token"): MASTERS["cloudflare-api-token"],
     ("kargo", "kargo-admin-credentials"): MASTERS["kargo-admin-credentials"],
     ("shop", "database"): None,
+    ("forms-a", "form-sources"): {
+        "id": MASTERS["github-oauth"]["GITHUB_CLIENT_ID"],
+        "token": MASTERS["github-pat"]["token"],
+    },
+    ("forms-a", "form-selectors"): MASTERS["github-pat"],
+    ("forms-b", "form-selectors"): MASTERS["github-pat"],
+    ("forms-a", "form-kargo"): None,
+    ("forms-a", "form-login"): None,
+    ("forms-a", "form-encodings"): None,
+    ("forms-a", "form-lines"): None,
+    ("forms-a", "form-more"): None,
     ("special", "special"): {"a": MASTERS["legacy"]["a"]},
     ("two", "two"): None,
     ("lone", "lone"): {"b": b"value-of-b"},

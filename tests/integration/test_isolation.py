@@ -143,6 +143,49 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
     assert platform.play("bootstrap", variables=prune).recap["changed"] == 0
 
 
+def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstrapped, tmp_path):
+    """Its namespaces are chosen by a selector; nobody onboards or offboards them by the entry."""
+    platform = bootstrapped
+    where = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["kargo", "central-secret-store"]}
+    one = entry(
+        "both",
+        [],
+        label=None,
+        source=None,
+        data={"A": "left/a", "B": {"text": "{left/a}-{base64:right/b}"}},
+        namespace_selectors=[{"matchExpressions": [where]}],
+    )
+    one = {key: value for key, value in one.items() if value is not None}
+    vault, given = tmp_path / "both.vault.yml", {"left": {"a": "1"}, "right": {"b": "2"}}
+    values.write_vault({**platform.values, **given}, vault, platform.password)
+    variables = {**ENTRY, "cluster_secrets_catalog_extra": [one], "cluster_secrets_values_file": str(vault)}
+    try:
+        predicted = platform.play("bootstrap", "--check", variables=variables)
+        done = platform.play("bootstrap", variables=variables)
+        assert predicted.recap["changed"] == done.recap["changed"]
+        assert platform.play("bootstrap", variables=variables).recap["changed"] == 0
+        assert platform.data("kargo", "both") == {"A": "1", "B": "1-Mg=="}
+        assert platform.secret("central-secret-store", "both") is None
+        role = platform.get(f"{RBAC}/roles/central-secret-store-reader-both")
+        assert role["rules"][0]["resourceNames"] == ["left", "right"]
+        values.write_vault({**platform.values, "right": {"b": "3"}}, vault, platform.password)
+        rotated = platform.play("rotate", variables={**variables, "rotate_sources": "right"})
+        assert rotated.recap["changed"] and platform.data("kargo", "both") == {"A": "1", "B": "1-Mw=="}
+        explained = {"explain_namespace": "kargo", "explain_secret": "both"}
+        assert "the chain is whole" in platform.play("explain", variables={**variables, **explained}).stdout
+        for playbook, name, reason in (
+            ("onboard", "onboard", "has no label that namespace 'n8n' could be given"),
+            ("offboard", "offboard", "selects namespace 'kargo' by its 'namespace_selectors'"),
+        ):
+            place = {f"{name}_namespace": "kargo" if name == "offboard" else "n8n", f"{name}_secrets": "both"}
+            refused = platform.play(playbook, variables={**variables, **place}, check=False)
+            assert refused.rc != 0 and reason in refused.stdout, refused.stdout
+    finally:
+        prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+        platform.play("bootstrap", variables=prune)
+        platform.eventually(lambda: platform.secret("kargo", "both") is None, what="the end of the target")
+
+
 def _audit(platform, **variables):
     report = platform.folder / "isolation.json"
     platform.play(

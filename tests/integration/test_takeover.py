@@ -98,7 +98,7 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
     }
     assert base64.b64decode(given["market-making-kucoin-credentials"]["keystore"]["base64"]) == handmade.BINARY
     report = (folder / "cluster_secrets_report.md").read_text()
-    assert "`team-special`: no entry can express it: a selector" in report and "two-sources" in report
+    assert "`team-special`: no entry can express it: the template" in report and "two-sources" in report
     for path in own.folder.rglob("*"):
         assert not path.is_file() or leaked(path.read_text(errors="replace")) == [], path
     assert own.play("adopt", variables={"adopt_dest": "adopted"}).recap["changed"] == 0

@@ -21,7 +21,7 @@ ALLOWED = {
     "resources": set(),
     "advisories": set(),
     "files": {"errors"},
-    "catalog": {"errors"},
+    "catalog": {"errors", "resources"},
     "desired": {"catalog", "resources", "advisories"},
     "plan": {"desired", "resources", "workloads"},
     "api": {"errors", "resources", "files"},
@@ -85,7 +85,8 @@ def imports(path):
         elif isinstance(node, ast.ImportFrom) and node.level:
             yield layer(path)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module.split(".")[0]
+            # Quoting is no network.
+            yield node.module if node.module == "urllib.parse" else node.module.split(".")[0]
         elif isinstance(node, ast.Import):
             yield from (name.name.split(".")[0] for name in node.names)
 

@@ -106,7 +106,7 @@ def judge(
     if gitops:
         bootstrap = "ansible-playbook platform.cluster_secrets.render, and let GitOps apply it"
     view = _View(entry, namespace, layout, found, now, bootstrap, gitops)
-    links: list[Link] = [Link("entry", OK, "'%s', from the source '%s'" % (entry.name, entry.source))]
+    links: list[Link] = [Link("entry", OK, "'%s', from the source '%s'" % (entry.name, "', '".join(entry.sources)))]
     judges: dict[str, Callable[[], Link]] = {
         "namespace": view.namespace_link,
         "label": view.label,
@@ -144,8 +144,8 @@ _NEEDED = {
     "ExternalSecret": ("external",),
     "store": ("store",),
     "permission": ("store", "roles", "bindings", "cluster_roles", "cluster_bindings", "account"),
-    "source": ("source",),
-    "keys": ("source",),
+    "source": ("sources",),
+    "keys": ("sources",),
     "target": ("target",),
     "consumers": ("usage", "target"),
 }
@@ -193,10 +193,14 @@ class _View:
         if self.found.namespace is None:
             return Link("label", BROKEN, "there is no namespace to carry %s" % entry.label_text(), symptom=True)
         if entry.selects(self.name, self._labels()):
-            return Link("label", OK, entry.label_text() or "the entry names the namespace")
+            if entry.label and self._labels().get(entry.label[0]) == entry.label[1]:
+                return Link("label", OK, entry.label_text())
+            named = self.name in entry.namespaces_by_name
+            return Link("label", OK, "the entry %s the namespace" % ("names" if named else "selects"))
         if not entry.label:
+            verb = "select" if entry.namespace_selectors else "name"
             fix = "Add it to the entry's namespaces_by_name and run %s" % self.bootstrap
-            return Link("label", BROKEN, "the entry does not name this namespace", fix)
+            return Link("label", BROKEN, "the entry does not %s this namespace" % verb, fix)
         there = self._labels().get(entry.label[0])
         message = (
             "the namespace does not carry %s" % entry.label_text()
@@ -326,9 +330,10 @@ class _View:
         found = self.found
         everything = permissions.grants(found.bindings, found.cluster_bindings, found.roles, found.cluster_roles)
         mine = [one for one in everything if _is_subject(one.subject, where, name)]
-        if not _allowed(mine, "secrets", self.entry.source, ("get",), self.layout.namespace):
-            message = "%s may not read the source '%s'" % (who, self.entry.source)
-            return Link(step, BROKEN, message, self.bootstrap)
+        for source in self.entry.sources:
+            if not _allowed(mine, "secrets", source, ("get",), self.layout.namespace):
+                message = "%s may not read the source '%s'" % (who, source)
+                return Link(step, BROKEN, message, self.bootstrap)
         eso = [one for one in everything if _is_subject(one.subject, *self.layout.eso)]
         if self.layout.eso[1] and not _allowed(eso, "serviceaccounts/token", name, ("create",), where):
             message = "ESO (ServiceAccount %s/%s) may not ask for the token of %s" % (*self.layout.eso, who)
@@ -336,29 +341,39 @@ class _View:
         return Link(step, OK, "%s may read the source" % who)
 
     def source(self) -> Link:
-        live, name = self.found.source, self.entry.source
-        if live is None:
-            message = "'%s' is not in the central store" % name
-            return Link("source", BROKEN, message, value_fix(self.entry))
-        snapshot = Snapshot([], [], None, [], {name: decode(live)}, {name: state.value_changed(live)})
+        missing = self._missing()
+        if missing:
+            message = "'%s' is not in the central store" % "', '".join(missing)
+            return Link("source", BROKEN, message, value_fix(self.entry, dict.fromkeys(missing)))
+        held = self.found.sources
+        changed = {name: state.value_changed(live) for name, live in held.items()}
+        snapshot = Snapshot([], [], None, [], {name: decode(live) for name, live in held.items()}, changed)
         lives = life.look([self.entry], snapshot, lambda _text: None)
         due = life.findings(lives, self.layout.namespace, self.now, 0)
-        message = "'%s', %d days old" % (name, (lives[name].age(self.now) or 0) // 86400)
-        return Link("source", OK, "; ".join([message, *(one.message for one in due)]))
+        ages = ["'%s', %d days old" % (name, (lives[name].age(self.now) or 0) // 86400) for name in self.entry.sources]
+        return Link("source", OK, "; ".join([*ages, *(one.message for one in due)]))
 
     def keys(self) -> Link:
-        if self.found.source is None:
+        if self._missing():
             return Link("keys", BROKEN, "without the source there are none", symptom=True)
         _data, problem = self._expected()
+        needed = self.entry.source_keys()
         if problem:
-            missing = set(self.entry.source_keys()) - set((self.found.source or {}).get("data") or {})
-            fix = "Correct the value, then: %s -e rotate_sources=%s" % (ROTATE, self.entry.source)
-            return Link("keys", BROKEN, problem, value_fix(self.entry, missing) if missing else fix)
-        return Link("keys", OK, ", ".join(self.entry.source_keys()) or "all")
+            held = {source: set(live.get("data") or {}) for source, live in self.found.sources.items()}
+            missing = {source: set(keys) - held[source] for source, keys in needed.items()}
+            lacking = {source: keys for source, keys in missing.items() if keys}
+            fix = "Correct the value, then: %s -e rotate_sources=%s" % (ROTATE, ",".join(self.entry.sources))
+            return Link("keys", BROKEN, problem, value_fix(self.entry, lacking) if lacking else fix)
+        shown = [
+            key if source == self.entry.source else source + "/" + key for source in needed for key in needed[source]
+        ]
+        return Link("keys", OK, ", ".join(shown) or "all")
+
+    def _missing(self) -> list[str]:
+        return [source for source in self.entry.sources if source not in self.found.sources]
 
     def _expected(self) -> state.Expected:
-        source = self.found.source
-        return state.expected_data(self.entry, {} if source is None else {self.entry.source: decode(source)})
+        return state.expected_data(self.entry, {name: decode(live) for name, live in self.found.sources.items()})
 
     def target(self) -> Link:
         live, name = self.found.target, "%s/%s" % (self.name, self.entry.target)
@@ -367,10 +382,10 @@ class _View:
             owners = owners_of(live)
             message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
             return Link("target", BROKEN, message, shadow_fix(owners, fix))
-        expected: state.Expected = (None, None) if "source" in self.found.denied else self._expected()
+        expected: state.Expected = (None, None) if "sources" in self.found.denied else self._expected()
         row = state.judge_target(self.entry, self.name, live, None, expected)
         if row.status == state.SYNCED:
-            known = "source" not in self.found.denied
+            known = "sources" not in self.found.denied
             return Link("target", OK, "Secret %s %s" % (name, "holds the current value" if known else "is there"))
         message = "Secret %s: %s: %s" % (name, row.status, row.message)
         if live is not None and live.get("immutable"):

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 from .. import advisories, lifetimes, permissions
 from ..catalog.entries import LABEL_PREFIX, Entry
@@ -191,13 +191,16 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
             )
 
 
-def value_fix(entry: Entry, missing: set[str] | None = None) -> str:
-    """What gives an entry's source the values that it lacks: of some keys, or all (None)."""
-    rotate = "%s -e rotate_sources=%s" % (ROTATE, entry.source)
-    if entry.written_by:
-        return "%s writes the source: look there, then bring it to the targets: %s" % (entry.written_by, rotate)
-    keys = set(entry.source_keys()) if missing is None else missing
-    if keys and keys <= set(entry.generate):
+def value_fix(entry: Entry, missing: Mapping[str, set[str] | None] | None = None) -> str:
+    """What gives an entry's sources the values that they lack: ``{source: keys, or None for all}``, or all (None)."""
+    lacking = dict.fromkeys(entry.sources) if missing is None else dict(missing)
+    rotate = "%s -e rotate_sources=%s" % (ROTATE, ",".join(lacking))
+    others = [entry.written_by[source] for source in lacking if source in entry.written_by]
+    if others:
+        return "%s writes the source: look there, then bring it to the targets: %s" % (" and ".join(others), rotate)
+    keys = entry.source_keys()
+    wanted = {(source, key) for source, some in lacking.items() for key in (keys[source] if some is None else some)}
+    if wanted and wanted <= {(entry.source, key) for key in entry.generate}:
         return rotate
     return "Add it to the values, then: " + rotate
 
@@ -288,7 +291,7 @@ def _look_alikes(inventory: Inventory, store_namespace: str) -> Iterator[Finding
 
 def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
     """What is in the central namespace and no entry's source."""
-    known = {entry.source for entry in scope.catalog}
+    known = {source for entry in scope.catalog for source in entry.sources}
     for consumer in _kept(scope, inventory):
         if consumer.reads is consumers.EVERYTHING or consumer.writes is consumers.EVERYTHING:
             return  # nobody can say what it does without
@@ -337,6 +340,8 @@ def _labels(entries: list[Entry], namespaces: dict[str, Object], used: dict[str,
     for entry in entries:
         if entry.label:
             known.setdefault(entry.label[0], set()).add(entry.label[1])
+    # Of a selector, any value may count.
+    used = {**used, **{key: entry.name for entry in entries for key in entry.label_keys() if key not in known}}
     for item in namespaces.values():
         for label, value in sorted((item["metadata"].get("labels") or {}).items()):
             if not label.startswith(LABEL_PREFIX) or label in used:
@@ -635,12 +640,14 @@ def _readers(scope: Scope, everything: list[permissions.Grant], kept: list[consu
     """The stores' own ServiceAccounts, each of which may read its entries' sources only."""
     layout = scope.layout
     shared = scope.entries if layout.isolation == stores.SHARED else []
-    sources: dict[str, set[str] | None] = {stores.reader_name(): {entry.source for entry in shared}}
+    sources: dict[str, set[str] | None] = {
+        stores.reader_name(): {source for entry in shared for source in entry.sources}
+    }
     for consumer in kept:
         # Searching reads everything.
         named = (sources[stores.reader_name()], consumer.reads, consumer.writes)
         sources[stores.reader_name()] = None if None in named else set().union(*(one or () for one in named))
-    sources.update({stores.reader_name(entry.name): {entry.source} for entry in scope.entries})
+    sources.update({stores.reader_name(entry.name): set(entry.sources) for entry in scope.entries})
     for one in everything:
         if not _is_reader(one, layout):
             continue
@@ -712,13 +719,14 @@ def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissio
     """A talosconfig is a key to the nodes themselves, for whoever may read its target."""
     sources = inventory.snapshot.sources or {}
     found = [
-        (entry, key, roles, end)
+        (entry, source, key, roles, end)
         for entry in scope.entries
-        for key, value in sorted(sources.get(entry.source, {}).items())
+        for source in entry.sources
+        for key, value in sorted(sources.get(source, {}).items())
         for roles, end in lifetimes.talos_roles(value)
     ]
     fix = "Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts"
-    for entry, key, roles, end in found:
+    for entry, source, key, roles, end in found:
         places = state.labelled(inventory.snapshot.namespaces, entry)
         readers = {
             one.who
@@ -735,7 +743,7 @@ def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissio
             ", ".join(sorted(readers)) or "nobody but the platform",
         )
         severity = ERROR if lifetimes.TALOS_ADMIN in roles else WARNING
-        yield Finding(severity, "talosconfig", scope.layout.namespace, entry.source, message, fix)
+        yield Finding(severity, "talosconfig", scope.layout.namespace, source, message, fix)
 
 
 def _may_read(grant: permissions.Grant, name: str) -> bool:

@@ -60,11 +60,12 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
     sources, made = snapshot.sources or {}, generated(entries)
     readers: dict[str, list[Entry]] = {}
     for entry in entries:
-        readers.setdefault(entry.source, []).append(entry)
+        for source in entry.sources:
+            readers.setdefault(source, []).append(entry)
     unread: DependencyError | None = None
     for source, keys in required_sources(entries).items():
         reading = readers[source]
-        whole = any(entry.extract for entry in reading)
+        whole = any(source in entry.reads_whole() for entry in reading)
         ends = []
         for key, value in (sources.get(source) or {}).items():
             if not whole and key not in keys:
@@ -82,7 +83,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
             _joined(entry.owner for entry in reading),
             _joined(entry.description for entry in reading),
             source in made,
-            _joined(entry.written_by for entry in reading),
+            _joined(entry.written_by.get(source, "") for entry in reading),
         )
     if unread:
         warn("the ends of certificates are not looked at: %s" % unread)
@@ -92,11 +93,14 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
 def describe(rows: list[dict[str, Any]], lives: dict[str, Life], now: datetime.datetime) -> None:
     """Add to each row of sync_info how old its value is, when it ends and whose it is."""
     for row in rows:
-        its = lives.get(row["source"])
-        row["value_changed"] = its.changed.strftime(state.TIME) if its and its.changed else None
-        row["value_age"] = its.age(now) if its else None
-        row["value_ends"] = its.ends[0].when.strftime(state.TIME) if its and its.ends else None
-        row["owner"] = its.owner if its else ""
+        its = [lives[source] for source in row["source"].split(", ") if source in lives]
+        # Of several sources, the one whose value is the oldest, and the one that ends first.
+        changed = min((one.changed for one in its if one.changed), default=None)
+        ends = min((one.ends[0].when for one in its if one.ends), default=None)
+        row["value_changed"] = changed.strftime(state.TIME) if changed else None
+        row["value_age"] = max(0, int((now - changed).total_seconds())) if changed else None
+        row["value_ends"] = ends.strftime(state.TIME) if ends else None
+        row["owner"] = _joined(one.owner for one in its)
 
 
 def _joined(texts: Iterator[str]) -> str:

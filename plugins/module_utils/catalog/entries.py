@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NamedTuple, Tuple
+from typing import Any, Mapping, NamedTuple, Tuple
 
 from ..errors import CatalogError
+from ..resources import Object, matches
 from .checker import DNS_LABEL, LABEL_VALUE, SECRET_TYPE, Checker, kind_of
-from .pieces import Base64, Literal, Ref, Text
+from .pieces import WHOLE, Base64, Literal, Ref, Reference, Text, decoded, whole
 
 #: The value of a label for which the catalog gives none.
 TRUE = "true"
@@ -43,6 +44,7 @@ _ENTRY_KEYS = (
     "label",
     "namespaces",
     "namespaces_by_name",
+    "namespace_selectors",
     "generate",
     "rotate_after",
     "owner",
@@ -52,22 +54,36 @@ _ENTRY_KEYS = (
     "extract",
     "registry",
     "git",
+    "image",
+    "helm",
     "external_secret",
     "labels",
     "annotations",
+    "deletion_policy",
     "refresh_interval",
     "enabled",
 )
-_SHAPES = ("data", "extract", "registry", "git")
+#: The kinds of credentials that Kargo knows, each a shape of its name.
+KARGO_KINDS = ("git", "image", "helm")
+_SHAPES = ("data", "extract", "registry", *KARGO_KINDS)
 _REGISTRY_KEYS = ("server", "username", "password")
-_GIT_KEYS = ("repo_url", "repo_url_is_regex", "username", "password")
+_KARGO_KEYS = ("repo_url", "repo_url_is_regex", "username", "password")
+
+#: The label by which Kargo finds its credentials.
+KARGO_LABEL = "kargo.akuity.io/cred-type"
 
 #: Labels of a target that the collection or ESO sets itself.
-_RESERVED_LABELS = ("managed-by", "kargo.akuity.io/cred-type", "reconcile.external-secrets.io/managed")
+_RESERVED_LABELS = ("managed-by", "reconcile.external-secrets.io/managed")
+
+#: What becomes of a target whose source is deleted.
+_DELETION_POLICIES = ("Retain", "Delete")
+
+_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 #: Secret types whose keys Kubernetes prescribes: type -> keys that must be there.
 _TYPE_KEYS = {
     DOCKER_CONFIG: (DOCKER_CONFIG_KEY,),
+    "kubernetes.io/dockercfg": (".dockercfg",),
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
@@ -96,17 +112,20 @@ class Recipe(NamedTuple):
 class Entry:
     """One checked catalog entry.
 
-    ``data`` maps each key of the target Secret to a :class:`Text`, and is empty with ``extract``, which copies the
-    source whole. ``label`` is (key, value), or None for an entry that chooses namespaces by their names only.
-    ``written_by`` is who else writes the source, or nothing. ``rotate_after`` is in days, or None. ``central`` is the
-    namespace of the master Secrets, which is never a target, or None where that isn't known. All other attributes carry
-    the catalog's own names, with their defaults filled in.
+    ``source`` is the master Secret that keys without a source of their own are read from, ``sources`` are all, that one
+    first. ``extract`` names the sources that are copied whole, in the order in which the later ones win; ``data`` maps
+    each further key of the target Secret to a :class:`Text`, whose references name no source where it is ``source``.
+    ``label`` is (key, value), or None for an entry that chooses its namespaces otherwise. ``written_by`` is who else
+    writes sources, by their names. ``rotate_after`` is in days, or None. ``central`` is the namespace of the master
+    Secrets, which is never a target, or None where that isn't known. All other attributes carry the catalog's own
+    names, with their defaults filled in.
     """
 
     __slots__ = (
         "annotations",
         "central",
         "data",
+        "deletion_policy",
         "description",
         "enabled",
         "external_secret",
@@ -115,12 +134,14 @@ class Entry:
         "label",
         "labels",
         "name",
+        "namespace_selectors",
         "namespaces",
         "namespaces_by_name",
         "owner",
         "refresh_interval",
         "rotate_after",
         "source",
+        "sources",
         "target",
         "type",
         "written_by",
@@ -128,13 +149,15 @@ class Entry:
 
     name: str
     source: str
+    sources: tuple[str, ...]
     target: str
     type: str
     label: tuple[str, str] | None
     namespaces: tuple[str, ...]
     namespaces_by_name: tuple[str, ...]
+    namespace_selectors: tuple[Object, ...]
     data: dict[str, Text]
-    extract: bool
+    extract: tuple[str, ...]
     generate: dict[str, Recipe]
     rotate_after: int | None
     owner: str
@@ -142,9 +165,10 @@ class Entry:
     external_secret: str
     labels: dict[str, str]
     annotations: dict[str, str]
+    deletion_policy: str
     refresh_interval: str
     enabled: bool
-    written_by: str
+    written_by: dict[str, str]
     central: str | None
 
     def __init__(self, **attributes: Any) -> None:
@@ -155,46 +179,152 @@ class Entry:
         """The label as kubectl writes it, ``key=value``; empty without one."""
         return "=".join(self.label or ())
 
-    def selectors(self) -> list[dict[str, str]]:
-        """The labels that a namespace may carry to get the target, each a selector of its own."""
-        chosen = [{self.label[0]: self.label[1]}] if self.label else []
-        return chosen + [{NAME_LABEL: name} for name in self.namespaces_by_name]
+    def label_keys(self) -> set[str]:
+        """The keys of the labels by which namespaces are chosen, that of a namespace's own name left out."""
+        keys = {self.label[0]} if self.label else set()
+        for one in self.namespace_selectors:
+            keys.update(one.get("matchLabels") or {})
+            keys.update(each["key"] for each in one.get("matchExpressions") or [])
+        return keys - {NAME_LABEL}
 
-    def namespace_selectors(self) -> list[dict[str, Any]]:
-        """The same as label selectors of Kubernetes. The central namespace is left out, whoever labels it: a source
-        could become its own target there."""
-        found: list[dict[str, Any]] = [{"matchLabels": one} for one in self.selectors()]
-        if self.label and self.central:
-            found[0]["matchExpressions"] = [{"key": NAME_LABEL, "operator": "NotIn", "values": [self.central]}]
-        return found
+    def named(self) -> list[str]:
+        """The names of all namespaces that the entry names, sorted."""
+        found = {*self.namespaces, *self.namespaces_by_name}
+        for one in self.namespace_selectors:
+            found.update(value for key, value in (one.get("matchLabels") or {}).items() if key == NAME_LABEL)
+            for each in one.get("matchExpressions") or []:
+                if (each["key"], each["operator"]) == (NAME_LABEL, "In"):
+                    found.update(each["values"])
+        return sorted(found)
+
+    def namespace_selectors_of_eso(self) -> list[Object]:
+        """The label selectors of Kubernetes for the namespaces that get the target.
+
+        The central namespace is left out, whoever labels it: a source could become its own target there.
+        """
+        chosen: list[Object] = [{"matchLabels": {self.label[0]: self.label[1]}}] if self.label else []
+        chosen += [dict(one) for one in self.namespace_selectors]
+        if self.central:
+            for one in chosen:
+                spared = {"key": NAME_LABEL, "operator": "NotIn", "values": [self.central]}
+                one["matchExpressions"] = [*(one.get("matchExpressions") or []), spared]
+        return chosen + [{"matchLabels": {NAME_LABEL: name}} for name in self.namespaces_by_name]
+
+    def admitting(self) -> list[Object]:
+        """The label selectors by which a store admits these namespaces: without exception for the central one where a
+        label or a name chooses, so that one condition serves all entries with that label."""
+        simple = [self.label] if self.label else []
+        simple += [(NAME_LABEL, name) for name in self.namespaces_by_name]
+        found: list[Object] = [{"matchLabels": {key: value}} for key, value in simple]
+        start = 1 if self.label else 0
+        return found + self.namespace_selectors_of_eso()[start : start + len(self.namespace_selectors)]
 
     def selects(self, name: str, labels: dict[str, str]) -> bool:
         """Whether a namespace of this name and these labels gets the target."""
-        return name in self.namespaces_by_name or (
-            self.label is not None and labels.get(self.label[0]) == self.label[1] and name != self.central
-        )
+        if name in self.namespaces_by_name:
+            return True
+        if name == self.central:
+            return False
+        if self.label is not None and labels.get(self.label[0]) == self.label[1]:
+            return True
+        # The API server gives every namespace the label of its name.
+        return any(matches(one, {NAME_LABEL: name, **labels}) for one in self.namespace_selectors)
 
-    def reads(self, key: str) -> bool:
-        """Whether the target depends on a key of the source."""
-        return self.extract or key in self.source_keys()
+    def sources_text(self) -> str:
+        """The sources, as people read them."""
+        return ", ".join(self.sources)
 
-    def source_keys(self) -> list[str]:
-        """The keys of the source Secret that must be there, sorted."""
-        if self.extract:
-            return sorted(_TYPE_KEYS.get(self.type, ()))
-        return sorted({key for text in self.data.values() for key in text.keys()})
+    def references(self) -> list[Reference]:
+        """What is read of the sources besides what is copied whole, sorted; the entry's own has no name there."""
+        return sorted({one for text in self.data.values() for one in text.references()})
 
-    def render(self, source: dict[str, bytes]) -> dict[str, bytes]:
-        """The data of a target Secret, ``{key: bytes}``, for the source's data, ``{key: bytes}``.
+    def reads(self, source: str, key: str) -> bool:
+        """Whether the target depends on a key of a source."""
+        if source in self.extract:
+            return True
+        own = "" if source == self.source else source
+        return any(one.source == own and one.key in (key, WHOLE) for one in self.references())
 
-        Raises KeyError, whose argument is the missing source key, and UnicodeDecodeError for a value that goes into
-        JSON and is not UTF-8.
+    def reads_whole(self) -> set[str]:
+        """The sources of which the target has every key."""
+        return {*self.extract, *(one.source or self.source for one in self.references() if one.key == WHOLE)}
+
+    def source_keys(self) -> dict[str, list[str]]:
+        """The keys that must be there by the source that has them, sorted; no keys for one of which any will do."""
+        found: dict[str, set[str]] = {source: set() for source in self.sources}
+        direct = self.direct()
+        copied = self.extract[0] if len(self.extract) == 1 else None
+        for target, text in self.data.items():
+            for one in text.references():
+                # Of several sources that are copied, any may have it.
+                source = (one.source or self.source) if target in direct or not self.extract else copied
+                if one.key != WHOLE and source is not None:
+                    found[source].add(one.key)
+        if copied is not None:
+            found[copied].update(set(_TYPE_KEYS.get(self.type, ())) - set(self.data))
+        return {source: sorted(keys) for source, keys in found.items()}
+
+    def render(self, sources: Mapping[str, Mapping[str, bytes]]) -> dict[str, bytes]:
+        """The data of a target Secret, ``{key: bytes}``, for the data of the sources, ``{source: {key: bytes}}``.
+
+        Raises Unreadable, which says what is missing or wrong.
         """
-        return dict(source) if self.extract else {key: text.render(source) for key, text in self.data.items()}
+
+        for source in self.sources:
+            if source not in sources:
+                raise Unreadable("source '%s' is not in the central store" % source)
+        copied = {key: value for source in self.extract for key, value in sources[source].items()}
+
+        def look_up(one: Reference) -> bytes:
+            source = one.source or self.source
+            # What is copied whole is there by its keys' names.
+            plain = not one.source and not one.decoding and one.key != WHOLE
+            data = copied if self.extract and plain else sources[source]
+            if one.key != WHOLE and one.key not in data:
+                raise Unreadable("source '%s' has no key '%s'" % (source, one.key))
+            value = whole(data) if one.key == WHOLE else data[one.key]
+            try:
+                return decoded(value, one.decoding)
+            except ValueError:
+                raise Unreadable("source '%s': its key '%s' is not %s" % (source, one.key, one.decoding)) from None
+
+        found = dict(copied)
+        for key, text in self.data.items():
+            try:
+                found[key] = text.render(look_up)
+            except UnicodeDecodeError:
+                named = dict.fromkeys(one.source or self.source for one in text.references())
+                raise Unreadable("source '%s' holds text that is not UTF-8" % "', '".join(named)) from None
+        return found
+
+    def direct(self) -> dict[str, Reference]:
+        """Beside what is copied whole: the target's keys that ESO reads by themselves, without a template."""
+        found = {key: _alone(text) for key, text in self.data.items()} if self.extract else {}
+        return {key: one for key, one in found.items() if one is not None}
+
+    def names(self) -> dict[Reference, str]:
+        """Under which name ESO's templates find each reference: the key, for the entry's own source as it is."""
+        found: dict[Reference, str] = {}
+        direct = self.direct()
+        used = {one for key, text in self.data.items() if key not in direct for one in text.references()}
+        for one in sorted(used, key=lambda each: (each != Reference("", each.key) or each.key == WHOLE, each)):
+            name = one.text.replace("/", "_").replace(WHOLE, "whole")
+            if one.decoding:
+                name += "_" + one.decoding.lower()
+            if one.source or one.decoding or one.key == WHOLE:
+                while name in found.values():
+                    name += "_"
+            found[one] = name
+        return found
 
     def template(self) -> dict[str, str]:
-        """The same as :meth:`render`, as ESO's (Go) templates: ``{key: str}``; empty with ``extract``."""
-        return {key: text.template() for key, text in self.data.items()}
+        """The same as :meth:`render`, as ESO's (Go) templates: ``{key: str}``; without what is copied as it is."""
+        names, direct = self.names(), self.direct()
+        return {key: text.template(names) for key, text in self.data.items() if key not in direct}
+
+
+class Unreadable(ValueError):
+    """A target can't be rendered from its sources. The text says what is missing, and names no value."""
 
 
 def parse_catalog(raw: Any, central: str | None = None) -> list[Entry]:
@@ -237,45 +367,43 @@ def select(entries: list[Entry], names: list[str] | None) -> list[Entry]:
 
 def of_sources(entries: list[Entry], sources: list[str] | None) -> list[Entry]:
     """The entries that read some sources, or all (None). Raises CatalogError for a source that no entry reads."""
-    known = {entry.source for entry in entries}
+    known = {source for entry in entries for source in entry.sources}
     for name in sources or ():
         if name not in known:
             raise CatalogError(
                 "sources: no enabled catalog entry reads '%s'. The sources are: %s." % (name, ", ".join(sorted(known)))
             )
-    return [entry for entry in entries if sources is None or entry.source in sources]
+    return [entry for entry in entries if sources is None or not set(sources).isdisjoint(entry.sources)]
 
 
 def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
     check = Checker(position, raw)
     check.mapping(raw, "entry")
-    check.keys(raw, _ENTRY_KEYS, required=("name", "source"))
+    check.keys(raw, _ENTRY_KEYS, required=("name",))
     name = check.subdomain(raw["name"], "name", 59)  # ESO makes the finalizer 'ces-<name>' of it, which may have 63
     shapes = [shape for shape in _SHAPES if shape in raw]
-    if len(shapes) != 1:
+    # What is copied whole may have more keys, or other values for some.
+    if len(shapes) != 1 and shapes != ["data", "extract"]:
         problem = (
             "it has none of '%s'" % "', '".join(_SHAPES)
             if not shapes
             else "'%s' can't be combined" % "' and '".join(shapes)
         )
         check.fail(problem, "Give exactly one of: %s" % ", ".join(_SHAPES))
-    shape = shapes[0]
     data: dict[str, Text] = {}
     kind = OPAQUE
     labels: dict[str, str] = {}
-    if shape != "extract":
-        data, kind, labels = {"data": _data, "registry": _registry, "git": _git}[shape](
-            check, check.mapping(raw[shape], shape)
-        )
-    elif not check.boolean(raw[shape], "extract"):
-        check.fail(
-            "'extract' is false, and nothing else says what the target holds", "Write 'data', or 'extract: true'"
-        )
+    for shape in shapes:
+        if shape != "extract":
+            data, kind, labels = _read_shape(check, raw[shape], shape)
+    copied = _extract(check, raw["extract"]) if "extract" in raw else ()
+    source, sources, data = _sources(check, raw, data, copied)
+    extract = tuple(one or source for one in copied)
     given = _type(check, raw.get("type", kind))
-    if shape in ("registry", "git") and given != kind:
-        check.fail("'%s' makes a Secret of type %s, not %s" % (shape, kind, given), "Remove 'type'")
+    if shapes[0] not in ("data", "extract") and given != kind:
+        check.fail("'%s' makes a Secret of type %s, not %s" % (shapes[0], kind, given), "Remove 'type'")
     for key in _TYPE_KEYS.get(given, ()):
-        if shape == "data" and key not in data:
+        if shapes == ["data"] and key not in data:
             check.fail("a Secret of type %s needs the key '%s'" % (given, key), "Add '%s' to 'data'" % key)
     namespaces = _namespaces(check, raw, "namespaces")
     by_name = _namespaces(check, raw, "namespaces_by_name")
@@ -285,25 +413,31 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
             "Take it out of the entry",
         )
     label = _label(check, raw["label"]) if "label" in raw else None
-    if label is None and not by_name:
-        check.fail("key 'label' is missing", "Add 'label', or 'namespaces_by_name'")
+    selectors = _selectors(check, raw)
+    if label is None and not by_name and not selectors:
+        check.fail("key 'label' is missing", "Add 'label', 'namespaces_by_name' or 'namespace_selectors'")
     if label is None and namespaces:
         check.fail("'namespaces' lists the namespaces to label, and there is no 'label'", "Add 'label'")
     extra = _labels(check, raw.get("labels", {}))
+    for key in labels:
+        if key in extra:
+            check.fail("label '%s' is set by the collection or ESO" % key, "Remove it from 'labels'")
     annotations = check.mapping(raw.get("annotations", {}), "annotations")
     for key, value in annotations.items():
         check.label_key(key, "annotation key")
         check.text(value, "annotations.%s" % key)
     return Entry(
         name=name,
-        source=check.subdomain(raw["source"], "source"),
+        source=source,
+        sources=sources,
         target=check.subdomain(raw.get("target", name), "target"),
         type=given,
         label=label,
         namespaces=namespaces,
         namespaces_by_name=by_name,
+        namespace_selectors=selectors,
         data=data,
-        extract=shape == "extract",
+        extract=extract,
         generate=_generate(check, raw, data),
         rotate_after=_rotate_after(check, raw),
         owner=check.text(raw.get("owner", ""), "owner"),
@@ -311,6 +445,7 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
         external_secret=check.subdomain(raw.get("external_secret", name), "external_secret"),
         labels={**extra, **labels},
         annotations=dict(annotations),
+        deletion_policy=_deletion_policy(check, raw),
         refresh_interval=duration(
             check.matches(
                 raw.get("refresh_interval", "1h"),
@@ -321,9 +456,120 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
             )
         ),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),
-        written_by=_written_by(check, raw),
+        written_by=_written_by(check, raw, source, sources),
         central=central,
     )
+
+
+def _read_shape(check: Checker, given: Any, shape: str) -> _Shape:
+    raw = check.mapping(given, shape)
+    if shape in KARGO_KINDS:
+        return _kargo(check, raw, shape)
+    return {"data": _data, "registry": _registry}[shape](check, raw)
+
+
+def _extract(check: Checker, given: Any) -> tuple[str, ...]:
+    """The sources that are copied whole; nothing stands for the entry's own."""
+    if isinstance(given, list):
+        for one in given:
+            check.subdomain(one, "source of 'extract'")
+        if not given or len(set(given)) < len(given):
+            check.fail("'extract' lists no source, or one twice", "Name each source once")
+        return tuple(given)
+    if not check.boolean(given, "extract"):
+        check.fail(
+            "'extract' is false, and nothing else says what the target holds", "Write 'data', or 'extract: true'"
+        )
+    return ("",)
+
+
+def _sources(
+    check: Checker, raw: dict[str, Any], data: dict[str, Text], copied: tuple[str, ...]
+) -> tuple[str, tuple[str, ...], dict[str, Text]]:
+    """The entry's own source, all of them, and the data whose references name no source where it is the own one."""
+    references = [one for text in data.values() for one in text.references()]
+    named = [one for one in [*copied, *(one.source for one in references)] if one]
+    if "source" in raw:
+        source = check.subdomain(raw["source"], "source")
+    elif named and all([*copied, *(one.source for one in references)]):
+        source = named[0]
+    else:
+        check.fail("key 'source' is missing", "Add 'source'")
+    for name in named:
+        check.subdomain(name, "source")
+
+    def own(one: Reference) -> Reference:
+        return one._replace(source="") if one.source == source else one
+
+    changed = {key: text.based_on(own) for key, text in data.items()}
+    read = [one.source or source for one in references] + [one or source for one in copied]
+    if source not in read:
+        if references or copied:
+            check.fail("nothing is read of its source '%s'" % source, "Remove 'source', or read a key of it")
+        # Nothing but texts: the source says only what must be there.
+        read.append(source)
+    for key, text in changed.items() if copied else ():
+        if _alone(text) is None and any(one.source or one.decoding or one.key == WHOLE for one in text.references()):
+            check.fail(
+                "beside 'extract', 'data.%s' can't be composed of anything but keys of what is copied" % key,
+                "Name them without a source, or write all keys into 'data'",
+            )
+    return source, tuple(dict.fromkeys([source, *sorted(read)])), changed
+
+
+def _alone(text: Text) -> Reference | None:
+    """The reference to another source, or to what isn't there as it is, that is all of a text, or None."""
+    if len(text.pieces) != 1 or not isinstance(text.pieces[0], Ref) or text.pieces[0].how:
+        return None
+    one = text.pieces[0].reference
+    return one if one.source or one.decoding or one.key == WHOLE else None
+
+
+def _selectors(check: Checker, raw: dict[str, Any]) -> tuple[Object, ...]:
+    """Label selectors, as Kubernetes has them."""
+    given = raw.get("namespace_selectors", [])
+    where = "namespace_selectors"
+    if not isinstance(given, list):
+        check.fail("'%s' must be a list, not %s" % (where, kind_of(given)), "Start each selector with '- '")
+    found = []
+    for one in given:
+        check.mapping(one, where)
+        check.keys(one, ("matchLabels", "matchExpressions"), where)
+        labels = check.mapping(one.get("matchLabels", {}), where + ".matchLabels")
+        for key, value in labels.items():
+            check.label_key(key, "label")
+            check.matches(value, LABEL_VALUE, "label value", 63, "Use at most 63 letters, digits, '-', '_' and '.'")
+        expressions = one.get("matchExpressions", [])
+        if not isinstance(expressions, list):
+            check.fail("'matchExpressions' must be a list, not %s" % kind_of(expressions), "Start each with '- '")
+        parsed = [_expression(check, each, where) for each in expressions]
+        # In the order in which Kubernetes writes them, so that nothing differs.
+        expected: Object = {"matchExpressions": parsed} if parsed else {}
+        found.append({**expected, **({"matchLabels": dict(labels)} if labels else {})})
+    return tuple(found)
+
+
+def _expression(check: Checker, raw: Any, where: str) -> Object:
+    check.mapping(raw, where + ".matchExpressions")
+    check.keys(raw, ("key", "operator", "values"), where, required=("key", "operator"))
+    operator, values = raw["operator"], raw.get("values", [])
+    if operator not in _OPERATORS:
+        check.fail("'%s' is no operator of a selector" % operator, "Use one of: %s" % ", ".join(_OPERATORS))
+    if not isinstance(values, list):
+        check.fail("'values' must be a list, not %s" % kind_of(values), "Write [value, ...]")
+    if bool(values) != (operator in ("In", "NotIn")):
+        check.fail("'values' go with In and NotIn, and with nothing else", "Correct the selector of '%s'" % raw["key"])
+    for value in values:
+        check.matches(value, LABEL_VALUE, "label value", 63, "Use at most 63 letters, digits, '-', '_' and '.'")
+    found = {"key": check.label_key(raw["key"], "label"), "operator": operator}
+    return {**found, "values": list(values)} if values else found
+
+
+def _deletion_policy(check: Checker, raw: dict[str, Any]) -> str:
+    given = check.text(raw.get("deletion_policy", _DELETION_POLICIES[0]), "deletion_policy")
+    if given not in _DELETION_POLICIES:
+        check.fail("'%s' is not a deletion policy" % given, "Use one of: %s" % ", ".join(_DELETION_POLICIES))
+    return given
 
 
 def _type(check: Checker, given: Any) -> str:
@@ -396,7 +642,7 @@ def _data(check: Checker, raw: dict[str, Any]) -> _Shape:
                 else _composed(check, value["text"], what + ".text")
             )
         else:
-            data[key] = Text(Ref(check.secret_key(value, "source key of 'data.%s'" % key)))
+            data[key] = Text(Ref(_reference(check, value, "source key of 'data.%s'" % key)))
     return data, OPAQUE, {}
 
 
@@ -408,14 +654,33 @@ def _composed(check: Checker, given: Any, what: str) -> Text:
             check.fail("'%s' refers to no key of the source" % what, "Write keys in braces, '{key}', or use 'value'")
         check.fail(
             "'%s' has '%s', which is not a reference" % (what, error.args[0]),
-            "Write '{key}', '{base64:key}', '{base64:user:password}' or '{json:key}', and '\\{' for a brace",
+            "Write '{key}', '{source/key}', '{json:key}', '{base64:key}', '{base64:user:password}' or another of the "
+            "words in the README's catalog reference, and '\\{' for a brace",
         )
 
 
-def _credentials(check: Checker, raw: dict[str, Any], shape: str) -> list[str]:
-    return [
-        check.secret_key(raw.get(key, key), "source key of '%s.%s'" % (shape, key)) for key in ("username", "password")
-    ]
+def _reference(check: Checker, given: Any, what: str) -> Reference:
+    """A source key, with its source before it or without one."""
+    source, slash, key = check.text(given, what).rpartition("/")
+    if slash:
+        check.subdomain(source, "source")
+    return Reference(source, check.secret_key(key, what))
+
+
+def _credentials(check: Checker, raw: dict[str, Any], shape: str) -> list[Literal | Ref]:
+    """The username and the password, each a source key, or a text that is no secret."""
+    found: list[Literal | Ref] = []
+    for key in ("username", "password"):
+        given, what = raw.get(key, key), "%s.%s" % (shape, key)
+        if isinstance(given, dict) and key == "username":
+            check.keys(given, ("value",), what, required=("value",))
+            text = check.text(given["value"], what + ".value")
+            if not text or re.search(r"[:\"\\{}\s]", text):
+                check.fail("'%s' is not a user's name" % text, "Write it without spaces, colons, quotes and braces")
+            found.append(Literal(text))
+        else:
+            found.append(Ref(_reference(check, given, "source key of '%s'" % what)))
+    return found
 
 
 def _registry(check: Checker, raw: dict[str, Any]) -> _Shape:
@@ -424,38 +689,42 @@ def _registry(check: Checker, raw: dict[str, Any]) -> _Shape:
     if not server or re.search(r"[\s\"\\{}]", server):
         check.fail("'%s' is not a registry server" % server, "Write a host such as 'ghcr.io'")
     username, password = _credentials(check, raw, "registry")
+    parts = [one if isinstance(one, Literal) else one.reference for one in (username, password)]
     config = Text(
         Literal('{"auths":{%s:{"username":' % json.dumps(server)),
-        Ref(username, quoted=True),
+        Literal(json.dumps(username.text)) if isinstance(username, Literal) else Ref(username.reference, "json"),
         Literal(',"password":'),
-        Ref(password, quoted=True),
+        *([Ref(password.reference, "json")] if isinstance(password, Ref) else []),
         Literal(',"auth":"'),
-        Base64(username, password),
+        Base64(*parts),
         Literal('"}}}'),
     )
     return {DOCKER_CONFIG_KEY: config}, DOCKER_CONFIG, {}
 
 
-def _git(check: Checker, raw: dict[str, Any]) -> _Shape:
+def _kargo(check: Checker, raw: dict[str, Any], shape: str) -> _Shape:
     # Source of the shape: Kargo's documentation, "Managing Credentials" (label and keys).
-    check.keys(raw, _GIT_KEYS, "git", required=("repo_url",))
-    url = check.text(raw["repo_url"], "git.repo_url")
+    check.keys(raw, _KARGO_KEYS, shape, required=("repo_url",))
+    url = check.text(raw["repo_url"], "%s.repo_url" % shape)
     if not url:
-        check.fail("'git.repo_url' is empty", "Write the repository's URL, or a pattern with 'repo_url_is_regex: true'")
-    is_regex = check.boolean(raw.get("repo_url_is_regex", False), "git.repo_url_is_regex")
+        check.fail(
+            "'%s.repo_url' is empty" % shape,
+            "Write the repository's URL, or a pattern with 'repo_url_is_regex: true'",
+        )
+    is_regex = check.boolean(raw.get("repo_url_is_regex", False), "%s.repo_url_is_regex" % shape)
     if is_regex:
         try:
             re.compile(url)
         except re.error as error:
             check.fail(
-                "'git.repo_url' is not a regular expression: %s" % error,
+                "'%s.repo_url' is not a regular expression: %s" % (shape, error),
                 "Correct the pattern, or set 'repo_url_is_regex: false'",
             )
-    username, password = _credentials(check, raw, "git")
-    data = {"repoURL": Text(Literal(url)), "username": Text(Ref(username)), "password": Text(Ref(password))}
+    username, password = _credentials(check, raw, shape)
+    data = {"repoURL": Text(Literal(url)), "username": Text(username), "password": Text(password)}
     if is_regex:
         data["repoURLIsRegex"] = Text(Literal("true"))
-    return data, OPAQUE, {"kargo.akuity.io/cred-type": "git"}
+    return data, OPAQUE, {KARGO_LABEL: shape}
 
 
 def _rotate_after(check: Checker, raw: dict[str, Any]) -> int | None:
@@ -464,20 +733,24 @@ def _rotate_after(check: Checker, raw: dict[str, Any]) -> int | None:
     return int(check.matches(raw["rotate_after"], _DAYS, "rotate_after", 6, "Write days, like '90d'")[:-1])
 
 
-def _written_by(check: Checker, raw: dict[str, Any]) -> str:
-    if "written_by" not in raw:
-        return ""
-    text = check.text(raw["written_by"], "written_by")
-    if not text.strip():
-        check.fail("'written_by' is empty", "Say who writes the source, such as 'cert-manager', or remove it")
-    if raw.get("generate"):
+def _written_by(check: Checker, raw: dict[str, Any], source: str, sources: tuple[str, ...]) -> dict[str, str]:
+    """Who else writes sources: of the entry's own a text, of several a mapping."""
+    given = raw.get("written_by", {})
+    found = {}
+    for name, who in (given if isinstance(given, dict) else {source: given}).items():
+        if name not in sources:
+            check.fail("'written_by' names '%s', which the entry doesn't read" % name, "Name one of its sources")
+        if not check.text(who, "written_by").strip():
+            check.fail("'written_by' is empty", "Say who writes the source, such as 'cert-manager', or remove it")
+        found[name] = who
+    if source in found and raw.get("generate"):
         check.fail("'generate' and 'written_by' can't be combined", "Remove one of the two")
-    return text
+    return found
 
 
 def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dict[str, Recipe]:
     found = {}
-    keys = {key for text in data.values() for key in text.keys()}
+    keys = {one.key for text in data.values() for one in text.references() if not one.source} - {WHOLE}
     for key, given in check.mapping(raw.get("generate", {}), "generate").items():
         where = "generate.%s" % check.secret_key(key, "source key")
         if key not in keys:
@@ -510,13 +783,16 @@ def _check_together(entries: list[Entry]) -> None:
         names.add(entry.name)
         if not entry.enabled:
             continue
-        other_entry = writers.setdefault(entry.source, entry)
-        if other_entry.written_by != entry.written_by:
-            said, silent = (other_entry, entry) if other_entry.written_by else (entry, other_entry)
-            raise CatalogError(
-                "catalog entry '%s': source '%s' is written by %s, as entry '%s' says. Say 'written_by: %s' here too."
-                % (silent.name, entry.source, said.written_by, said.name, said.written_by)
-            )
+        for source in entry.sources:
+            other_entry = writers.setdefault(source, entry)
+            if other_entry.written_by.get(source) != entry.written_by.get(source):
+                said, silent = (other_entry, entry) if source in other_entry.written_by else (entry, other_entry)
+                who = said.written_by[source]
+                how = who if silent.source == source else "{%s: %s}" % (source, who)
+                raise CatalogError(
+                    "catalog entry '%s': source '%s' is written by %s, as entry '%s' says. Say 'written_by: %s' here "
+                    "too." % (silent.name, source, who, said.name, how)
+                )
         for key, recipe in entry.generate.items():
             known, other = recipes.setdefault((entry.source, key), (recipe, entry.name))
             if known != recipe:
@@ -525,7 +801,7 @@ def _check_together(entries: list[Entry]) -> None:
                     % (where, key, entry.source, other)
                 )
         # Any namespace may carry any label; only clashes that the catalog itself makes certain are errors.
-        places = [("namespace", name) for name in entry.namespaces + entry.namespaces_by_name]
+        places = [("namespace", name) for name in entry.named()]
         for what, place in places + ([("label", entry.label_text())] if entry.label else []):
             for kind, name in (("target", entry.target), ("ExternalSecret", entry.external_secret)):
                 other = owners.setdefault((what + kind + place, name), entry.name)

@@ -6,54 +6,63 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Iterable, List
+from typing import Any, Collection, Iterable, List
 
 from ..errors import CatalogError
 from .checker import SECRET_KEY, kind_of
 from .entries import Entry, Recipe
 
 
-def required_sources(entries: Iterable[Entry]) -> dict[str, dict[str, list[str]]]:
-    """What the central store must hold for ``entries``: ``{source: {key: [entry names]}}``."""
+def required_sources(entries: Iterable[Entry], only: Collection[str] | None = None) -> dict[str, dict[str, list[str]]]:
+    """What the central store must hold for ``entries``: ``{source: {key: [entry names]}}``.
+
+    :arg only: the sources to speak of, or None for all.
+    """
     sources: dict[str, dict[str, List[str]]] = {}
     for entry in entries:
-        keys = sources.setdefault(entry.source, {})
-        for key in entry.source_keys():
-            keys.setdefault(key, []).append(entry.name)
+        for source, needed in entry.source_keys().items():
+            if only is not None and source not in only:
+                continue
+            keys = sources.setdefault(source, {})
+            for key in needed:
+                keys.setdefault(key, []).append(entry.name)
     return sources
 
 
-def generated(entries: Iterable[Entry]) -> dict[str, dict[str, Recipe]]:
-    """The values that nobody has to know, ``{source: {key: how they are made}}``."""
+def generated(entries: Iterable[Entry], only: Collection[str] | None = None) -> dict[str, dict[str, Recipe]]:
+    """The values that nobody has to know, ``{source: {key: how they are made}}``, of all sources or ``only`` some."""
     found: dict[str, dict[str, Recipe]] = {}
     for entry in entries:
-        if entry.generate:
+        if entry.generate and (only is None or entry.source in only):
             found.setdefault(entry.source, {}).update(entry.generate)
     return found
 
 
 def written_by_others(entries: Iterable[Entry]) -> dict[str, str]:
     """The sources that somebody else writes, each with who does."""
-    return {entry.source: entry.written_by for entry in entries if entry.written_by}
+    return {source: who for entry in entries for source, who in entry.written_by.items()}
 
 
-def to_be_given(entries: list[Entry]) -> dict[str, dict[str, list[str]]]:
+def to_be_given(entries: list[Entry], only: Collection[str] | None = None) -> dict[str, dict[str, list[str]]]:
     """:func:`required_sources` without what is generated, without sources of which nothing else is asked, and without
     those that somebody else writes."""
     made, others = generated(entries), written_by_others(entries)
-    whole = {entry.source for entry in entries if entry.extract}
+    whole = {source for entry in entries for source in entry.reads_whole()}
     asked = {
         source: {key: names for key, names in keys.items() if key not in made.get(source, {})}
-        for source, keys in required_sources(entries).items()
+        for source, keys in required_sources(entries, only).items()
         if source not in others
     }
     return {source: keys for source, keys in asked.items() if keys or source in whole}
 
 
-def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str, bytes]], list[str]]:
+def check_values(
+    entries: list[Entry], values: Any, only: Collection[str] | None = None
+) -> tuple[dict[str, dict[str, bytes]], list[str]]:
     """Check the values for the central store against the catalog, and encode them.
 
     :arg values: ``{source: {key: str or {"base64": str}}}``; sources the catalog doesn't name are left out.
+    :arg only: the sources to look at, or None for all.
     :returns: ``{source: {key: bytes}}`` without what is generated, and the sorted names of what was left out.
     :raises CatalogError: names the source and the key, never a value.
     """
@@ -62,10 +71,11 @@ def check_values(entries: list[Entry], values: Any) -> tuple[dict[str, dict[str,
             "the values must be a mapping of sources, not %s. Write 'source:' and below it 'key: value' lines."
             % kind_of(values)
         )
-    needed, asked = required_sources(entries), to_be_given(entries)
+    needed, asked = required_sources(entries, only), to_be_given(entries, only)
     readers: dict[str, str] = {}
     for entry in entries:
-        readers.setdefault(entry.source, entry.name)
+        for source in entry.sources:
+            readers.setdefault(source, entry.name)
     checked: dict[str, dict[str, bytes]] = {}
     made, others = generated(entries), written_by_others(entries)
     for source in needed:

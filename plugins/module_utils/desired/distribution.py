@@ -13,7 +13,7 @@ import base64
 from typing import Any
 
 from ..catalog.entries import Entry
-from ..catalog.pieces import Literal, Text
+from ..catalog.pieces import WHOLE, Literal, Reference, Text
 from ..resources import ESO_GROUP, Object
 
 #: The field manager, and the value of the label that says what is ours.
@@ -115,32 +115,34 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
     """The ClusterExternalSecret of one entry."""
     # The defaults that older releases of ESO fill in.
     strategies = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
-    reading: Object
+    reading: Object = {}
     if entry.extract:
-        reading = {"dataFrom": [{"extract": {"key": entry.source, **strategies}}]}
+        read = entry.direct()
+        reading["dataFrom"] = [{"extract": {"key": source, **strategies}} for source in entry.extract]
     else:
-        keys = entry.source_keys()
-        reading = {
-            "data": [
-                {"secretKey": key, "remoteRef": {"key": entry.source, "property": key, **strategies}} for key in keys
-            ]
-        }
+        read = {name: one for one, name in entry.names().items()}
+    if read:
+        reading["data"] = [
+            {"secretKey": name, "remoteRef": {"key": one.source or entry.source, **strategies, **_part_of(one)}}
+            for name, one in sorted(read.items())
+        ]
     template_metadata: dict[str, Any] = {"labels": {TARGET_LABEL[0]: TARGET_LABEL[1], **entry.labels}}
     if entry.annotations:
         template_metadata["annotations"] = {key: as_template(value) for key, value in entry.annotations.items()}
+    templates = entry.template()
     template = {
         "engineVersion": "v2",
-        "mergePolicy": "Replace",
+        "mergePolicy": "Merge" if entry.extract and templates else "Replace",
         "type": entry.type,
         "metadata": template_metadata,
     }
-    if not entry.extract:
+    if templates:
         # Without it, ESO takes what the source holds.
-        template["data"] = entry.template()
+        template["data"] = templates
     target = {
         "name": entry.target,
         "creationPolicy": "Owner",
-        "deletionPolicy": "Retain",
+        "deletionPolicy": entry.deletion_policy,
         "template": template,
     }
     return {
@@ -150,7 +152,7 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
         "spec": {
             "externalSecretName": entry.external_secret,
             "refreshTime": entry.refresh_interval,
-            "namespaceSelectors": entry.namespace_selectors(),
+            "namespaceSelectors": entry.namespace_selectors_of_eso(),
             "externalSecretSpec": {
                 "refreshInterval": entry.refresh_interval,
                 "secretStoreRef": {"name": store, "kind": "ClusterSecretStore"},
@@ -161,9 +163,15 @@ def cluster_external_secret(entry: Entry, store: str, api_version: str) -> Objec
     }
 
 
+def _part_of(reference: Reference) -> dict[str, str]:
+    """Which part of a source ESO is to read, and how."""
+    part = {} if reference.key == WHOLE else {"property": reference.key}
+    return {**part, "decodingStrategy": reference.decoding} if reference.decoding else part
+
+
 def as_template(text: str) -> str:
     """A text as ESO is to write it, which takes it for a template."""
-    return Text(Literal(text)).template() if "{{" in text else text
+    return Text(Literal(text)).template({}) if "{{" in text else text
 
 
 def wanted_labels(entries: list[Entry], assignments: dict[str, list[str]] | None = None) -> dict[str, dict[str, str]]:

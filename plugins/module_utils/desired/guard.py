@@ -123,11 +123,11 @@ class Names:
         self.externals = sorted(entry.external_secret for entry in entries)
         self.targets = sorted({entry.target for entry in entries})
         chosen = [one for consumer in kept for one in consumer.conditions]
-        keys = {entry.label[0] for entry in entries if entry.label} | consumers.label_keys(chosen)
+        keys = {key for entry in entries for key in entry.label_keys()} | consumers.label_keys(chosen)
         #: The keys of labels by which a namespace gets a Secret. Each namespace has the label of its own name, which
         #: the API server sets.
         self.labels = sorted(keys - {NAME_LABEL})
-        listed = {name for entry in entries for name in [*entry.namespaces, *entry.namespaces_by_name]}
+        listed = {name for entry in entries for name in entry.named()}
         #: The names of namespaces that get a Secret as soon as they exist, and those of the system.
         self.namespaces = sorted((listed | consumers.named(chosen) | {store_namespace, eso_namespace}) - {""})
         #: Targets of kept ClusterExternalSecrets, by name; and of kept ExternalSecrets, as namespace/name.

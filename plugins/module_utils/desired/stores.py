@@ -89,8 +89,16 @@ def conditions(entries: Iterable[Entry]) -> list[Object]:
 
     ESO takes an empty list of conditions for 'any namespace'.
     """
-    labels = sorted({pair for entry in entries for selector in entry.selectors() for pair in selector.items()})
-    return [{"namespaceSelector": {"matchLabels": {key: value}}} for key, value in labels] or [_NOWHERE]
+    selectors = {json.dumps(one, sort_keys=True): one for entry in entries for one in entry.admitting()}
+    # Those by one label first, which most are, so that a longer selector moves none of them.
+    ordered = sorted(
+        selectors.values(), key=lambda one: ("matchExpressions" in one, sorted(_pairs(one)), json.dumps(one))
+    )
+    return [{"namespaceSelector": one} for one in ordered] or [_NOWHERE]
+
+
+def _pairs(selector: Object) -> list[tuple[str, str]]:
+    return list((selector.get("matchLabels") or {}).items())
 
 
 def desired(
@@ -142,7 +150,7 @@ def _binding(kind: str, meta: Object, role_kind: str, subjects: list[Object]) ->
 def _reader(layout: Layout, entry_name: str | None, entries: list[Entry]) -> list[Object]:
     name, namespace = reader_name(entry_name), layout.namespace
     kept = layout.kept if entry_name is None else []
-    sources = {entry.source for entry in entries}
+    sources = {source for entry in entries for source in entry.sources}
     if not sources and not any(one.reads is consumers.EVERYTHING or one.reads for one in kept):
         sources = {NO_SECRET}
     rules = consumers.rules(kept, sources)
@@ -218,8 +226,7 @@ def served(live: Object | None, entries: list[Entry], kept_for: Sequence[Consume
     if found and all(one in theirs for one in found):
         return set()
     selectors = [one.get("namespaceSelector") or {} for one in found if one not in theirs]
-    labels = [one.get("matchLabels") for one in selectors if not one.get("matchExpressions")]
-    return {entry.name for entry in entries if not selectors or any(one in labels for one in entry.selectors())}
+    return {entry.name for entry in entries if not selectors or any(one in selectors for one in entry.admitting())}
 
 
 def retired(layout: Layout, entries: list[Entry], own: Collection[str], prune: bool) -> set[str]:

@@ -43,7 +43,7 @@ class Chain:
     bindings: list[Object]
     cluster_roles: list[Object]
     cluster_bindings: list[Object]
-    source: Object | None
+    sources: dict[str, Object]
     target: Object | None
     deployments: list[Object]
     webhooks: list[Object]
@@ -94,7 +94,11 @@ def read(
         "bindings": listed(RBAC, "RoleBinding", central),
         "cluster_roles": listed(RBAC, "ClusterRole"),
         "cluster_bindings": listed(RBAC, "ClusterRoleBinding"),
-        "source": one(SECRETS.path(entry.source, central)),
+        "sources": lambda: {
+            name: live
+            for name, live in ((name, client.get(SECRETS.path(name, central))) for name in entry.sources)
+            if live is not None
+        },
         "target": one(SECRETS.path(entry.target, namespace)),
         "deployments": lambda: client.list(DEPLOYMENTS, namespace=eso_namespace)[0],
         "endpoints": lambda: client.list(ENDPOINT_SLICES, namespace=eso_namespace)[0],
@@ -125,7 +129,7 @@ def read(
             if error.status != 403:
                 raise
             found.denied[name] = str(error)
-            return [] if name in _LISTS else None
+            return [] if name in _LISTS else {} if name == "sources" else None
 
     for name, value in zip(calls, client.each(tried, calls)):
         setattr(found, name, value)

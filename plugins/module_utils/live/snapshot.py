@@ -115,7 +115,7 @@ def read(
     if central is None:
         found = Snapshot(namespaces, secrets, version, externals, None)
         return found if secrets is None else _with_unlabelled(client, entries, found)
-    wanted = {entry.source for entry in entries}
+    wanted = {source for entry in entries for source in entry.sources}
     masters = {item["metadata"]["name"]: item for item in central if item["metadata"]["name"] in wanted}
     sources = {name: decode(item) for name, item in masters.items()}
     changed = {name: state.value_changed(item) for name, item in masters.items()}

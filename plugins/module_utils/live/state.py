@@ -13,6 +13,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
+from ..catalog.entries import Unreadable
 from ..desired.consumers import is_made_by
 from ..desired.distribution import CHANGED, MANAGER, RESTORER, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
@@ -50,15 +51,15 @@ def labelled(namespaces: dict[str, Object], entry: Entry) -> list[str]:
 
 def expected_data(entry: Entry, sources: dict[str, dict[str, bytes]]) -> Expected:
     """What a target of ``entry`` should hold, ``{key: bytes}``, and None; or None and the problem."""
-    source = sources.get(entry.source)
-    if source is None:
-        return None, "source '%s' is not in the central store" % entry.source
     try:
-        return entry.render(source), None
-    except KeyError as error:
-        return None, "source '%s' has no key '%s'" % (entry.source, error.args[0])
-    except UnicodeDecodeError:
-        return None, "source '%s' holds text that is not UTF-8" % entry.source
+        return entry.render(sources), None
+    except Unreadable as error:
+        return None, str(error)
+
+
+def reads_any(entry: Entry, changed: dict[str, Any]) -> bool:
+    """Whether targets of an entry depend on what changed in the central store, ``{source: keys}``."""
+    return any(entry.reads(source, key) for source in entry.sources for key in changed.get(source) or ())
 
 
 class Row:
@@ -93,7 +94,7 @@ class Row:
             "namespace": self.namespace,
             "secret": self.entry.target,
             "entry": self.entry.name,
-            "source": self.entry.source,
+            "source": self.entry.sources_text(),
             "status": self.status,
             "synced": self.status == SYNCED,
             "type": self.type,
@@ -262,7 +263,7 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
                 rows.append(judge_target(entry, namespace, secret, external, expected))
             else:
                 rows.append(judge_external(entry, namespace, external))
-        for namespace in sorted({*entry.namespaces, *entry.namespaces_by_name} - set(carrying)):
+        for namespace in sorted({*entry.named()} - set(carrying)):
             live = snapshot.namespaces.get(namespace)
             if live is not None and "deletionTimestamp" in live["metadata"]:
                 rows.append(Row(entry, namespace, ABSENT_NAMESPACE, "the namespace is being deleted"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from ..catalog.entries import Entry, parse_catalog
+from ..catalog.entries import Entry, Unreadable, parse_catalog
+from ..catalog.values import written_by_others
 from ..desired import stores
 from ..errors import CatalogError
 from ..resources import Object, decode
@@ -58,17 +59,23 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
             continue
         try:
             entry = expressed(live, known, cluster.namespaces, layout.namespace)
-            found = preflight.writers(cluster.central[entry["source"]]) if entry["source"] in cluster.central else []
+            written = {
+                source: " and ".join(preflight.writers(cluster.central[source]))
+                for source in parse_catalog([entry])[0].sources
+                if source in cluster.central
+            }
+            found = {source: who for source, who in written.items() if who}
             if found:
                 # Its value is somebody else's to renew.
-                entry["written_by"] = " and ".join(found)
+                entry["written_by"] = found[entry["source"]] if list(found) == [entry["source"]] else found
             _check(entry, cluster, targets)
             parse_catalog([*catalog, entry])
         except (Inexpressible, CatalogError) as error:
             foreign[name] = str(error)
             continue
         catalog.append(entry)
-    sources = {entry["source"] for entry in catalog if "written_by" not in entry}
+    parsed = parse_catalog(catalog)
+    sources = {source for entry in parsed for source in entry.sources} - set(written_by_others(parsed))
     values = {name: _values(item) for name, item in sorted(cluster.central.items()) if name in sources}
     return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED)
 
@@ -81,18 +88,17 @@ def _is_central(live: Object, known: set[str]) -> bool:
 def _check(raw: dict[str, Any], cluster: Cluster, targets: dict[tuple[str, str], Object]) -> None:
     """Raise Inexpressible unless the entry renders each live target byte for byte."""
     entry = parse_catalog([raw])[0]
-    live = cluster.central.get(entry.source)
-    if live is None:
-        raise Inexpressible("its source %s is not in the central namespace" % entry.source)
-    empty = sorted(key for key, value in decode(live).items() if not value and entry.reads(key))
-    if empty:
-        raise Inexpressible("its source %s has nothing in %s" % (entry.source, ", ".join(empty)))
+    for source in entry.sources:
+        live = cluster.central.get(source)
+        if live is None:
+            raise Inexpressible("its source %s is not in the central namespace" % source)
+        empty = sorted(key for key, value in decode(live).items() if not value and entry.reads(source, key))
+        if empty:
+            raise Inexpressible("its source %s has nothing in %s" % (source, ", ".join(empty)))
     try:
-        expected = entry.render(decode(live))
-    except KeyError as error:
-        raise Inexpressible("its source %s has no key %s" % (entry.source, error.args[0])) from None
-    except UnicodeDecodeError:
-        raise Inexpressible("its source %s is no text" % entry.source) from None
+        expected = entry.render({source: decode(cluster.central[source]) for source in entry.sources})
+    except Unreadable as error:
+        raise Inexpressible(str(error)) from None
     for (namespace, name), secret in targets.items():
         labels = cluster.namespaces.get(namespace, {"metadata": {}})["metadata"].get("labels") or {}
         if name != entry.target or not entry.selects(namespace, labels):
@@ -177,9 +183,15 @@ def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[s
     lines += ["External Secrets %s." % (release.text or "of an unknown release"), ""]
     lines += ["- %s" % one.id for one in release.advisories] + ([""] if release.advisories else [])
     lines += ["## Entries", ""]
-    for entry in adoption.catalog:
-        places = entry.get("namespaces", []) + entry.get("namespaces_by_name", [])
-        lines.append("- `%s`: from `%s`, to %s" % (entry["name"], entry["source"], ", ".join(places) or "no namespace"))
+    for entry in adoption.entries():
+        places = [
+            *entry.namespaces,
+            *entry.namespaces_by_name,
+            *(["what it selects"] if entry.namespace_selectors else []),
+        ]
+        lines.append(
+            "- `%s`: from `%s`, to %s" % (entry.name, "`, `".join(entry.sources), ", ".join(places) or "no namespace")
+        )
     lines += ["", "## Kept as they are", ""]
     lines += ["- `%s`: no entry can express it: %s" % pair for pair in sorted(adoption.foreign.items())] or ["- none"]
     lines += ["", "## What a bootstrap does", ""]

@@ -11,6 +11,8 @@ from typing import Any
 from ..catalog.entries import (
     DOCKER_CONFIG,
     DOCKER_CONFIG_KEY,
+    KARGO_KINDS,
+    KARGO_LABEL,
     NAME_LABEL,
     OPAQUE,
     TRUE,
@@ -18,7 +20,7 @@ from ..catalog.entries import (
     duration,
     parse_catalog,
 )
-from ..catalog.pieces import Literal, Ref, Text
+from ..catalog.pieces import DECODINGS, WHOLE, Base64, Literal, Ref, Reference, Text
 from ..desired.distribution import ESO_MANAGED_LABEL, FORCE_SYNC, MIRRORED, TARGET_LABEL
 from ..errors import CatalogError
 from ..resources import Object
@@ -37,10 +39,12 @@ _SPEC = (
 _INNER = ("data", "dataFrom", "refreshInterval", "refreshPolicy", "secretStoreRef", "target")
 _TARGET = ("creationPolicy", "deletionPolicy", "name", "template")
 _TEMPLATE = ("data", "engineVersion", "mergePolicy", "metadata", "type")
-_REFERENCE = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
-
-#: What Kargo's shape sets by itself.
-_KARGO = "kargo.akuity.io/cred-type"
+#: What a reference may say without any effect here: every key of a Secret is one, and a Secret has one version.
+_REFERENCE = {
+    "conversionStrategy": ("Default", "Unicode"),
+    "metadataPolicy": ("None",),
+    "nullBytePolicy": ("Ignore",),
+}
 
 
 def expressed(
@@ -65,18 +69,21 @@ def expressed(
     for value, good, what in (
         (inner.get("refreshPolicy"), (None, "", "Periodic"), "refreshPolicy"),
         (target.get("creationPolicy"), (None, "", "Owner"), "creationPolicy"),
-        (target.get("deletionPolicy"), (None, "", "Retain"), "deletionPolicy"),
+        (target.get("deletionPolicy"), (None, "", "Retain", "Delete"), "deletionPolicy"),
         ((template or {}).get("engineVersion"), (None, "", "v2"), "engineVersion"),
     ):
         if value not in good:
             raise Inexpressible("%s '%s'" % (what, value))
-    reference = inner.get("secretStoreRef") or {}
-    if reference.get("kind") != "ClusterSecretStore" or reference.get("name") not in central:
-        raise Inexpressible("it reads through %s '%s'" % (reference.get("kind", "SecretStore"), reference.get("name")))
+    reading = [*(inner.get("data") or []), *(inner.get("dataFrom") or [])]
+    said = [(one.get("sourceRef") or {}).get("storeRef") for one in reading]
+    for reference in [one or inner.get("secretStoreRef") or {} for one in said] or [inner.get("secretStoreRef") or {}]:
+        if reference.get("kind") != "ClusterSecretStore" or reference.get("name") not in central:
+            raise Inexpressible(
+                "it reads through %s '%s'" % (reference.get("kind", "SecretStore"), reference.get("name"))
+            )
     external = spec.get("externalSecretName") or name
     entry: dict[str, Any] = {"name": name}
-    source, keys, whole = _reading(inner)
-    entry["source"] = source
+    keys, copied = _reading(inner)
     if (target.get("name") or external) != name:
         entry["target"] = target.get("name") or external
     if external != name:
@@ -84,12 +91,23 @@ def expressed(
     entry.update(_selection(spec, namespaces, store_namespace))
     labels, annotations = _metadata(live, template)
     kind = (template or {}).get("type") or OPAQUE
-    data = _data(template or {}, keys, whole)
-    entry.update(_shape(data, kind, labels))
+    data = _data(template or {}, keys, copied)
+    read = [one.source for text in data.values() for one in text.references()]
+    if not copied and not read:
+        # Its texts are no secret; the source is only one that must be there.
+        read = [one.source for one in keys.values()]
+    source = copied[0] if copied else max(dict.fromkeys(read), key=read.count) if read else ""
+    if not source:
+        raise Inexpressible("no sources")
+    entry["source"] = source
+    data = {key: text.based_on(lambda one: _own(one, source)) for key, text in data.items()}
+    entry.update(_shape(data, copied, kind, labels))
     if labels:
         entry["labels"] = labels
     if annotations:
         entry["annotations"] = annotations
+    if target.get("deletionPolicy") == "Delete":
+        entry["deletion_policy"] = "Delete"
     # refreshTime only says how often ESO compares; what counts is how often it reads.
     given = str(inner.get("refreshInterval") or "1h0m0s")
     if len(given) > 40 or not re.fullmatch("([0-9]{1,9}(h|m|s))+", given):
@@ -100,10 +118,19 @@ def expressed(
     if interval != "1h0m0s":
         entry["refresh_interval"] = interval
     try:
-        parse_catalog([entry])
+        parsed = parse_catalog([entry])[0]
     except CatalogError as error:
         raise Inexpressible(str(error)) from None
+    if {key: text.source_form() for key, text in parsed.data.items()} != {
+        key: text.source_form() for key, text in data.items()
+    }:
+        raise Inexpressible("a template that the catalog would read otherwise")
     return entry
+
+
+def _own(reference: Reference, source: str) -> Reference:
+    """A reference as an entry with this source has it."""
+    return reference._replace(source="") if reference.source == source else reference
 
 
 def _only(mapping: Object, known: tuple[str, ...], where: str) -> None:
@@ -113,47 +140,56 @@ def _only(mapping: Object, known: tuple[str, ...], where: str) -> None:
         raise Inexpressible("%s%s" % (where, unknown[0]))
 
 
-def _reading(inner: Object) -> tuple[str, dict[str, str], bool]:
-    """(source, which source key each name stands for, whether the source is copied whole)."""
+def _reading(inner: Object) -> tuple[dict[str, Reference], list[str]]:
+    """(which source key each name stands for, the sources that are copied whole)."""
     data, whole = inner.get("data") or [], inner.get("dataFrom") or []
-    if (data and whole) or len(whole) > 1:
-        raise Inexpressible("several ways of reading together")
-    if whole:
-        _only(whole[0], ("extract",), "dataFrom.")
-        extract = whole[0].get("extract") or {}
-        _strategies(extract, ("key",))
-        return str(extract.get("key")), {}, True
-    keys: dict[str, str] = {}
-    sources = set()
+    copied = []
+    for one in whole:
+        _only(one, ("extract", "sourceRef"), "dataFrom.")
+        _only(one.get("sourceRef") or {}, ("storeRef",), "sourceRef.")
+        extract = one.get("extract") or {}
+        if _decoding(extract, ("key", "version")):
+            raise Inexpressible("decodingStrategy '%s' of a whole source" % extract["decodingStrategy"])
+        copied.append(str(extract.get("key")))
+    if len(set(copied)) < len(copied):
+        raise Inexpressible("a source that is read twice")
+    keys: dict[str, Reference] = {}
     for one in data:
-        _only(one, ("secretKey", "remoteRef"), "data.")
+        _only(one, ("secretKey", "remoteRef", "sourceRef"), "data.")
+        _only(one.get("sourceRef") or {}, ("storeRef",), "sourceRef.")
         remote = one.get("remoteRef") or {}
-        _strategies(remote, ("key", "property"))
-        if not remote.get("property"):
-            raise Inexpressible("data without a property, which is the whole Secret as JSON")
-        sources.add(str(remote.get("key")))
-        keys[str(one.get("secretKey"))] = remote["property"]
-    if len(sources) != 1:
-        raise Inexpressible("%s sources" % (", ".join(sorted(sources)) or "no"))
-    return sources.pop(), keys, False
+        decoding = _decoding(remote, ("key", "property", "version"))
+        if decoding and not remote.get("property"):
+            raise Inexpressible("a whole source that is decoded")
+        keys[str(one.get("secretKey"))] = Reference(
+            str(remote.get("key")), str(remote.get("property") or WHOLE), decoding
+        )
+    return keys, copied
 
 
-def _strategies(reference: Object, known: tuple[str, ...]) -> None:
+def _decoding(reference: Object, known: tuple[str, ...]) -> str:
+    """How a reference is decoded. Raises Inexpressible for anything else that it says and no entry can."""
     for key, value in reference.items():
-        if key not in known and value not in (None, "", _REFERENCE.get(key)):
+        if key not in (*known, "decodingStrategy") and value not in (None, "", *_REFERENCE.get(key, ())):
             raise Inexpressible("%s '%s'" % (key, value))
+    given = str(reference.get("decodingStrategy") or "None")
+    if given != "None" and given not in DECODINGS:
+        raise Inexpressible("decodingStrategy '%s'" % given)
+    return "" if given == "None" else given
 
 
 def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dict[str, Any]:
-    by_name = list(spec.get("namespaces") or [])
+    by_name = [str(one) for one in spec.get("namespaces") or []]
     labels: list[tuple[str, str]] = []
+    others: list[Object] = []
     for selector in [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])]:
         if selector is None:
             continue
         wanted = dict(selector.get("matchLabels") or {})
-        expressions = selector.get("matchExpressions") or []
-        if wanted and expressions == [{"key": NAME_LABEL, "operator": "NotIn", "values": [central]}]:
-            expressions = []  # as every entry has it
+        expressions = [_plain(one) for one in selector.get("matchExpressions") or []]
+        spared = {"key": NAME_LABEL, "operator": "NotIn", "values": [central]}
+        if spared in expressions:
+            expressions.remove(spared)  # as every entry has it
         if not expressions and len(wanted) == 1:
             ((key, value),) = wanted.items()
             if key == NAME_LABEL:
@@ -166,12 +202,13 @@ def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dic
             and (expressions[0]["key"], expressions[0]["operator"]) == (NAME_LABEL, "In")
         ):
             by_name += expressions[0].get("values") or []
-        elif not wanted and not expressions:
-            raise Inexpressible("a selector of all namespaces")
         else:
-            raise Inexpressible("a selector of more than one label, or with expressions")
+            parts = (("matchLabels", wanted), ("matchExpressions", expressions))
+            others.append({name: part for name, part in parts if part})
     if len(set(labels)) > 1:
-        raise Inexpressible("selectors of several labels")
+        # An entry has one label that it gives.
+        others += [{"matchLabels": {key: value}} for key, value in dict.fromkeys(labels)]
+        labels = []
     found: dict[str, Any] = {}
     if labels:
         key, value = labels[0]
@@ -186,10 +223,17 @@ def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dic
         if carrying:
             found["namespaces"] = carrying
     if by_name:
-        found["namespaces_by_name"] = sorted(set(by_name))
+        found["namespaces_by_name"] = sorted(set(by_name) - {central})
+    if others:
+        found["namespace_selectors"] = others
     if not found:
         raise Inexpressible("it selects no namespace")
     return found
+
+
+def _plain(expression: Object) -> Object:
+    """An expression of a selector without what is empty."""
+    return {key: value for key, value in expression.items() if value not in (None, [])}
 
 
 def target_metadata(live: Object) -> tuple[dict[str, str], dict[str, str]]:
@@ -235,43 +279,49 @@ def _metadata(live: Object, template: Object | None) -> tuple[dict[str, str], di
     return labels, annotations
 
 
-def _data(template: Object, keys: dict[str, str], whole: bool) -> dict[str, Text] | None:
-    """The target's data, or None for a source that is copied whole."""
+def _data(template: Object, keys: dict[str, Reference], copied: list[str]) -> dict[str, Text]:
+    """The target's data besides what is copied whole; takes all from ``copied`` where nothing of it stays."""
     templates = template.get("data") or {}
-    merge = template.get("mergePolicy") == "Merge"
-    if whole:
-        if not templates:
-            return None
-        if merge:
-            raise Inexpressible("dataFrom that a template adds to")
-        return {key: parse(text, _AnyKey()) for key, text in templates.items()}
-    data = {} if templates and not merge else {name: Text(Ref(key)) for name, key in keys.items()}
-    data.update((key, parse(text, keys)) for key, text in templates.items())
+    plain = {name: Text(Ref(reference)) for name, reference in keys.items()}
+    if copied and templates and template.get("mergePolicy") != "Merge":
+        if len(copied) > 1:
+            raise Inexpressible("several whole sources that a template takes keys of")
+        names = _AnyKey(copied.pop(), keys)
+        return {key: parse(text, names) for key, text in templates.items()}
+    data = plain if not templates or template.get("mergePolicy") == "Merge" else {}
+    data.update((key, parse(text, _AnyKey("", keys) if copied else keys)) for key, text in templates.items())
     return data
 
 
 class _AnyKey(dict):  # type: ignore[type-arg]
-    """Each name stands for the source key of that name."""
+    """Each name stands for the key of that name of one source, unless something else was read under it."""
+
+    def __init__(self, source: str, read: dict[str, Reference]) -> None:
+        super().__init__(read)
+        self._source = source
 
     def __contains__(self, key: object) -> bool:
         return True
 
-    def __missing__(self, key: str) -> str:
-        return key
+    def __missing__(self, key: str) -> Reference:
+        return Reference(self._source, key)
 
 
-def _shape(data: dict[str, Text] | None, kind: str, labels: dict[str, str]) -> dict[str, Any]:
+def _shape(data: dict[str, Text], copied: list[str], kind: str, labels: dict[str, str]) -> dict[str, Any]:
     """What says what the target holds, in the catalog's shortest words; removes from ``labels`` what a shape sets."""
-    if data is None:
-        return {"extract": True, **({"type": kind} if kind != OPAQUE else {})}
-    for shape in (_registry(data, kind), _git(data, kind, labels)):
-        if shape is not None:
-            labels.pop(_KARGO, None)
-            return shape
-    if _KARGO in labels:
-        raise Inexpressible("Kargo's label on something that is no git credential")
+    said = {"type": kind} if kind != OPAQUE else {}
     forms = {key: text.source_form() for key, text in data.items()}
-    return {"data": forms, **({"type": kind} if kind != OPAQUE else {})}
+    if copied:
+        whole: dict[str, Any] = {"extract": True if len(copied) == 1 else copied}
+        return {**whole, **({"data": forms} if forms else {}), **said}
+    registry = _registry(data, kind)
+    if registry is not None:
+        return registry
+    kargo = _kargo(data, kind, labels)
+    if kargo is not None:
+        del labels[KARGO_LABEL]
+        return kargo
+    return {"data": forms, **said}
 
 
 def _same(shape: dict[str, Any], data: dict[str, Text]) -> bool:
@@ -280,31 +330,34 @@ def _same(shape: dict[str, Any], data: dict[str, Text]) -> bool:
         entry: Entry = parse_catalog([{"name": "x", "source": "x", "label": "x", **shape}])[0]
     except CatalogError:
         return False
-    return entry.template() == {key: text.template() for key, text in data.items()}
+    return {key: text.source_form() for key, text in entry.data.items()} == {
+        key: text.source_form() for key, text in data.items()
+    }
 
 
 def _registry(data: dict[str, Text], kind: str) -> dict[str, Any] | None:
     if kind != DOCKER_CONFIG or list(data) != [DOCKER_CONFIG_KEY]:
         return None
     pieces = data[DOCKER_CONFIG_KEY].pieces
-    references = [piece.key for piece in pieces if isinstance(piece, Ref)]
     first = pieces[0].text if pieces and isinstance(pieces[0], Literal) else ""
     server = first.partition('{"auths":{"')[2].partition('"')[0]
-    if not server or len(references) != 2:
+    encoded = next((piece.parts for piece in pieces if isinstance(piece, Base64)), ())
+    if not server or len(encoded) != 2 or not isinstance(encoded[1], Reference):
         return None
-    shape = {"registry": {"server": server, "username": references[0], "password": references[1]}}
+    username = {"value": encoded[0].text} if isinstance(encoded[0], Literal) else encoded[0].text
+    shape = {"registry": {"server": server, "username": username, "password": encoded[1].text}}
     return shape if _same(shape, data) else None
 
 
-def _git(data: dict[str, Text], kind: str, labels: dict[str, str]) -> dict[str, Any] | None:
-    if kind != OPAQUE or labels.get(_KARGO) != "git" or not {"repoURL", "username", "password"} <= set(data):
+def _kargo(data: dict[str, Text], kind: str, labels: dict[str, str]) -> dict[str, Any] | None:
+    shape = labels.get(KARGO_LABEL)
+    if kind != OPAQUE or shape not in KARGO_KINDS or not {"repoURL", "username", "password"} <= set(data):
         return None
-    url = data["repoURL"].source_form()
-    names = [data[key].source_form() for key in ("username", "password")]
-    if not isinstance(url, dict) or "value" not in url or not all(isinstance(name, str) for name in names):
+    url, username, password = (data[key].source_form() for key in ("repoURL", "username", "password"))
+    if not isinstance(url, dict) or "value" not in url or not isinstance(password, str):
         return None
-    git: dict[str, Any] = {"repo_url": url["value"]}
+    said: dict[str, Any] = {"repo_url": url["value"]}
     if "repoURLIsRegex" in data:
-        git["repo_url_is_regex"] = True
-    git.update(username=names[0], password=names[1])
-    return {"git": git} if _same({"git": git}, data) else None
+        said["repo_url_is_regex"] = True
+    said.update(username=username, password=password)
+    return {shape: said} if _same({shape: said}, data) else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 from .. import advisories
 from ..catalog.checker import close_to, kind_of
+from ..catalog.entries import Unreadable
 from ..catalog.values import written_by_others
 from ..desired import consumers, stores
 from ..desired.distribution import (
@@ -401,9 +402,15 @@ def _places(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Ent
             carrying.setdefault(label, []).append(name)
     places = {}
     for entry in entries:
-        chosen = set(entry.namespaces)
-        for selector in entry.selectors():
-            chosen.update(name for pair in selector.items() for name in carrying.get(pair, ()))
+        chosen = {*entry.namespaces, *entry.namespaces_by_name}
+        if entry.label:
+            chosen.update(carrying.get(entry.label, ()))
+        if entry.namespace_selectors:
+            chosen.update(
+                name
+                for name, item in cluster.namespaces.items()
+                if entry.selects(name, item["metadata"].get("labels") or {})
+            )
         for name in chosen:
             live = cluster.namespaces.get(name)
             # Whoever labels the central namespace gets nothing there.
@@ -433,11 +440,14 @@ def _goes(owner: Object, namespace: str, cluster: Cluster) -> bool:
 
 def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]]) -> dict[str, bytes] | None:
     """What the entry's targets will hold, or None when that can't be known."""
-    live = cluster.central.get(entry.source)
-    source = {**(decode(live) if live else {}), **values.get(entry.source, {})}
+    sources = {}
+    for name in entry.sources:
+        live = cluster.central.get(name)
+        if live is not None or name in values:
+            sources[name] = {**(decode(live) if live else {}), **values.get(name, {})}
     try:
-        return entry.render(source)
-    except (KeyError, UnicodeDecodeError):
+        return entry.render(sources)
+    except Unreadable:
         return None
 
 
@@ -665,7 +675,7 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
 
 def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
     said = written_by_others(entries)
-    for source in sorted({entry.source for entry in entries}):
+    for source in sorted({source for entry in entries for source in entry.sources}):
         there = cluster.central.get(source)
         if there is None:
             continue

@@ -185,6 +185,7 @@ def surplus_labels(
     labels = namespace["metadata"].get("labels") or {}
     own = labels_set_by_us(namespace)
     known = {entry.label[0] for entry in entries if entry.label}
+    used = {**{key: "entry '%s'" % one.name for one in entries for key in one.label_keys() if key not in known}, **used}
     gone, left = set(), []
     for key in sorted(labels):
         if key in wanted or not key.startswith(LABEL_PREFIX):

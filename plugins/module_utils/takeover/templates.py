@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
-from typing import Iterator
+from typing import Iterator, List, Mapping, Union
 
-from ..catalog.pieces import Base64, Literal, Piece, Ref, Text
+from ..catalog.pieces import WORDS, Base64, Literal, Piece, Ref, Reference, Text
 
 _STRING = r'"(?:[^"\\\n]|\\.)*"|`[^`]*`'
 #: Braces within a string don't end an action.
 _ACTION = re.compile(r"\{\{(-\s)?((?:%s|[^\"`}]|\}(?!\}))*?)(\s-)?\}\}" % _STRING, re.DOTALL)
-_TOKEN = re.compile(r"\s*(%s|\||\(|\)|\$?\.[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9]*|\.)" % _STRING)
+_TOKEN = re.compile(r"\s*(%s|\||\(|\)|\$?\.[A-Za-z_][A-Za-z0-9_]*|[A-Za-z][A-Za-z0-9]*|\.|\$)" % _STRING)
 
 #: How many tokens an expression may have. What the catalog can say needs a dozen; a tenant's may be of any length, and
 #: is read by recursion.
@@ -24,12 +25,20 @@ _LONGEST = 100
 #: Functions that don't change a string.
 _SAME = ("toString",)
 
+#: All functions of one string that are read.
+_ONE = ("b64enc", "b64dec", "squote", *WORDS, *_SAME)
+
+_COMMENT = re.compile(r"/\*.*?\*/\s*\Z", re.DOTALL)
+
+#: What is left of a template while it is read: texts and references, joined.
+_Value = List[Union[Literal, Ref, Base64]]
+
 
 class Inexpressible(ValueError):
     """The template does something that the catalog can't express. The text says what."""
 
 
-def parse(template: str, keys: dict[str, str]) -> Text:
+def parse(template: str, keys: Mapping[str, Reference]) -> Text:
     """The value that a template makes.
 
     :arg keys: which key of the source each name in the template stands for.
@@ -44,11 +53,11 @@ def parse(template: str, keys: dict[str, str]) -> Text:
             raise Inexpressible("a template that can't be read")
         text = template[end:start].lstrip() if trim else template[end:start]
         _add(pieces, text.rstrip() if action[1] else text)
-        piece = _expression(action[2], keys)
-        if isinstance(piece, Literal):
-            _add(pieces, piece.text)
-        else:
-            pieces.append(piece)
+        for piece in [] if _COMMENT.match(action[2]) else _expression(action[2], keys):
+            if isinstance(piece, Literal):
+                _add(pieces, piece.text)
+            else:
+                pieces.append(piece)
         end, trim = action.end(), bool(action[3])
     _add(pieces, template[end:].lstrip() if trim else template[end:])
     return Text(*pieces)
@@ -61,18 +70,22 @@ def _add(pieces: list[Piece], text: str) -> None:
         pieces.append(Literal(text))
 
 
-def _expression(text: str, keys: dict[str, str]) -> Piece:
+def _expression(text: str, keys: Mapping[str, Reference]) -> _Value:
     tokens = list(itertools.islice(_tokens(text), _LONGEST + 1))
     if len(tokens) > _LONGEST:
         raise Inexpressible("a template expression of more than %d words" % _LONGEST)
-    value, rest = _operand(tokens, text, keys)
-    while rest:
-        if rest[0] != "|" or len(rest) < 2:
-            raise _unknown(text)
-        value, rest = _piped(value, rest[1], text), rest[2:]
-    if isinstance(value, tuple):
+    value, rest = _pipeline(tokens, text, keys)
+    if rest:
         raise _unknown(text)
     return value
+
+
+def _pipeline(tokens: list[str], text: str, keys: Mapping[str, Reference]) -> tuple[_Value, list[str]]:
+    """The value at the start of the tokens with all that it is piped through, and the tokens after it."""
+    value, rest = _operand(tokens, text, keys)
+    while len(rest) > 1 and rest[0] == "|":
+        value, rest = _piped(value, rest[1], text), rest[2:]
+    return value, rest
 
 
 def _tokens(text: str) -> Iterator[str]:
@@ -86,60 +99,89 @@ def _tokens(text: str) -> Iterator[str]:
         position = found.end()
 
 
-def _operand(tokens: list[str], text: str, keys: dict[str, str]) -> tuple[Piece | tuple[str, ...], list[str]]:
+def _operand(tokens: list[str], text: str, keys: Mapping[str, Reference]) -> tuple[_Value, list[str]]:
     """The value at the start of the tokens, and the tokens after it."""
     if not tokens:
         raise _unknown(text)
     first, rest = tokens[0], tokens[1:]
     if first.startswith(('"', "`")):
-        return Literal(_unquoted(first, text)), rest
+        return [Literal(_unquoted(first, text))], rest
     if first == "(":
-        value, rest = _operand(rest, text, keys)
-        while rest and rest[0] == "|" and len(rest) > 1:
-            value, rest = _piped(value, rest[1], text), rest[2:]
+        value, rest = _pipeline(rest, text, keys)
         if not rest or rest[0] != ")":
             raise _unknown(text)
         return value, rest[1:]
     if re.match(r"\$?\.[A-Za-z_]", first):
-        return Ref(_source(first.lstrip("$.").strip(), keys)), rest
-    if first == "index" and len(rest) >= 2 and rest[0] == "." and rest[1].startswith(('"', "`")):
-        return Ref(_source(_unquoted(rest[1], text), keys)), rest[2:]
+        return [Ref(_source(first.lstrip("$.").strip(), keys))], rest
+    if first == "index" and len(rest) >= 2 and rest[0] in (".", "$") and rest[1].startswith(('"', "`")):
+        return [Ref(_source(_unquoted(rest[1], text), keys))], rest[2:]
     if first == "printf" and rest and rest[0].startswith(('"', "`")):
         return _printf(rest, text, keys)
-    if first in ("b64enc", "toJson", *_SAME):
+    if first in _ONE:
         value, rest = _operand(rest, text, keys)
         return _piped(value, first, text), rest
     raise _unknown(text)
 
 
-def _printf(tokens: list[str], text: str, keys: dict[str, str]) -> tuple[tuple[str, ...], list[str]]:
+def _printf(tokens: list[str], text: str, keys: Mapping[str, Reference]) -> tuple[_Value, list[str]]:
     form, rest = _unquoted(tokens[0], text), tokens[1:]
-    count = form.count("%s")
-    if form != ":".join(["%s"] * count) or not count:
-        raise _unknown(text)
-    found = []
-    for _number in range(count):
-        value, rest = _operand(rest, text, keys)
-        if not isinstance(value, Ref) or value.quoted:
+    found: _Value = []
+    for part in re.split(r"(%.)", form, flags=re.DOTALL):
+        if part == "%s" or part == "%v":
+            value, rest = _operand(rest, text, keys)
+            found += value
+        elif part == "%%":
+            found.append(Literal("%"))
+        elif "%" in part:
             raise _unknown(text)
-        found.append(value.key)
-    return tuple(found), rest
+        elif part:
+            found.append(Literal(part))
+    return found, rest
 
 
-def _piped(value: Piece | tuple[str, ...], function: str, text: str) -> Piece | tuple[str, ...]:
+def _piped(value: _Value, function: str, text: str) -> _Value:
     if function in _SAME:
         return value
-    if function == "b64enc" and isinstance(value, tuple):
-        return Base64(*value)
-    if isinstance(value, Ref) and not value.quoted:
-        if function == "b64enc":
-            return Base64(value.key)
-        if function == "toJson":
-            return Ref(value.key, quoted=True)
+    if function == "squote":
+        return [Literal("'"), *value, Literal("'")]
+    if function == "b64enc":
+        return [_encoded(value, text)]
+    if len(value) == 1 and isinstance(value[0], Ref) and not value[0].how:
+        reference = value[0].reference
+        if function == "b64dec" and not reference.decoding:
+            return [Ref(reference._replace(decoding="Base64"))]
+        if function in WORDS:
+            return [Ref(reference, WORDS[function])]
     raise _unknown(text)
 
 
-def _source(name: str, keys: dict[str, str]) -> str:
+def _encoded(value: _Value, text: str) -> Piece:
+    """base64 of texts and values with a colon between each two."""
+    groups: list[list[Reference | Literal]] = [[]]
+    for piece in value:
+        if isinstance(piece, Ref) and not piece.how:
+            groups[-1].append(piece.reference)
+        elif isinstance(piece, Literal):
+            for number, part in enumerate(piece.text.split(":")):
+                if number:
+                    groups.append([])
+                if part:
+                    groups[-1].append(Literal(part))
+        else:
+            raise _unknown(text)
+    parts = [group[0] if group else Literal("") for group in groups]
+    if all(isinstance(part, Literal) for part in parts):
+        return Literal(base64.b64encode(b"".join(piece.render(_nothing) for piece in value)).decode("ascii"))
+    if any(len(group) > 1 for group in groups):
+        raise _unknown(text)
+    return Base64(*parts)
+
+
+def _nothing(reference: Reference) -> bytes:
+    raise KeyError(reference.text)
+
+
+def _source(name: str, keys: Mapping[str, Reference]) -> Reference:
     if name not in keys:
         raise Inexpressible("a template that uses '%s', which nothing reads" % name)
     return keys[name]

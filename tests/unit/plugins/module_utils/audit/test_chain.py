@@ -55,7 +55,7 @@ def whole():
     found.account = of_kind["ServiceAccount"][0]
     found.roles, found.bindings = of_kind["Role"], of_kind["RoleBinding"]
     found.cluster_roles, found.cluster_bindings = of_kind["ClusterRole"], of_kind["ClusterRoleBinding"]
-    found.source = secret("src", "store")
+    found.sources = {"src": secret("src", "store")}
     found.target = secret("one", "a", [{"kind": "ExternalSecret", "name": "one"}])
     labels = {"app.kubernetes.io/name": "external-secrets"}
     status = {"updatedReplicas": 1, "availableReplicas": 1}
@@ -126,17 +126,17 @@ def test_gitops_and_names():
     assert chain.choose(others, "a", {}, "made").name == "z" and chain.choose(others, "a", {}, "none") is None
 
 
-@pytest.mark.parametrize("gone", ["namespace", "distributed", "external", "store", "account", "source", "target"])
+@pytest.mark.parametrize("gone", ["namespace", "distributed", "external", "store", "account", "sources", "target"])
 def test_whatever_is_absent_there_is_a_verdict(gone):
     entry, found = whole()
-    setattr(found, gone, None)
+    setattr(found, gone, {} if gone == "sources" else None)
     assert states(found, entry)[1].fix
 
 
 def test_what_is_to_be_done_is_what_helps():
     """A generated value is not among the values; what somebody else distributes would be refused by a bootstrap."""
     entry, found = whole()
-    found.source = None
+    found.sources = {}
     assert states(found, entry)[1].fix.startswith("Add it to the values, then: ")
     (made,) = entries({**ONE, "generate": {"key": {}}})
     assert states(found, made)[1].fix.endswith(".rotate -e rotate_sources=src")
@@ -190,11 +190,11 @@ def test_a_controller_that_leaves_the_cluster_wide_objects_alone():
 
 def test_what_is_said_of_values_is_known():
     entry, found = whole()
-    found.source, found.denied["source"] = None, "forbidden"
+    found.sources, found.denied["sources"] = {}, "forbidden"
     assert {one.step: one.message for one in states(found, entry)[2]}["target"] == "Secret a/one is there"
     (made,) = entries({**ONE, "generate": {"key": {}}})
     for one, fix in ((entry, "Add it to the values, then: "), (made, chain.ROTATE)):
         _entry, found = whole()
-        found.source["data"] = {}
+        found.sources["src"]["data"] = {}
         broken = states(found, one)[1]
         assert broken.step == "keys" and broken.fix.startswith(fix)

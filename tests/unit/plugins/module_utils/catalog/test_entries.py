@@ -11,6 +11,7 @@ import json
 
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as c
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import pieces
 
 
 def entry(**changes):
@@ -79,7 +80,10 @@ def test_default_catalog_is_the_documented_table(catalog):
     ("changes", "message"),
     [
         ({"labl": "x"}, "catalog entry 'one': unknown key 'labl'. Did you mean 'label'?"),
-        ({"label": None}, "catalog entry 'one': key 'label' is missing. Add 'label', or 'namespaces_by_name'."),
+        (
+            {"label": None},
+            "catalog entry 'one': key 'label' is missing. Add 'label', 'namespaces_by_name' or 'namespace_selectors'.",
+        ),
         ({"name": None}, "catalog entry number 1: key 'name' is missing"),
         ({"name": "Not_Valid"}, "catalog entry 'Not_Valid': 'Not_Valid' is not a valid name"),
         ({"name": "a" * 60}, "is not a valid name"),
@@ -89,7 +93,7 @@ def test_default_catalog_is_the_documented_table(catalog):
         ({"namespaces": ["a", "b", "a"]}, "namespace 'a' is listed twice. Remove one of the two."),
         ({"namespaces": ["with.dot"]}, "'with.dot' is not a valid namespace"),
         ({"namespaces": "a"}, "'namespaces' must be a list, not a string"),
-        ({"data": None}, "it has none of 'data', 'extract', 'registry', 'git'. Give exactly one of"),
+        ({"data": None}, "it has none of 'data', 'extract', 'registry', 'git', 'image', 'helm'. Give exactly one of"),
         ({"git": {"repo_url": "x"}}, "'data' and 'git' can't be combined"),
         ({"data": {}}, "'data' is empty"),
         ({"data": {"bad key": "x"}}, "'bad key' is not a valid key of 'data'"),
@@ -113,7 +117,7 @@ def test_default_catalog_is_the_documented_table(catalog):
             "'namespaces' lists the namespaces to label, and there is no 'label'",
         ),
         ({"namespaces_by_name": "a"}, "'namespaces_by_name' must be a list, not a string"),
-        ({"extract": True}, "'data' and 'extract' can't be combined"),
+        ({"git": {"repo_url": "u"}}, "'data' and 'git' can't be combined"),
         ({"data": None, "extract": False}, "'extract' is false, and nothing else says what the target holds"),
         ({"data": None, "extract": "all"}, "'extract' must be true or false, not a string"),
         ({"type": "kubernetes.io/service-account-token"}, "is not a known Secret type. Use one of Opaque"),
@@ -175,7 +179,7 @@ def test_parsing_does_not_change_the_catalog(catalog):
 def test_docker_config_is_what_a_container_runtime_reads():
     item = c.parse_catalog([entry(data=None, registry={"server": "ghcr.io", "username": "u", "password": "p"})])[0]
     secret = 'p"\\<&>é'
-    config = json.loads(item.render({"u": b"me", "p": secret.encode()})[c.DOCKER_CONFIG_KEY])
+    config = json.loads(item.render({"src": {"u": b"me", "p": secret.encode()}})[c.DOCKER_CONFIG_KEY])
     credentials = config["auths"]["ghcr.io"]
     assert credentials["username"] == "me" and credentials["password"] == secret
     assert base64.b64decode(credentials["auth"]).decode() == "me:" + secret
@@ -185,7 +189,7 @@ def test_git_credentials_are_what_kargo_reads():
     git = {"repo_url": r"^https://github\.com/.+$", "repo_url_is_regex": True}
     item = c.parse_catalog([entry(data=None, git=git)])[0]
     assert item.labels == {"kargo.akuity.io/cred-type": "git"}
-    rendered = item.render({"username": b"me", "password": b"pw"})
+    rendered = item.render({"src": {"username": b"me", "password": b"pw"}})
     assert rendered == {
         "repoURL": git["repo_url"].encode(),
         "username": b"me",
@@ -197,7 +201,7 @@ def test_git_credentials_are_what_kargo_reads():
 def test_templates_hold_no_brace_of_the_catalogs_author():
     item = c.parse_catalog([entry(data={"K": {"value": "{{ .evil }} {"}})])[0]
     assert item.template() == {"K": '{{ "{{ .evil }} {" }}'}
-    assert item.source_keys() == []
+    assert item.source_keys() == {"src": []}
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,7 @@ def test_text_composed_of_several_keys():
         ("{other}", b"\xff"),
     ):
         one = c.parse_catalog([entry(data={"K": {"text": text}})])[0]
-        assert one.render(source)["K"] == rendered
+        assert one.render({"src": source})["K"] == rendered
         again = c.parse_catalog([entry(data={"K": one.data["K"].source_form()})])[0]
         assert again.template() == one.template()
 
@@ -230,13 +234,15 @@ def test_the_catalogs_own_form_comes_back(form):
 
 def test_a_source_copied_whole():
     one = c.parse_catalog([entry(data=None, extract=True, type="kubernetes.io/tls")])[0]
-    assert one.source_keys() == ["tls.crt", "tls.key"] and one.reads("anything") and one.template() == {}
-    assert one.render({"a": b"1"}) == {"a": b"1"}
+    assert one.source_keys() == {"src": ["tls.crt", "tls.key"]}
+    assert one.reads("src", "anything") and not one.reads("other", "anything") and one.template() == {}
+    assert one.render({"src": {"a": b"1"}}) == {"a": b"1"}
 
 
 def test_labels_with_a_value_and_namespaces_by_name():
     one = c.parse_catalog([entry(label="tier=app", namespaces_by_name=["b"])])[0]
-    assert one.selectors() == [{"tier": "app"}, {"kubernetes.io/metadata.name": "b"}]
+    chosen = [{"matchLabels": {"tier": "app"}}, {"matchLabels": {"kubernetes.io/metadata.name": "b"}}]
+    assert one.namespace_selectors_of_eso() == one.admitting() == chosen
     assert one.selects("a", {"tier": "app"}) and one.selects("b", {}) and not one.selects("c", {"tier": "db"})
     only = c.parse_catalog([entry(label=None, namespaces=None, namespaces_by_name=["b"])])[0]
     assert only.label is None and only.selects("b", {}) and not only.selects("a", {})
@@ -250,3 +256,137 @@ def test_labels_with_a_value_and_namespaces_by_name():
 
 def test_a_type_of_ones_own():
     assert c.parse_catalog([entry(type="example.com/thing")])[0].type == "example.com/thing"
+
+
+SOURCES = {
+    "src": {"token": b"t<&>", "user": b"me", "config": b"Y29uZmln", "n": b" x \n"},
+    "other": {"id": b"17", "user": b"them"},
+}
+
+
+def one_of(**changes):
+    return c.parse_catalog([entry(**changes)])[0]
+
+
+def test_several_sources_in_one_entry():
+    one = one_of(data={"ID": "other/id", "TOKEN": "token", "BOTH": {"text": "{user}:{other/user}"}})
+    assert one.sources == ("src", "other")
+    assert one.source_keys() == {"src": ["token", "user"], "other": ["id", "user"]}
+    assert one.render(SOURCES) == {"ID": b"17", "TOKEN": b"t<&>", "BOTH": b"me:them"}
+    assert one.template()["BOTH"] == '{{ index . "user" }}{{ ":" }}{{ index . "other_user" }}'
+    assert one.reads("other", "id") and not one.reads("other", "token") and not one.reads("src", "id")
+    # The entry's own source may be named, or be left out where every key names its source.
+    assert one_of(data={"A": "src/token"}).data["A"].source_form() == "token"
+    assert one_of(source=None, data={"A": "b/key", "C": "a/key"}).sources == ("b", "a")
+
+
+def test_names_that_eso_reads_by_are_told_apart():
+    keys = {"A": "b_k", "B": "b/k", "C": {"text": "{base64decode:b_k}"}, "D": {"text": "{json:*}"}, "E": "whole"}
+    one = one_of(data=keys)
+    names = one.names()
+    assert len(set(names.values())) == len(names) == 5 and names[pieces.Reference("", "whole")] == "whole"
+    assert names[pieces.Reference("", "b_k")] == "b_k" and names[pieces.Reference("b", "k")] == "b_k_"
+
+
+def test_what_a_text_may_do_with_a_key():
+    for text, rendered in (
+        ("{json:*}", b'{"config":"Y29uZmln","n":" x \\n","token":"t<&>","user":"me"}'),
+        ("{json:other/*}", b'{"id":"17","user":"them"}'),
+        ("{json:token}", b'"t\\u003c\\u0026\\u003e"'),
+        ("{quote:n}", b'" x \\n"'),
+        ("{urlquery:token}", b"t%3C%26%3E"),
+        ("{trim:n}", b"x"),
+        ("{base64decode:config}", b"config"),
+        ("{autodecode:config}{autodecode:token}", b"configt<&>"),
+        ('{base64:"robot":token}', base64.b64encode(b"robot:t<&>")),
+    ):
+        one = one_of(data={"K": {"text": text}, "USER": "user"})
+        assert one.render(SOURCES)["K"] == rendered, text
+        assert one.data["K"].source_form() == {"text": text}
+
+
+@pytest.mark.parametrize("text", ["{*}", "{base64:*}", "{upper:key}", "{json:a:b}", '{json:"a"}', '{base64:"a"}'])
+def test_what_a_text_may_not_do(text):
+    with pytest.raises(c.CatalogError, match="which is not a reference"):
+        one_of(data={"K": {"text": text}})
+
+
+def test_what_can_not_be_rendered_is_said_without_a_value():
+    for data, problem in (
+        ({"U": "user", "K": "other/none"}, "source 'other' has no key 'none'"),
+        ({"U": "user", "K": "third/key"}, "source 'third' is not in the central store"),
+        ({"K": {"text": "{base64decode:token}"}}, "source 'src': its key 'token' is not Base64"),
+    ):
+        with pytest.raises(c.Unreadable) as caught:
+            one_of(data=data).render(SOURCES)
+        assert str(caught.value) == problem
+    with pytest.raises(c.Unreadable, match="source 'src' holds text that is not UTF-8"):
+        one_of(data={"K": {"text": "{json:*}"}}).render({"src": {"a": b"\xff"}})
+
+
+def test_what_is_copied_whole_may_have_more_keys():
+    one = one_of(
+        extract=["src", "other"],
+        data={"LINE": {"text": "{user}={token}"}, "RAW": {"text": "{base64decode:src/config}"}},
+    )
+    rendered = one.render(SOURCES)
+    assert rendered["user"] == b"them" and rendered["LINE"] == b"them=t<&>" and rendered["RAW"] == b"config"
+    assert list(one.template()) == ["LINE"] and one.direct() == {"RAW": pieces.Reference("", "config", "Base64")}
+    assert one_of(data=None, source=None, extract=["b", "a"]).source == "b"
+    with pytest.raises(c.CatalogError, match="can't be composed of anything but keys of what is copied"):
+        one_of(extract=True, data={"K": {"text": "{user}{other/id}"}})
+
+
+def test_credentials_of_each_kind_that_kargo_knows():
+    for kind in ("git", "image", "helm"):
+        one = one_of(
+            data=None, **{kind: {"repo_url": "ghcr.io/org", "username": {"value": "robot"}, "password": "token"}}
+        )
+        assert one.labels == {"kargo.akuity.io/cred-type": kind}
+        assert one.render(SOURCES) == {"repoURL": b"ghcr.io/org", "username": b"robot", "password": b"t<&>"}
+    registry = {"server": "ghcr.io", "username": {"value": "robot"}, "password": "other/id"}
+    config = json.loads(one_of(source=None, data=None, registry=registry).render(SOURCES)[".dockerconfigjson"])
+    auth = base64.b64encode(b"robot:17").decode()
+    assert config == {"auths": {"ghcr.io": {"username": "robot", "password": "17", "auth": auth}}}
+
+
+def test_namespaces_by_selectors():
+    name = "kubernetes.io/metadata.name"
+    spared = {"key": name, "operator": "NotIn", "values": ["kube-system"]}
+    tiers = {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "tier", "operator": "Exists"}]}
+    raw = entry(label=None, namespaces=None, namespace_selectors=[{"matchExpressions": [spared]}, tiers])
+    one = c.parse_catalog([raw], "central")[0]
+    assert one.selects("a", {}) and not one.selects("kube-system", {}) and not one.selects("central", {})
+    assert one.label_keys() == {"a", "tier"}
+    central = {"key": name, "operator": "NotIn", "values": ["central"]}
+    assert one.namespace_selectors_of_eso()[0]["matchExpressions"] == [spared, central]
+    assert one.admitting() == one.namespace_selectors_of_eso()
+    everything = c.parse_catalog([entry(label=None, namespaces=None, namespace_selectors=[{}])], "central")[0]
+    assert everything.namespace_selectors_of_eso() == [{"matchExpressions": [central]}]
+    assert not one.namespace_selectors[0].get("values")
+
+
+@pytest.mark.parametrize(
+    ("selector", "problem"),
+    [
+        ("text", "'namespace_selectors' must be a mapping"),
+        ({"labels": {}}, "unknown key 'labels'"),
+        ({"matchExpressions": [{"key": "a", "operator": "Is", "values": ["b"]}]}, "'Is' is no operator"),
+        ({"matchExpressions": [{"key": "a", "operator": "In"}]}, "'values' go with In and NotIn"),
+        ({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, "'values' go with In and NotIn"),
+    ],
+)
+def test_wrong_selectors(selector, problem):
+    with pytest.raises(c.CatalogError, match=problem):
+        one_of(namespace_selectors=[selector])
+
+
+def test_who_writes_one_of_several_sources():
+    both = {"data": {"A": "token", "B": "other/id"}}
+    assert one_of(written_by={"other": "reflector"}, **both).written_by == {"other": "reflector"}
+    with pytest.raises(c.CatalogError, match="here too"):
+        c.parse_catalog(
+            [entry(**both), entry(name="two", source="other", namespaces=[], label="l", written_by="reflector")]
+        )
+    with pytest.raises(c.CatalogError, match="names 'third', which the entry doesn't read"):
+        one_of(written_by={"third": "x"}, **both)

@@ -87,12 +87,8 @@ def test_the_shortest_form():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"namespaceSelector": {}}, "a selector of all namespaces"),
-        ({"namespaceSelector": {"matchLabels": {"a": "1", "b": "2"}}}, "a selector of more than one label"),
-        ({"namespaceSelectors": [{"matchLabels": {"other": "x"}}]}, "selectors of several labels"),
         ({"namespaceSelector": None}, "it selects no namespace"),
         ({"externalSecretSpec__target__creationPolicy": "Merge"}, "creationPolicy 'Merge'"),
-        ({"externalSecretSpec__target__deletionPolicy": "Delete"}, "deletionPolicy 'Delete'"),
         ({"externalSecretSpec__target__immutable": True}, "target.immutable"),
         ({"externalSecretSpec__target__template": {"templateFrom": [{}]}}, "template.templateFrom"),
         ({"externalSecretSpec__target__template": {"engineVersion": "v1"}}, "engineVersion 'v1'"),
@@ -101,24 +97,14 @@ def test_the_shortest_form():
         ({"externalSecretSpec__refreshInterval": "0s"}, "refreshInterval 0"),
         ({"externalSecretSpec__refreshPolicy": "OnChange"}, "refreshPolicy 'OnChange'"),
         ({"externalSecretSpec__data": []}, "no sources"),
-        ({"externalSecretSpec__data": [{"secretKey": "k", "remoteRef": {"key": "s"}}]}, "data without a property"),
-        ({"externalSecretSpec__dataFrom": [{"extract": {"key": "s"}}]}, "several ways of reading together"),
         ({"externalSecretSpec__data": [], "externalSecretSpec__dataFrom": [{"find": {"name": {}}}]}, "dataFrom.find"),
         (
             {
                 "externalSecretSpec__data": [
-                    {"secretKey": "k", "remoteRef": {"key": "s", "property": "p", "version": "1"}}
+                    {"secretKey": "k", "remoteRef": {"key": "s", "property": "p", "metadataPolicy": "Fetch"}}
                 ]
             },
-            "version '1'",
-        ),
-        (
-            {
-                "externalSecretSpec__data": [
-                    {"secretKey": "k", "remoteRef": {"key": "s", "property": "p", "decodingStrategy": "Base64"}}
-                ]
-            },
-            "decodingStrategy 'Base64'",
+            "metadataPolicy 'Fetch'",
         ),
         (
             {"externalSecretSpec__target__template": {"type": "bootstrap.kubernetes.io/token"}},

@@ -8,10 +8,15 @@ from __future__ import annotations
 import time
 
 import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.pieces import Reference, decoded
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover.templates import Inexpressible, parse
 
-KEYS = {"user": "u", "pass": "p", "tls.crt": "tls.crt"}
-SOURCE = {"u": b"me", "p": b"p{w}", "tls.crt": b"cert"}
+KEYS = {name: Reference("", key) for name, key in (("user", "u"), ("pass", "p"), ("tls.crt", "tls.crt"), ("enc", "e"))}
+SOURCE = {"u": b"me", "p": b"p{w}", "tls.crt": b"cert", "e": b"cGxhaW4="}
+
+
+def look_up(reference):
+    return decoded(SOURCE[reference.key], reference.decoding)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +35,22 @@ SOURCE = {"u": b"me", "p": b"p{w}", "tls.crt": b"cert"}
         ("{{ .user | toJson }}", b'"me"'),
         ('{{ "{{ .evil }} }}" }}{{ .user }}', b"{{ .evil }} }}me"),
         ("", b""),
+        ("{{/* a comment */}}x", b"x"),
+        ('{{ printf "%s" .user }}', b"me"),
+        ('{{ printf "https://%s@%v/100%%" .user "host" }}', b"https://me@host/100%"),
+        ('{{ printf "robot:%s" .pass | b64enc }}', b"cm9ib3Q6cHt3fQ=="),
+        ('{{ "robot:x" | b64enc }}', b"cm9ib3Q6eA=="),
+        ("{{ .enc | b64dec }}", b"plain"),
+        ("{{ .pass | urlquery }}", b"p%7Bw%7D"),
+        ("{{ .user | quote }}", b'"me"'),
+        ("{{ quote .user }}", b'"me"'),
+        ("{{ .user | squote }}", b"'me'"),
+        ("{{ .user | trim }}", b"me"),
+        ('{{ index $ "tls.crt" }}', b"cert"),
     ],
 )
 def test_what_can_be_said(template, rendered):
-    assert parse(template, KEYS).render(SOURCE) == rendered
+    assert parse(template, KEYS).render(look_up) == rendered
 
 
 @pytest.mark.parametrize(
@@ -44,13 +61,14 @@ def test_what_can_be_said(template, rendered):
         "{{ if .user }}x{{ end }}",
         "{{ .user | b64enc | b64enc }}",
         '{{ printf "%d" .user }}',
-        '{{ printf "%s" .user }}',
         "{{ fromJson .user }}",
         "{{ .user",
         "{{ }}",
         "{{ .user .pass }}",
         '{{ "\\x41" }}',
-        "{{/* comment */}}",
+        '{{ printf "%s%s" .user .pass | b64enc }}',
+        "{{ .user | quote | b64enc }}",
+        '{{ printf "%s:%s" .user }}',
         "{{ range . }}{{ end }}",
     ],
 )
@@ -67,11 +85,11 @@ def test_what_can_not(template):
 def test_what_a_tenant_makes_long_is_refused_at_once(template):
     began = time.monotonic()
     with pytest.raises(Inexpressible):
-        parse(template, {"a": "a"})
+        parse(template, {"a": Reference("", "a")})
     assert time.monotonic() - began < 1
 
 
 def test_a_long_template_is_read_in_time():
     began = time.monotonic()
-    assert parse("x {{ .a }}" * 4000, {"a": "a"})
+    assert parse("x {{ .a }}" * 4000, {"a": Reference("", "a")})
     assert time.monotonic() - began < 2
