@@ -324,7 +324,7 @@ def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
         "These names are what writers call themselves. Put the users behind those that may go on writing into "
         "cluster_secrets_platform_users, then set"
         if writers
-        else "Nothing in the cluster would be refused; set"
+        else "Nothing that was looked at would be refused; in case of doubt, read the API server's audit log. Then set"
     )
     return lines + ["%s cluster_secrets_guard_mode to 'enforce'." % hint]
 

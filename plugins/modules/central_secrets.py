@@ -42,6 +42,11 @@ options:
       anybody else reads any more.
     type: bool
     default: false
+  prune_entries:
+    description: Whether the same run removes what entries made that left the catalog, so that O(takeover) does not
+      speak of it as lost.
+    type: bool
+    default: false
   sources:
     description: The master Secrets to write; without it, all. Values of others are not needed and not looked at.
     type: list
@@ -60,8 +65,9 @@ options:
       - A mapping of kinds and answers. The kinds are C(consumers) of the store that the catalog doesn't know (C(keep)
         or C(drop)), C(entries), which are ClusterExternalSecrets of other makes (C(adopt) or C(overwrite)), C(stores)
         with their permissions (C(adopt) or C(overwrite)), C(values) of master Secrets (C(overwrite)), C(targets) that
-        exist already (C(adopt) or C(overwrite)) and field C(managers) such as Argo CD (C(overwrite)). C(operator) is
-        for M(platform.cluster_secrets.eso_release).
+        exist already (C(adopt) or C(overwrite)), field C(managers) such as Argo CD (C(overwrite)) and C(losses), which
+        is what this collection distributes now and would no longer (C(accept)). C(operator) is for
+        M(platform.cluster_secrets.eso_release).
       - C(adopt) accepts what nobody notices, C(overwrite) all of it, after a backup of the Secrets that change. What is
         not said is C(refuse).
     type: dict
@@ -152,7 +158,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import of_sources
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import NAME_LABEL, of_sources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
     generated,
@@ -166,7 +172,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     CHANGED,
     REGENERATED,
     central_secret,
-    is_owned,
+    metadata,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
@@ -193,6 +199,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     ESO_VERSIONS,
     SECRETS,
     decode,
+    key_of,
     resource_of,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import (
@@ -214,6 +221,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "values": {"type": "dict", "no_log": True},
     "create_namespace": {"type": "bool", "default": True},
     "prune": {"type": "bool", "default": False},
+    "prune_entries": {"type": "bool", "default": False},
     "sources": {"type": "list", "elements": "str"},
     "regenerate": {"type": "dict", "default": {}},
     "takeover": {"type": "dict"},
@@ -427,7 +435,9 @@ def _preflight(
         )
         cluster = snapshot.Cluster(client, layout, version, central)
         cluster.look(client, preflight.suspects(context.entries, cluster))
-        findings = preflight.find(context.entries, layout, cluster, values, params["owner"] == "gitops")
+        findings = preflight.find(
+            context.entries, layout, cluster, values, params["owner"] == "gitops", params["prune_entries"]
+        )
         findings = preflight.in_order([*_access(context, layout, cluster), *findings])
         whole.update(cluster.whole)
         uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
@@ -454,10 +464,9 @@ def _preflight(
 def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Finding]:
     """Who else has a foot in the central namespace and in ESO's, before the first master Secret is written."""
     params, client = context.params, context.client
-    store = cluster.stores.get(("ClusterSecretStore", params["store"]))
-    begun = cluster.stores.get(("ClusterRoleBinding", stores.READER))
-    if (store is not None and is_owned(store)) or begun is not None:
-        return []  # the audit's to say from now on: only the platform writes these
+    # The label of the collection, anyone may set; this, only who may bind cluster roles.
+    if ("ClusterRoleBinding", stores.READER) in cluster.stores:
+        return []  # the audit's to say from now on
     namespace, of_eso = params["store_namespace"], params["eso_namespace"]
     names = [namespace] if namespace in cluster.namespaces else []
     trusted_namespaces = ["kube-system"]
@@ -467,19 +476,35 @@ def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) 
         else:
             names.append(of_eso)
     places = []
+    users = {*params["platform_users"], *access.readers(cluster, params["store"], namespace)}
+    trusted = permissions.Trusted(users, params["platform_groups"], trusted_namespaces)
+    desired = stores.desired(layout, context.entries)
     for name in names:
         bindings, workloads = snapshot.read_place(client, name)
-        accounts = set()
-        if name != namespace:
+        if name == namespace:
+            accounts = _squatted(cluster, desired, trusted)
+        else:
             listed, _version = client.list(resource_of("v1", "ServiceAccount"), namespace=name, partial=True)
             accounts = {item["metadata"]["name"] for item in listed} - {"default"}
         places.append(access.Place(name, bindings, access.top_level(workloads), accounts))
     webhooks, _version = client.list(resource_of(ADMISSION, "MutatingWebhookConfiguration"))
-    users = {*params["platform_users"], *access.readers(cluster)}
-    trusted = permissions.Trusted(users, params["platform_groups"], trusted_namespaces)
-    desired = stores.desired(layout, context.entries)
-    ours = {item["metadata"]["name"] for item in desired if item["kind"] == "RoleBinding"}
-    return list(access.find(places, trusted, webhooks, cluster.namespaces.get(namespace), ours))
+    ours = [item for item in desired if item["kind"] == "RoleBinding"]
+    central = cluster.namespaces.get(namespace) or {"metadata": metadata(namespace)}
+    named = {**(central["metadata"].get("labels") or {}), NAME_LABEL: namespace}
+    return list(access.find(places, trusted, webhooks, {"metadata": {"name": namespace, "labels": named}}, ours))
+
+
+def _squatted(cluster: snapshot.Cluster, desired: list[Object], trusted: permissions.Trusted) -> set[str]:
+    """The names of the readers' ServiceAccounts that are there before anything that only the platform writes, but for
+    the one that a store already reads by."""
+    names = {item["metadata"]["name"] for item in desired if item["kind"] == "ServiceAccount"}
+    return {
+        name
+        for (kind, name), item in cluster.stores.items()
+        if kind == "ServiceAccount"
+        and name in names
+        and not trusted.covers({"kind": kind, "name": name, "namespace": key_of(item)[0]})
+    }
 
 
 def _mutable(live: Object) -> Object:

@@ -123,6 +123,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired i
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.chain import reading_account
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
@@ -205,9 +206,9 @@ def run(context: Context) -> dict[str, Any]:
         done = executor.run(going.actions)
         return context.result(done, api_version=version, left=[one._asdict() for one in going.left])
     shared_store = live.get(("ClusterSecretStore", layout.store))
-    squatted = _squatted(live) if stage != "stores" and shared_store is None else None
+    squatted = _squatted(live, shared_store) if stage != "stores" else []
     if squatted:
-        live = {key: item for key, item in live.items() if item is not squatted}
+        live = {key: item for key, item in live.items() if item not in squatted}
     prepared = stores.prepared(layout, context.entries, own, shared_store)
     final = {kind_and_name(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
     retired = stores.retired(layout, context.entries, own, params["prune"])
@@ -224,7 +225,7 @@ def run(context: Context) -> dict[str, Any]:
     # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
     # it sees it.
     batches = [[applied for item, _a, applied in pairs if applied and stores.rank(item) == rank] for rank in range(3)]
-    ended = [plan_delete(squatted)] if squatted else []
+    ended = [plan_delete(one) for one in squatted]
     actions = executor.run(first, ended, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
     if executor.read_only:
         releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
@@ -236,12 +237,22 @@ def run(context: Context) -> dict[str, Any]:
     return context.result(actions, api_version=version, pending=pending)
 
 
-def _squatted(live: dict[tuple[str, str], Object]) -> Object | None:
-    """A ServiceAccount of the reader's name that was there before anything of the cluster's that only the platform
-    writes. Whoever made it may hold a token of it; made anew, it has another uid, and such tokens end."""
+def _squatted(live: dict[tuple[str, str], Object], store: Object | None) -> list[Object]:
+    """ServiceAccounts of readers' names that were there before anything of the cluster's that only the platform
+    writes. Whoever made one may hold a token of it; made anew, it has another uid, and such tokens end.
+
+    One that the live ``store`` (None: absent) reads by stays.
+    """
     if ("ClusterRoleBinding", stores.READER) in live:
-        return None
-    return live.get(("ServiceAccount", stores.READER))
+        return []
+    in_use = reading_account(store)
+    return [
+        item
+        for (kind, name), item in live.items()
+        if kind == "ServiceAccount"
+        and (name == stores.READER or name.startswith(stores.READER + "-"))
+        and (in_use is None or in_use[1] != name)
+    ]
 
 
 def _going(

@@ -339,20 +339,22 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
     return planned
 
 
-def _copies(context: Context, assignments: dict[str, list[str]], live: dict[str, Object]) -> dict[str, dict[str, str]]:
-    """What ESO is to remove: ``{namespace: {name of the ExternalSecret: name of its target}}``."""
+def _copies(
+    context: Context, assignments: dict[str, list[str]], live: dict[str, Object]
+) -> dict[str, dict[str, Entry]]:
+    """What ESO is to remove: ``{namespace: {name of the ExternalSecret: its entry}}``."""
     entries = {entry.name: entry for entry in context.entries}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Entry]] = {}
     for namespace, names in assignments.items():
         if namespace not in live or "deletionTimestamp" in live[namespace]["metadata"]:
             continue  # everything there is going
-        known = {entries[name].external_secret: entries[name].target for name in names if name in entries}
+        known = {entries[name].external_secret: entries[name] for name in names if name in entries}
         if known:
             found[namespace] = known
     return found
 
 
-def _there_still(client: Client, copies: dict[str, dict[str, str]], seconds: int) -> NotReady | None:
+def _there_still(client: Client, copies: dict[str, dict[str, Entry]], seconds: int) -> NotReady | None:
     """What of the ``copies`` ESO has not removed, and what holds it."""
     version = eso.served(client)[0]
     held: list[removal.Left] = []
@@ -360,8 +362,9 @@ def _there_still(client: Client, copies: dict[str, dict[str, str]], seconds: int
         externals = client.list(external_secrets(version), namespace=namespace)[0] if version else []
         made = {external["metadata"]["name"]: external for external in externals}
         targets = {((item.get("spec") or {}).get("target") or {}).get("name") or name for name, item in made.items()}
-        for name, target in names.items():
-            if name in made and consumers.is_made_by(made[name], name):
+        for name, entry in names.items():
+            target = entry.target
+            if name in made and consumers.is_made_by(made[name], entry.name):
                 held.append(removal.ending("ExternalSecret", made[name]))
             secret = client.get(SECRETS.path(target, namespace))
             if secret is None or target in targets - {target if name in made else ""}:

@@ -221,7 +221,9 @@ class _Restart:
         self.actions: list[Action] = []
         self.left: dict[Owner, str] = {}
         self._progress = context.progress("workloads are restarted")
-        self._done, self._all = 0, 0
+        self._done, self._all, self._waves = 0, 0, 0
+        #: The namespaces of workloads that stood still before they were restarted.
+        self._stood: set[str] = set()
         self._last: dict[Owner, datetime.datetime] = {}
         for one in old:
             self._last[one.owner] = max(one.changed, self._last.get(one.owner, one.changed))
@@ -253,9 +255,11 @@ class _Restart:
                 self.left[owner] = why
                 standing.setdefault(owner.namespace, owner.label())
                 problems.append("%s: %s" % (owner.label(), why.rstrip(".")))
+            self._waves += 1
             well |= {one.namespace for one in wave} - set(standing)
             self._done += len(wave)
-            everywhere = len(standing) > max(2, len(well))
+            # What stood still before it was restarted says nothing of the value.
+            everywhere = self._waves > 1 and len(set(standing) - self._stood) > max(2, len(well))
             for owner in waiting:
                 if everywhere or owner.namespace in standing:
                     because = standing.get(owner.namespace) or next(iter(standing.values()))
@@ -303,6 +307,7 @@ class _Restart:
         # Somebody may have restarted, paused or removed one meanwhile.
         live = self._look(wave)
         begun = [owner for owner, item in live.items() if self._is_begun(owner, item)]
+        self._stood |= {owner.namespace for owner, item in live.items() if workloads.rolled_out(owner.kind, item)}
         fresh = [owner for owner in live if owner not in begun]
         if not context.check_mode:
             # The pods have to start in a later second than that of the change, or nobody could tell what they read.
@@ -347,7 +352,9 @@ class _Restart:
             when = datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) if text else None
         except ValueError:
             return False
-        later = bool(when and when.tzinfo and when > self._last[owner])
+        # Whoever may write it may write any time.
+        soon = state.utcnow() + datetime.timedelta(minutes=5)
+        later = bool(when and when.tzinfo and self._last[owner] < when < soon)
         return later and workloads.rolled_out(owner.kind, item) is not None
 
     def _unfinished(self, wave: list[Owner], begun: list[Owner], stuck: dict[Owner, _Stuck]) -> _Stuck | None:

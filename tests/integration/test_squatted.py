@@ -33,6 +33,8 @@ def squatted(platform):
         for name in (CENTRAL, ESO):
             own.request("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": OURS}})
             own.request("POST", f"{RBAC}/namespaces/{name}/rolebindings", binding("mine", mine))
+            # By the name that the run will write itself, in one of the two.
+            own.request("POST", f"{RBAC}/namespaces/{name}/rolebindings", binding(READER, mine))
         own.request("POST", f"/apis/batch/v1/namespaces/{CENTRAL}/cronjobs", cron_job())
         for namespace, name in ((CENTRAL, READER), (ESO, "external-secrets")):
             account = {"metadata": {"name": name, "labels": OURS}}
@@ -60,7 +62,10 @@ def test_a_bootstrap_stops_before_its_first_write_and_names_all_of_it(squatted):
             for text in (
                 f"access: RoleBinding {CENTRAL}/mine: it gives User 'tenant' permissions",
                 f"access: RoleBinding {ESO}/mine: it gives User 'tenant' permissions",
-                f"access: ServiceAccount {ESO}/external-secrets: it was there before ESO",
+                f"access: RoleBinding {CENTRAL}/{READER}: it gives User 'tenant' permissions",
+                f"access: RoleBinding {ESO}/{READER}: it gives User 'tenant' permissions",
+                f"access: ServiceAccount {ESO}/external-secrets: it was there before",
+                f"access: ServiceAccount {CENTRAL}/{READER}: it was there before",
                 f"access: CronJob {CENTRAL}/nightly: it runs in namespace",
                 "access: MutatingWebhookConfiguration sees: the API server would send it",
                 "access: accept",
@@ -80,9 +85,13 @@ def test_a_token_of_the_reader_from_before_ends(squatted):
     """Once accepted, a bootstrap goes on; whoever holds a token of the ServiceAccount that it reads by has nothing."""
     path = squatted.plane.token_kubeconfig(CENTRAL, READER, squatted.folder / "reader.kubeconfig")
     before = Client(connection({"kubeconfig": str(path)}))
+    # A binding of the run's own that binds another role, nobody can change.
+    variables = {"cluster_secrets_takeover": {"access": "accept"}}
+    refused = squatted.play("bootstrap", variables=variables, check=False)
+    assert refused.rc == 2 and f"stores: RoleBinding {CENTRAL}/{READER}" in refused.stdout
+    squatted.delete(f"{RBAC}/namespaces/{CENTRAL}/rolebindings/{READER}")
     # helm takes over nothing that it has not made.
     squatted.delete(f"/api/v1/namespaces/{ESO}/serviceaccounts/external-secrets")
-    variables = {"cluster_secrets_takeover": {"access": "accept"}}
     predicted = squatted.play("bootstrap", "--check", variables=variables)
     done = squatted.play("bootstrap", variables=variables)
     assert predicted.recap["changed"] == done.recap["changed"] > 0

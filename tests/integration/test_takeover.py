@@ -472,3 +472,48 @@ def test_a_master_that_nobody_can_change_keeps_its_type(bootstrapped):
         p.play("bootstrap", variables=dict.fromkeys(prune, True))
         p.play("offboard", variables={"offboard_namespace": "kargo", "offboard_secrets": "edge"})
         p.patch("/api/v1/namespaces/kargo", {"metadata": {"labels": {"secrets/edge": None}}})
+
+
+def test_a_bootstrap_that_would_take_something_away_is_refused(bootstrapped, tmp_path):
+    """By an entry that left, one that selects or names otherwise, or the catalog of another cluster."""
+    p = bootstrapped
+    one = entry("lossy", ["kargo"])
+    vault = tmp_path / "lossy.vault.yml"
+    values.write_vault({**p.values, one["source"]: {"key": "1"}}, vault, p.password)
+    given = {"cluster_secrets_values_file": str(vault)}
+    p.play("bootstrap", variables={**given, "cluster_secrets_catalog_extra": [one]})
+    onboard = {"onboard_namespace": "n8n", "onboard_secrets": "lossy"}
+    p.play("onboard", variables={**given, "cluster_secrets_catalog_extra": [one], **onboard})
+    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    accept = {"cluster_secrets_takeover": {"losses": "accept"}}
+    renamed = {**one, "label": "secrets/lossier"}
+    other = entry("elsewhere", ["kargo"], source=one["source"])
+    for variables, texts in (
+        ({}, ["ClusterExternalSecret lossy: Secret lossy in namespace kargo, n8n would no longer be refreshed"]),
+        (
+            {"cluster_secrets_use_catalog": False, "cluster_secrets_catalog_extra": [other]},
+            ["ClusterExternalSecret lossy: ", "None of this catalog's entries is on this cluster"],
+        ),
+        (
+            {"cluster_secrets_catalog_extra": [renamed]},
+            ["Secret lossy in namespace n8n would go: the entry selects otherwise"],
+        ),
+        (
+            {"cluster_secrets_catalog_extra": [{**one, "target": "new"}]},
+            ["Secret lossy in namespace kargo, n8n would go: the target is now new"],
+        ),
+    ):
+        mark = p.mark()
+        for arguments in (("--check",), ()):
+            refused = p.play("bootstrap", *arguments, variables={**given, **variables}, check=False)
+            assert refused.rc == 2 and p.writes(mark) == []
+            for text in texts:
+                assert text in refused.stdout, refused.stdout
+    assert p.data("n8n", "lossy") == {"KEY": "1"}
+    p.play("bootstrap", variables={**given, "cluster_secrets_catalog_extra": [renamed], **accept})
+    p.eventually(lambda: p.secret("n8n", "lossy") is None and p.secret("kargo", "lossy"), what="the accepted loss")
+    p.play("bootstrap", variables=prune)
+    p.eventually(lambda: p.secret("kargo", "lossy") is None, what="the end of the target")
+    for name in ("kargo", "n8n"):
+        labels = {"secrets/lossy": None, "secrets/lossier": None}
+        p.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": labels}})

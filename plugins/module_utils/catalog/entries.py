@@ -535,6 +535,8 @@ def _selectors(check: Checker, raw: dict[str, Any]) -> tuple[Object, ...]:
     for one in given:
         check.mapping(one, where)
         check.keys(one, ("matchLabels", "matchExpressions"), where)
+        if one and not any(one.values()):
+            check.fail("a selector of '%s' is empty, and would select every namespace" % where, "Write {} if it is to")
         labels = check.mapping(one.get("matchLabels", {}), where + ".matchLabels")
         for key, value in labels.items():
             check.label_key(key, "label")

@@ -166,7 +166,14 @@ def policies(
 
 def enforced(live_policies: list[Object], bindings: list[Object]) -> set[str]:
     """The names of the live policies that live bindings enforce; a binding of an absent policy enforces nothing."""
-    bound = {item["spec"]["policyName"] for item in bindings if "Deny" in (item["spec"].get("validationActions") or [])}
+    # One that is bound to some namespaces only, or to a parameter, enforces nothing elsewhere.
+    bound = {
+        item["spec"]["policyName"]
+        for item in bindings
+        if "Deny" in (item["spec"].get("validationActions") or [])
+        and not item["spec"].get("matchResources")
+        and not item["spec"].get("paramRef")
+    }
     return bound.intersection(item["metadata"]["name"] for item in live_policies)
 
 
@@ -326,6 +333,9 @@ def _central_store(identities: Identities, names: Names) -> Object:
         # What ESO, its webhook and its cert-controller write there themselves; and drains go on.
         own = "request.userInfo.username.startsWith(%s)" % json.dumps(service_account_user(names.eso_namespace, ""))
         kinds = json.dumps(["leases", "events", "configmaps", "secrets"])
+        # An entry's target may be wanted there, too, as a pull Secret of ESO's own.
+        distributing = "(%s && request.resource.group == %s)" % (_is([identities.eso]), json.dumps(ESO_GROUP))
+        allowed += " || (request.namespace == %s && %s)" % (json.dumps(names.eso_namespace), distributing)
         allowed += (
             " || (request.namespace == %s && ((%s && (!has(request.subResource) || request.subResource == '') && "
             "request.resource.resource in %s) || (request.resource.resource == 'pods' && has(request.subResource) && "

@@ -194,11 +194,11 @@ def judge_target(
     row = Row(entry, namespace, SYNCED, "", secret.get("type"), secret["metadata"]["creationTimestamp"])
     if secret.get("type") != entry.type:
         row.status, row.message = STALE, "its type is %s, not %s" % (secret.get("type"), entry.type)
-    elif problem or failed:
+    elif problem or failed or hindered:
+        # What is hindered holds the right value at most until the next change.
         row.status, row.message = FAILING, message
     elif data is not None and decode(secret) != data:
         row.status, row.message = STALE, "it does not hold the source's current value"
-        row.message += "; %s" % hindered if hindered else ""
     return row
 
 
@@ -233,8 +233,9 @@ def judge_external(entry: Entry, namespace: str, external: Object | None) -> Row
     if condition is None:
         said = "there is no ExternalSecret yet" if external is None else "ESO has not looked at its ExternalSecret yet"
         return Row(entry, namespace, MISSING, said)
-    if condition.get("status") != "True":
-        return Row(entry, namespace, FAILING, hindrance(entry, external) or _said(condition))
+    hindered = hindrance(entry, external)
+    if hindered or condition.get("status") != "True":
+        return Row(entry, namespace, FAILING, hindered or _said(condition))
     return Row(entry, namespace, SYNCED)
 
 

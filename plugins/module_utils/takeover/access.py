@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Collection, Iterator
 
 from .. import permissions
-from ..resources import Object, label_of
+from ..resources import Object, key_of, label_of
 from .preflight import ACCEPT, Finding
 
 if TYPE_CHECKING:
@@ -36,34 +36,35 @@ class Place:
         self.accounts = accounts
 
 
-def readers(cluster: Cluster) -> set[str]:
-    """The user names of the ServiceAccounts that live ClusterSecretStores read by."""
-    found = set()
-    for (kind, _name), item in cluster.stores.items():
-        provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
-        account = (provider.get("auth") or {}).get("serviceAccount") or {}
-        if kind == "ClusterSecretStore" and account.get("name") and account.get("namespace"):
-            found.add("system:serviceaccount:%s:%s" % (account["namespace"], account["name"]))
-    return found
+def readers(cluster: Cluster, store: str, namespace: str) -> set[str]:
+    """The user names of the ServiceAccounts by which the live ClusterSecretStore of a name reads the namespace."""
+    item = cluster.stores.get(("ClusterSecretStore", store)) or {}
+    provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+    account = (provider.get("auth") or {}).get("serviceAccount") or {}
+    if provider.get("remoteNamespace") != namespace or not account.get("name") or not account.get("namespace"):
+        return set()
+    return {"system:serviceaccount:%s:%s" % (account["namespace"], account["name"])}
 
 
 def find(
     places: list[Place],
     trusted: permissions.Trusted,
     webhooks: list[Object],
-    central: Object | None,
-    ours: Collection[str],
+    central: Object,
+    ours: Collection[Object],
 ) -> Iterator[Finding]:
     """What others could do in the places, whatever its labels say.
 
     :arg trusted: the platform, and who reads by the live stores; :arg webhooks: the live
-        MutatingWebhookConfigurations; :arg central: the live central namespace, or None; :arg ours: the names of the
+        MutatingWebhookConfigurations; :arg central: the central namespace, live or as it will be; :arg ours: the
         RoleBindings that the run writes.
     """
     for place in places:
         for binding in place.bindings:
-            if binding["metadata"]["name"] in ours:
-                continue  # whatever they say is replaced
+            # One of the same name that says something else says it until the run writes it, and for ever if it binds
+            # another role.
+            if any(_same(binding, one) for one in ours):
+                continue
             for subject in binding.get("subjects") or []:
                 whole = {"namespace": place.name, **subject} if subject["kind"] == "ServiceAccount" else subject
                 if not trusted.covers(whole):
@@ -75,14 +76,12 @@ def find(
                     yield Finding("access", label_of("RoleBinding", binding), message, (ACCEPT,))
                     break
         for name in sorted(place.accounts):
-            message = (
-                "it was there before ESO, and whoever made it may hold a token of it, by which he would act as ESO"
-            )
+            message = "it was there before, and whoever made it may hold a token of it, by which he would be its user"
             yield Finding("access", "ServiceAccount %s/%s" % (place.name, name), message, (ACCEPT,))
         for item in place.workloads:
             message = "it runs in namespace '%s', which was there before, and may mount the Secrets there" % place.name
             yield Finding("access", label_of(item["kind"], item), message, (ACCEPT,))
-    labels = ((central or {}).get("metadata") or {}).get("labels") or {}
+    labels = central["metadata"].get("labels") or {}
     for item in webhooks:
         names = [one.get("name") for one in item.get("webhooks") or [] if permissions.sees_secrets(one, labels)]
         if names:
@@ -90,6 +89,13 @@ def find(
                 map(str, names)
             )
             yield Finding("access", label_of("MutatingWebhookConfiguration", item), message, (ACCEPT,))
+
+
+def _same(live: Object, desired: Object) -> bool:
+    """Whether a live RoleBinding gives what the desired one gives."""
+    return key_of(live) == key_of(desired) and all(
+        live.get(field) == desired.get(field) for field in ("roleRef", "subjects")
+    )
 
 
 def top_level(items: list[Object]) -> list[Object]:

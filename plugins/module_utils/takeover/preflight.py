@@ -46,6 +46,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "targets": (ADOPT, OVERWRITE),
     "managers": (OVERWRITE,),
     "operator": (OVERWRITE,),
+    "losses": (ACCEPT,),
 }
 
 #: Values that the role eso always sets, and that nobody sets all of by hand.
@@ -194,11 +195,13 @@ def find(
     cluster: Cluster,
     values: dict[str, dict[str, bytes]],
     by_gitops: bool = False,
+    prune: bool = False,
 ) -> list[Finding]:
     """All that a bootstrap would change or break.
 
     :arg values: the values of the sources as they will be, ``{source: {key: bytes}}``; :arg by_gitops: whether the
         stores and ClusterExternalSecrets are written by someone else, so that a bootstrap leaves them alone.
+    :arg prune: whether it is told to remove what entries made that left the catalog.
     """
     found = [
         *values_found(layout.namespace, cluster.central, values),
@@ -211,6 +214,7 @@ def find(
             *_consumers(entries, layout, cluster),
             *_entries(entries, cluster, values),
             *_managers(entries, layout, cluster),
+            *_losses(entries, layout, cluster, prune),
         ]
     return in_order(found)
 
@@ -295,17 +299,21 @@ def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dic
 def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
     for want in stores.desired(layout, entries):
         live = cluster.stores.get(kind_and_name(want))
-        if live is None or is_owned(live):
+        if live is None:
             continue
         what = label_of(want["kind"], live)
         if stores.is_store(want):
-            yield _store(layout, live, what)
+            if not is_owned(live):
+                yield _store(layout, live, what)
             continue
+        # Anyone may have given it our label.
         if live.get("roleRef", want.get("roleRef")) != want.get("roleRef"):
             message = "made by %s; it binds another role, and Kubernetes lets nobody change that. Delete it" % makers(
                 live
             )
             yield Finding("stores", what, message, ())
+            continue
+        if is_owned(live):
             continue
         if want.get("rules", live.get("rules")) == live.get("rules") and want.get("subjects") == live.get("subjects"):
             continue
@@ -374,6 +382,52 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
         answers = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))
         yield Finding("consumers", one.label(), message, answers)
+
+
+def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune: bool) -> Iterator[Finding]:
+    """What this collection distributes now and would no longer: by entries that left, or that select or name otherwise.
+
+    Another catalog on the same cluster looks like this, too.
+    """
+    by_name = {entry.name: entry for entry in entries}
+    owned = [item for item in cluster.users.distributed if is_owned(item)]
+    live = {item["metadata"]["name"]: item for item in owned}
+    if not prune:
+        after = stores.final(layout, entries, stores.own_entries(cluster.stores.values(), layout), False)
+        for one in consumers.find(layout.store, by_name, owned, [], [], [], ours_too=True):
+            lost = stores.losses(one, cluster.stores, after, layout.store, cluster.namespaces)
+            if lost:
+                message = "%s would no longer be refreshed, since no enabled entry has this name: %s" % (
+                    _made_in(one.item, _selected(one.item, cluster)),
+                    "; ".join(lost),
+                )
+                yield Finding("losses", one.label(), message + _way_on(by_name, live), (ACCEPT,))
+    for name in sorted(set(by_name) & set(live)):
+        entry, item = by_name[name], live[name]
+        selected = _selected(item, cluster)
+        going = [
+            one
+            for one in selected
+            if one not in entry.namespaces
+            and not entry.selects(one, cluster.namespaces[one]["metadata"].get("labels") or {})
+        ]
+        target = consumers.distributed_target(item)
+        gone = selected if target != entry.target else going
+        if gone:
+            why = "the entry selects otherwise" if target == entry.target else "the target is now %s" % entry.target
+            what = label_of("ClusterExternalSecret", item)
+            yield Finding("losses", what, "%s would go: %s" % (_made_in(item, gone), why), (ACCEPT,))
+
+
+def _made_in(distributed: Object, namespaces: list[str]) -> str:
+    shown = ", ".join(namespaces[:5]) + (" and %d more" % (len(namespaces) - 5) if len(namespaces) > 5 else "")
+    return "Secret %s in namespace %s" % (consumers.distributed_target(distributed), shown or "none")
+
+
+def _way_on(by_name: dict[str, Entry], live: dict[str, Object]) -> str:
+    if not set(by_name) & set(live):
+        return ". None of this catalog's entries is on this cluster: is it the right one, with the right catalog?"
+    return ". Put the entry back, or remove it with its targets: cluster_secrets_distribution_prune=true"
 
 
 # -- ClusterExternalSecrets and targets -----------------------------------------------------------
@@ -544,7 +598,9 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
                 yield Finding("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
             continue
         owner = next((one for one in live["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
-        if owner is not None and owner.get("kind") == "ExternalSecret" and _goes(owner, key[0], cluster):
+        # A forerunner of ESO has the same kind in another group.
+        of_eso = owner is not None and str(owner.get("apiVersion")).startswith(ESO_GROUP + "/")
+        if owner is not None and of_eso and owner.get("kind") == "ExternalSecret" and _goes(owner, key[0], cluster):
             continue  # Kubernetes is about to remove it
         if owner is not None:
             message = "it belongs to %s %s, so ESO can't fill it, and it stays as it is" % (

@@ -40,7 +40,16 @@ def test_whose_permissions_are_foreign(subject, foreign):
 
 
 def test_what_the_run_writes_itself_is_not():
-    assert found([binding("reader", {"kind": "User", "name": "tenant"})], ours=["reader"]) == []
+    """But what only has its name is, for it says something else until the run writes it."""
+    reader = {"kind": "ServiceAccount", "name": "reader", "namespace": "central"}
+    own = {**binding("reader", reader), "roleRef": {"name": "r"}}
+    assert found([own], ours=[own]) == []
+    for other in (
+        binding("reader", {"kind": "User", "name": "tenant"}),
+        {**own, "roleRef": {"name": "edit"}},
+        {**own, "metadata": {"name": "reader", "namespace": "elsewhere"}},
+    ):
+        assert len(found([other], ours=[own])) == 1
 
 
 def test_whatever_runs_there_is_named_once():
