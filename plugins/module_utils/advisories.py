@@ -115,7 +115,43 @@ ADVISORIES = (
         (2, 9, 0),
         _PULL + "6735",
     ),
+    Advisory(
+        "#7149",
+        "errors in conditions and events quote values",
+        (2, 10, 0),
+        (2, 14, 0),
+        _PULL + "7149",
+    ),
 )
+
+#: When minor releases came out; upstream supports the newest only, so each ends the one before it. Source: upstream's
+#: page "Stability and Support", and the releases themselves since 2.9. Of 2.14 only the month is known.
+RELEASED: dict[tuple[int, int], str] = {
+    (0, 14): "2025-02-04",
+    (0, 15): "2025-03-19",
+    (0, 16): "2025-04-14",
+    (0, 17): "2025-05-14",
+    (0, 18): "2025-07-17",
+    (0, 19): "2025-08-02",
+    (0, 20): "2025-09-22",
+    (1, 0): "2025-11-07",
+    (1, 1): "2025-11-21",
+    (1, 2): "2025-12-19",
+    (1, 3): "2026-01-23",
+    (2, 0): "2026-02-06",
+    (2, 1): "2026-03-06",
+    (2, 2): "2026-03-20",
+    (2, 3): "2026-04-10",
+    (2, 4): "2026-04-24",
+    (2, 5): "2026-05-15",
+    (2, 6): "2026-06-05",
+    (2, 7): "2026-06-26",
+    (2, 10): "2026-08-28",
+    (2, 11): "2026-09-18",
+    (2, 13): "2026-10-16",
+    (2, 14): "2026-11-30",
+}
+_SUPPORT = "https://external-secrets.io/latest/introduction/stability-support/"
 
 
 def parse(release: str | None) -> Number | None:
@@ -132,6 +168,15 @@ def text(release: Number) -> str:
 def known(release: Number) -> list[Advisory]:
     """The advisories that a release (major, minor, patch) is open to."""
     return [advisory for advisory in ADVISORIES if advisory.since <= release < advisory.fixed]
+
+
+def unsupported(release: Number, today: str) -> str | None:
+    """Why upstream doesn't support a release any more on a day (2026-11-29); None if it does, as far as is known."""
+    after = sorted((day, minor) for minor, day in RELEASED.items() if minor > release[:2] and day <= today)
+    if not after:
+        return None
+    day, minor = after[0]
+    return "upstream supports its newest minor release only, and %d.%d came out on %s (%s)" % (*minor, day, _SUPPORT)
 
 
 def safe(release: Number) -> str:

@@ -23,6 +23,7 @@ from .desired.distribution import (
     applied_by_us,
     finalizer,
     held_for,
+    may_hold,
 )
 from .resources import CRDS, CRONJOBS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
 
@@ -615,7 +616,7 @@ def orphaned_finalizers(live: Object, selecting: set[str]) -> list[str]:
 
     :arg selecting: the names of the ClusterExternalSecrets that select the namespace.
     """
-    return [finalizer(name) for name in held_for(live) if name not in selecting]
+    return [finalizer(one) for one in held_for(live) if not any(may_hold(one, name) for name in selecting)]
 
 
 def storage_version(definition: Object) -> str:

@@ -178,10 +178,12 @@ def run(context: Context) -> dict[str, Any]:
     trusted = permissions.Trusted(
         params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
     )
-    pairs, found = findings.find(findings.Scope(context.catalog, layout, params["eso_namespace"], trusted), inventory)
+    scope = findings.Scope(context.catalog, layout, params["eso_namespace"], trusted)
+    pairs, found = findings.find(scope, inventory)
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
     found += life.findings(lives, params["store_namespace"], now, params["ends_within"])
+    found += findings.unsupported(scope, inventory.release, now.strftime("%Y-%m-%d"))
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:

@@ -66,6 +66,10 @@ version_problem:
   description: Why the release is unknown.
   returned: success
   type: str
+unsupported:
+  description: Why upstream does not support the release any more, or nothing.
+  returned: success
+  type: str
 advisories:
   description: The known vulnerabilities of the release, as the module M(platform.cluster_secrets.eso_release) returns
     them.
@@ -81,12 +85,13 @@ served_versions:
 
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ClusterSecretsError,
     NotReady,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import not_ready
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_OPTION,
@@ -150,6 +155,10 @@ def _look(context: Context) -> dict[str, Any]:
         problems.append("the API group %s is not served" % ESO_GROUP)
     else:
         problems.extend(_store_problems(client, version, params["store"]))
+    today = state.utcnow().strftime("%Y-%m-%d")
+    unsupported = advisories.unsupported(release.number, today) if release.number else None
+    if unsupported:
+        context.warn("External Secrets %s is out of support: %s" % (release.text, unsupported))
     return {
         "changed": False,
         "healthy": not problems,
@@ -157,6 +166,7 @@ def _look(context: Context) -> dict[str, Any]:
         "image": release.image,
         "version": release.text,
         "version_problem": release.problem,
+        "unsupported": unsupported,
         "advisories": [one.as_dict() for one in release.advisories],
         "served_versions": served,
         "api_requests": client.requests,

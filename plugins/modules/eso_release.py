@@ -15,7 +15,7 @@ description:
     vulnerability.
   - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
   - With O(takeover), fails when ESO was installed otherwise, and the chart would upgrade it or drop its values, or when
-    the program helm is needed and missing.
+    the program helm is needed and missing, or one that the installed kubernetes.core can't drive.
   - Warns when the release can't be determined (an image named by its digest, or a tag that upstream doesn't publish).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -75,6 +75,10 @@ installed:
   description: Whether helm's own record says that just this chart, with these values, is installed and finished.
   returned: when O(chart) and O(release) are given, on success
   type: bool
+unsupported:
+  description: Why upstream does not support the release any more, or nothing.
+  returned: success
+  type: str
 advisories:
   description: The known vulnerabilities of the release.
   returned: success, or failure because of what was found
@@ -104,11 +108,11 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.common.process import get_bin_path
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS
@@ -143,9 +147,14 @@ def run(context: Context) -> dict[str, Any]:
         if chart
         else eso.running_or_unknown(client, params["eso_namespace"])
     )
+    today = state.utcnow().strftime("%Y-%m-%d")
+    unsupported = advisories.unsupported(release.number, today) if release.number else None
+    if unsupported:
+        context.warn("External Secrets %s is out of support: %s" % (release.text, unsupported))
     result: dict[str, Any] = {
         "changed": False,
         "version": release.text,
+        "unsupported": unsupported,
         "advisories": [one.as_dict() for one in release.advisories],
     }
     problem = None
@@ -174,7 +183,7 @@ def run(context: Context) -> dict[str, Any]:
         )
         if params["takeover"] is not None and not result["installed"]:
             answers = preflight.checked_answers(params["takeover"])
-            problem = _of_others(client, params, answers, release) or _without_helm(params["helm_binary"])
+            problem = _of_others(client, params, answers, release) or helm.problem(params["helm_binary"])
     if problem:
         result.update(failed=True, msg=problem)
     return {**result, "api_requests": client.requests}
@@ -229,7 +238,7 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
     """What the chart would change that was not installed by the role, or is newer than the chart; or None."""
     namespace, name = params["eso_namespace"], params["release"]
     try:
-        record = helm.newest(client, namespace, name)
+        record = records.newest(client, namespace, name)
         if record:
             found = preflight.operator(name, record, params["values"], release.number)
             if found and not found.accepted(answers):
@@ -246,19 +255,6 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
         "'cluster_secrets_eso_method: existing', or 'cluster_secrets_eso_release' to the name of its release. Nothing "
         "was changed." % (namespace, name)
     )
-
-
-def _without_helm(binary: str | None) -> str | None:
-    """What is to be done when there is no helm to install the chart with, or None."""
-    try:
-        get_bin_path(binary or "helm")
-    except ValueError:
-        return (
-            "%s was not found, and it is needed to install External Secrets. Install helm 3, name it in "
-            "'cluster_secrets_eso_helm_binary', or set 'cluster_secrets_eso_method: existing'. Nothing was changed."
-            % (binary or "the program helm")
-        )
-    return None
 
 
 def _elsewhere(client: Client, namespace: str) -> list[Object]:

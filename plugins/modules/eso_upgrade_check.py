@@ -101,7 +101,7 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files, helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.gate import Problem
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     DependencyError,
@@ -149,6 +149,9 @@ def run(context: Context) -> dict[str, Any]:
     stages = [_stage(one) for one in params["steps"]]
     result: dict[str, Any] = {"changed": False, "problems": []}
     if stages:
+        problem = helm.problem(params["helm_binary"])
+        if problem:
+            raise DependencyError(problem)
         live = _look(client, params["eso_namespace"], params["release_name"])
         problems = checks.judge(live, stages)
         problems += _refused_values(context, live.values)

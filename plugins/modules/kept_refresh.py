@@ -79,7 +79,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import held_for, is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    held_for,
+    is_owned,
+    may_hold,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -142,7 +146,8 @@ def run(context: Context) -> dict[str, Any]:
     left: list[dict[str, str]] = []
     for one in found:
         externals = _externals(one, users.externals)
-        mirrored = one.kind != "ClusterExternalSecret" or one.item["metadata"]["name"] in mirroring
+        name = one.item["metadata"]["name"]
+        mirrored = one.kind != "ClusterExternalSecret" or any(may_hold(held, name) for held in mirroring)
         if one.label() in kept and mirrored and externals:
             asked.append(_refresh(one, version))
             pending.update((key_of(item), item) for item in externals)
@@ -172,7 +177,7 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _mirroring(client: Client) -> set[str]:
-    """The ClusterExternalSecrets whose annotations ESO copies: the releases that do put a finalizer on namespaces."""
+    """ESO's finalizers on namespaces: the releases that put them there copy a ClusterExternalSecret's annotations."""
     return {name for item in client.list(NAMESPACES, partial=True)[0] for name in held_for(item)}
 
 

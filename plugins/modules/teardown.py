@@ -36,9 +36,13 @@ options:
     type: int
     default: 60
   uninstall:
-    description: Whether ESO will be uninstalled next, so that a connection which helm can't be given is refused now.
+    description: Whether ESO will be uninstalled next, so that a connection which helm can't be given, and a helm that
+      the installed kubernetes.core can't drive, are refused now.
     type: bool
     default: false
+  helm_binary:
+    description: The program helm, for O(uninstall); the one on the PATH, unless given.
+    type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
@@ -81,7 +85,7 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups, helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
@@ -90,7 +94,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, guard, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -124,6 +128,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     "wait_timeout": {"type": "int", "default": 60},
     "uninstall": {"type": "bool", "default": False},
+    "helm_binary": {"type": "path"},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
     **STORE_OPTION,
@@ -135,6 +140,9 @@ def run(context: Context) -> dict[str, Any]:
     params, client, entries = context.params, context.client, context.catalog
     if params["uninstall"]:
         connection(params).kubeconfig()
+        problem = helm.problem(params["helm_binary"])
+        if problem:
+            raise EsoError(problem)
     namespace = params["store_namespace"]
     version = eso.served(client)[0]
     layout = stores.Layout("shared", params["store"], namespace, api_version=version or ESO_VERSIONS[0])

@@ -99,6 +99,9 @@ def grant(bootstrapped):
 #: What is wrong with 0.20.3, the image of the chart in the module v0.20.4.
 VULNERABLE = ("CVE-2026-22822", "CVE-2026-26287", "#5884", "CVE-2026-34984", "CVE-2026-42875", "CVE-2026-42876")
 
+#: What can be tested here is older than what upstream supports.
+UNSUPPORTED = {("unsupported-eso", "external-secrets", "external-secrets")}
+
 
 @pytest.fixture(scope="module")
 def vulnerable(bootstrapped):
@@ -106,6 +109,6 @@ def vulnerable(bootstrapped):
     image = bootstrapped.module("eso_info").result["image"]
     if "CLUSTER_SECRETS_ESO_CHART" not in os.environ:
         assert image.endswith(":v0.20.3")
-        return {("vulnerable-eso", "external-secrets", name) for name in VULNERABLE}
+        return {("vulnerable-eso", "external-secrets", name) for name in VULNERABLE} | UNSUPPORTED
     release, _problem = advisories.release_of_image(image)
-    return {("vulnerable-eso", "external-secrets", one.id) for one in advisories.known(release)}
+    return {("vulnerable-eso", "external-secrets", one.id) for one in advisories.known(release)} | UNSUPPORTED

@@ -151,6 +151,23 @@ def test_it_is_hardened_by_default_and_tenants_cant_block_a_bootstrap(own):
     own.delete(f"{PUSH_SECRETS}/late")
 
 
+def test_a_helm_that_kubernetes_core_can_not_drive_is_refused_before_anything_is_changed(own, tmp_path):
+    """The one that these tests run with is too old for helm 4."""
+    shim = tmp_path / "helm"
+    shim.write_text("#!/bin/sh\necho v4.3.2\n")
+    shim.chmod(0o755)
+    variables = {"cluster_secrets_eso_helm_binary": str(shim)}
+    mark = own.mark()
+    for playbook, more in (
+        ("bootstrap", {"cluster_secrets_eso_values": {"revisionHistoryLimit": 3}}),
+        ("teardown", {"cluster_secrets_teardown_eso": True}),
+    ):
+        for arguments in (("--check",), ()):
+            refused = own.play(playbook, *arguments, variables={**variables, **more}, check=False)
+            assert refused.rc == 2 and own.writes(mark) == []
+            assert "helm 4.3.2" in refused.output and "needs kubernetes.core 6.5 or newer, and" in refused.output
+
+
 def test_helm_is_asked_only_when_its_record_differs(own):
     """What is no program would fail, if it were started."""
     none = {"cluster_secrets_eso_helm_binary": "/none/helm"}

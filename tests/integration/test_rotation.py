@@ -111,7 +111,9 @@ def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
         labels = {"secrets/login": "true", "secrets/gh-docker-registry": "true", "secrets/gh-oauth-credentials": "true"}
         own.request("POST", "/api/v1/namespaces", {"metadata": {"name": "portal", "labels": labels}})
         data = [handmade.ref("ID", "github-oauth", "GITHUB_CLIENT_ID"), handmade.ref("TOKEN", "github-pat", "token")]
-        login = handmade.distributed("login", "secrets/login", {"name": "login"}, data=data)
+        # In a form that no entry can express.
+        template = {"mergePolicy": "Merge", "data": {"SHORT": "{{ .ID | trunc 3 }}"}}
+        login = handmade.distributed("login", "secrets/login", {"name": "login", "template": template}, data=data)
         made = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", **login}
         own.request("POST", f"{ESO}/clusterexternalsecrets", made)
         own.eventually(lambda: own.secret("portal", "login"), what="the Secret of two masters")

@@ -78,7 +78,7 @@ def test_a_bootstrap_stops_before_its_first_write_and_names_all_of_it(squatted):
 def test_what_is_the_platforms_is_no_reason_to_stop(squatted):
     variables = {"cluster_secrets_platform_users": ["tenant"]}
     outcome = squatted.play("bootstrap", "--check", variables=variables, check=False)
-    assert "RoleBinding" not in outcome.output and "CronJob" in outcome.output
+    assert "access: RoleBinding" not in outcome.output and "CronJob" in outcome.output
 
 
 def test_a_token_of_the_reader_from_before_ends(squatted):

@@ -21,6 +21,7 @@ ALLOWED = {
     "resources": set(),
     "advisories": set(),
     "files": {"errors"},
+    "helm": set(),
     "catalog": {"errors", "resources"},
     "desired": {"catalog", "resources", "advisories"},
     "plan": {"desired", "resources", "workloads"},

@@ -768,6 +768,18 @@ def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
         yield Finding(ERROR, "vulnerable-eso", scope.eso_namespace, advisory.id, message, fix)
 
 
+def unsupported(scope: Scope, release: Release, today: str) -> Iterator[Finding]:
+    """That upstream doesn't support the running release of ESO any more.
+
+    :arg today: the day, such as 2026-11-29.
+    """
+    why = advisories.unsupported(release.number, today) if release.number else None
+    if why:
+        message = "ESO %s is out of support: %s" % (release.text, why)
+        fix = "Upgrade one minor release after the other: ansible-playbook platform.cluster_secrets.eso_upgrade"
+        yield Finding(WARNING, "unsupported-eso", scope.eso_namespace, "external-secrets", message, fix)
+
+
 def _versions(crds: list[Object]) -> Iterator[Finding]:
     for item in crds:
         served = {version["name"] for version in item["spec"]["versions"] if version["served"]}

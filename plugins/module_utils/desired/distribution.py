@@ -10,6 +10,7 @@ what it adds.
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 from ..catalog.entries import Entry
@@ -216,6 +217,20 @@ def selected(namespace: Object | None, entry: Entry) -> bool:
 def finalizer(entry_name: str) -> str:
     """The finalizer that ESO puts on the namespaces of a ClusterExternalSecret."""
     return FINALIZER_PREFIX + entry_name
+
+
+#: Names beyond this, ESO cuts since 2.14: it keeps as many characters, and ends in what makes the finalizer unique.
+_WHOLE_NAME, _CUT_NAME = 59, 50
+_UNIQUE = re.compile(r"[-.]?[0-9a-f]{8}\Z")
+
+
+def may_hold(held: str, name: str) -> bool:
+    """Whether one of ESO's finalizers, as :func:`held_for` returns it, may be that of a ClusterExternalSecret."""
+    if held == name:
+        return True
+    start = name[:_CUT_NAME].rstrip("-.")
+    rest = held[len(start) :]
+    return len(name) > _WHOLE_NAME and held.startswith(start) and bool(_UNIQUE.match(rest.lstrip("-.")))
 
 
 def held_for(namespace: Object) -> list[str]:

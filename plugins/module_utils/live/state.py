@@ -194,11 +194,12 @@ def judge_target(
     row = Row(entry, namespace, SYNCED, "", secret.get("type"), secret["metadata"]["creationTimestamp"])
     if secret.get("type") != entry.type:
         row.status, row.message = STALE, "its type is %s, not %s" % (secret.get("type"), entry.type)
-    elif problem or failed or hindered:
-        # What is hindered holds the right value at most until the next change.
+    elif problem or failed or "deletionTimestamp" in ((external or {}).get("metadata") or {}):
+        # With its ExternalSecret, the Secret goes.
         row.status, row.message = FAILING, message
     elif data is not None and decode(secret) != data:
         row.status, row.message = STALE, "it does not hold the source's current value"
+        row.message += "; %s" % hindered if hindered else ""
     return row
 
 

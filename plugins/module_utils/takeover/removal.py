@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Collection, Iterable, NamedTuple
 
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
-from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned
+from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned, may_hold
 from ..plan import Action, plan_delete, plan_unlabel
 from ..resources import Object, label_of
 from .preflight import controllers, makers, tools, writers
@@ -237,7 +237,7 @@ def namespaces_going(
                 going.left.append(_label_left(name, key, "it was set by somebody else"))
         held = []
         for one in held_for(item):
-            if one in staying or _may_be_cut(one, staying):
+            if any(may_hold(one, each) for each in staying):
                 continue
             if one in ours or _written_by_us(item):
                 held.append(finalizer(one))
@@ -252,11 +252,6 @@ def namespaces_going(
         if action:
             going.actions.append(action)
     return going
-
-
-def _may_be_cut(held: str, names: Collection[str]) -> bool:
-    """Whether a finalizer may be that of a longer name, which ESO cuts at 50 characters and makes unique."""
-    return any(len(name) > 50 and held.startswith(name[:40]) for name in names)
 
 
 # -- stores and master Secrets ---------------------------------------------------------------------

@@ -65,3 +65,23 @@ def test_every_advisory_says_what_where_and_until_when():
     for one in advisories.ADVISORIES:
         assert one.since < one.fixed and one.what and one.source.startswith("https://github.com/external-secrets/")
     assert len({one.id for one in advisories.ADVISORIES}) == len(advisories.ADVISORIES)
+
+
+@pytest.mark.parametrize(
+    ("release", "today", "said"),
+    [
+        ((0, 20, 4), "2025-11-06", None),
+        ((0, 20, 4), "2025-11-07", "1.0 came out on 2025-11-07"),
+        ((2, 9, 0), "2026-11-29", "2.10 came out on 2026-08-28"),
+        ((2, 13, 1), "2026-11-29", None),
+        ((3, 0, 0), "2030-01-01", None),
+    ],
+)
+def test_what_upstream_supports_no_more(release, today, said):
+    found = advisories.unsupported(release, today)
+    assert found is None if said is None else said in found
+
+
+def test_the_releases_came_out_one_after_the_other():
+    assert list(advisories.RELEASED) == sorted(advisories.RELEASED)
+    assert list(advisories.RELEASED.values()) == sorted(advisories.RELEASED.values())

@@ -102,6 +102,11 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
 def test_orphaned_finalizers():
     live = namespace("a", {}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
     assert plan.orphaned_finalizers(live, {"two"}) == [desired.finalizer("one")]
+    # Since ESO 2.14, a name beyond 59 characters is cut at 50 and ends in what makes it unique.
+    long = "n" * 45 + "-tail-" + "x" * 20
+    cut = namespace("a", {}, [desired.finalizer(long[:50] + "-0a1b2c3d")])
+    assert plan.orphaned_finalizers(cut, {long}) == [] and plan.orphaned_finalizers(cut, {long[:55]}) != []
+    assert plan.orphaned_finalizers(namespace("a", {}, [desired.finalizer(long[:50] + "-other")]), {long}) != []
 
 
 def test_a_half_established_definition_is_touched_with_a_new_value():

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program helm, and whether kubernetes.core can drive it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from importlib import import_module
+from pathlib import Path
+from typing import Tuple
+
+from ansible.module_utils.common.process import get_bin_path
+
+#: The first release of kubernetes.core that drives helm 4 to the end: older ones install, and then fail.
+DRIVES_HELM_4 = (6, 5)
+
+_Version = Tuple[int, ...]
+
+
+def problem(binary: str | None) -> str | None:
+    """What is to be done before helm can be used, or None.
+
+    :arg binary: the program's path; the one on the PATH, unless given.
+    """
+    try:
+        path = get_bin_path(binary or "helm")
+    except ValueError:
+        return (
+            "%s was not found, and it is needed to install External Secrets. Install helm, name it in "
+            "'cluster_secrets_eso_helm_binary', or set 'cluster_secrets_eso_method: existing'. Nothing was changed."
+            % (binary or "the program helm")
+        )
+    try:
+        done = subprocess.run(
+            [path, "version", "--template", "{{.Version}}"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "%s can't be run (%s). Name another in 'cluster_secrets_eso_helm_binary'. Nothing was changed." % (
+            path,
+            type(error).__name__,
+        )
+    return refusal(path, parsed(done.stdout), driver())
+
+
+def refusal(path: str, helm: _Version | None, kubernetes_core: _Version | None) -> str | None:
+    """Why a release of helm can't be driven by one of kubernetes.core; None if it can, or if one is not known."""
+    if helm is None or kubernetes_core is None or helm[0] < 4 or kubernetes_core >= DRIVES_HELM_4:
+        return None
+    return (
+        "helm %s (%s) needs kubernetes.core %s or newer, and %s is installed. Run 'ansible-galaxy collection install "
+        "--upgrade kubernetes.core', name a helm 3 in 'cluster_secrets_eso_helm_binary'. Nothing was changed."
+        % (_text(helm), path, _text(DRIVES_HELM_4), _text(kubernetes_core))
+    )
+
+
+def parsed(version: str) -> _Version | None:
+    """A version as numbers, such as (4, 0, 1) for 'v4.0.1'; None for anything else."""
+    found = re.match(r"\s*v?([0-9]+(?:\.[0-9]+)+)", version)
+    return tuple(int(number) for number in found[1].split(".")) if found else None
+
+
+def _text(version: _Version) -> str:
+    return ".".join(map(str, version))
+
+
+def driver() -> _Version | None:
+    """The installed release of kubernetes.core; None where it can't be told, as on another machine."""
+    try:
+        package = import_module("ansible_collections.kubernetes.core")
+    except ImportError:
+        return None
+    for folder in package.__path__:
+        try:
+            said = json.loads((Path(folder) / "MANIFEST.json").read_text(encoding="utf-8"))
+            return parsed(said["collection_info"]["version"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
