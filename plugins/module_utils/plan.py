@@ -8,6 +8,7 @@ Check mode and a real run use the very same plan: check mode just doesn't send i
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any, Callable, Collection, Iterator
 
@@ -25,7 +26,7 @@ from .desired.distribution import (
     held_for,
     may_hold,
 )
-from .resources import CRDS, CRONJOBS, ESO_GROUP, NAMESPACES, SECRETS, Object, Resource, holds_true, resource_of
+from .resources import CRDS, CRONJOBS, ESO_GROUP, NAMESPACES, NODES, SECRETS, Object, Resource, holds_true, resource_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
 TOUCHED = "cluster-secrets/touched"
@@ -522,6 +523,61 @@ def plan_suspend(live: Object, suspend: bool) -> Action | None:
         before={"spec": {"suspend": is_suspended}},
         after={"spec": {"suspend": suspend}},
         replan=lambda again: plan_suspend(again, suspend),
+    )
+
+
+#: On a node whose upgrade was begun, as JSON: what it is upgraded to, and whether it was cordoned before.
+NODE_UPGRADE = "cluster-secrets/node-upgrade"
+
+
+def plan_node_begun(live: Object, version: str) -> Action | None:
+    """The patch that marks a live node as begun; None for one that is marked, of whose cordon the mark knows better."""
+    if NODE_UPGRADE in (live["metadata"].get("annotations") or {}):
+        return None
+    cordoned = bool((live.get("spec") or {}).get("unschedulable"))
+    mark = json.dumps({"to": version, "cordoned": cordoned}, sort_keys=True)
+    return _patch_node(live, mark, None, lambda again: plan_node_begun(again, version))
+
+
+def plan_node_finished(live: Object) -> Action | None:
+    """The patch that takes the mark from a live node, and makes its cordon what it was; None for one without a mark."""
+    text = (live["metadata"].get("annotations") or {}).get(NODE_UPGRADE)
+    if text is None:
+        return None
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    before = said.get("cordoned") if isinstance(said, dict) else None
+    now = bool((live.get("spec") or {}).get("unschedulable"))
+    # What can't be read says nothing of the cordon, which is then left to people.
+    cordon = before if isinstance(before, bool) and before is not now else None
+    return _patch_node(live, None, cordon, plan_node_finished)
+
+
+def _patch_node(
+    live: Object, mark: str | None, cordon: bool | None, again: Callable[[Object], Action | None]
+) -> Action:
+    """The patch of a node's mark, and of its cordon unless that is None."""
+    meta = live["metadata"]
+    was = (meta.get("annotations") or {}).get(NODE_UPGRADE)
+    before: Object = {} if was is None else {"metadata": {"annotations": {NODE_UPGRADE: was}}}
+    after: Object = {} if mark is None else {"metadata": {"annotations": {NODE_UPGRADE: mark}}}
+    if cordon is not None:
+        before["spec"], after["spec"] = {"unschedulable": not cordon}, {"unschedulable": cordon}
+    return Action(
+        "merge",
+        UPDATED,
+        NODES,
+        "Node",
+        meta["name"],
+        body={
+            "metadata": {"resourceVersion": meta["resourceVersion"], "annotations": {NODE_UPGRADE: mark}},
+            **({} if cordon is None else {"spec": {"unschedulable": cordon or None}}),
+        },
+        before=before,
+        after=after,
+        replan=again,
     )
 
 

@@ -103,16 +103,8 @@ class Platform:
         **environment: str,
     ) -> Outcome:
         """Run a playbook of the collection (by name) or of a file (by path)."""
-        name = playbook if "/" in playbook else f"platform.cluster_secrets.{playbook}"
-        argv = ["ansible-playbook", name, "-e", f"cluster_secrets_values_file={self.vault}"]
-        if "--vault-password-file" not in arguments:
-            argv += ["--vault-password-file", str(self.password)]
-        if self.environment.get("CLUSTER_SECRETS_TEST_VARS"):
-            argv += ["-e", f"@{self.environment['CLUSTER_SECRETS_TEST_VARS']}"]
-        if variables:
-            argv += ["-e", json.dumps(variables)]
         done = subprocess.run(
-            [*argv, *arguments],
+            self.argv(playbook, *arguments, variables=variables),
             capture_output=True,
             text=True,
             env={**self.environment, **environment},
@@ -123,6 +115,18 @@ class Platform:
         outcome = Outcome(done.returncode, done.stdout, done.stderr)
         assert not check or done.returncode == 0, outcome.output
         return outcome
+
+    def argv(self, playbook: str, *arguments: str, variables: dict[str, Any] | None = None) -> list[str]:
+        """The command that :meth:`play` runs, in this environment and folder."""
+        name = playbook if "/" in playbook else f"platform.cluster_secrets.{playbook}"
+        argv = ["ansible-playbook", name, "-e", f"cluster_secrets_values_file={self.vault}"]
+        if "--vault-password-file" not in arguments:
+            argv += ["--vault-password-file", str(self.password)]
+        if self.environment.get("CLUSTER_SECRETS_TEST_VARS"):
+            argv += ["-e", f"@{self.environment['CLUSTER_SECRETS_TEST_VARS']}"]
+        if variables:
+            argv += ["-e", json.dumps(variables)]
+        return [*argv, *arguments]
 
     def module(
         self,

@@ -37,6 +37,9 @@ CATALOG = {
     "cluster_secrets_rotate_restart": "restart",
 }
 
+#: The other entries are left out, and what they distribute is left behind.
+WITHOUT_OTHERS = {"cluster_secrets_takeover": {"losses": "accept"}}
+
 
 @pytest.fixture(scope="module")
 def rotating(platform):
@@ -221,7 +224,7 @@ def test_a_namespace_that_failed_once_is_healed_by_the_next_run(rotating, playbo
     own.eventually(lambda: own.get(f"{quota}/none").get("status", {}).get("hard"), 60, "the quota")
     own.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"secrets/leaked": "true"}}})
     entries = [one for one in CATALOG["cluster_secrets_catalog"] if one["name"] == "leaked"]
-    variables = {"cluster_secrets_catalog": entries, "cluster_secrets_verify_timeout": 8}
+    variables = {"cluster_secrets_catalog": entries, "cluster_secrets_verify_timeout": 8, **WITHOUT_OTHERS}
     path = f"{ESO}/clusterexternalsecrets/leaked"
     own.eventually(lambda: namespace in str(own.get(path)["status"].get("failedNamespaces")), what="the failure")
     failed = own.play("bootstrap", variables=variables, check=False)
@@ -241,7 +244,8 @@ def test_a_namespace_that_is_deleted_meanwhile_is_no_failure(rotating):
     entries = [one for one in CATALOG["cluster_secrets_catalog"] if one["name"] == "leaked"]
     own.plane.bound = False
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(own.play, "bootstrap", variables={"cluster_secrets_catalog": entries}, check=False)
+        variables = {"cluster_secrets_catalog": entries, **WITHOUT_OTHERS}
+        run = pool.submit(own.play, "bootstrap", variables=variables, check=False)
         time.sleep(10)
         own.delete("/api/v1/namespaces/leaving")
         outcome = run.result()

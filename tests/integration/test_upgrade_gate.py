@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -236,14 +238,31 @@ def test_the_playbook_has_an_exit_status(healthy):
 
 
 TALOSCTL = '''#!{python}
-"""A stand-in for talosctl: cordons and drains a node, lets it go away and come back; the second takes etcd along."""
-import pathlib, sys, time
+"""A stand-in for talosctl: cordons and drains a node, lets it go away and come back with the image's version.
+
+One of the nodes takes etcd along. A file 'mode' beside the log makes it fail: 'NODE drain' leaves the node cordoned,
+'NODE old' brings it back with what it ran, 'NODE hang' drains it and never ends.
+"""
+import argparse, pathlib, sys, time
 sys.path[:0] = {path!r}
 from controlplane.cluster import ControlPlane
 
-arguments = sys.argv[1:]
-assert arguments[0] == "upgrade" and "--wait" in arguments and "--image" in arguments, arguments
-name = arguments[arguments.index("--nodes") + 1]
+# What it doesn't have, it refuses.
+parser = argparse.ArgumentParser()
+command = parser.add_subparsers(required=True, dest="command")
+upgrade = command.add_parser("upgrade")
+upgrade.add_argument("--nodes", required=True)
+upgrade.add_argument("--image", required=True)
+upgrade.add_argument("--wait", action="store_true")
+upgrade.add_argument("--drain-timeout")
+command.add_parser("health").add_argument("--nodes")
+given = parser.parse_args()
+log = pathlib.Path({log!r})
+if given.command == "health":
+    sys.exit(0)
+name = given.nodes
+mode = log.with_name("mode").read_text().split() if log.with_name("mode").exists() else []
+mode = mode[1] if mode[:1] == [name] else ""
 plane = ControlPlane({plane!r})
 merge = "application/merge-patch+json"
 
@@ -258,6 +277,8 @@ def ready(value):
     send("PATCH", path, {{"status": {{"conditions": [one]}}}}, "application/strategic-merge-patch+json")
 
 send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": True}}}})
+if mode == "drain":
+    sys.exit("error draining node: pods are not evicted: context deadline exceeded")
 for pod in send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["items"]:
     meta = pod["metadata"]
     body = {{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {{"name": meta["name"]}}}}
@@ -266,15 +287,22 @@ for pod in send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["
 while send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["items"]:
     time.sleep(0.2)
 ready("False")
+while mode == "hang":
+    log.with_name("hangs").touch()
+    time.sleep(0.2)
 asked = pathlib.Path({etcd!r})
 if name == {with_etcd!r}:
     asked.touch()
     while asked.exists():
         time.sleep(0.2)
+version = given.image.rpartition(":")[2]
+if mode != "old":
+    info = {{"status": {{"nodeInfo": {{"osImage": f"Talos ({{version}})"}}}}}}
+    send("PATCH", f"/api/v1/nodes/{{name}}/status", info, "application/strategic-merge-patch+json")
 ready("True")
 send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": None}}}})
-with open({log!r}, "a") as log:
-    log.write(name + "\\n")
+with log.open("a") as written:
+    written.write(name + "\\n")
 '''
 
 
@@ -309,7 +337,8 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
         }
         variables = {
             "talos_upgrade_nodes": [{"name": one, "address": one} for one in names],
-            "talos_upgrade_image": "installer:v1",
+            "talos_upgrade_image": "installer:v1.11.2",
+            "talos_upgrade_timeout": 60,
             "talos_upgrade_command": [str(program)],
             "cluster_secrets_snapshot": str(fresh.folder / "rolling.json"),
             "cluster_secrets_upgrade_timeout": 60,
@@ -337,9 +366,8 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
         # A target that can't be current stops it before the next node.
         log.unlink()
         program.write_text(TALOSCTL.format(**facts, with_etcd="none", log=str(log)) + BREAKING)
-        stopped = fresh.play(
-            "talos_upgrade", variables={**variables, "cluster_secrets_upgrade_timeout": 3}, check=False
-        )
+        next_one = {"talos_upgrade_image": "installer:v1.12.0", "cluster_secrets_upgrade_timeout": 3}
+        stopped = fresh.play("talos_upgrade", variables={**variables, **next_one}, check=False)
         assert stopped.rc == 2 and log.read_text().split() == names[:1], stopped.output
         assert "Secret cert-manager/cloudflare-api-token: " in stopped.stdout
 
@@ -348,3 +376,87 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
 BREAKING = """
 send("PATCH", "/api/v1/namespaces/central-secret-store/secrets/cloudflare-api-token", {"data": {"api-token": None}})
 """
+
+
+def test_a_runbook_that_was_interrupted_goes_on_where_it_was(platform, catalog):
+    """Three nodes: no node twice, none left cordoned or marked, and each way of failing is named."""
+    with another(platform, "resumed") as own:
+        own.play("bootstrap")
+        names = ["worker-1", "worker-2", "control-1"]
+        role = {"control-1": {"node-role.kubernetes.io/control-plane": ""}}
+        for name in names:
+            labels = {"kubernetes.io/os": "linux", **role.get(name, {})}
+            own.request("POST", "/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
+        # Somebody's own cordon; it stays.
+        own.patch("/api/v1/nodes/node-0", {"spec": {"unschedulable": True}})
+        own.patch("/api/v1/nodes/worker-2", {"spec": {"unschedulable": True}})
+        own.eventually(lambda: all(is_ready(own, name) for name in names), 60, "nodes that are ready")
+        log, program, mode = own.folder / "upgraded", own.folder / "talosctl", own.folder / "mode"
+        facts = {"python": sys.executable, "path": [str(ROOT / "tests"), COLLECTIONS], "plane": "resumed"}
+        program.write_text(TALOSCTL.format(**facts, etcd=str(own.folder / "none"), with_etcd="none", log=str(log)))
+        program.chmod(0o700)
+        variables = {
+            "talos_upgrade_nodes": [{"name": one, "address": one} for one in names],
+            "talos_upgrade_image": "installer:v1.11.2",
+            "talos_upgrade_command": [str(program)],
+            "talos_upgrade_check": [str(program), "health"],
+            "talos_upgrade_timeout": 5,
+            "cluster_secrets_snapshot": str(own.folder / "resumed.json"),
+            "cluster_secrets_upgrade_timeout": 30,
+            "cluster_secrets_gate_except_nodes": ["node-0", "worker-2"],
+        }
+
+        def upgraded():
+            return log.read_text().split() if log.exists() else []
+
+        def left():
+            found = own.request("GET", "/api/v1/nodes")["items"]
+            marks = [one["metadata"]["name"] for one in found if MARK in (one["metadata"].get("annotations") or {})]
+            return marks, sorted(one["metadata"]["name"] for one in found if one["spec"].get("unschedulable"))
+
+        by_hand = ["node-0", "worker-2"]
+        mark = own.mark()
+        predicted = own.play("talos_upgrade", "--check", variables=variables)
+        assert upgraded() == [] and own.writes(mark) == []
+        rows = [line.split()[0] for line in predicted.stdout.splitlines() if line.endswith((" to do", " stays so"))]
+        assert rows == ["control-1", "worker-1", "worker-2"], predicted.stdout
+        assert "control-1 would be number 1 of 3; to do: worker-1, worker-2" in predicted.stdout
+        # A drain that fails: the node is named, and nothing stays cordoned.
+        mode.write_text("worker-1 drain")
+        failed = own.play("talos_upgrade", variables=variables, check=False)
+        assert failed.rc == 2 and "error draining node" in failed.output
+        assert upgraded() == ["control-1"] and left() == ([], by_hand)
+        # It returns, and the node runs what it ran.
+        mode.write_text("worker-1 old")
+        failed = own.play("talos_upgrade", variables=variables, check=False)
+        assert failed.rc == 2 and "Node worker-1 is not upgraded 5 s later: it runs " in failed.stdout, failed.stdout
+        assert "and not v1.11.2" in failed.stdout and left() == ([], by_hand)
+        log.write_text("control-1\n")
+        # The runner is killed in the middle of a node.
+        mode.write_text("worker-1 hang")
+        argv = own.argv("talos_upgrade", variables=variables)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(argv, start_new_session=True, env=own.environment, cwd=own.folder, **quiet) as run:
+            own.eventually((own.folder / "hangs").exists, 120, "a node that is being upgraded")
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+        subprocess.run(["pkill", "-KILL", "-f", str(program)], check=False)
+        assert left() == (["worker-1"], [*by_hand[:1], "worker-1", by_hand[1]])
+        mode.unlink()
+        ended = own.play("talos_upgrade", variables=variables)
+        assert upgraded() == ["control-1", "worker-1", "worker-2"] and left()[0] == []
+        assert "worker-1 is number 1 of 2; to do: worker-2" in ended.stdout
+        assert left()[1] == by_hand and "cordoned, and stays so" in ended.stdout
+        again = own.play("talos_upgrade", variables=variables)
+        assert upgraded() == ["control-1", "worker-1", "worker-2"] and " done" in again.stdout
+        latest = {**variables, "talos_upgrade_image": "installer:latest"}
+        wrong = own.play("talos_upgrade", variables=latest, check=False)
+        assert wrong.rc == 2 and "has no tag that is a version of Talos" in wrong.stdout
+
+
+MARK = "cluster-secrets/node-upgrade"
+
+
+def is_ready(platform, name):
+    status = platform.get(f"/api/v1/nodes/{name}").get("status") or {}
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions") or [])

@@ -16,7 +16,7 @@ from ..desired import consumers, guard, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, FINALIZER_PREFIX, is_owned
 from ..live import state
 from ..plan import orphaned_finalizers
-from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, is_of_eso, key_of, owners_of
+from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, holds_true, is_of_eso, key_of, owners_of
 
 if TYPE_CHECKING:
     from ..live.eso import Release
@@ -267,11 +267,20 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
 
 
 def _made(inventory: Inventory) -> set[tuple[str, str]]:
-    """(namespace, name) of the Secrets that ExternalSecrets make."""
+    """(namespace, name) of the Secrets that ExternalSecrets make.
+
+    One that only names a Secret makes nothing: the Secret says who made it, unless it is to have no owner.
+    """
+    secrets = {key_of(item): item for item in inventory.secrets}
     found = set()
     for (namespace, name), item in inventory.snapshot.externals.items():
         target = (item.get("spec") or {}).get("target") or {}
-        found.add((namespace, target.get("name") or name))
+        key = (namespace, target.get("name") or name)
+        owners = (secrets.get(key) or {"metadata": {}})["metadata"].get("ownerReferences") or []
+        owned = any(one.get("uid") == item["metadata"].get("uid") for one in owners)
+        unowned = target.get("creationPolicy") in ("Orphan", "Merge") and holds_true(item, "Ready")
+        if owned or unowned:
+            found.add(key)
     return found
 
 

@@ -82,6 +82,8 @@ def _excused(distributed: list[Object], except_namespaces: Collection[str]) -> s
     """The ClusterExternalSecrets that are not ready only because of namespaces that don't count."""
     found = set()
     for item in distributed:
+        if "deletionTimestamp" in item["metadata"]:
+            continue
         failed = {one.get("namespace") for one in (item.get("status") or {}).get("failedNamespaces") or []}
         if failed and failed <= set(except_namespaces):
             found.add(item["metadata"]["name"])

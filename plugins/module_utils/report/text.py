@@ -106,6 +106,11 @@ def chain_table(links: list[dict[str, Any]]) -> list[str]:
 _LINKS = {"ok": "ok", "broken": "BROKEN", "follows": "follows", "unknown": "?"}
 
 
+def nodes_table(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
+    """A line of aligned text for each node of an upgrade: (name, role, what it runs, state, notes)."""
+    return _aligned([("NODE", "ROLE", "RUNS", "STATE", ""), *rows])
+
+
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]

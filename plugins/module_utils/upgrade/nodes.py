@@ -1,0 +1,103 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which nodes an upgrade of Talos has done, has begun and has to do, by what the Kubernetes API says. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from ..errors import CatalogError
+from ..plan import NODE_UPGRADE
+from ..resources import Object, holds_true, ready_condition
+
+#: Talos writes the schematic of the image that runs, as it does each system extension.
+SCHEMATIC = "extensions.talos.dev/schematic"
+
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+
+DONE, BACK, TO_DO = "done", "back", "to do"
+
+
+class Wanted(NamedTuple):
+    """What nodes are to run: a version such as 'v1.11.2', and a schematic, or nothing if any will do."""
+
+    version: str
+    schematic: str = ""
+
+
+def version_of(image: str) -> str:
+    """The version that an installer's image has by its tag. Raises CatalogError for an image without one."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    if not re.match(r"v[0-9]+\.[0-9]+\.[0-9]+", tag):
+        raise CatalogError(
+            "the image '%s' has no tag that is a version of Talos. Name one such as '...:v1.11.2', or say the version "
+            "in 'talos_upgrade_version'." % image
+        )
+    return tag
+
+
+def running(node: Object) -> str:
+    """The version of Talos that a live node runs; the whole name of its system if that is another."""
+    image = str((((node.get("status") or {}).get("nodeInfo")) or {}).get("osImage") or "")
+    found = re.match(r"Talos \((.+)\)\Z", image)
+    return found[1] if found else image
+
+
+def is_control_plane(node: Object) -> bool:
+    """Whether a live node belongs to the control plane."""
+    return _CONTROL_PLANE in (node["metadata"].get("labels") or {})
+
+
+def is_cordoned(node: Object) -> bool:
+    """Whether nothing may be scheduled on a live node."""
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
+def begun(node: Object) -> dict[str, Any] | None:
+    """What the mark of an upgrade that was begun says of a live node, or None without one."""
+    text = (node["metadata"].get("annotations") or {}).get(NODE_UPGRADE)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    # Whoever spoilt it, the node was begun; a cordon is then left to people.
+    return found if isinstance(found, dict) else {"cordoned": True}
+
+
+def lacks(node: Object, wanted: Wanted) -> list[str]:
+    """What keeps a live node from being upgraded, as texts; empty for one that is."""
+    found = []
+    if running(node) != wanted.version:
+        found.append("it runs %s and not %s" % (running(node) or "an unknown system", wanted.version))
+    schematic = (node["metadata"].get("annotations") or {}).get(SCHEMATIC, "none")
+    if wanted.schematic and schematic != wanted.schematic:
+        found.append("its schematic is %s and not %s" % (schematic, wanted.schematic))
+    return found
+
+
+def waits_for(node: Object | None, wanted: Wanted) -> list[str]:
+    """What a node (None: absent) that was upgraded is still waited for, as texts."""
+    if node is None:
+        return ["it is not in the cluster"]
+    found = lacks(node, wanted)
+    if not holds_true(node, "Ready"):
+        said = str((ready_condition(node) or {}).get("message") or "").rstrip(".")
+        found.insert(0, "it is not ready%s" % (": " + said if said else ""))
+    return found
+
+
+def status(node: Object, wanted: Wanted) -> str:
+    """:data:`DONE`, :data:`TO_DO`, or :data:`BACK` for a node that runs what is wanted and has yet to be finished."""
+    if lacks(node, wanted):
+        return TO_DO
+    return DONE if begun(node) is None else BACK
+
+
+def in_order(nodes: list[Object]) -> list[Object]:
+    """Live nodes in the order of their upgrade: what was begun, the control plane, the workers, each as given."""
+    return sorted(nodes, key=lambda one: (begun(one) is None, not is_control_plane(one)))

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes that an upgrade of Talos has done, has begun and has to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import plan
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import nodes
+
+WANTED = nodes.Wanted("v1.11.2")
+
+
+def node(image="Talos (v1.11.2)", mark=None, cordoned=False, ready="True", control=False, schematic=None):
+    annotations = {**({plan.NODE_UPGRADE: mark} if mark else {}), **({nodes.SCHEMATIC: schematic} if schematic else {})}
+    labels = {"node-role.kubernetes.io/control-plane": ""} if control else {}
+    status = {"nodeInfo": {"osImage": image}, "conditions": [{"type": "Ready", "status": ready, "message": "away."}]}
+    meta = {"name": "n", "resourceVersion": "1", "annotations": annotations, "labels": labels}
+    return {"metadata": meta, "spec": {"unschedulable": True} if cordoned else {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [
+        ("factory.talos.dev/installer/376567988ad370138ad8:v1.11.2", "v1.11.2"),
+        ("registry:5000/installer:v1.12.0-beta.1@sha256:0", "v1.12.0-beta.1"),
+        ("registry:5000/installer", None),
+        ("installer:latest", None),
+    ],
+)
+def test_the_version_of_an_image(image, version):
+    if version:
+        assert nodes.version_of(image) == version
+    else:
+        with pytest.raises(CatalogError, match="talos_upgrade_version"):
+            nodes.version_of(image)
+
+
+def test_what_is_done_and_what_is_not():
+    mark = json.dumps({"to": "v1.11.2", "cordoned": False})
+    assert nodes.status(node(), WANTED) == nodes.DONE
+    assert nodes.status(node(mark=mark), WANTED) == nodes.BACK
+    assert nodes.status(node("Talos (v1.11.20)"), WANTED) == nodes.TO_DO
+    assert nodes.status(node("Flatcar"), WANTED) == nodes.TO_DO
+    other = nodes.Wanted("v1.11.2", "abc")
+    assert nodes.lacks(node(), other) == ["its schematic is none and not abc"]
+    assert nodes.lacks(node(schematic="abc"), other) == []
+    assert nodes.waits_for(node("Talos (v1)", ready="False"), WANTED) == [
+        "it is not ready: away",
+        "it runs v1 and not v1.11.2",
+    ]
+    assert nodes.waits_for(None, WANTED) == ["it is not in the cluster"]
+
+
+def test_the_order():
+    mark = json.dumps({"to": "v1", "cordoned": False})
+    worker, begun, control = node(), node(mark=mark), node(control=True)
+    assert nodes.in_order([worker, begun, control]) == [begun, control, worker]
+
+
+def test_a_cordon_is_made_what_it_was():
+    for before, now, patched in (
+        (False, True, {"unschedulable": None}),
+        (False, False, None),
+        (True, True, None),
+        (True, False, {"unschedulable": True}),
+    ):
+        live = node(mark=json.dumps({"to": "v1", "cordoned": before}), cordoned=now)
+        action = plan.plan_node_finished(live)
+        assert action.body.get("spec") == patched
+        assert action.body["metadata"]["annotations"] == {plan.NODE_UPGRADE: None}
+    assert plan.plan_node_finished(node(cordoned=True)) is None
+    # What somebody spoilt says nothing of the cordon.
+    assert "spec" not in plan.plan_node_finished(node(mark="x", cordoned=True)).body
+    assert nodes.begun(node(mark="x")) == {"cordoned": True}
+    assert plan.plan_node_begun(node(mark="x"), "v1") is None
+    made = plan.plan_node_begun(node(cordoned=True), "v1").body["metadata"]["annotations"][plan.NODE_UPGRADE]
+    assert json.loads(made) == {"to": "v1", "cordoned": True}
