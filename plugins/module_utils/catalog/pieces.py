@@ -252,7 +252,7 @@ def _referred(how: str, parts: str, shown: str) -> Piece:
         else:
             source, _slash, key = part.rpartition("/")
             found.append(Reference(source, key))
-    if how == "base64" and not any(isinstance(part, Reference) and part.key == WHOLE for part in found):
+    if how == "base64":
         if all(isinstance(part, Literal) for part in found):
             raise ValueError(shown)
         return Base64(*found)

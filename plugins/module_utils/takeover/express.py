@@ -121,11 +121,14 @@ def expressed(
         parsed = parse_catalog([entry])[0]
     except CatalogError as error:
         raise Inexpressible(str(error)) from None
-    if {key: text.source_form() for key, text in parsed.data.items()} != {
-        key: text.source_form() for key, text in data.items()
-    }:
+    if _said(parsed.data) != _said(data):
         raise Inexpressible("a template that the catalog would read otherwise")
     return entry
+
+
+def _said(data: dict[str, Text]) -> dict[str, Any]:
+    """What a target's data are made of, to be compared."""
+    return {key: [(piece.source_form(), piece.references()) for piece in text.pieces] for key, text in data.items()}
 
 
 def _own(reference: Reference, source: str) -> Reference:
@@ -330,9 +333,7 @@ def _same(shape: dict[str, Any], data: dict[str, Text]) -> bool:
         entry: Entry = parse_catalog([{"name": "x", "source": "x", "label": "x", **shape}])[0]
     except CatalogError:
         return False
-    return {key: text.source_form() for key, text in entry.data.items()} == {
-        key: text.source_form() for key, text in data.items()
-    }
+    return _said(entry.data) == _said(data)
 
 
 def _registry(data: dict[str, Text], kind: str) -> dict[str, Any] | None:

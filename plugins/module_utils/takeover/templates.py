@@ -146,9 +146,10 @@ def _piped(value: _Value, function: str, text: str) -> _Value:
         return [Literal("'"), *value, Literal("'")]
     if function == "b64enc":
         return [_encoded(value, text)]
-    if len(value) == 1 and isinstance(value[0], Ref) and not value[0].how:
+    # The catalog has one word for each reference.
+    if len(value) == 1 and isinstance(value[0], Ref) and not value[0].how and not value[0].reference.decoding:
         reference = value[0].reference
-        if function == "b64dec" and not reference.decoding:
+        if function == "b64dec":
             return [Ref(reference._replace(decoding="Base64"))]
         if function in WORDS:
             return [Ref(reference, WORDS[function])]
@@ -159,7 +160,7 @@ def _encoded(value: _Value, text: str) -> Piece:
     """base64 of texts and values with a colon between each two."""
     groups: list[list[Reference | Literal]] = [[]]
     for piece in value:
-        if isinstance(piece, Ref) and not piece.how:
+        if isinstance(piece, Ref) and not piece.how and not piece.reference.decoding:
             groups[-1].append(piece.reference)
         elif isinstance(piece, Literal):
             for number, part in enumerate(piece.text.split(":")):

@@ -292,6 +292,7 @@ def test_what_a_text_may_do_with_a_key():
     for text, rendered in (
         ("{json:*}", b'{"config":"Y29uZmln","n":" x \\n","token":"t<&>","user":"me"}'),
         ("{json:other/*}", b'{"id":"17","user":"them"}'),
+        ("{base64:other/*}", base64.b64encode(b'{"id":"17","user":"them"}')),
         ("{json:token}", b'"t\\u003c\\u0026\\u003e"'),
         ("{quote:n}", b'" x \\n"'),
         ("{urlquery:token}", b"t%3C%26%3E"),
@@ -305,7 +306,7 @@ def test_what_a_text_may_do_with_a_key():
         assert one.data["K"].source_form() == {"text": text}
 
 
-@pytest.mark.parametrize("text", ["{*}", "{base64:*}", "{upper:key}", "{json:a:b}", '{json:"a"}', '{base64:"a"}'])
+@pytest.mark.parametrize("text", ["{*}", "{quote:*}", "{upper:key}", "{json:a:b}", '{json:"a"}', '{base64:"a"}'])
 def test_what_a_text_may_not_do(text):
     with pytest.raises(c.CatalogError, match="which is not a reference"):
         one_of(data={"K": {"text": text}})

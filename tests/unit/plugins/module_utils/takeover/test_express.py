@@ -116,3 +116,93 @@ def test_what_no_entry_can_say(changes, reason):
     with pytest.raises(Inexpressible) as caught:
         expressed(by_hand(**changes), STORES, {})
     assert reason in str(caught.value)
+
+
+def reference(name, key, prop=None, **more):
+    return {"secretKey": name, "remoteRef": {"key": key, **({"property": prop} if prop else {}), **more}}
+
+
+NAME = "kubernetes.io/metadata.name"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        # All namespaces, in each of the ways in which it is written.
+        ({"namespaceSelector": {}}, {"namespace_selectors": [{}]}),
+        ({"namespaceSelector": None, "namespaceSelectors": [{"matchLabels": {}}]}, {"namespace_selectors": [{}]}),
+        (
+            {"namespaceSelector": None, "namespaceSelectors": [{"matchLabels": {NAME: one}} for one in ("b", "a")]},
+            {"namespaces_by_name": ["a", "b"]},
+        ),
+        (
+            {"namespaceSelectors": [{"matchLabels": {"other": "x"}}]},
+            {"namespace_selectors": [{"matchLabels": {"l": "true"}}, {"matchLabels": {"other": "x"}}]},
+        ),
+        (
+            {"namespaceSelector": {"matchLabels": {"a": "1", "b": "2"}}},
+            {"namespace_selectors": [{"matchLabels": {"a": "1", "b": "2"}}]},
+        ),
+        # A whole source, renamed by a template.
+        (
+            {
+                "externalSecretSpec__data": [reference("caCert", "s")],
+                "externalSecretSpec__target__template": {"data": {"ca.crt": "{{ .caCert }}"}},
+            },
+            {"data": {"ca.crt": {"text": "{json:*}"}}},
+        ),
+        (
+            {
+                "externalSecretSpec__data": [reference("all", "s"), reference("k", "s", "p", version="3")],
+                "externalSecretSpec__target__template": {"data": {"A": "{{ .all | b64enc }}", "B": "{{ .k }}"}},
+            },
+            {"data": {"A": {"text": "{base64:*}"}, "B": "p"}},
+        ),
+        (
+            {"externalSecretSpec__data": [reference("k", "s", "p", decodingStrategy="Auto")]},
+            {"data": {"k": {"text": "{autodecode:p}"}}},
+        ),
+        (
+            {"externalSecretSpec__data": [reference("a", "s", "p"), reference("b", "o", "q")]},
+            {"source": "s", "data": {"a": "p", "b": "o/q"}},
+        ),
+        (
+            {
+                "externalSecretSpec__data": [],
+                "externalSecretSpec__dataFrom": [{"extract": {"key": one}} for one in "sr"],
+            },
+            {"source": "s", "extract": ["s", "r"]},
+        ),
+        (
+            {"externalSecretSpec__dataFrom": [{"extract": {"key": "r"}}]},
+            {"source": "r", "extract": True, "data": {"k": "s/p"}},
+        ),
+        ({"externalSecretSpec__target__deletionPolicy": "Delete"}, {"deletion_policy": "Delete"}),
+        (
+            {
+                "externalSecretSpec__secretStoreRef": None,
+                "externalSecretSpec__data": [
+                    {
+                        **reference("k", "s", "p"),
+                        "sourceRef": {"storeRef": {"kind": "ClusterSecretStore", "name": "store"}},
+                    }
+                ],
+            },
+            {"data": {"k": "p"}},
+        ),
+    ],
+)
+def test_what_public_objects_say(changes, said):
+    entry = expressed(by_hand(**changes), STORES, {}, "central")
+    assert {key: entry.get(key) for key in said} == said
+    again = parse_catalog([entry], "central")[0]
+    assert expressed(cluster_external_secret(again, "store", "v1"), STORES, {}, "central") == entry
+
+
+def test_a_decoded_value_that_is_encoded_again_is_not_taken_for_the_plain_one():
+    changes = {
+        "externalSecretSpec__data": [reference("k", "s", "p", decodingStrategy="Base64")],
+        "externalSecretSpec__target__template": {"data": {"A": "{{ .k | b64enc }}"}},
+    }
+    with pytest.raises(Inexpressible):
+        expressed(by_hand(**changes), STORES, {})
