@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -92,3 +93,15 @@ def test_each_documented_make_target_is_there():
     code = r"(?:`|^)make ([a-z-]+)(?:`| [A-Z_]+=| +#|$)"
     said = {target for path in documents() for target in re.findall(code, path.read_text(), re.MULTILINE)}
     assert said <= targets and len(said) > 8
+
+
+def test_each_pin_that_is_no_package_managers_is_found_by_renovate():
+    """A pattern that finds nothing would leave its version as it is for ever."""
+    managers = json.loads((ROOT / "renovate.json").read_text())["customManagers"]
+    assert len(managers) == 5
+    for one in managers:
+        (pattern,) = one["managerFilePatterns"]
+        path = pattern.strip("/").removeprefix("^").removesuffix("$").replace("\\", "")
+        (wanted,) = one["matchStrings"]
+        found = re.findall(wanted.replace("(?<", "(?P<"), (ROOT / path).read_text())
+        assert len(found) == 1, (path, found)
