@@ -6,12 +6,19 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.api.kubeconfig import connection
+from ..module_utils.errors import ClusterSecretsError
+from ..module_utils.module import AUTH_OPTIONS
 from ..plugin_utils import specifications
+from ..plugin_utils.in_process import InProcessAction
 from ..plugin_utils.plain import plain
+from ..plugin_utils.screen import show
 
 # Before Ansible forks, so that the files are read once in a play and not once a host.
 specifications.names()
@@ -20,17 +27,29 @@ specifications.names()
 _CHECKED = ("bool", "int", "str")
 
 
-class ActionModule(ActionBase):
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "prefixes": {"type": "list", "elements": "str", "default": []},
+    "cluster": {"type": "bool", "default": True},
+}
+
+
+class ActionModule(InProcessAction):
     """Checks variables."""
 
     _requires_connection = False
     _supports_check_mode = True
 
+    def _options(self) -> dict[str, Any]:
+        return {**AUTH_OPTIONS, **_OPTIONS}
+
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Name all that are wrong, and warn of those that are unknown."""
-        given = task_vars or {}
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _result, options = self.validate_argument_spec({"prefixes": {"type": "list", "elements": "str", "default": []}})
+        with self._arguments():
+            return self._checked(tmp, task_vars or {})
+
+    def _checked(self, tmp: Any, given: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = ActionBase.run(self, tmp, given)
+        _result, options = self.validate_argument_spec(self._options())
         problems = []
         for name, spec in specifications.specifications().items():
             kind = spec.get("type", "str")
@@ -48,5 +67,27 @@ class ActionModule(ActionBase):
                 "the variable '%s' is none of this collection's. %s" % (name, close or "Is it misspelled?")
                 for name, close in unknown.items()
             ]
-        result.update(changed=False, unknown=list(unknown))
+        cluster = self._cluster(given) if options["cluster"] else None
+        if cluster and not self._task.no_log:
+            several = len(given.get("ansible_play_hosts_all") or ()) > 1
+            context = " (context %s)" % cluster["context"] if cluster["context"] else ""
+            prefix = "%s: " % given.get("inventory_hostname") if several else ""
+            show(["%sCluster: %s%s" % (prefix, cluster["server"], context)])
+        result.update(changed=False, unknown=list(unknown), cluster=cluster)
         return result
+
+    def _cluster(self, task_vars: dict[str, Any]) -> dict[str, Any] | None:
+        """Where the host's connection leads; None where another machine makes it, or what uses it will say what is
+        wrong with it."""
+        if not self._same_place(task_vars):
+            return None
+        try:
+            self._connect(task_vars)
+            checked = ArgumentSpecValidator(self._options()).validate(plain(self._task.args))
+            if checked.error_messages:
+                return None
+            found = connection(checked.validated_parameters)
+        except (AnsibleActionFail, ClusterSecretsError):
+            return None
+        parts = urlsplit(found.server or "")
+        return {"server": "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]), "context": found.context}

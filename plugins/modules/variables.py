@@ -14,6 +14,7 @@ description:
   - Checks each variable of the collection that the host has, against the argument specifications of all roles and the
     playbooks' own variables. All that are wrong are named in one error.
   - Warns of a variable that begins like one of the collection's and is none, with the closest name.
+  - Says which cluster the host's connection leads to, by its server and the context of the kubeconfig.
   - Sends no request. The playbooks of the collection begin with it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -22,6 +23,12 @@ options:
     type: list
     elements: str
     default: []
+  cluster:
+    description: Whether to say which cluster it is.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
 attributes:
   check_mode:
     description: Does the same.
@@ -41,6 +48,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+cluster:
+  description: The server and the context of the host's connection; nothing where that is made on another machine, or
+    can't be.
+  returned: success
+  type: dict
+  sample: {server: "https://10.0.0.2:6443", context: admin@prod}
 unknown:
   description: The names that are none of the collection's.
   returned: success

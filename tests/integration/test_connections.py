@@ -41,7 +41,7 @@ PLAYBOOKS = {
     "talos_upgrade_gate": {},
     "talos_upgrade_pre": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
     "talos_upgrade_post": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
-    "talos_upgrade": {"talos_upgrade_nodes": [], "talos_upgrade_image": "none"},
+    "talos_upgrade": {"talos_upgrade_nodes": [], "talos_upgrade_image": "none:v1.0.0"},
     "eso_stored_versions": {},
     "eso_upgrade": {},
     "teardown": {"cluster_secrets_teardown_eso": True},
@@ -213,6 +213,19 @@ def test_no_playbook_asks_the_default_cluster(both, at, tmp_path):
     resumed = meant.get("/apis/batch/v1/namespaces/default/cronjobs/defrag")
     assert resumed["spec"]["suspend"] is False and not resumed["metadata"].get("annotations")
     assert requests_of_others(default, mark) == []
+
+
+@pytest.mark.parametrize("way", ["kubeconfig", "environment", "awx"])
+def test_each_command_says_first_which_cluster_it_is_at(both, at, way):
+    """By the server, and the context of the kubeconfig where there is one; with no word of credentials."""
+    meant, default = both
+    config = yaml.safe_load(meant.kubeconfig.read_text())
+    said = at(way, "talos_upgrade_gate", check=False).stdout
+    server = config["clusters"][0]["cluster"]["server"]
+    context = "" if way == "awx" else f" (context {config['current-context']})"
+    first = said.index("TASK [Check the variables]")
+    assert first < said.index(f"\nCluster: {server}{context}\n") < said.index("TASK [", first + 1)
+    assert yaml.safe_load(default.kubeconfig.read_text())["clusters"][0]["cluster"]["server"] not in said
 
 
 def test_a_kubeconfig_of_a_hosts_own_is_not_overruled_by_the_environment(both, at):

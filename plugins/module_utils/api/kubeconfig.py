@@ -83,6 +83,8 @@ class Connection:
 
     def __init__(self) -> None:
         self.server: str | None = None
+        #: The context of the kubeconfig that this is from, if it is.
+        self.context: str | None = None
         self.ca_file: str | None = None
         self.ca_data: bytes | None = None
         self.verify = True
@@ -408,6 +410,7 @@ def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) ->
         raise ConnectionOptionsError(
             "context '%s' of the kubeconfig names the cluster '%s', which it does not have." % (current, name)
         )
+    target.context = current
     cluster, folder = named["clusters"][name]
     _read_cluster(target, _mapping(cluster, "cluster '%s'" % name), folder)
     name = chosen.get("user")

@@ -404,6 +404,8 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
                 yield Finding("losses", one.label(), message + _way_on(by_name, live), (ACCEPT,))
     for name in sorted(set(by_name) & set(live)):
         entry, item = by_name[name], live[name]
+        if _rewritten(item):
+            continue  # somebody made it what it is, and a bootstrap mends that
         selected = _selected(item, cluster)
         going = [
             one
@@ -417,6 +419,14 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
             why = "the entry selects otherwise" if target == entry.target else "the target is now %s" % entry.target
             what = label_of("ClusterExternalSecret", item)
             yield Finding("losses", what, "%s would go: %s" % (_made_in(item, gone), why), (ACCEPT,))
+
+
+def _rewritten(live: Object) -> bool:
+    """Whether somebody else wrote the spec of a live object of ours."""
+    return any(
+        record.get("manager") != MANAGER and not record.get("subresource") and fields_of(record, "spec")
+        for record in live["metadata"].get("managedFields") or []
+    )
 
 
 def _made_in(distributed: Object, namespaces: list[str]) -> str:
