@@ -184,6 +184,8 @@ def test_what_was_taken_over_goes_after_a_backup_but_for_what_others_need(foreig
     """Adopted, then torn down: two kept consumers read legacy and github-pat through the store."""
     foreign.delete(f"{RBAC}/clusterroles/{READER}")
     foreign.delete(f"{RBAC}/namespaces/{CENTRAL}/roles/{READER}")
+    # Whoever made an account of this name might hold a token of it.
+    foreign.delete(f"/api/v1/namespaces/{CENTRAL}/serviceaccounts/{READER}")
     foreign.play("adopt", variables={"adopt_dest": "adopted"})
     arguments = ("-e", f"@{foreign.folder / 'adopted' / 'cluster_secrets.yml'}")
     foreign.delete(f"{POLICIES}/validatingadmissionpolicies/{POLICY}")

@@ -64,7 +64,10 @@ def test_made_once_and_anew_on_request(bootstrapped, given):
     # The same request again changes nothing, and neither does a run without one.
     for variables in (asked, given):
         assert platform.play("bootstrap", variables=variables).recap["changed"] == 0
-    off = {"cluster_secrets_catalog_extra": [{**GENERATED, "enabled": False}, READER]}
+    off = {
+        "cluster_secrets_catalog_extra": [{**GENERATED, "enabled": False}, READER],
+        "cluster_secrets_takeover": {"losses": "accept"},
+    }
     platform.play("bootstrap", variables=off)
     assert platform.data("central-secret-store", "made-source")["password"] == second["PASSWORD"]
     platform.play("bootstrap", variables=given)

@@ -47,8 +47,15 @@ def after(bootstrapped):
         bootstrapped.delete(f"/api/v1/namespaces/{name}")
 
 
-def test_by_variables_and_then_a_bootstrap(after, tmp_path):
-    platform, folder = after, tmp_path / "one"
+@pytest.fixture
+def empty(after):
+    """The cluster of somebody who begins: nothing of another catalog is on it."""
+    after.play("teardown")
+    return after
+
+
+def test_by_variables_and_then_a_bootstrap(empty, tmp_path):
+    platform, folder = empty, tmp_path / "one"
     given = tmp_path / "given.yml"
     secrets = [{"name": "smtp", "keys": ["user", "password"], "namespaces": ["shop"]}]
     given.write_text(yaml.safe_dump({"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}))
@@ -91,9 +98,9 @@ def test_by_variables_and_then_a_bootstrap(after, tmp_path):
     assert (folder / "Taskfile.yml").read_text() == mine
 
 
-def test_the_readme_from_a_git_url(after, tmp_path):
+def test_the_readme_from_a_git_url(empty, tmp_path):
     """Each command of the quickstart as it stands there, but for where the repository is and who types the password."""
-    platform = after
+    platform = empty
     readme = (ROOT / "README.md").read_text()
     commands = (
         readme.partition("On a cluster of your own")[2].partition("```shell\n")[2].partition("```")[0].splitlines()
@@ -130,23 +137,23 @@ def test_the_readme_from_a_git_url(after, tmp_path):
     assert set(platform.data("demo", "example")) == {"username", "password"}
 
 
-def test_without_a_terminal_and_without_variables_there_is_an_example(after, tmp_path):
+def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp_path):
     folder = tmp_path / "two"
-    after.play(
+    empty.play(
         "init", "-e", f"init_dest={tmp_path / 'lists'}", variables={"init_keys": ["a", "b"], "init_namespaces": []}
     )
     content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster_secrets.yml").read_text())
     assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
-    after.play("init", "-e", f"init_dest={folder}")
+    empty.play("init", "-e", f"init_dest={folder}")
     content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["name"] == "example" and set(entry["generate"]) == {"username", "password"}
     # An empty mapping would have to be taken away before anything can be added.
     vault = folder / "cluster_secrets.vault.yml"
-    given = values.read_vault(vault, after.password)
+    given = values.read_vault(vault, empty.password)
     assert given == {"example": {}}
-    bootstrapped_from(after, folder)
-    assert set(after.data("demo", "example")) == {"username", "password"}
+    bootstrapped_from(empty, folder)
+    assert set(empty.data("demo", "example")) == {"username", "password"}
 
 
 def test_asked_on_a_terminal(after, tmp_path):

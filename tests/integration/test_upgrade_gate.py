@@ -298,7 +298,10 @@ if name == {with_etcd!r}:
 version = given.image.rpartition(":")[2]
 if mode != "old":
     info = {{"status": {{"nodeInfo": {{"osImage": f"Talos ({{version}})"}}}}}}
-    send("PATCH", f"/api/v1/nodes/{{name}}/status", info, "application/strategic-merge-patch+json")
+    # What simulates the nodes writes all that it knows of one at times.
+    for _again in range(8):
+        send("PATCH", f"/api/v1/nodes/{{name}}/status", info, "application/strategic-merge-patch+json")
+        time.sleep(0.3)
 ready("True")
 send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": None}}}})
 with log.open("a") as written:

@@ -422,10 +422,12 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
 
 
 def _rewritten(live: Object) -> bool:
-    """Whether somebody else wrote the spec of a live object of ours."""
+    """Whether somebody else wrote what a live ClusterExternalSecret of ours selects, or the name of its target."""
+    selecting = {"namespaceSelector", "namespaceSelectors", "namespaces"}
     return any(
-        record.get("manager") != MANAGER and not record.get("subresource") and fields_of(record, "spec")
+        fields_of(record, "spec") & selecting or "name" in fields_of(record, "spec", "externalSecretSpec", "target")
         for record in live["metadata"].get("managedFields") or []
+        if record.get("manager") != MANAGER
     )
 
 
