@@ -427,7 +427,7 @@ def _rewritten(live: Object) -> bool:
     return any(
         fields_of(record, "spec") & selecting or "name" in fields_of(record, "spec", "externalSecretSpec", "target")
         for record in live["metadata"].get("managedFields") or []
-        if record.get("manager") != MANAGER
+        if not applied_by_us(record)
     )
 
 
