@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 import yaml
-from support import CANARY, ROOT, leaked, on_a_terminal, values
+from support import CANARY, ROOT, another, leaked, on_a_terminal, values
 
 PLAYBOOK = "platform.cluster_secrets."
 
@@ -35,16 +35,10 @@ def bootstrapped_from(platform, folder, *arguments):
 
 
 @pytest.fixture(scope="module")
-def after(bootstrapped):
-    yield bootstrapped
-    prune = (
-        "cluster_secrets_central_prune",
-        "cluster_secrets_distribution_prune",
-        "cluster_secrets_namespaces_exclusive",
-    )
-    bootstrapped.play("bootstrap", variables=dict.fromkeys(prune, True))
-    for name in ("shop", "demo"):
-        bootstrapped.delete(f"/api/v1/namespaces/{name}")
+def after(platform):
+    """A cluster of its own: other catalogs than those of other tests are bootstrapped on it."""
+    with another(platform, "init") as own:
+        yield own
 
 
 @pytest.fixture
