@@ -530,26 +530,37 @@ def plan_suspend(live: Object, suspend: bool) -> Action | None:
 NODE_UPGRADE = "cluster-secrets/node-upgrade"
 
 
+def node_mark(live: Object) -> dict[str, Any] | None:
+    """What the mark says of a live node: None without one, nothing for one that somebody spoilt."""
+    text = (live["metadata"].get("annotations") or {}).get(NODE_UPGRADE)
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_cordoned(node: Object) -> bool:
+    """Whether nothing may be scheduled on a live node."""
+    return bool((node.get("spec") or {}).get("unschedulable"))
+
+
 def plan_node_begun(live: Object, version: str) -> Action | None:
     """The patch that marks a live node as begun; None for one that is marked, of whose cordon the mark knows better."""
     if NODE_UPGRADE in (live["metadata"].get("annotations") or {}):
         return None
-    cordoned = bool((live.get("spec") or {}).get("unschedulable"))
-    mark = json.dumps({"to": version, "cordoned": cordoned}, sort_keys=True)
+    mark = json.dumps({"to": version, "cordoned": is_cordoned(live)}, sort_keys=True)
     return _patch_node(live, mark, None, lambda again: plan_node_begun(again, version))
 
 
 def plan_node_finished(live: Object) -> Action | None:
     """The patch that takes the mark from a live node, and makes its cordon what it was; None for one without a mark."""
-    text = (live["metadata"].get("annotations") or {}).get(NODE_UPGRADE)
-    if text is None:
+    mark = node_mark(live)
+    if mark is None:
         return None
-    try:
-        said = json.loads(text)
-    except ValueError:
-        said = None
-    before = said.get("cordoned") if isinstance(said, dict) else None
-    now = bool((live.get("spec") or {}).get("unschedulable"))
+    before, now = mark.get("cordoned"), is_cordoned(live)
     # What can't be read says nothing of the cordon, which is then left to people.
     cordon = before if isinstance(before, bool) and before is not now else None
     return _patch_node(live, None, cordon, plan_node_finished)

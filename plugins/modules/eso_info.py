@@ -85,7 +85,6 @@ served_versions:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ClusterSecretsError,
@@ -155,8 +154,7 @@ def _look(context: Context) -> dict[str, Any]:
         problems.append("the API group %s is not served" % ESO_GROUP)
     else:
         problems.extend(_store_problems(client, version, params["store"]))
-    today = state.utcnow().strftime("%Y-%m-%d")
-    unsupported = advisories.unsupported(release.number, today) if release.number else None
+    unsupported = release.unsupported(state.utcnow().strftime("%Y-%m-%d"))
     if unsupported:
         context.warn("External Secrets %s is out of support: %s" % (release.text, unsupported))
     return {

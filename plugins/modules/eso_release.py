@@ -108,7 +108,7 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, helm
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
@@ -147,8 +147,7 @@ def run(context: Context) -> dict[str, Any]:
         if chart
         else eso.running_or_unknown(client, params["eso_namespace"])
     )
-    today = state.utcnow().strftime("%Y-%m-%d")
-    unsupported = advisories.unsupported(release.number, today) if release.number else None
+    unsupported = release.unsupported(state.utcnow().strftime("%Y-%m-%d"))
     if unsupported:
         context.warn("External Secrets %s is out of support: %s" % (release.text, unsupported))
     result: dict[str, Any] = {

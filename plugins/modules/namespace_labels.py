@@ -113,7 +113,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX, NAME_LABEL
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import LABEL_PREFIX
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     ESO_MANAGED_LABEL,
@@ -143,7 +143,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     cluster_external_secrets,
     external_secrets,
     is_of_eso,
-    matches,
     resource_of,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
@@ -318,7 +317,8 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                     "entry '%s' names namespace '%s' in its 'namespaces_by_name'. Take it out and run bootstrap, then "
                     "run this again." % (name, namespace)
                 )
-            if entry and any(matches(one, {NAME_LABEL: namespace, **left}) for one in entry.namespace_selectors):
+            # Neither by its name nor by the entry's label, which were looked at.
+            if entry and entry.selects(namespace, left):
                 raise CatalogError(
                     "entry '%s' selects namespace '%s' by its 'namespace_selectors'. Leave the namespace out there, or "
                     "take away the label by which it is selected, and run bootstrap; then run this again."

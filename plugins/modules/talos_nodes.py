@@ -119,7 +119,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_node_begun, plan_node_finished
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+    is_cordoned,
+    plan_node_begun,
+    plan_node_finished,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import nodes_table
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     NODES,
@@ -221,7 +225,7 @@ def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.W
 def _row(item: Object, wanted: nodes.Wanted) -> tuple[str, str, str, str, str]:
     state = nodes.status(item, wanted)
     notes = ["begun before"] if state != nodes.DONE and nodes.begun(item) is not None else []
-    if nodes.is_cordoned(item) and nodes.begun(item) is None:
+    if is_cordoned(item) and nodes.begun(item) is None:
         notes.append("cordoned, and stays so")
     role = "control plane" if nodes.is_control_plane(item) else "worker"
     return item["metadata"]["name"], role, nodes.running(item) or "?", state, ", ".join(notes)

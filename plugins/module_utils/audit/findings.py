@@ -782,7 +782,7 @@ def unsupported(scope: Scope, release: Release, today: str) -> Iterator[Finding]
 
     :arg today: the day, such as 2026-11-29.
     """
-    why = advisories.unsupported(release.number, today) if release.number else None
+    why = release.unsupported(today)
     if why:
         message = "ESO %s is out of support: %s" % (release.text, why)
         fix = "Upgrade one minor release after the other: ansible-playbook platform.cluster_secrets.eso_upgrade"

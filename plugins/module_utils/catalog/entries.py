@@ -182,20 +182,13 @@ class Entry:
     def label_keys(self) -> set[str]:
         """The keys of the labels by which namespaces are chosen, that of a namespace's own name left out."""
         keys = {self.label[0]} if self.label else set()
-        for one in self.namespace_selectors:
-            keys.update(one.get("matchLabels") or {})
-            keys.update(each["key"] for each in one.get("matchExpressions") or [])
-        return keys - {NAME_LABEL}
+        return keys.union(*map(selector_keys, self.namespace_selectors)) - {NAME_LABEL}
 
     def named(self) -> list[str]:
         """The names of all namespaces that the entry names, sorted."""
-        found = {*self.namespaces, *self.namespaces_by_name}
-        for one in self.namespace_selectors:
-            found.update(value for key, value in (one.get("matchLabels") or {}).items() if key == NAME_LABEL)
-            for each in one.get("matchExpressions") or []:
-                if (each["key"], each["operator"]) == (NAME_LABEL, "In"):
-                    found.update(each["values"])
-        return sorted(found)
+        return sorted(
+            {*self.namespaces, *self.namespaces_by_name}.union(*map(selector_names, self.namespace_selectors))
+        )
 
     def namespace_selectors_of_eso(self) -> list[Object]:
         """The label selectors of Kubernetes for the namespaces that get the target.
@@ -325,6 +318,20 @@ class Entry:
 
 class Unreadable(ValueError):
     """A target can't be rendered from its sources. The text says what is missing, and names no value."""
+
+
+def selector_keys(selector: Object) -> set[str]:
+    """The keys of the labels by which a label selector selects."""
+    return {*(selector.get("matchLabels") or {}), *(one["key"] for one in selector.get("matchExpressions") or [])}
+
+
+def selector_names(selector: Object) -> set[str]:
+    """The names of the namespaces that a label selector names."""
+    names = {value for key, value in (selector.get("matchLabels") or {}).items() if key == NAME_LABEL}
+    for one in selector.get("matchExpressions") or []:
+        if one.get("key") == NAME_LABEL and one.get("operator") == "In":
+            names.update(one.get("values") or [])
+    return names
 
 
 def parse_catalog(raw: Any, central: str | None = None) -> list[Entry]:
@@ -498,10 +505,7 @@ def _sources(
     for name in named:
         check.subdomain(name, "source")
 
-    def own(one: Reference) -> Reference:
-        return one._replace(source="") if one.source == source else one
-
-    changed = {key: text.based_on(own) for key, text in data.items()}
+    changed = {key: text.based_on(lambda one: one.within(source)) for key, text in data.items()}
     read = [one.source or source for one in references] + [one or source for one in copied]
     if source not in read:
         if references or copied:

@@ -42,6 +42,10 @@ class Reference(NamedTuple):
         """As the catalog writes it, ``key`` or ``source/key``."""
         return "%s/%s" % (self.source, self.key) if self.source else self.key
 
+    def within(self, source: str) -> Reference:
+        """The same in an entry whose own source this is, which is not named."""
+        return self._replace(source="") if self.source == source else self
+
 
 #: The value of a reference. Raises KeyError with the reference's text where there is none, ValueError where it can't
 #: be decoded or shown as JSON.

@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
-from ..catalog.entries import NAME_LABEL
+from ..catalog.entries import selector_keys, selector_names
 from ..resources import Object, key_of, label_of, matches
 from .distribution import is_owned
 
@@ -155,9 +155,7 @@ def label_keys(conditions: Iterable[Object]) -> set[str]:
     """The keys of labels by which conditions select namespaces."""
     keys: set[str] = set()
     for condition in conditions:
-        selector = condition.get("namespaceSelector") or {}
-        keys.update(selector.get("matchLabels") or {})
-        keys.update(one["key"] for one in selector.get("matchExpressions") or [])
+        keys.update(selector_keys(condition.get("namespaceSelector") or {}))
     return keys
 
 
@@ -166,11 +164,7 @@ def named(conditions: Iterable[Object]) -> set[str]:
     names: set[str] = set()
     for condition in conditions:
         names.update(condition.get("namespaces") or [])
-        selector = condition.get("namespaceSelector") or {}
-        names.update(value for key, value in (selector.get("matchLabels") or {}).items() if key == NAME_LABEL)
-        for one in selector.get("matchExpressions") or []:
-            if one.get("key") == NAME_LABEL and one.get("operator") == "In":
-                names.update(one.get("values") or [])
+        names.update(selector_names(condition.get("namespaceSelector") or {}))
     return names
 
 

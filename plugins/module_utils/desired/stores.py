@@ -92,13 +92,10 @@ def conditions(entries: Iterable[Entry]) -> list[Object]:
     selectors = {json.dumps(one, sort_keys=True): one for entry in entries for one in entry.admitting()}
     # Those by one label first, which most are, so that a longer selector moves none of them.
     ordered = sorted(
-        selectors.values(), key=lambda one: ("matchExpressions" in one, sorted(_pairs(one)), json.dumps(one))
+        selectors.values(),
+        key=lambda one: ("matchExpressions" in one, sorted((one.get("matchLabels") or {}).items()), json.dumps(one)),
     )
     return [{"namespaceSelector": one} for one in ordered] or [_NOWHERE]
-
-
-def _pairs(selector: Object) -> list[tuple[str, str]]:
-    return list((selector.get("matchLabels") or {}).items())
 
 
 def desired(

@@ -63,6 +63,10 @@ class Release:
         """The :class:`Advisory` objects that apply; none when the release is unknown."""
         return advisories.known(self.number) if self.number else []
 
+    def unsupported(self, today: str) -> str | None:
+        """Why upstream doesn't support it any more on a day (2026-11-29); None if it does, or is unknown."""
+        return advisories.unsupported(self.number, today) if self.number else None
+
     def may_be_open_to(self, advisory: Advisory) -> bool:
         """Whether an advisory applies, or can't be ruled out."""
         return self.number is None or advisory in self.advisories

@@ -100,7 +100,7 @@ def expressed(
     if not source:
         raise Inexpressible("no sources")
     entry["source"] = source
-    data = {key: text.based_on(lambda one: _own(one, source)) for key, text in data.items()}
+    data = {key: text.based_on(lambda one: one.within(source)) for key, text in data.items()}
     entry.update(_shape(data, copied, kind, labels))
     if labels:
         entry["labels"] = labels
@@ -129,11 +129,6 @@ def expressed(
 def _said(data: dict[str, Text]) -> dict[str, Any]:
     """What a target's data are made of, to be compared."""
     return {key: [(piece.source_form(), piece.references()) for piece in text.pieces] for key, text in data.items()}
-
-
-def _own(reference: Reference, source: str) -> Reference:
-    """A reference as an entry with this source has it."""
-    return reference._replace(source="") if reference.source == source else reference
 
 
 def _only(mapping: Object, known: tuple[str, ...], where: str) -> None:

@@ -407,12 +407,7 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
         if _rewritten(item):
             continue  # somebody made it what it is, and a bootstrap mends that
         selected = _selected(item, cluster)
-        going = [
-            one
-            for one in selected
-            if one not in entry.namespaces
-            and not entry.selects(one, cluster.namespaces[one]["metadata"].get("labels") or {})
-        ]
+        going = _going(entry, selected, cluster)
         target = consumers.distributed_target(item)
         gone = selected if target != entry.target else going
         if gone:
@@ -458,6 +453,16 @@ def _selected(distributed: Object, cluster: Cluster) -> list[str]:
         if consumers.selects(distributed, name, item["metadata"].get("labels") or {})
         and "deletionTimestamp" not in item["metadata"]
     )
+
+
+def _going(entry: Entry, selected: list[str], cluster: Cluster) -> list[str]:
+    """Those of the namespaces that are selected now which the entry neither lists nor selects."""
+    return [
+        name
+        for name in selected
+        if name not in entry.namespaces
+        and not entry.selects(name, cluster.namespaces[name]["metadata"].get("labels") or {})
+    ]
 
 
 def _places(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Entry]:
@@ -545,12 +550,7 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
         selected = _selected(live, cluster)
         target = consumers.distributed_target(live)
         parts, backup, remove = [], [], []
-        going = [
-            name
-            for name in selected
-            if name not in entry.namespaces
-            and not entry.selects(name, cluster.namespaces[name]["metadata"].get("labels") or {})
-        ]
+        going = _going(entry, selected, cluster)
         if going:
             parts.append("namespace %s would lose the Secret %s" % (", ".join(going), target))
         renamed = consumers.external_name(live) != entry.external_secret or target != entry.target

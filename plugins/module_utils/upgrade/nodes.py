@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, NamedTuple
 
 from ..errors import CatalogError
-from ..plan import NODE_UPGRADE
+from ..plan import node_mark
 from ..resources import Object, holds_true, ready_condition
 
 #: Talos writes the schematic of the image that runs, as it does each system extension.
@@ -51,22 +50,11 @@ def is_control_plane(node: Object) -> bool:
     return _CONTROL_PLANE in (node["metadata"].get("labels") or {})
 
 
-def is_cordoned(node: Object) -> bool:
-    """Whether nothing may be scheduled on a live node."""
-    return bool((node.get("spec") or {}).get("unschedulable"))
-
-
 def begun(node: Object) -> dict[str, Any] | None:
     """What the mark of an upgrade that was begun says of a live node, or None without one."""
-    text = (node["metadata"].get("annotations") or {}).get(NODE_UPGRADE)
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = None
+    found = node_mark(node)
     # Whoever spoilt it, the node was begun; a cordon is then left to people.
-    return found if isinstance(found, dict) else {"cordoned": True}
+    return {"cordoned": True} if found == {} else found
 
 
 def lacks(node: Object, wanted: Wanted) -> list[str]:
