@@ -173,10 +173,16 @@ def node_cordoned(platform):
 @contextmanager
 def pod_finds_no_node(platform):
     """As after a failed drain: nothing can move, and a pod that uses a target waits."""
-    with node_cordoned(platform), made(platform, PODS, pod("nowhere", secret="gh-oauth")):
+    # A selector beside the cordon: the scheduler may not have heard of that yet when the pod is there.
+    waiting = pod("nowhere", secret="gh-oauth")
+    waiting["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "absent"}
+    with node_cordoned(platform), made(platform, PODS, waiting):
         path = f"{PODS}/nowhere"
         platform.eventually(
-            lambda: any(one["type"] == "PodScheduled" for one in platform.get(path)["status"].get("conditions", [])),
+            lambda: any(
+                one["type"] == "PodScheduled" and one["status"] == "False"
+                for one in platform.get(path)["status"].get("conditions", [])
+            ),
             what="the scheduler's word",
         )
         yield
