@@ -153,6 +153,16 @@ RELEASED: dict[tuple[int, int], str] = {
 }
 _SUPPORT = "https://external-secrets.io/latest/introduction/stability-support/"
 
+#: The newest Kubernetes that upstream tested a minor release with, and each before it. Source: the same page, which
+#: says nothing yet of those after 2.9.
+_TESTED: dict[tuple[int, int], tuple[int, int]] = {
+    (0, 14): (1, 32),
+    (0, 17): (1, 33),
+    (0, 20): (1, 34),
+    (2, 0): (1, 35),
+    (2, 8): (1, 36),
+}
+
 
 def parse(release: str | None) -> Number | None:
     """A release such as 'v0.20.4' as (major, minor, patch); None for anything that upstream doesn't publish."""
@@ -177,6 +187,14 @@ def unsupported(release: Number, today: str) -> str | None:
         return None
     day, minor = after[0]
     return "upstream supports its newest minor release only, and %d.%d came out on %s (%s)" % (*minor, day, _SUPPORT)
+
+
+def tested_until(release: Number) -> tuple[int, int] | None:
+    """The newest minor release of Kubernetes that upstream tested a release with; None if that is not known."""
+    if release[:2] > (2, 9):
+        return None
+    earlier = [tested for minor, tested in sorted(_TESTED.items()) if minor <= release[:2]]
+    return earlier[-1] if earlier else None
 
 
 def safe(release: Number) -> str:

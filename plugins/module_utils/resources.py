@@ -90,6 +90,9 @@ NODES = Resource("v1", "nodes", namespaced=False)
 PODS = Resource("v1", "pods")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "endpointslices")
 POD_DISRUPTION_BUDGETS = Resource("policy/v1", "poddisruptionbudgets")
+PERSISTENT_VOLUMES = Resource("v1", "persistentvolumes", namespaced=False)
+COORDINATION = "coordination.k8s.io/v1"
+LEASES = Resource(COORDINATION, "leases")
 CRDS = Resource("apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
 
 #: What runs pods, as (API version, kind).
@@ -109,6 +112,7 @@ _PLURALS = {
     ("v1", "Secret"): SECRETS,
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): CRDS,
     ("v1", "ServiceAccount"): Resource("v1", "serviceaccounts"),
+    (COORDINATION, "Lease"): LEASES,
     (RBAC, "Role"): Resource(RBAC, "roles"),
     (RBAC, "RoleBinding"): Resource(RBAC, "rolebindings"),
     (RBAC, "ClusterRole"): Resource(RBAC, "clusterroles", namespaced=False),

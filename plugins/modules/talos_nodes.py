@@ -2,19 +2,20 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module talos_nodes: which nodes an upgrade of Talos has done, and what it leaves on them."""
+"""Module talos_nodes: upgrade nodes of Talos, and go on where an earlier run stopped."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: talos_nodes
-short_description: Say which nodes an upgrade of Talos has yet to do, and see each of them through
+short_description: Upgrade nodes of Talos, and go on where an earlier run stopped
 version_added: 1.0.0
 description:
   - Compares what nodes run with what they are to run, so that an upgrade which was interrupted goes on where it was.
-  - Marks a node before its upgrade by the annotation C(cluster-secrets/node-upgrade), which says whether it was
-    cordoned then; waits for it afterwards, and takes away the mark, with a cordon that the upgrade has left.
-  - It calls no C(talosctl).
+  - Calls C(talosctl) for all nodes that it is given at the same time, and waits until each is ready and runs what is
+    wanted. While it does, a Lease in O(store_namespace) keeps other runs from the cluster.
+  - Before a node is touched, the annotation C(cluster-secrets/node-upgrade) says what for and whether it was cordoned;
+    afterwards that goes, with a cordon that the upgrade has left.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -23,16 +24,16 @@ attributes:
 options:
   state:
     description:
-      - V(planned) reads only.
-      - V(begun) marks O(node).
-      - V(arrived) waits until O(node) is ready and runs what is wanted, then takes away its mark and the upgrade's
-        cordon.
-      - V(released) takes away both from each of O(nodes) that is ready, whatever it runs.
+      - V(planned) reads only. It waits for a run that may be at work on the cluster, and fails when there is one.
+      - V(upgraded) upgrades O(nodes) at the same time, by a reboot where V(staged) came before. A node that was begun
+        and is away is waited for before it is touched again.
+      - V(staged) installs what is wanted without a reboot.
+      - V(arrived) waits for O(nodes) that were begun earlier, and finishes them.
     type: str
-    choices: [planned, begun, arrived, released]
+    choices: [planned, upgraded, staged, arrived]
     default: planned
   nodes:
-    description: The nodes of the upgrade. Those of the control plane come first, whatever the order here.
+    description: The nodes. When planned, those of the control plane come first, whatever the order here.
     type: list
     elements: dict
     required: true
@@ -42,11 +43,8 @@ options:
         type: str
         required: true
       address:
-        description: Where C(talosctl) reaches it, for the result.
+        description: Where C(talosctl) reaches it; its name unless said.
         type: str
-  node:
-    description: The name of one of O(nodes).
-    type: str
   image:
     description: The installer's image, whose tag is the version that is wanted.
     type: str
@@ -57,12 +55,37 @@ options:
   schematic:
     description: The schematic of the Image Factory that is wanted, too. Without it, any will do.
     type: str
+  workers:
+    description: How many nodes that are not of the control plane are upgraded at the same time.
+    type: int
+    default: 1
+  command:
+    description: The program, and the arguments that all its calls share.
+    type: list
+    elements: str
+    default: [talosctl]
+  arguments:
+    description: More arguments of C(talosctl upgrade).
+    type: list
+    elements: str
+    default: [--wait]
+  stage_arguments:
+    description: The arguments of C(talosctl upgrade) with which it does not reboot.
+    type: list
+    elements: str
+    default: [--no-reboot]
+  reboot_arguments:
+    description: The arguments of C(talosctl reboot) for a node that was staged.
+    type: list
+    elements: str
+    default: [--drain, --wait]
   wait_timeout:
-    description: How many seconds to wait for a node.
+    description: How many seconds to wait for a node once C(talosctl) has ended.
     type: int
     default: 1800
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.attributes.writes
 """
 
@@ -82,11 +105,16 @@ todo:
   returned: when O(state=planned)
   type: list
   elements: dict
-back:
-  description: The names of those that were begun and run what is wanted.
+batches:
+  description: The same, as lists of those that are upgraded together.
   returned: when O(state=planned)
   type: list
-  elements: str
+  elements: list
+back:
+  description: Those that were begun or staged, and run what is wanted.
+  returned: when O(state=planned)
+  type: list
+  elements: dict
 begun:
   description: The names of those that were begun.
   returned: when O(state=planned)
@@ -102,6 +130,10 @@ table:
   returned: when O(state=planned)
   type: list
   elements: str
+seconds:
+  description: How long it took.
+  returned: success
+  type: int
 changes:
   description: What was (in check mode, would be) written.
   returned: success
@@ -113,89 +145,152 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.lock import Lock
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    STORE_NAMESPACE_OPTION,
+    run_module,
+    wait_while,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
-    is_cordoned,
     plan_node_begun,
     plan_node_finished,
+    plan_node_staged,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import nodes_table
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     NODES,
+    PERSISTENT_VOLUMES,
     POD_DISRUPTION_BUDGETS,
-    holds_true,
+    Object,
+    Resource,
     label_of,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos import (
+    UPGRADE,
+    Commands,
+    Upgrade,
+    not_back,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import nodes
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "state": {"type": "str", "choices": ["planned", "begun", "arrived", "released"], "default": "planned"},
+    "state": {"type": "str", "choices": ["planned", "upgraded", "staged", "arrived"], "default": "planned"},
     "nodes": {
         "type": "list",
         "elements": "dict",
         "required": True,
         "options": {"name": {"type": "str", "required": True}, "address": {"type": "str"}},
     },
-    "node": {"type": "str"},
     "image": {"type": "str", "required": True},
     "version": {"type": "str"},
     "schematic": {"type": "str"},
+    "workers": {"type": "int", "default": 1},
+    "command": {"type": "list", "elements": "str", "default": ["talosctl"]},
+    "arguments": {"type": "list", "elements": "str", "default": ["--wait"]},
+    "stage_arguments": {"type": "list", "elements": "str", "default": ["--no-reboot"]},
+    "reboot_arguments": {"type": "list", "elements": "str", "default": ["--drain", "--wait"]},
     "wait_timeout": {"type": "int", "default": 1800},
+    **STORE_NAMESPACE_OPTION,
 }
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Look at the nodes, or see one of them through."""
-    params, client = context.params, context.client
-    wanted = nodes.Wanted(params["version"] or nodes.version_of(params["image"]), params["schematic"] or "")
-    given = {one["name"]: one for one in params["nodes"]}
-    state, name = params["state"], params["node"]
-    if state in ("begun", "arrived") and name not in given:
-        raise NotReady("'node' must be one of 'nodes'. Known are: %s." % ", ".join(given))
-    if state == "planned":
-        return _planned(context, given, wanted)
-    if state == "released":
-        found = client.each(lambda one: client.get(NODES.path(one)), list(given))
-        ready = [item for item in found if item and holds_true(item, "Ready")]
-        return context.result(_write(context, [plan_node_finished(item) for item in ready]))
-    if state == "begun":
-        live = client.get(NODES.path(name))
-        if live is None:
-            raise NotReady("there is no Node '%s'. Nothing was changed." % name)
-        return context.result(_write(context, [plan_node_begun(live, wanted.version)]))
-    if not context.check_mode:
-        seconds = params["wait_timeout"]
-        wait_while(client, lambda: _awaited(context, name, wanted, seconds), seconds, interval=2)
-    live = client.get(NODES.path(name))
-    return context.result(_write(context, [plan_node_finished(live)] if live else []))
-
-
-def _write(context: Context, planned: list[Any]) -> list[Any]:
-    return Executor(context.client, context.check_mode).run([action for action in planned if action])
-
-
-def _awaited(context: Context, name: str, wanted: nodes.Wanted, seconds: int) -> NotReady | None:
-    """What a node that was upgraded is waited for, or None."""
-    missing = nodes.waits_for(context.client.get(NODES.path(name)), wanted)
-    if not missing:
-        return None
-    return NotReady(
-        "Node %s is not upgraded %d s later: %s. Look at it with 'talosctl dmesg' and 'talosctl logs machined', then "
-        "run this again: it goes on with this node." % (name, seconds, "; ".join(missing))
+    """Look at the nodes, or see those that are given through."""
+    params = context.params
+    wanted = nodes.Wanted(
+        params["version"] or nodes.version_of(params["image"]), params["schematic"] or "", params["image"]
     )
+    given = {one["name"]: one for one in params["nodes"]}
+    if len(given) < len(params["nodes"]):
+        raise NotReady("'nodes' (talos_upgrade_nodes) names a node twice. Nothing was changed.")
+    if params["workers"] < 1:
+        raise NotReady("'workers' (talos_upgrade_workers) must be 1 or more. Nothing was changed.")
+    if params["state"] == "planned":
+        return _planned(context, given, wanted)
+    begun = time.monotonic()
+    actions = _predicted(context, list(given), wanted) if context.check_mode else _carried_out(context, given, wanted)
+    return context.result(actions, seconds=0 if context.check_mode else round(time.monotonic() - begun))
+
+
+def _carried_out(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.Wanted) -> list[Any]:
+    params, client = context.params, context.client
+    if params["state"] == "arrived":
+        return _arrived(context, list(given), wanted)
+    commands = Commands(params["command"], params["arguments"], params["stage_arguments"], params["reboot_arguments"])
+    progress = context.progress("nodes are done")
+    upgrade = Upgrade(
+        client,
+        _lock(context),
+        wanted,
+        {name: one.get("address") or name for name, one in given.items()},
+        commands,
+        params["wait_timeout"],
+        progress,
+    )
+    try:
+        if params["state"] == "staged":
+            upgrade.stage()
+        else:
+            upgrade.upgrade()
+    finally:
+        progress.end()
+    return upgrade.actions
+
+
+def _lock(context: Context) -> Lock:
+    return Lock(context.client, UPGRADE, context.params["store_namespace"])
+
+
+def _live(context: Context, names: list[str]) -> list[Object]:
+    found = context.client.each(lambda name: context.client.get(NODES.path(name)), names)
+    absent = [name for name, item in zip(names, found) if item is None]
+    if absent:
+        raise NotReady("there is no Node %s. Nothing was changed." % ", ".join(absent))
+    return [item for item in found if item]
+
+
+def _predicted(context: Context, names: list[str], wanted: nodes.Wanted) -> list[Any]:
+    """What a run writes first; what an upgrade makes of a node, nobody knows before."""
+    state = context.params["state"]
+    plan: dict[str, Callable[[Object], Any]] = {
+        "staged": lambda item: plan_node_staged(item, wanted.image),
+        "upgraded": lambda item: plan_node_begun(item, wanted.version),
+        "arrived": plan_node_finished,
+    }
+    planned = [plan[state](item) for item in _live(context, names)]
+    return Executor(context.client, check_mode=True).run([action for action in planned if action])
+
+
+def _arrived(context: Context, names: list[str], wanted: nodes.Wanted) -> list[Any]:
+    seconds = context.params["wait_timeout"]
+    found: list[Object] = []
+
+    def awaited() -> NotReady | None:
+        found[:] = _live(context, names)
+        for item in found:
+            missing = nodes.waits_for(item, wanted)
+            if missing:
+                return NotReady(not_back(item["metadata"]["name"], seconds, missing))
+        return None
+
+    wait_while(context.client, awaited, seconds, interval=2)
+    planned = [plan_node_finished(item) for item in found]
+    return Executor(context.client).run([action for action in planned if action])
 
 
 def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.Wanted) -> dict[str, Any]:
-    client = context.client
+    client, workers = context.client, context.params["workers"]
+    if not context.check_mode:
+        _lock(context).wait()
     live = {item["metadata"]["name"]: item for item in client.list(NODES)[0]}
     absent = [name for name in given if name not in live]
     if absent:
@@ -208,55 +303,61 @@ def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.W
     others = sorted(name for name in live if name not in given and nodes.running(live[name]) != wanted.version)
     lines = nodes_table([_row(item, wanted) for item in ordered])
     if todo and len(live) == 1:
-        lines.append("There is one node: nothing can move elsewhere, and all pods are away while it restarts.")
+        lines.append(
+            "There is one node: nothing can move elsewhere, and all pods are away while it restarts. A drain can't end "
+            "there; talosctl 1.13 and newer need '--drain=false' in talos_upgrade_arguments."
+        )
     if todo:
-        lines += _held_up(context)
+        lines += _held_up(context, {item["metadata"]["name"] for item in todo})
     if others:
         lines.append("Not in the list, and not %s: %s." % (wanted.version, ", ".join(others)))
-    names = {key: [item["metadata"]["name"] for item in found] for key, found in _parts(ordered, wanted).items()}
     return {
         **context.result([]),
-        **names,
+        "back": [given[item["metadata"]["name"]] for item in ordered if nodes.status(item, wanted) == nodes.BACK],
+        "begun": [item["metadata"]["name"] for item in ordered if nodes.begun(item) is not None],
+        "control_plane": [item["metadata"]["name"] for item in ordered if nodes.is_control_plane(item)],
         "todo": [given[item["metadata"]["name"]] for item in todo],
+        "batches": [[given[name] for name in batch] for batch in nodes.batches(todo, workers)],
         "table": lines,
     }
 
 
 def _row(item: Object, wanted: nodes.Wanted) -> tuple[str, str, str, str, str]:
-    state = nodes.status(item, wanted)
-    notes = ["begun before"] if state != nodes.DONE and nodes.begun(item) is not None else []
-    if is_cordoned(item) and nodes.begun(item) is None:
-        notes.append("cordoned, and stays so")
     role = "control plane" if nodes.is_control_plane(item) else "worker"
-    return item["metadata"]["name"], role, nodes.running(item) or "?", state, ", ".join(notes)
+    notes = ", ".join(nodes.notes(item, wanted))
+    return item["metadata"]["name"], role, nodes.running(item) or "?", nodes.status(item, wanted), notes
 
 
-def _parts(ordered: list[Object], wanted: nodes.Wanted) -> dict[str, list[Object]]:
-    return {
-        "back": [item for item in ordered if nodes.status(item, wanted) == nodes.BACK],
-        "begun": [item for item in ordered if nodes.begun(item) is not None],
-        "control_plane": [item for item in ordered if nodes.is_control_plane(item)],
-    }
+def _held_up(context: Context, names: set[str]) -> list[str]:
+    """What a drain would wait for: PodDisruptionBudgets that allow no eviction now, and volumes that can't move."""
+    unknown: list[str] = []
 
+    def found(resource: Resource) -> list[Object]:
+        try:
+            return list(context.client.list(resource)[0])
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            unknown.append("What may hold up a drain is not all known: %s" % error)
+            return []
 
-def _held_up(context: Context) -> list[str]:
-    """The PodDisruptionBudgets that allow no eviction now, for which a drain would wait."""
-    try:
-        budgets = context.client.list(POD_DISRUPTION_BUDGETS)[0]
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return ["What may hold up a drain is not known: %s" % error]
-    return [
+    lines = [
         "%s allows no eviction now (%s of %s pods are healthy): a drain of their nodes waits for it."
         % (
             label_of("PodDisruptionBudget", item),
             (item.get("status") or {}).get("currentHealthy", 0),
             (item.get("status") or {}).get("expectedPods", 0),
         )
-        for item in budgets
+        for item in found(POD_DISRUPTION_BUDGETS)
         if (item.get("status") or {}).get("expectedPods") and not (item.get("status") or {}).get("disruptionsAllowed")
     ]
+    volumes = nodes.held_by_nodes(found(PERSISTENT_VOLUMES), names)
+    if volumes:
+        lines.append(
+            "Volumes that only one node has, whose pods wait until it is back: %s%s."
+            % (", ".join(volumes[:10]), " and %d more" % (len(volumes) - 10) if len(volumes) > 10 else "")
+        )
+    return lines + unknown
 
 
 def main() -> None:

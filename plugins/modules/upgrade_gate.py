@@ -59,6 +59,11 @@ options:
     description: Whether a closed gate fails the task.
     type: bool
     default: true
+  json:
+    description:
+      - Where to write what was found as JSON, on the host that the module runs on, also when the cluster could not be
+        looked at. It has C(server), C(time), C(open), C(problems) as below, and C(error).
+    type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -108,6 +113,7 @@ api_requests:
 """
 
 import datetime
+import json
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, lifetimes
@@ -137,6 +143,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 300},
     "fail": {"type": "bool", "default": True},
+    "json": {"type": "path"},
     **CATALOG_OPTION,
     **STORE_OPTION,
     **STORE_NAMESPACE_OPTION,
@@ -151,7 +158,24 @@ class _Closed(ClusterSecretsError):
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Look, once or until the gate is open."""
+    """Look, once or until the gate is open, and write that down."""
+    try:
+        result = _judged(context)
+    except ClusterSecretsError as error:
+        _write(context, {"open": False, "problems": [], "error": str(error)})
+        raise
+    _write(context, {"open": result["open"], "problems": result["problems"], "error": None})
+    return result
+
+
+def _write(context: Context, report: dict[str, Any]) -> None:
+    path = context.params["json"]
+    if path and not context.check_mode:
+        found = {"server": context.client.server, "time": state.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"), **report}
+        files.write(path, json.dumps(found, indent=2) + "\n", "report")
+
+
+def _judged(context: Context) -> dict[str, Any]:
     params = context.params
     problems: list[gate.Problem] = []
 

@@ -36,6 +36,9 @@ _OF_PLAYBOOKS: dict[str, dict[str, Any]] = {
     "cluster_secrets_teardown_eso": {"type": "bool"},
     "cluster_secrets_upgrade_timeout": {"type": "int"},
     "cluster_secrets_upgrade_window": {"type": "int"},
+    "talos_upgrade_stage": {"type": "bool"},
+    "talos_upgrade_timeout": {"type": "int"},
+    "talos_upgrade_workers": {"type": "int"},
 }
 
 

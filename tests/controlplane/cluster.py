@@ -246,11 +246,12 @@ class ControlPlane:
         programs = [f"external-secrets-{one}" if one else "external-secrets" for one in self._releases]
         others = [name for name in build.CONTROL_PLANE if name != "external-secrets"]
         binaries = build.ensure((*others, *programs))
-        binaries["external-secrets"] = binaries[programs[0]]
         # Only where there are several, so that any image will do for one.
-        for one, program in list(zip(self._releases, programs))[1:]:
-            binaries[f"external-secrets:{build.eso_release(one)}"] = binaries[program]
-        return binaries
+        later = {
+            f"external-secrets:{build.eso_release(one)}": binaries[program]
+            for one, program in list(zip(self._releases, programs))[1:]
+        }
+        return {**binaries, "external-secrets": binaries[programs[0]], **later}
 
     def _prepare(self, binaries: dict[str, Path]) -> None:
         self.run.mkdir(parents=True, mode=0o700)

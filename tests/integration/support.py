@@ -110,7 +110,8 @@ class Platform:
             env={**self.environment, **environment},
             cwd=self.folder,
             check=False,
-            timeout=300,
+            # What a killed helm left is waited for as long as its own timeout.
+            timeout=900,
         )
         outcome = Outcome(done.returncode, done.stdout, done.stderr)
         assert not check or done.returncode == 0, outcome.output
@@ -149,7 +150,8 @@ class Platform:
             text=True,
             env=environment,
             check=False,
-            timeout=300,
+            # What a killed helm left is waited for as long as its own timeout.
+            timeout=900,
         )
         try:
             result = json.loads(done.stdout)

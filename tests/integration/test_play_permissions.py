@@ -78,6 +78,10 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     }
     for playbook in ("talos_upgrade_pre", "talos_upgrade_post"):
         deployer.play(playbook, variables={**PLAYS, **snapshot})
+    nodes = {"talos_upgrade_nodes": [{"name": "node-0"}], "talos_upgrade_image": "installer:v1.11.2"}
+    staged = {**nodes, "talos_upgrade_command": ["true"], "talos_upgrade_stage": True}
+    assert "Staged." in deployer.play("talos_upgrade", variables={**PLAYS, **staged}).stdout
+    assert "staged, to be rebooted" in deployer.play("talos_upgrade", "--check", variables={**PLAYS, **nodes}).stdout
 
 
 def test_the_audit_does_not_report_the_platform_itself(deployer, catalog):

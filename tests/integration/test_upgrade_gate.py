@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import sys
 import textwrap
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,7 @@ from broken import (
     webhook_unavailable,
     webhook_without_endpoint,
 )
-from support import COLLECTIONS, ROOT, another, leaked
+from support import COLLECTIONS, ROOT, Grants, another, leaked
 
 DRAIN = {"drain": True}
 BROKEN = [
@@ -237,34 +239,111 @@ def test_the_playbook_has_an_exit_status(healthy):
         )
 
 
+def test_it_writes_what_it_found_for_machines(healthy):
+    report = healthy.folder / "gate.json"
+    variables = {"cluster_secrets_gate_json": str(report)}
+    healthy.play("talos_upgrade_gate", "--check", variables=variables)
+    assert not report.exists()
+    healthy.play("talos_upgrade_gate", variables=variables)
+    found = json.loads(report.read_text())
+    assert found["open"] and found["problems"] == [] and found["error"] is None and found["server"]
+    with controller_scaled_down(healthy):
+        healthy.play("talos_upgrade_gate", variables=variables, check=False)
+    found = json.loads(report.read_text())
+    assert not found["open"] and found["problems"][0]["object"] == "Deployment external-secrets"
+    healthy.play(
+        "talos_upgrade_gate", variables={**variables, "cluster_secrets_host": "https://127.0.0.1:9"}, check=False
+    )
+    assert "cannot reach" in json.loads(report.read_text())["error"]
+
+
+def test_the_guides_job_has_exactly_the_permissions_that_it_needs(platform, catalog):
+    """The manifest of guide_talos.rst: its Job is taken by the API server, its command runs with its ServiceAccount."""
+    guide = (ROOT / "docs/docsite/rst/guide_talos.rst").read_text()
+    block = guide.split(":caption: upgrade-gate.yml\n\n")[1].split("\nIt reads all Secrets")[0]
+    items = yaml.safe_load(textwrap.dedent(block))["items"]
+    with another(platform, "job") as own:
+        own.play("bootstrap")
+        roles = {}
+        for item in items:
+            namespace = item["metadata"].get("namespace")
+            api = "/api/v1" if item["apiVersion"] == "v1" else f"/apis/{item['apiVersion']}"
+            collection = f"{api}{f'/namespaces/{namespace}' if namespace else ''}/{item['kind'].lower()}s"
+            own.request("POST", collection, item)
+            if item["kind"] in ("ClusterRole", "Role"):
+                roles[f"{collection}/{item['metadata']['name']}"] = item
+            elif item["kind"] == "ConfigMap":
+                (own.folder / "given.yml").write_text(item["data"]["cluster_secrets.yml"])
+        container = items[-1]["spec"]["template"]["spec"]["containers"][0]
+        assert container["args"] == ["-e", "@/etc/cluster-secrets/cluster_secrets.yml"]
+        playbook = container["command"][1].removeprefix("platform.cluster_secrets.")
+        path = str(Grants(own).kubeconfig("upgrade-gate", "upgrade-gate"))
+
+        def run():
+            arguments = ("-e", f"@{own.folder / 'given.yml'}")
+            return own.play(playbook, *arguments, check=False, KUBECONFIG=path, K8S_AUTH_KUBECONFIG=path)
+
+        outcome = run()
+        assert outcome.rc == 0, outcome.output
+        # None of them is too many.
+        for path_of_role, item in roles.items():
+            for number, rule in enumerate(item["rules"]):
+                for resource in rule["resources"]:
+                    less = [dict(one) for one in item["rules"]]
+                    less[number]["resources"] = [one for one in rule["resources"] if one != resource]
+                    less = [one for one in less if one["resources"]]
+                    own.patch(path_of_role, {"rules": less})
+                    outcome = own.module(
+                        "upgrade_gate", catalog=catalog, drain=True, kubeconfig=Path(path), check=False
+                    )
+                    assert outcome.result.get("failed") or outcome.result.get("warnings"), (resource, outcome.result)
+            own.patch(path_of_role, {"rules": item["rules"]})
+
+
 TALOSCTL = '''#!{python}
-"""A stand-in for talosctl: cordons and drains a node, lets it go away and come back with the image's version.
+"""A stand-in for talosctl: installs, cordons and drains a node, lets it go away and come back with the image's version.
 
 One of the nodes takes etcd along. A file 'mode' beside the log makes it fail: 'NODE drain' leaves the node cordoned,
-'NODE old' brings it back with what it ran, 'NODE hang' drains it and never ends.
+'NODE old' brings it back with what it ran, 'NODE STEP' never ends in that step (install, drained, away, booted, back).
 """
-import argparse, pathlib, sys, time
+import argparse, json, pathlib, sys, time
 sys.path[:0] = {path!r}
 from controlplane.cluster import ControlPlane
 
-# What it doesn't have, it refuses.
-parser = argparse.ArgumentParser()
+class Parser(argparse.ArgumentParser):
+    """What it doesn't have, it refuses in the words of the original."""
+
+    def error(self, message):
+        sys.exit("Error: " + message.replace("unrecognized arguments", "unknown flag"))
+
+parser = Parser()
 command = parser.add_subparsers(required=True, dest="command")
 upgrade = command.add_parser("upgrade")
-upgrade.add_argument("--nodes", required=True)
 upgrade.add_argument("--image", required=True)
-upgrade.add_argument("--wait", action="store_true")
-upgrade.add_argument("--drain-timeout")
+upgrade.add_argument("--no-reboot", action="store_true")
+reboot = command.add_parser("reboot")
+reboot.add_argument("--drain", action="store_true")
+for one in (upgrade, reboot):
+    one.add_argument("--nodes", required=True)
+    one.add_argument("--wait", action="store_true")
+    one.add_argument("--drain-timeout")
 command.add_parser("health").add_argument("--nodes")
+command.add_parser("etcd").add_argument("what", choices=["status"])
+to = command.add_parser("upgrade-k8s")
+to.add_argument("--nodes", required=True)
+to.add_argument("--to", required=True)
 given = parser.parse_args()
 log = pathlib.Path({log!r})
-if given.command == "health":
+with log.with_name("calls").open("a") as written:
+    written.write(" ".join([given.command, *sys.argv[2:]]) + "\\n")
+if given.command in ("health", "etcd"):
     sys.exit(0)
-name = given.nodes
+name = getattr(given, "nodes", None)
 mode = log.with_name("mode").read_text().split() if log.with_name("mode").exists() else []
 mode = mode[1] if mode[:1] == [name] else ""
 plane = ControlPlane({plane!r})
 merge = "application/merge-patch+json"
+installed = log.with_name("installed-" + name)
 
 def send(method, path, body=None, kind=merge):
     status, answer = plane.api.request(method, path, body, kind)
@@ -276,6 +355,24 @@ def ready(value):
     path = f"/api/v1/nodes/{{name}}/status"
     send("PATCH", path, {{"status": {{"conditions": [one]}}}}, "application/strategic-merge-patch+json")
 
+def step(what):
+    while mode == what:
+        log.with_name("hangs").touch()
+        time.sleep(0.2)
+
+if given.command == "upgrade-k8s":
+    info = {{"status": {{"nodeInfo": {{"kubeletVersion": "v" + given.to}}}}}}
+    for name in [one["metadata"]["name"] for one in send("GET", "/api/v1/nodes")["items"]] * 8:
+        send("PATCH", f"/api/v1/nodes/{{name}}/status", info, "application/strategic-merge-patch+json")
+        time.sleep(0.1)
+    sys.exit(0)
+step("install")
+if given.command == "upgrade":
+    installed.write_text(given.image.rpartition(":")[2])
+    with log.with_name("begun").open("a") as written:
+        written.write(name + " begun\\n")
+    if given.no_reboot:
+        sys.exit(0)
 send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": True}}}})
 if mode == "drain":
     sys.exit("error draining node: pods are not evicted: context deadline exceeded")
@@ -286,26 +383,26 @@ for pod in send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["
     send("POST", path, body, "application/json")
 while send("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{{name}}")["items"]:
     time.sleep(0.2)
+step("drained")
 ready("False")
-while mode == "hang":
-    log.with_name("hangs").touch()
-    time.sleep(0.2)
+step("away")
 asked = pathlib.Path({etcd!r})
 if name == {with_etcd!r}:
     asked.touch()
     while asked.exists():
         time.sleep(0.2)
-version = given.image.rpartition(":")[2]
 if mode != "old":
-    info = {{"status": {{"nodeInfo": {{"osImage": f"Talos ({{version}})"}}}}}}
+    info = {{"status": {{"nodeInfo": {{"osImage": f"Talos ({{installed.read_text()}})"}}}}}}
     # What simulates the nodes writes all that it knows of one at times.
     for _again in range(8):
         send("PATCH", f"/api/v1/nodes/{{name}}/status", info, "application/strategic-merge-patch+json")
         time.sleep(0.3)
-ready("True")
-send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": None}}}})
 with log.open("a") as written:
     written.write(name + "\\n")
+step("booted")
+ready("True")
+step("back")
+send("PATCH", f"/api/v1/nodes/{{name}}", {{"spec": {{"unschedulable": None}}}})
 '''
 
 
@@ -381,80 +478,192 @@ send("PATCH", "/api/v1/namespaces/central-secret-store/secrets/cloudflare-api-to
 """
 
 
-def test_a_runbook_that_was_interrupted_goes_on_where_it_was(platform, catalog):
-    """Three nodes: no node twice, none left cordoned or marked, and each way of failing is named."""
-    with another(platform, "resumed") as own:
-        own.play("bootstrap")
-        names = ["worker-1", "worker-2", "control-1"]
+class Runbook:
+    """Three nodes beside a cordoned one, a stand-in for talosctl, and what both have seen."""
+
+    names = ("worker-1", "worker-2", "control-1")
+    by_hand = ("node-0", "worker-2")
+
+    def __init__(self, own):
+        self.own = own
         role = {"control-1": {"node-role.kubernetes.io/control-plane": ""}}
-        for name in names:
+        for name in self.names:
             labels = {"kubernetes.io/os": "linux", **role.get(name, {})}
             own.request("POST", "/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
-        # Somebody's own cordon; it stays.
-        own.patch("/api/v1/nodes/node-0", {"spec": {"unschedulable": True}})
-        own.patch("/api/v1/nodes/worker-2", {"spec": {"unschedulable": True}})
-        own.eventually(lambda: all(is_ready(own, name) for name in names), 60, "nodes that are ready")
-        log, program, mode = own.folder / "upgraded", own.folder / "talosctl", own.folder / "mode"
-        facts = {"python": sys.executable, "path": [str(ROOT / "tests"), COLLECTIONS], "plane": "resumed"}
-        program.write_text(TALOSCTL.format(**facts, etcd=str(own.folder / "none"), with_etcd="none", log=str(log)))
-        program.chmod(0o700)
-        variables = {
-            "talos_upgrade_nodes": [{"name": one, "address": one} for one in names],
-            "talos_upgrade_image": "installer:v1.11.2",
-            "talos_upgrade_command": [str(program)],
-            "talos_upgrade_check": [str(program), "health"],
+        # Somebody's own cordons; they stay.
+        for name in self.by_hand:
+            own.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
+        own.eventually(lambda: all(is_ready(own, name) for name in self.names), 60, "nodes that are ready")
+        self.program, self.mode, self.log = own.folder / "talosctl", own.folder / "mode", own.folder / "upgraded"
+        facts = {"python": sys.executable, "path": [str(ROOT / "tests"), COLLECTIONS], "plane": own.plane.name}
+        self.program.write_text(
+            TALOSCTL.format(**facts, etcd=str(own.folder / "none"), with_etcd="none", log=str(self.log))
+        )
+        self.program.chmod(0o700)
+        self.variables = {
+            "talos_upgrade_nodes": [{"name": one, "address": one} for one in self.names],
+            "talos_upgrade_command": [str(self.program)],
+            "talos_upgrade_check": [[str(self.program), "health"], [str(self.program), "etcd", "status"]],
             "talos_upgrade_timeout": 5,
             "cluster_secrets_snapshot": str(own.folder / "resumed.json"),
             "cluster_secrets_upgrade_timeout": 30,
-            "cluster_secrets_gate_except_nodes": ["node-0", "worker-2"],
+            "cluster_secrets_gate_except_nodes": list(self.by_hand),
         }
 
-        def upgraded():
-            return log.read_text().split() if log.exists() else []
+    def play(self, version, *arguments, check=True, **variables):
+        given = {**self.variables, "talos_upgrade_image": f"installer:{version}", **variables}
+        return self.own.play("talos_upgrade", *arguments, variables=given, check=check)
 
-        def left():
-            found = own.request("GET", "/api/v1/nodes")["items"]
-            marks = [one["metadata"]["name"] for one in found if MARK in (one["metadata"].get("annotations") or {})]
-            return marks, sorted(one["metadata"]["name"] for one in found if one["spec"].get("unschedulable"))
-
-        by_hand = ["node-0", "worker-2"]
-        mark = own.mark()
-        predicted = own.play("talos_upgrade", "--check", variables=variables)
-        assert upgraded() == [] and own.writes(mark) == []
-        rows = [line.split()[0] for line in predicted.stdout.splitlines() if line.endswith((" to do", " stays so"))]
-        assert rows == ["control-1", "worker-1", "worker-2"], predicted.stdout
-        assert "control-1 would be number 1 of 3; to do: worker-1, worker-2" in predicted.stdout
-        # A drain that fails: the node is named, and nothing stays cordoned.
-        mode.write_text("worker-1 drain")
-        failed = own.play("talos_upgrade", variables=variables, check=False)
-        assert failed.rc == 2 and "error draining node" in failed.output
-        assert upgraded() == ["control-1"] and left() == ([], by_hand)
-        # It returns, and the node runs what it ran.
-        mode.write_text("worker-1 old")
-        failed = own.play("talos_upgrade", variables=variables, check=False)
-        assert failed.rc == 2 and "Node worker-1 is not upgraded 5 s later: it runs " in failed.stdout, failed.stdout
-        assert "and not v1.11.2" in failed.stdout and left() == ([], by_hand)
-        log.write_text("control-1\n")
-        # The runner is killed in the middle of a node.
-        mode.write_text("worker-1 hang")
-        argv = own.argv("talos_upgrade", variables=variables)
+    @contextmanager
+    def begun(self, version, mode, **variables):
+        """A run that hangs in a step of a node's upgrade, and is killed with the stand-in at the block's end."""
+        hangs = self.own.folder / "hangs"
+        self.mode.write_text(mode)
+        given = {**self.variables, "talos_upgrade_image": f"installer:{version}", **variables}
+        argv = self.own.argv("talos_upgrade", variables=given)
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(argv, start_new_session=True, env=own.environment, cwd=own.folder, **quiet) as run:
-            own.eventually((own.folder / "hangs").exists, 120, "a node that is being upgraded")
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
-        subprocess.run(["pkill", "-KILL", "-f", str(program)], check=False)
-        assert left() == (["worker-1"], [*by_hand[:1], "worker-1", by_hand[1]])
-        mode.unlink()
-        ended = own.play("talos_upgrade", variables=variables)
-        assert upgraded() == ["control-1", "worker-1", "worker-2"] and left()[0] == []
-        assert "worker-1 is number 1 of 2; to do: worker-2" in ended.stdout
-        assert left()[1] == by_hand and "cordoned, and stays so" in ended.stdout
-        again = own.play("talos_upgrade", variables=variables)
-        assert upgraded() == ["control-1", "worker-1", "worker-2"] and " done" in again.stdout
-        latest = {**variables, "talos_upgrade_image": "installer:latest"}
-        wrong = own.play("talos_upgrade", variables=latest, check=False)
-        assert wrong.rc == 2 and "has no tag that is a version of Talos" in wrong.stdout
+        with subprocess.Popen(
+            argv, start_new_session=True, env=self.own.environment, cwd=self.own.folder, **quiet
+        ) as run:
+            try:
+                self.own.eventually(hangs.exists, 120, "a node that is being upgraded")
+                self.mode.unlink()
+                yield
+            finally:
+                os.killpg(run.pid, signal.SIGKILL)
+                run.wait()
+                subprocess.run(["pkill", "-KILL", "-f", str(self.program)], check=False)
+                hangs.unlink(missing_ok=True)
+
+    def lines(self, name):
+        path = self.own.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def left(self):
+        """(the nodes with a mark, the cordoned ones)."""
+        found = self.own.request("GET", "/api/v1/nodes")["items"]
+        marks = [one["metadata"]["name"] for one in found if MARK in (one["metadata"].get("annotations") or {})]
+        return marks, tuple(sorted(one["metadata"]["name"] for one in found if one["spec"].get("unschedulable")))
+
+    def returns(self, name, version):
+        """The node comes back by itself, as one does whose upgrade nobody follows any more."""
+        status = {
+            "nodeInfo": {"osImage": f"Talos ({version})"},
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Test"}],
+        }
+        body, kind = {"status": status}, "application/strategic-merge-patch+json"
+        for _again in range(8):
+            self.own.client.request("PATCH", f"/api/v1/nodes/{name}/status", {}, body, kind)
+            time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def runbook(platform):
+    with another(platform, "resumed") as own:
+        own.play("bootstrap")
+        yield Runbook(own)
+
+
+def test_check_mode_names_the_nodes_in_their_order(runbook):
+    mark = runbook.own.mark()
+    predicted = runbook.play("v1.11.2", "--check")
+    assert runbook.lines("calls") == [] and runbook.own.writes(mark) == []
+    rows = [line.split()[0] for line in predicted.stdout.splitlines() if line.endswith((" to do", " stays so"))]
+    assert rows == ["control-1", "worker-1", "worker-2"], predicted.stdout
+    assert "Would upgrade control-1 (since " in predicted.stdout
+    assert "done: control-1; to do: worker-2" in predicted.stdout
+
+
+def test_each_way_of_failing_is_named_and_leaves_nothing(runbook):
+    runbook.mode.write_text("worker-1 drain")
+    failed = runbook.play("v1.11.2", check=False)
+    assert failed.rc == 2 and "error draining node" in failed.output and "PodDisruptionBudget" in failed.stdout
+    assert runbook.lines("upgraded") == ["control-1"] and runbook.left() == ([], runbook.by_hand)
+    # It returns, and the node runs what it ran.
+    runbook.mode.write_text("worker-1 old")
+    failed = runbook.play("v1.11.2", check=False)
+    assert failed.rc == 2 and "Node worker-1 is not upgraded 5 s later: it runs " in failed.stdout, failed.stdout
+    assert "and not v1.11.2" in failed.stdout and runbook.left() == ([], runbook.by_hand)
+    runbook.log.write_text("control-1\n")
+    runbook.mode.unlink()
+    failed = runbook.play("v1.11.2", talos_upgrade_arguments=["--wait", "--preserve"], check=False)
+    assert failed.rc == 2 and "correct 'talos_upgrade_arguments'" in failed.stdout
+    failed = runbook.play("v1.11.2", talos_upgrade_command=["talosctl-absent"], check=False)
+    assert failed.rc == 2 and "'talosctl-absent' can't be run" in failed.stdout
+    failed = runbook.play("latest", check=False)
+    assert failed.rc == 2 and "has no tag that is a version of Talos" in failed.stdout
+    failed = runbook.play("v1.11.2", talos_upgrade_workers=0, check=False)
+    assert failed.rc == 2 and "talos_upgrade_workers" in failed.stdout
+    assert runbook.left() == ([], runbook.by_hand)
+
+
+def test_a_run_that_was_killed_is_gone_on_with(runbook):
+    """No node twice, nothing left cordoned or marked; and while it is at work, no other run gets in."""
+    with runbook.begun("v1.11.2", "worker-1 drained"):
+        other = runbook.play("v1.11.2", check=False)
+        assert other.rc == 2 and "another run is at work on this cluster" in other.stdout, other.stdout
+    assert runbook.left() == (["worker-1"], ("node-0", "worker-1", "worker-2"))
+    ended = runbook.play("v1.11.2")
+    assert runbook.lines("upgraded") == ["control-1", "worker-1", "worker-2"]
+    assert runbook.left() == ([], runbook.by_hand) and "cordoned, and stays so" in ended.stdout
+    assert "done: worker-1; to do: none" in ended.stdout
+    again = runbook.play("v1.11.2")
+    assert runbook.lines("upgraded") == ["control-1", "worker-1", "worker-2"] and " done" in again.stdout
+
+
+def test_a_node_that_was_away_is_waited_for_and_not_upgraded_again(runbook):
+    runbook.log.unlink()
+    (runbook.own.folder / "begun").unlink()
+    with runbook.begun("v1.12.0", "control-1 away"):
+        pass
+    with ThreadPoolExecutor(1) as pool:
+        back = pool.submit(lambda: (time.sleep(12), runbook.returns("control-1", "v1.12.0")))
+        runbook.play("v1.12.0", talos_upgrade_timeout=60, talos_upgrade_workers=2)
+        back.result()
+    assert sorted(runbook.lines("begun")) == ["control-1 begun", "worker-1 begun", "worker-2 begun"]
+    assert runbook.left() == ([], runbook.by_hand)
+
+
+def test_what_was_staged_is_rebooted_later(runbook):
+    (runbook.own.folder / "calls").unlink()
+    staged = runbook.play("v1.13.0", talos_upgrade_stage=True)
+    calls = runbook.lines("calls")
+    assert len(calls) == 3 and all(one.endswith("--no-reboot") for one in calls), calls
+    assert "Staged." in staged.stdout and runbook.left() == ([], runbook.by_hand)
+    (runbook.own.folder / "calls").unlink()
+    with runbook.begun("v1.13.0", "worker-1 back"):
+        pass
+    ended = runbook.play("v1.13.0", talos_upgrade_workers=2)
+    reboots = [one for one in runbook.lines("calls") if one.startswith(("upgrade", "reboot"))]
+    assert reboots == [f"reboot --nodes {name} --drain --wait" for name in ("control-1", "worker-1", "worker-2")]
+    assert "staged, to be rebooted" in ended.stdout and runbook.left() == ([], runbook.by_hand)
+
+
+def test_kubernetes_goes_by_the_same_gates(runbook):
+    own = runbook.own
+    version = own.get("/version")["gitVersion"].lstrip("v")
+    minor = int(version.split(".")[1])
+    given = {**runbook.variables, "talos_upgrade_nodes": [{"name": "control-1"}]}
+
+    def play(to, *arguments, **more):
+        variables = {**given, "talos_upgrade_kubernetes": to, **more}
+        return own.play("talos_upgrade_kubernetes", *arguments, variables=variables, check=False)
+
+    for to, said in ((f"1.{minor - 1}.0", "there is no way back"), (f"1.{minor + 2}.0", f"by way of 1.{minor + 1}")):
+        refused = play(to)
+        assert refused.rc == 2 and said in refused.stdout, refused.stdout
+    assert play("newest").rc == 2
+    (own.folder / "calls").unlink(missing_ok=True)
+    predicted = play(version, "--check")
+    assert predicted.rc == 0 and runbook.lines("calls") == [] and "the kubelets of " in predicted.stdout
+    done = play(version)
+    assert done.rc == 0 and runbook.lines("calls") == [f"upgrade-k8s --nodes control-1 --to {version}"], done.output
+    again = play(version)
+    assert again.rc == 0 and f"node(s) run Kubernetes {version}." in again.stdout
+    assert len(runbook.lines("calls")) == 1
+    # With an API server that will never run it, the wait ends with what is missing.
+    failed = play(f"1.{minor}.99", talos_upgrade_timeout=4)
+    assert failed.rc == 2 and f"the API server runs {version}" in failed.stdout, failed.stdout
 
 
 MARK = "cluster-secrets/node-upgrade"

@@ -28,6 +28,8 @@ ALLOWED = {
     "api": {"errors", "resources", "files"},
     "live": {"workloads", "permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},
     "apply": {"desired", "errors", "plan"},
+    "lock": {"api", "apply", "errors", "plan", "resources"},
+    "talos": {"api", "apply", "errors", "lock", "plan", "resources", "upgrade"},
     "audit": {
         "permissions",
         "advisories",

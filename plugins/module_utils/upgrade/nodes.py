@@ -9,7 +9,7 @@ import re
 from typing import Any, NamedTuple
 
 from ..errors import CatalogError
-from ..plan import node_mark
+from ..plan import is_cordoned, node_mark, staged_image
 from ..resources import Object, holds_true, ready_condition
 
 #: Talos writes the schematic of the image that runs, as it does each system extension.
@@ -21,10 +21,11 @@ DONE, BACK, TO_DO = "done", "back", "to do"
 
 
 class Wanted(NamedTuple):
-    """What nodes are to run: a version such as 'v1.11.2', and a schematic, or nothing if any will do."""
+    """What nodes are to run: a version such as 'v1.11.2', a schematic (empty: any will do), and the image with it."""
 
     version: str
     schematic: str = ""
+    image: str = ""
 
 
 def version_of(image: str) -> str:
@@ -83,9 +84,67 @@ def status(node: Object, wanted: Wanted) -> str:
     """:data:`DONE`, :data:`TO_DO`, or :data:`BACK` for a node that runs what is wanted and has yet to be finished."""
     if lacks(node, wanted):
         return TO_DO
-    return DONE if begun(node) is None else BACK
+    return DONE if begun(node) is None and not staged_image(node) else BACK
+
+
+def is_staged(node: Object, wanted: Wanted) -> bool:
+    """Whether a live node's next reboot begins what is wanted."""
+    return bool(wanted.image) and staged_image(node) == wanted.image and begun(node) is None
 
 
 def in_order(nodes: list[Object]) -> list[Object]:
     """Live nodes in the order of their upgrade: what was begun, the control plane, the workers, each as given."""
     return sorted(nodes, key=lambda one: (begun(one) is None, not is_control_plane(one)))
+
+
+def batches(ordered: list[Object], workers: int) -> list[list[str]]:
+    """The names of live nodes that are upgraded together: of the control plane one, of the workers so many."""
+    found: list[list[str]] = []
+    together = False
+    for node in ordered:
+        name, alone = node["metadata"]["name"], is_control_plane(node)
+        if not alone and together and len(found[-1]) < workers:
+            found[-1].append(name)
+        else:
+            found.append([name])
+        together = not alone
+    return found
+
+
+def notes(node: Object, wanted: Wanted) -> list[str]:
+    """What is worth knowing of a live node before its upgrade."""
+    found = []
+    if status(node, wanted) != DONE and begun(node) is not None:
+        found.append("begun before")
+    if is_staged(node, wanted) and status(node, wanted) == TO_DO:
+        found.append("staged, to be rebooted")
+    if is_cordoned(node) and begun(node) is None:
+        found.append("cordoned, and stays so")
+    return found
+
+
+def held_by_nodes(volumes: list[Object], names: set[str]) -> list[str]:
+    """Of live PersistentVolumes, those that only one of the named nodes has: '<claim> (on <node>)'."""
+    found = []
+    for volume in volumes:
+        spec = volume.get("spec") or {}
+        places = _places((spec.get("nodeAffinity") or {}).get("required") or {})
+        claim = spec.get("claimRef") or {}
+        if len(places) == 1 and places <= names and claim:
+            found.append("%s/%s (on %s)" % (claim.get("namespace"), claim.get("name"), min(places)))
+    return sorted(found)
+
+
+#: By which label a volume names the node that it is on.
+_HOSTNAME = "kubernetes.io/hostname"
+
+
+def _places(selector: dict[str, Any]) -> set[str]:
+    """The nodes that a volume's selector names."""
+    return {
+        str(value)
+        for term in selector.get("nodeSelectorTerms") or []
+        for one in term.get("matchExpressions") or []
+        if one.get("key") == _HOSTNAME and one.get("operator") == "In"
+        for value in one.get("values") or []
+    }

@@ -80,3 +80,41 @@ def test_a_cordon_is_made_what_it_was():
     assert plan.plan_node_begun(node(mark="x"), "v1") is None
     made = plan.plan_node_begun(node(cordoned=True), "v1").body["metadata"]["annotations"][plan.NODE_UPGRADE]
     assert json.loads(made) == {"to": "v1", "cordoned": True}
+
+
+def test_what_was_staged_is_rebooted_and_nothing_else():
+    wanted = nodes.Wanted("v1.12.0", image="installer:v1.12.0")
+    live = node()
+    live["metadata"]["annotations"][plan.NODE_STAGED] = "installer:v1.12.0"
+    assert nodes.is_staged(live, wanted) and nodes.status(live, wanted) == nodes.TO_DO
+    assert nodes.notes(live, wanted) == ["staged, to be rebooted"]
+    assert not nodes.is_staged(live, nodes.Wanted("v1.12.1", image="installer:v1.12.1"))
+    # Somebody has rebooted it: what is left is to say so.
+    assert nodes.status(live, WANTED) == nodes.BACK
+    assert plan.plan_node_finished(live).body["metadata"]["annotations"] == {plan.NODE_STAGED: None}
+    begun = plan.plan_node_begun(live, "v1.12.0").body["metadata"]["annotations"]
+    assert begun[plan.NODE_STAGED] is None and json.loads(begun[plan.NODE_UPGRADE])["to"] == "v1.12.0"
+    assert plan.plan_node_staged(live, "installer:v1.12.0") is None
+
+
+def test_batches():
+    def named(name, control=False):
+        found = node(control=control)
+        found["metadata"]["name"] = name
+        return found
+
+    ordered = [named("c1", True), named("c2", True), named("w1"), named("w2"), named("w3")]
+    assert nodes.batches(ordered, 2) == [["c1"], ["c2"], ["w1", "w2"], ["w3"]]
+    assert nodes.batches(ordered[2:], 1) == [["w1"], ["w2"], ["w3"]]
+    # A worker that was begun comes first, and alone if the control plane follows.
+    assert nodes.batches([ordered[2], ordered[0], ordered[3]], 2) == [["w1"], ["c1"], ["w2"]]
+
+
+def test_volumes_that_one_node_has():
+    def volume(claim, *names, operator="In"):
+        expression = {"key": "kubernetes.io/hostname", "operator": operator, "values": list(names)}
+        affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+        return {"spec": {"claimRef": {"namespace": "a", "name": claim}, "nodeAffinity": affinity}}
+
+    volumes = [volume("x", "n1"), volume("y", "n1", "n2"), volume("z", "other"), {"spec": {}}]
+    assert nodes.held_by_nodes(volumes, {"n1", "n2"}) == ["a/x (on n1)"]

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What another version of Kubernetes would stop, and how far a cluster is with it. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..advisories import Number, tested_until, text
+from ..errors import CatalogError
+from ..resources import Object
+
+#: What may be accepted, each with what it is about.
+CHECKS = {
+    "removed": "an API that is in use is no longer served",
+    "kubelet": "a node's kubelet is too old for the version",
+}
+
+#: How many minor releases a kubelet may be behind its API server.
+_SKEW = 3
+
+#: The API server's own count of who asked for what will be removed.
+_DEPRECATED = re.compile(r"^apiserver_requested_deprecated_apis\{(.*)\} +(?!0(?:\.0)?$)[0-9.e+]+$", re.M)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+class Problem(NamedTuple):
+    """What is wrong, by the check of :data:`CHECKS` that accepts it."""
+
+    check: str
+    message: str
+
+
+def parse(version: str) -> Number:
+    """A version such as 'v1.37.2' as numbers. Raises CatalogError."""
+    found = re.match(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(?:[-+].*)?\Z", str(version))
+    if not found:
+        raise CatalogError("'%s' is no version of Kubernetes. Write one such as 1.37.2. Nothing was changed." % version)
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+def refuse_way(now: Number, wanted: Number) -> None:
+    """Raise CatalogError for a way that no cluster can go: back to an earlier minor release, or beyond the next."""
+    if wanted[:2] < now[:2]:
+        raise CatalogError(
+            "the cluster runs Kubernetes %s, and %s is older: there is no way back. Nothing was changed."
+            % (text(now), text(wanted))
+        )
+    if wanted[:2] > (now[0], now[1] + 1):
+        raise CatalogError(
+            "the cluster runs Kubernetes %s: it goes to %s by way of %d.%d. Nothing was changed."
+            % (text(now), text(wanted), now[0], now[1] + 1)
+        )
+
+
+def kubelet(node: Object) -> str:
+    """The version of a live node's kubelet."""
+    return str(((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion") or "")
+
+
+def is_done(server: Number, nodes: list[Object], wanted: Number) -> bool:
+    """Whether the API server and every live node run what is wanted."""
+    return server == wanted and all(_number(kubelet(node)) == wanted for node in nodes)
+
+
+def waits_for(server: Number, nodes: list[Object], wanted: Number) -> list[str]:
+    """What a cluster that was upgraded is still waited for, as texts."""
+    found = [] if server == wanted else ["the API server runs %s" % text(server)]
+    behind = [node["metadata"]["name"] for node in nodes if _number(kubelet(node)) != wanted]
+    if behind:
+        found.append("the kubelets of %s do not run it" % ", ".join(behind[:5]))
+    return found
+
+
+def judge(nodes: list[Object], metrics: str, wanted: Number) -> list[Problem]:
+    """What the wanted version would stop, by the live nodes and what the API server counts (empty: not known)."""
+    found = []
+    for node in nodes:
+        number = _number(kubelet(node))
+        if number and number[1] < wanted[1] - _SKEW:
+            message = "Node %s: its kubelet runs %s, too old for an API server of %d.%d. Upgrade it first." % (
+                node["metadata"]["name"],
+                kubelet(node),
+                wanted[0],
+                wanted[1],
+            )
+            found.append(Problem("kubelet", message))
+    found += [Problem("removed", one) for one in removed(metrics, wanted)]
+    return found
+
+
+def removed(metrics: str, wanted: Number) -> list[str]:
+    """Of what was asked for since the API server's start, what the wanted version no longer serves, as texts."""
+    found = set()
+    for line in _DEPRECATED.findall(metrics):
+        labels = dict(_LABEL.findall(line))
+        release = re.match(r"([0-9]+)\.([0-9]+)\Z", labels.get("removed_release", ""))
+        if release and (int(release[1]), int(release[2])) <= wanted[:2]:
+            api = "/".join(filter(None, (labels.get("group"), labels.get("version"))))
+            found.add(
+                "%s of %s is in use, and gone since %s: find who asks for it in the audit log, where such requests "
+                "have the annotation k8s.io/deprecated" % (labels.get("resource"), api, labels["removed_release"])
+            )
+    return sorted(found)
+
+
+def untested(release: Number | None, wanted: Number) -> str | None:
+    """What is said of a release of ESO that upstream tested with older versions only; None if it tested this one."""
+    until = tested_until(release) if release else None
+    if release is None or until is None or wanted[:2] <= until:
+        return None
+    return (
+        "upstream tested External Secrets %s with Kubernetes up to %d.%d only. Upgrade it first (eso_upgrade), or "
+        "try it on a cluster that may fail." % (text(release), *until)
+    )
+
+
+def _number(version: str) -> Number | None:
+    try:
+        return parse(version)
+    except CatalogError:
+        return None

@@ -1,0 +1,223 @@
+#!/usr/bin/python
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module talos_kubernetes: upgrade the Kubernetes of a Talos cluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: talos_kubernetes
+short_description: Upgrade the Kubernetes of a Talos cluster
+version_added: 1.0.0
+description:
+  - Says what another version of Kubernetes would stop, calls C(talosctl upgrade-k8s), and waits until the API server
+    and all kubelets run it.
+  - While it does, a Lease in O(store_namespace) keeps other runs from the cluster.
+author: platform.cluster_secrets contributors (@platform-cluster-secrets)
+attributes:
+  diff_mode:
+    description: There is nothing to show; C(talosctl upgrade-k8s --dry-run) shows what it would change.
+    support: none
+options:
+  state:
+    description:
+      - V(planned) reads only, and fails when the version would stop something that O(accept) does not name.
+      - V(upgraded) upgrades a cluster that does not run it yet.
+    type: str
+    choices: [planned, upgraded]
+    default: planned
+  version:
+    description: The version that is wanted, such as V(1.37.2).
+    type: str
+    required: true
+  address:
+    description: Where C(talosctl) reaches a node of the control plane. It is needed when upgraded.
+    type: str
+  command:
+    description: The program, and the arguments that all its calls share.
+    type: list
+    elements: str
+    default: [talosctl]
+  arguments:
+    description: More arguments of C(talosctl upgrade-k8s).
+    type: list
+    elements: str
+    default: []
+  accept:
+    description:
+      - What may stop. V(removed) are APIs that were asked for since the API server's start and that the version no
+        longer serves, V(kubelet) kubelets that are too old for it.
+    type: list
+    elements: str
+    choices: [removed, kubelet]
+    default: []
+  wait_timeout:
+    description: How many seconds to wait once C(talosctl) has ended.
+    type: int
+    default: 1800
+  eso_namespace:
+    description: The namespace of the External Secrets Operator.
+    type: str
+    default: external-secrets
+extends_documentation_fragment:
+  - platform.cluster_secrets.connection
+  - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.attributes.writes
+"""
+
+EXAMPLES = r"""
+- name: See whether the cluster is ready for another version of Kubernetes
+  platform.cluster_secrets.talos_kubernetes:
+    version: 1.36.3
+"""
+
+RETURN = r"""
+todo:
+  description: Whether the cluster does not run the version yet.
+  returned: when O(state=planned)
+  type: bool
+problems:
+  description: What would stop, also what is accepted.
+  returned: when O(state=planned)
+  type: list
+  elements: dict
+  contains:
+    check:
+      description: What O(accept) names it by.
+      type: str
+    message:
+      description: What is wrong.
+      type: str
+table:
+  description: How far the cluster is, as lines of text.
+  returned: when O(state=planned)
+  type: list
+  elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ApiError,
+    ClusterSecretsError,
+    NotReady,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.lock import Lock
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    STORE_NAMESPACE_OPTION,
+    run_module,
+    wait_while,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NODES
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos import UPGRADE, run_locked
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import kubernetes
+
+if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories import Number
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["planned", "upgraded"], "default": "planned"},
+    "version": {"type": "str", "required": True},
+    "address": {"type": "str"},
+    "command": {"type": "list", "elements": "str", "default": ["talosctl"]},
+    "arguments": {"type": "list", "elements": "str", "default": []},
+    "accept": {"type": "list", "elements": "str", "choices": list(kubernetes.CHECKS), "default": []},
+    "wait_timeout": {"type": "int", "default": 1800},
+    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **STORE_NAMESPACE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Look at the cluster, or upgrade it."""
+    params, client = context.params, context.client
+    wanted = kubernetes.parse(params["version"])
+    server, nodes = _read(context)
+    if params["state"] == "planned":
+        return _planned(context, server, nodes, wanted)
+    if kubernetes.is_done(server, nodes, wanted):
+        return {"changed": False, "api_requests": client.requests}
+    if not params["address"]:
+        raise NotReady("'address' is missing: where talosctl reaches a node of the control plane. Nothing was changed.")
+    if not context.check_mode:
+        to = ["upgrade-k8s", "--nodes", params["address"], "--to", ".".join(map(str, wanted))]
+        lock = Lock(client, UPGRADE, params["store_namespace"])
+        run_locked(lock, [*params["command"], *to, *params["arguments"]])
+        wait_while(client, lambda: _awaited(context, wanted), params["wait_timeout"], interval=2)
+    return {"changed": True, "api_requests": client.requests}
+
+
+def _read(context: Context) -> tuple[Number, list[Object]]:
+    """(the API server's version, the live nodes)."""
+    answer = context.client.request("GET", "/version", what="cannot read the version of Kubernetes")
+    return kubernetes.parse(answer.get("gitVersion", "")), list(context.client.list(NODES)[0])
+
+
+def _awaited(context: Context, wanted: Number) -> ClusterSecretsError | None:
+    missing = kubernetes.waits_for(*_read(context), wanted)
+    if not missing:
+        return None
+    return NotReady(
+        "Kubernetes is not upgraded %d s later: %s. Look at it with 'talosctl health', then run this again."
+        % (context.params["wait_timeout"], "; ".join(missing))
+    )
+
+
+def _planned(context: Context, server: Number, nodes: list[Object], wanted: Number) -> dict[str, Any]:
+    todo = not kubernetes.is_done(server, nodes, wanted)
+    text = ".".join(map(str, wanted))
+    result: dict[str, Any] = {"changed": False, "todo": todo, "problems": []}
+    if not todo:
+        table = ["The API server and %d node(s) run Kubernetes %s." % (len(nodes), text)]
+        return {**result, "table": table, "api_requests": context.client.requests}
+    kubernetes.refuse_way(server, wanted)
+    if not context.check_mode:
+        Lock(context.client, UPGRADE, context.params["store_namespace"]).wait()
+    problems = kubernetes.judge(nodes, _metrics(context), wanted)
+    warning = kubernetes.untested(
+        eso.running_or_unknown(context.client, context.params["eso_namespace"]).number, wanted
+    )
+    if warning:
+        context.warn(warning)
+    result["table"] = ["To Kubernetes %s. %s." % (text, "; ".join(kubernetes.waits_for(server, nodes, wanted)))]
+    result["problems"] = [one._asdict() for one in problems]
+    result["api_requests"] = context.client.requests
+    stopping = [one for one in problems if one.check not in context.params["accept"]]
+    if stopping:
+        message = (
+            "Kubernetes %s would stop %d thing(s). Nothing was changed. Correct them, or accept a kind of them in "
+        )
+        lines = ["- [%s] %s" % one for one in stopping]
+        result.update(
+            failed=True,
+            msg="\n".join([message % (text, len(stopping)) + "'talos_upgrade_kubernetes_accept'.", *lines]),
+        )
+    return result
+
+
+def _metrics(context: Context) -> str:
+    """What the API server counts; empty, with a warning, where that is not allowed."""
+    try:
+        return context.client.text("/metrics", {}, "cannot read the API server's metrics")
+    except ApiError as error:
+        if error.status not in (403, 404):
+            raise
+        context.warn("which APIs are in use that the version no longer serves is not known: %s" % error)
+        return ""
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(run, OPTIONS)
+
+
+if __name__ == "__main__":
+    main()
