@@ -182,7 +182,7 @@ def run(context: Context) -> dict[str, Any]:
         deployments, others = eso.neighbours(client, params["eso_namespace"]) if account is not None else ([], [])
         if others:
             context.warn(
-                "ESO shares namespace '%s' with the Deployment %s, so that the guard leaves it open. Whoever controls "
+                "ESO shares namespace '%s' with %s, so that the guard leaves it open. Whoever controls "
                 "the namespace controls ESO, which reads all Secrets; give ESO a namespace of its own"
                 % (params["eso_namespace"], _some(others))
             )

@@ -197,6 +197,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     ADMISSION,
     ESO_GROUP,
     ESO_VERSIONS,
+    NAMESPACES,
     SECRETS,
     decode,
     key_of,
@@ -384,7 +385,7 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         layout = stores.Layout(params["isolation"], params["store"], namespace)
         named = {entry.name for entry in context.catalog}
         names = removal.leaving(users.distributed, layout, () if absent else named) | (set() if absent else named)
-        used = removal.readers(namespace, cluster_stores, users, names)
+        used = removal.readers(namespace, cluster_stores, users, names, client.list(NAMESPACES, partial=True)[0])
         secret_stores = snapshot.read_secret_stores(client, version)
         used.update(consumers.through_own_stores(namespace, secret_stores, users.externals))
     return removal.masters_going(central, kept, named_sources, used, written)

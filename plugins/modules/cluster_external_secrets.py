@@ -187,12 +187,17 @@ def _replace(context: Context, version: str) -> list[Action]:
     client, executor = context.client, Executor(context.client, context.check_mode)
     by_target = {entry.target: entry for entry in context.entries}
     done: list[Action] = []
+    held: list[str] = []
     for namespace, names in context.params["replace"].items():
         if namespace == context.params["store_namespace"]:
             continue  # what is there is no target
         for name, uids in names.items():
             item = client.get(SECRETS.path(name, namespace))
             if item is None or item["metadata"]["uid"] not in uids:
+                continue
+            if item["metadata"].get("finalizers"):
+                # It would stay as it is for ever, and keep those after it from their turn.
+                held.append("%s/%s (%s)" % (namespace, name, ", ".join(item["metadata"]["finalizers"])))
                 continue
             done += executor.run([plan_delete({**item, "apiVersion": "v1", "kind": "Secret"})])
             entry = by_target.get(name)
@@ -203,6 +208,11 @@ def _replace(context: Context, version: str) -> list[Action]:
             wait_while(
                 client, functools.partial(_not_made, client, namespace, name, uids), context.params["wait_timeout"]
             )
+    if held:
+        raise NotReady(
+            "Secrets that have to be made anew are held by finalizers: %s. The others were done. Have their namespaces "
+            "take the finalizers away, then run this again." % "; ".join(held)
+        )
     return done
 
 

@@ -272,7 +272,8 @@ def _going(
         users = snapshot.read_users(client, version)
         cluster_stores = [item for (kind, _name), item in live.items() if kind == "ClusterSecretStore"]
         names = removal.leaving(users.distributed, layout, kept) | set(kept)
-        used = removal.readers(layout.namespace, cluster_stores, users, names)
+        namespaces = client.list(NAMESPACES, partial=True)[0]
+        used = removal.readers(layout.namespace, cluster_stores, users, names, namespaces)
     return removal.stores_going(chosen, layout, used)
 
 

@@ -66,13 +66,19 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ClusterSecretsError,
+    MissingPermission,
+    NotReady,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_suspend
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRONJOBS
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["suspended", "resumed"], "default": "suspended"},
@@ -92,7 +98,19 @@ def run(context: Context) -> dict[str, Any]:
     """Plan against the live CronJobs and write the difference."""
     client, suspend = context.client, context.params["state"] == "suspended"
     wanted = [(one["namespace"], one["name"]) for one in context.params["cronjobs"]]
-    found = client.each(lambda key: client.get(CRONJOBS.path(key[1], key[0])), wanted)
+    failed: list[ClusterSecretsError] = []
+
+    def read(key: tuple[str, str]) -> Object | None:
+        try:
+            return client.get(CRONJOBS.path(key[1], key[0]))
+        except ClusterSecretsError as error:
+            if suspend:
+                raise
+            # The others are resumed all the same.
+            failed.append(error)
+            return {}
+
+    found = client.each(read, wanted)
     absent = ["/".join(key) for key, item in zip(wanted, found) if item is None]
     if absent:
         said = "there is no CronJob %s" % ", ".join(absent)
@@ -100,8 +118,23 @@ def run(context: Context) -> dict[str, Any]:
             raise NotReady("%s. Correct the list (cluster_secrets_upgrade_cronjobs). Nothing was changed." % said)
         context.warn("%s any more, so it is not resumed" % said)
     planned = [plan_suspend(item, suspend) for item in found if item]
-    actions = Executor(client, context.check_mode).run([action for action in planned if action])
+    actions = _write(context, [action for action in planned if action], suspend)
+    if failed:
+        raise failed[0]
     return context.result(actions)
+
+
+def _write(context: Context, planned: list[Action], suspend: bool) -> list[Action]:
+    """Write all; when one can't be suspended, those that were are resumed, since nothing is begun then."""
+    client, executor = context.client, Executor(context.client, context.check_mode)
+    try:
+        return executor.run(planned)
+    except ClusterSecretsError as error:
+        if suspend and not isinstance(error, MissingPermission):
+            live = [client.get(CRONJOBS.path(action.name, action.namespace)) for action in planned]
+            again = [plan_suspend(item, False) for item in live if item]
+            executor.run([action for action in again if action])
+        raise
 
 
 def main() -> None:

@@ -134,9 +134,10 @@ def run(context: Context) -> dict[str, Any]:
         for label in consumers.kept_names(store) + consumers.noted_names(store)
     }
     names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
+    namespaces = client.list(NAMESPACES, partial=True)[0]
     found = [
         one
-        for using in removal.readers(params["store_namespace"], stores, users, names).values()
+        for using in removal.readers(params["store_namespace"], stores, users, names, namespaces).values()
         for one in using
         if one.reads is consumers.EVERYTHING or one.reads.intersection(params["sources"])
     ]

@@ -73,6 +73,11 @@ table:
   returned: success
   type: list
   elements: str
+held:
+  description: What was to go with its ClusterExternalSecret and is still there, each as a sentence with the command.
+  returned: success
+  type: list
+  elements: str
 backup:
   description: The path of the backup of the master Secrets, if any.
   returned: success
@@ -160,7 +165,7 @@ def run(context: Context) -> dict[str, Any]:
     going = removal.entries_going(distributed, layout, (), {entry.name for entry in entries})
     removed = {action.name for action in going.actions}
     cluster_stores = [item for (kind, _name), item in live_stores.items() if kind == "ClusterSecretStore"]
-    used = removal.readers(namespace, cluster_stores, users, removed)
+    used = removal.readers(namespace, cluster_stores, users, removed, namespaces)
     of_stores = removal.stores_going(live_stores, layout, used)
     staying = [item for item in distributed if item["metadata"]["name"] not in removed]
     gone = {action.name for action in of_stores.actions if action.kind == "ClusterSecretStore"}
@@ -203,6 +208,7 @@ def run(context: Context) -> dict[str, Any]:
     return context.result(
         actions,
         left=[one._asdict() for one in left],
+        held=[one.text() for one in leftover],
         table=[one.text() for one in left],
         backup=path,
     )

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 import yaml
-from fleets import Fleet, recaps
+from fleets import LOCAL, Fleet, recaps
 from support import CANARY, Outcome, another, browse, leaked
 
 from controlplane import values
@@ -242,3 +242,35 @@ def test_a_cluster_that_is_killed_in_the_middle_is_named_and_a_rerun_converges(f
     again = fleet.play("bootstrap", "--limit", "a,b,c", cluster_secrets_isolation="entry")
     assert again.rc == 0, again.output
     assert {recaps(again)[name]["changed"] for name in ("a", "b")} == {0}
+
+
+def test_nodes_are_upgraded_in_waves_and_no_cluster_waits_for_another_of_its_wave(fleet):
+    """What is staged is enough to see it: a slow cluster, a dead one, and one of the next wave."""
+    inventory = yaml.safe_load(fleet.inventory.read_text())
+    hosts = inventory["clusters"]["hosts"]
+    program = fleet.folder / "talosctl"
+    program.write_text("#!/bin/sh\ntest $1 != slow || sleep 10\n")
+    program.chmod(0o700)
+    ordered = {name: dict(hosts[name]) for name in ("a", "b", "down", "c")}
+    for name, one in ordered.items():
+        one["talos_upgrade_command"] = [str(program), "slow" if name == "b" else "quick"]
+    fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": ordered, "vars": LOCAL}}, sort_keys=False))
+    try:
+        outcome = fleet.play(
+            "talos_upgrade",
+            cluster_secrets_serial=[3, 1],
+            talos_upgrade_nodes=[{"name": "node-0"}],
+            talos_upgrade_image="installer:v1.11.2",
+            talos_upgrade_stage=True,
+        )
+    finally:
+        fleet.inventory.write_text(yaml.safe_dump(inventory))
+    assert outcome.rc == 2, outcome.output
+    staged = {name: "cluster-secrets/node-staged" in annotations(fleet.platforms[name]) for name in ("a", "b", "c")}
+    assert staged == {"a": True, "b": True, "c": False}, outcome.output
+    assert "Stopped before this wave: down failed." in outcome.stdout
+    assert outcome.stdout.index("Staged.") < outcome.stdout.index("[b] => (item=node-0)"), outcome.stdout
+
+
+def annotations(platform):
+    return platform.get("/api/v1/nodes/node-0")["metadata"].get("annotations") or {}

@@ -98,6 +98,7 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     enforced = guard.enforced(inventory.policies, inventory.policy_bindings)
     found: list[Finding] = []
     found.extend(_sources(entries, inventory.snapshot))
+    found.extend(_open(entries))
     found.extend(_rows(rows, inventory))
     found.extend(_hand_made(entries, inventory, namespace))
     found.extend(_look_alikes(inventory, namespace))
@@ -120,7 +121,40 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_vulnerabilities(scope, inventory.release))
     kept = {one.label() for one in _kept(scope, inventory)}
     found = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in found]
-    return rows, found
+    return rows, _collapsed(found)
+
+
+#: What is found of each subject of a binding. So many may differ in their names only; beyond, one says how many.
+_OF_SUBJECTS = ("wide-permission", "reads-every-source", "may-label")
+_ALIKE = 20
+
+
+def _collapsed(found: list[Finding]) -> list[Finding]:
+    """Those that differ in their names only as one: a binding that a tenant fills with subjects hides nothing else."""
+    alike: dict[tuple[str, ...], list[Finding]] = {}
+    for one in found:
+        alike.setdefault((one.severity, one.check, one.namespace or "", one.message, one.fix), []).append(one)
+    kept = []
+    for group in alike.values():
+        if len(group) > _ALIKE and group[0].check in _OF_SUBJECTS:
+            first = group[0]
+            name = "%s and %d more" % (first.name, len(group) - 1)
+            group = [Finding(first.severity, first.check, first.namespace, name, first.message, first.fix)]
+        kept += group
+    return kept
+
+
+#: Stands for a namespace that somebody makes.
+_ANY_NAME = "a-namespace-of-no-name-that-anybody-excludes"
+
+
+def _open(entries: list[Entry]) -> Iterator[Finding]:
+    """Entries that a namespace gets without a label, and so whoever may make one."""
+    for entry in entries:
+        if entry.selects(_ANY_NAME, {}):
+            message = "every namespace that somebody makes gets its target, unless a label or its name excludes it"
+            fix = "Select by a label, which only the platform may give"
+            yield Finding(WARNING, "open-entry", None, entry.name, message, fix)
 
 
 def in_order(found: list[Finding]) -> list[Finding]:

@@ -70,6 +70,16 @@ def admits(conditions: list[Object], namespace: str, labels: dict[str, str]) -> 
     return _verdict(conditions, namespace, labels) is True
 
 
+def is_refused(consumer: Consumer, conditions: list[Object], labels: dict[str, dict[str, str]]) -> bool:
+    """Whether a store's conditions refuse a consumer for certain.
+
+    :arg labels: those of the live namespaces, by name.
+    """
+    namespace = consumer.item["metadata"].get("namespace")
+    # One of the whole cluster makes its objects in many namespaces.
+    return bool(namespace) and _verdict(conditions, namespace, labels.get(namespace, {})) is False
+
+
 def undecided(conditions: list[Object], namespace: str, labels: dict[str, str]) -> list[str]:
     """The patterns on which it depends whether conditions admit a namespace, and that only Go can read."""
     if _verdict(conditions, namespace, labels) is not None:

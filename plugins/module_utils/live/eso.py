@@ -108,10 +108,18 @@ def controller(client: Client, namespace: str, name: str | None = None) -> Objec
 
 
 def neighbours(client: Client, namespace: str) -> tuple[list[Object], list[str]]:
-    """ESO's live Deployments in its namespace, and the names of the others there."""
-    found, _version = client.list(DEPLOYMENTS, namespace=namespace, what="cannot look at the Deployments beside ESO's")
-    own = [item for item in found if (item["metadata"].get("labels") or {}).get(NAME_LABEL, "").startswith(CONTROLLER)]
-    return own, sorted(item["metadata"]["name"] for item in found if item not in own)
+    """ESO's live Deployments in its namespace, and what else runs pods there, as 'Deployment name'."""
+    kinds = ("Deployment", "StatefulSet", "DaemonSet")
+    listed = client.each(
+        lambda kind: client.list(
+            resource_of("apps/v1", kind), namespace=namespace, what="cannot look at what runs beside ESO"
+        )[0],
+        kinds,
+    )
+    own = [
+        item for item in listed[0] if (item["metadata"].get("labels") or {}).get(NAME_LABEL, "").startswith(CONTROLLER)
+    ]
+    return own, sorted(label_of(kind, item) for kind, found in zip(kinds, listed) for item in found if item not in own)
 
 
 def controllers(client: Client) -> list[Object]:

@@ -258,18 +258,31 @@ def namespaces_going(
 
 
 def readers(
-    namespace: str, cluster_stores: Iterable[Object], users: Users, names: Collection[str]
+    namespace: str,
+    cluster_stores: Iterable[Object],
+    users: Users,
+    names: Collection[str],
+    namespaces: Iterable[Object],
 ) -> dict[str, list[consumers.Consumer]]:
     """Who uses the live ClusterSecretStores over the central ``namespace``, by store.
 
+    What only names a store that refuses its namespace is none: any tenant can write that.
+
     :arg names: the ClusterExternalSecrets that don't count; all others do, whoever made them.
+    :arg namespaces: all live ones.
     """
+    labels = {item["metadata"]["name"]: item["metadata"].get("labels") or {} for item in namespaces}
     found: dict[str, list[consumers.Consumer]] = {}
     for item in cluster_stores:
         provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
         if (provider.get("remoteNamespace") or "default") == namespace:
             name = item["metadata"]["name"]
-            using = users.consumers(name, names, ours_too=True)
+            conditions = (item.get("spec") or {}).get("conditions") or []
+            using = [
+                one
+                for one in users.consumers(name, names, ours_too=True)
+                if not consumers.is_refused(one, conditions, labels)
+            ]
             if using:
                 found[name] = using
     return found

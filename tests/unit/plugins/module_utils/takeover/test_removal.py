@@ -53,7 +53,7 @@ def test_only_those_of_this_catalog_leave():
 def test_what_stays_needs_its_master_whoever_made_it():
     live = [distributed("argo", annotations={"argocd.argoproj.io/tracking-id": "x"})]
     users = Users(live, [], [], [])
-    used = removal.readers("central", [STORE], users, removal.leaving(live, LAYOUT, ()))
+    used = removal.readers("central", [STORE], users, removal.leaving(live, LAYOUT, ()), [])
     going = removal.masters_going([master(), master("other")], (), (), used, {})
     assert [action.name for action in going.actions] == ["other"]
     assert going.left[0].reason == "ClusterExternalSecret argo need it"
@@ -125,8 +125,25 @@ def test_what_is_going_already_needs_nothing():
     spec = {"secretStoreRef": {"kind": "ClusterSecretStore", "name": "store"}, "data": [{"remoteRef": {"key": "s"}}]}
     made = {"metadata": {"name": "gone", "namespace": "a", "ownerReferences": [owner]}, "spec": spec}
     ending = {"metadata": {"name": "e", "namespace": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
-    assert removal.readers("central", [STORE], Users([], [made, ending], [], []), ()) == {}
-    assert removal.readers("central", [STORE], Users([distributed("gone")], [made], [], []), ()) != {}
+    assert removal.readers("central", [STORE], Users([], [made, ending], [], []), (), []) == {}
+    assert removal.readers("central", [STORE], Users([distributed("gone")], [made], [], []), (), []) != {}
+
+
+def test_who_is_refused_is_no_reader():
+    """Any tenant can name a store."""
+    spec = {"secretStoreRef": {"kind": "ClusterSecretStore", "name": "store"}, "data": [{"remoteRef": {"key": "s"}}]}
+    users = Users([], [{"metadata": {"name": "mine", "namespace": "tenant"}, "spec": spec}], [], [])
+    chosen = {"namespaceSelector": {"matchLabels": {"secrets/a": "true"}}}
+    store = {**STORE, "spec": {**STORE["spec"], "conditions": [chosen]}}
+
+    def found(labels, of_store=store):
+        namespace = {"metadata": {"name": "tenant", "labels": labels}}
+        return removal.readers("central", [of_store], users, (), [namespace])
+
+    assert found({}) == {} and found({"secrets/a": "true"}) != {} and found({}, STORE) != {}
+    # What only Go can read may admit it.
+    unsure = {**store, "spec": {**store["spec"], "conditions": [chosen, {"namespaceRegexes": ["(?i)TEN.*"]}]}}
+    assert found({}, unsure) != {}
 
 
 def test_a_store_that_others_need_works_on():
