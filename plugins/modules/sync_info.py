@@ -186,6 +186,7 @@ def run(context: Context) -> dict[str, Any]:
         read_values=params["read_values"],
     )
     rows = state.judge(context.entries, found)
+    state.add_refusals(context.client, rows)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
     if not params["brief"]:

@@ -100,6 +100,7 @@ api_requests:
   type: int
 """
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
@@ -157,8 +158,9 @@ def run(context: Context) -> dict[str, Any]:
 
 def _read(context: Context) -> tuple[Number, list[Object]]:
     """(the API server's version, the live nodes)."""
-    answer = context.client.request("GET", "/version", what="cannot read the version of Kubernetes")
-    return kubernetes.parse(answer.get("gitVersion", "")), list(context.client.list(NODES)[0])
+    # No object of Kubernetes, which request() asks for.
+    answer = json.loads(context.client.text("/version", {}, "cannot read the version of Kubernetes"))
+    return kubernetes.parse(answer["gitVersion"]), list(context.client.list(NODES)[0])
 
 
 def _awaited(context: Context, wanted: Number) -> ClusterSecretsError | None:

@@ -176,6 +176,9 @@ def test_an_enforcing_bootstrap_names_them_and_does_the_rest(besieged):
     said = " ".join(outcome.output.split())
     assert outcome.rc == 2 and "would lock out" not in said
     assert "starved/gh-oauth" in said and "exceeded quota" in said
+    for playbook, given in (("status", {}), ("audit", {}), ("explain", {"namespace": "starved", "secret": "gh-oauth"})):
+        told = besieged.play(playbook, variables={**ENFORCED, **given}, check=False)
+        assert "exceeded quota" in " ".join(told.output.split()), told.output
     assert "was not made by ClusterExternalSecret" in said
     assert "somebody who calls himself 'argocd-controller'" in said
     enforced = besieged.get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings")["items"]

@@ -288,7 +288,8 @@ class _View:
         if condition.get("status") != "True":
             look = "kubectl --namespace %s describe externalsecret %s" % (self.name, self.entry.external_secret)
             fix = "Look at why: %s; mend that, then: %s" % (look, ROTATE)
-            return Link(step, BROKEN, "ESO says of %s: %s" % (name, condition.get("message", "")), fix, True)
+            said = "; ".join(filter(None, (condition.get("message", ""), self.found.refusal)))
+            return Link(step, BROKEN, "ESO says of %s: %s" % (name, said), fix, True)
         return Link(step, OK, "%s is ready" % name)
 
     def store(self) -> Link:

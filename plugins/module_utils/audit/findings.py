@@ -91,10 +91,9 @@ class Finding:
         return {name: getattr(self, name) for name in sorted(self.__slots__)}
 
 
-def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Finding]]:
-    """All rows, and all findings."""
+def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Finding]:
+    """All findings. :arg rows: of the same snapshot, as state.judge() returns them."""
     entries, namespace = scope.entries, scope.layout.namespace
-    rows = state.judge(entries, inventory.snapshot)
     enforced = guard.enforced(inventory.policies, inventory.policy_bindings)
     found: list[Finding] = []
     found.extend(_sources(entries, inventory.snapshot))
@@ -121,7 +120,7 @@ def find(scope: Scope, inventory: Inventory) -> tuple[list[state.Row], list[Find
     found.extend(_vulnerabilities(scope, inventory.release))
     kept = {one.label() for one in _kept(scope, inventory)}
     found = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in found]
-    return rows, _collapsed(found)
+    return _collapsed(found)
 
 
 #: What is found of each subject of a binding. So many may differ in their names only; beyond, one says how many.

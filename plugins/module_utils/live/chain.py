@@ -18,9 +18,10 @@ from ..resources import (
     Object,
     cluster_external_secrets,
     external_secrets,
+    holds_true,
     resource_of,
 )
-from . import health, usage
+from . import health, state, usage
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 class Chain:
     """Live objects, each None where it is absent, or a list.
 
-    ``denied`` has the names of those that the play may not read, each with what the API server said.
+    ``refusal`` is what the events of an ExternalSecret that fails say of a quota, or None. ``denied`` has the names of
+    those that the play may not read, each with what the API server said.
     """
 
     namespace: Object | None
@@ -49,6 +51,7 @@ class Chain:
     webhooks: list[Object]
     endpoints: list[Object]
     usage: usage.Usage | None
+    refusal: str | None
 
     def __init__(self, version: str | None, served: Sequence[str]) -> None:
         self.version = version
@@ -133,6 +136,8 @@ def read(
 
     for name, value in zip(calls, client.each(tried, calls)):
         setattr(found, name, value)
+    failing = found.external is not None and not holds_true(found.external, "Ready")
+    found.refusal = state.refusal(client, namespace, entry.external_secret) if failing else None
     reader = reading_account(found.store)
     found.account = None
     if reader:

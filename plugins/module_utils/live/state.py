@@ -400,6 +400,20 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
                 row.message += "; %s" % said
 
 
+#: For so many targets the events are asked.
+_ASKED = 20
+
+
+def add_refusals(client: Client, rows: list[Row]) -> None:
+    """Add to the message of each row that fails what its ExternalSecret's events say of a quota; of a few, since each
+    costs a request."""
+    failing = [row for row in rows if row.status == FAILING][:_ASKED]
+    said = client.each(lambda row: refusal(client, row.namespace, row.entry.external_secret), failing)
+    for row, reason in zip(failing, said):
+        if reason and reason not in row.message:
+            row.message += "; %s" % reason
+
+
 #: What the API server says of a quota; the rest of an event may quote a value.
 _REFUSAL = re.compile(r"exceeded quota: [^\n]*?limited: [^\s]+|exceeded quota: [^\n]{1,200}")
 

@@ -63,6 +63,7 @@ def whole():
         {"metadata": {"name": "eso", "namespace": "eso", "labels": labels}, "spec": {}, "status": status}
     ]
     found.webhooks = found.endpoints = []
+    found.refusal = None
     found.usage = usage.Usage({}, [pod("KEY")], [], [], [], [])
     return entry, found
 
@@ -198,3 +199,11 @@ def test_what_is_said_of_values_is_known():
         found.sources["src"]["data"] = {}
         broken = states(found, one)[1]
         assert broken.step == "keys" and broken.fix.startswith(fix)
+
+
+def test_a_quota_is_named_with_what_eso_says():
+    entry, found = whole()
+    found.external["status"] = {"conditions": [{"type": "Ready", "status": "False", "message": "could not update"}]}
+    found.refusal = "exceeded quota: none"
+    (link,) = [one for one in states(found, entry)[2] if one.step == "ExternalSecret"]
+    assert link.message.endswith(": could not update; exceeded quota: none")
