@@ -41,7 +41,7 @@ options:
     description: What doesn't count; the checks of RV(problems[].check).
     type: list
     elements: str
-    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, tokens]
+    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, names, tokens]
     default: []
   helm_binary:
     description: The path of helm. Without it, helm is looked for on PATH.
@@ -80,7 +80,8 @@ problems:
       description: >-
         What it is about: V(owner) a GitOps controller applies ESO; V(image) a value names the image; V(values) a value
         is gone; V(versions) two releases serve no version in common; V(fields) a field, a value of it or a provider is
-        gone; V(functions) a template function was removed; V(ca-provider) a SecretStore's certificate comes from
+        gone; V(functions) a template function was removed; V(names) the name of a ClusterExternalSecret is too long for
+        the finalizer that a release on the way makes of it; V(ca-provider) a SecretStore's certificate comes from
         another namespace; V(token-secret) a template makes a ServiceAccount's token; V(tokens) a store would no longer
         get the token of its ServiceAccount.
       type: str

@@ -46,7 +46,7 @@ ALLOWED = {
     "lifetimes": {"errors"},
     "report": set(),
     "takeover": {"advisories", "catalog", "desired", "errors", "permissions", "plan", "resources", "variables"},
-    "upgrade": {"advisories", "audit", "errors", "live", "plan", "resources"},
+    "upgrade": {"advisories", "audit", "desired", "errors", "live", "plan", "resources"},
     "variables": set(),
     "permissions": {"resources"},
     "fleet": {"errors"},

@@ -220,7 +220,7 @@ def finalizer(entry_name: str) -> str:
 
 
 #: Names beyond this, ESO cuts since 2.14: it keeps as many characters, and ends in what makes the finalizer unique.
-_WHOLE_NAME, _CUT_NAME = 59, 50
+WHOLE_NAME, _CUT_NAME = 59, 50
 _UNIQUE = re.compile(r"[-.]?[0-9a-f]{8}\Z")
 
 
@@ -230,7 +230,7 @@ def may_hold(held: str, name: str) -> bool:
         return True
     start = name[:_CUT_NAME].rstrip("-.")
     rest = held[len(start) :]
-    return len(name) > _WHOLE_NAME and held.startswith(start) and bool(_UNIQUE.match(rest.lstrip("-.")))
+    return len(name) > WHOLE_NAME and held.startswith(start) and bool(_UNIQUE.match(rest.lstrip("-.")))
 
 
 def held_for(namespace: Object) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Iterator, NamedTuple
 
 from ..advisories import ADVISORIES, Number, text
 from ..audit.gate import Problem
+from ..desired.distribution import WHOLE_NAME
 from ..live.eso import LIMITED_TOKENS_SINCE
 from ..plan import storage_version
 from ..resources import Object, label_of
@@ -25,6 +26,7 @@ CHECKS = {
     "functions": "a template function was removed",
     "ca-provider": "a SecretStore's certificate comes from another namespace",
     "token-secret": "a template makes a ServiceAccount's token",
+    "names": "the name of a ClusterExternalSecret is too long for its finalizer",
     "tokens": "stores would no longer get the token of their ServiceAccount",
 }
 
@@ -34,6 +36,12 @@ _CA_PROVIDER, _TOKEN_SECRET = _FIXED["CVE-2026-42875"], _FIXED["CVE-2026-42876"]
 
 _FUNCTIONS = {name: one.fixed for one in ADVISORIES for name in one.functions}
 _FUNCTION = re.compile(r"\b(%s)\b" % "|".join(sorted(_FUNCTIONS)))
+
+#: A word of every language, which counts within braces only. (upstream #7019)
+_FAIL, _FAIL_GONE = re.compile(r"\{\{[^{}]*\bfail\b[^{}]*\}\}"), (2, 12, 0)
+
+#: The releases that make a finalizer of the whole name; later ones cut it (upstream #7016, #7040).
+_WHOLE_NAMES_SINCE, _WHOLE_NAMES_UNTIL = (0, 20, 0), (2, 14, 0)
 
 #: Who writes ESO's objects without an intention of its own: ESO, and this collection, which writes what is served.
 _OWN_MANAGERS = ("external-secrets", "platform.cluster_secrets")
@@ -78,7 +86,9 @@ def judge(live: Live, stages: list[Stage]) -> list[Problem]:
     """What would stop, each named at the first release at which it does, the causes for all before single objects."""
     found = list(_owner(live))
     found += _images(live)
+    found += _repositories(live, stages)
     found += _values(live, stages)
+    found += _names(live, stages)
     found += _tokens(live, stages)
     found += _versions(live, stages)
     for name, items in sorted(live.objects.items()):
@@ -159,6 +169,43 @@ def _images(live: Live) -> Iterator[Problem]:
         if isinstance(image, dict) and image.get("tag"):
             name = "%s.image.tag" % part if part else "image.tag"
             yield Problem("image", "value %s" % name, "is set: that image would go on running after each step")
+
+
+def _repositories(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+    """A repository that is said, and that charts have said themselves until a later one: it may be retired."""
+    for part in ("", "webhook", "certController"):
+        name = ".".join(filter(None, (part, "image", "repository")))
+        said, before = _value(live.values, name), _value(live.defaults, name)
+        if not said or said != before:
+            continue
+        for stage in stages:
+            after = _value(stage.defaults or {}, name)
+            if after and after != said:
+                message = "is set to %s, and the chart of %s has left that for %s: unset it, or accept this"
+                yield Problem("image", "value %s" % name, message % (said, text(stage.release), after))
+                break
+
+
+def _value(values: dict[str, Any], name: str) -> Any:
+    found: Any = values
+    for key in name.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _names(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+    """ClusterExternalSecrets of which a release on the way can make no finalizer, and so makes nothing."""
+    stage = next((one for one in stages if _WHOLE_NAMES_SINCE <= one.release < _WHOLE_NAMES_UNTIL), None)
+    if stage is None:
+        return
+    for definition, items in sorted(live.objects.items()):
+        if live.definitions[definition]["spec"]["names"]["kind"] != "ClusterExternalSecret":
+            continue
+        for item in items:
+            if len(item["metadata"]["name"]) > WHOLE_NAME:
+                message = "its name is longer than %d characters, of which %s can't make a finalizer (%s and newer can)"
+                shown = (WHOLE_NAME, text(stage.release), text(_WHOLE_NAMES_UNTIL))
+                yield Problem("names", label_of("ClusterExternalSecret", item), message % shown)
 
 
 def _values(live: Live, stages: list[Stage]) -> Iterator[Problem]:
@@ -255,6 +302,8 @@ def _refused(
             if last >= _FUNCTIONS[function]:
                 message = "its template calls %s, which %s removed" % (function, text(_FUNCTIONS[function]))
                 yield Problem("functions", label, message)
+        if last >= _FAIL_GONE and any(_FAIL.search(some) for some in written):
+            yield Problem("functions", label, "its template calls fail, which %s removed" % text(_FAIL_GONE))
 
 
 def templates(kind: str, item: Object) -> Iterator[dict[str, Any]]:

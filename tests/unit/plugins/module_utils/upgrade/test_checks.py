@@ -247,3 +247,42 @@ def test_a_value_that_takes_an_effect_on_the_way():
 def test_limits_of_a_schema(limits, value, kept):
     found = schemas.violations({"spec": {"store": "s", "x": value}}, schema(x=limits))
     assert (found == set()) is kept and CANARY not in str(found)
+
+
+def test_names_that_some_releases_can_not_make_a_finalizer_of():
+    long = {"metadata": {"name": "n" * 60, "namespace": None}, "spec": {"store": "s"}}
+    cluster = live("ClusterExternalSecret", **long)
+    kind = "ClusterExternalSecret"
+    found = judged(cluster, stage("0.16.0", kind), stage("0.20.4", kind), stage("2.14.0", kind))
+    assert len(found) == 1 and "longer than 59 characters, of which 0.20.4 can't make a finalizer" in found[0]
+    assert judged(cluster, stage("2.14.0", kind)) == [] == judged(cluster, stage("0.16.0", kind))
+    assert (
+        judged(live("ClusterExternalSecret", metadata={"name": "n" * 59}, spec={"store": "s"}), stage(kind=kind)) == []
+    )
+    assert judged(live(**long), stage()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "release", "stops"),
+    [
+        ('{{ if not .a }}{{ fail "no a" }}{{ end }}', "2.12.0", True),
+        ('{{ fail "no a" }}', "2.11.0", False),
+        ("what may fail: {{ .a }}, or fail", "2.14.0", False),
+        ("{{ .failure }}", "2.14.0", False),
+    ],
+)
+def test_fail_counts_within_braces(text, release, stops):
+    found = judged(live(spec={"store": "s", "target": {"template": {"data": {"k": text}}}}), stage(release))
+    assert found == ["functions: ExternalSecret team/x: its template calls fail, which 2.12.0 removed"] * stops
+
+
+def test_a_repository_that_the_charts_left():
+    old, new = "oci.example/eso", "ghcr.example/eso"
+    defaults, later = ({"image": {"repository": one}, "webhook": {"image": {"repository": one}}} for one in (old, new))
+    said = {"image": {"repository": old}, "webhook": {"image": {"repository": "mirror.example/eso"}}}
+    found = judged(live(spec={"store": "s"}, values=said, defaults=defaults), stage("1.0.0", defaults=later))
+    assert found == [
+        f"image: value image.repository: is set to {old}, and the chart of 1.0.0 has left that for {new}: unset it, or "
+        "accept this"
+    ]
+    assert judged(live(spec={"store": "s"}, defaults=defaults), stage("1.0.0", defaults=later)) == []
