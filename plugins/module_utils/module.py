@@ -14,7 +14,7 @@ from .api.kubeconfig import connection
 from .api.proxies import password_of
 from .api.proxies import shown as shown_proxy
 from .catalog.entries import Entry, parse_catalog
-from .desired.stores import ISOLATIONS, SHARED
+from .desired.stores import ISOLATIONS, SHARED, Layout
 from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
 from .plan import Action, plan_namespace
@@ -90,6 +90,26 @@ CONSUMER_OPTIONS: Options = {
 }
 
 STORE_OPTION: Options = {"store": {"type": "str", "default": "central-secret-store"}}
+
+
+#: What the chain to a target is judged by, besides the catalog.
+CHAIN_OPTIONS: Options = {
+    **ESO_IDENTITY_OPTIONS,
+    **ISOLATION_OPTION,
+    **OWNER_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
+
+def layout_of(params: Mapping[str, Any]) -> Layout:
+    """The layout of the stores that a module's options are about."""
+    return Layout(
+        params["isolation"],
+        params["store"],
+        params["store_namespace"],
+        eso=(params["eso_namespace"], params["eso_service_account"]),
+    )
 
 
 class Vault(Protocol):

@@ -25,10 +25,6 @@ attributes:
     description: Looks in the same way, and writes no report file.
     support: full
 options:
-  eso_namespace:
-    description: The namespace of ESO, whose permissions are not reported.
-    type: str
-    default: external-secrets
   read_values:
     description: Whether to read Secrets. Without, nothing is known of values, of their age, or of Secrets that somebody
       made; a pair is what ESO says of its ExternalSecret. The permission to read Secrets is not needed then.
@@ -64,6 +60,8 @@ extends_documentation_fragment:
   - platform.cluster_secrets.consumers
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.identities.platform
+  - platform.cluster_secrets.identities.eso
+  - platform.cluster_secrets.ownership
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store.namespace
@@ -125,17 +123,15 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, permissions
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, life, usage
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
-    ISOLATION_OPTION,
     PLATFORM_OPTIONS,
-    STORE_NAMESPACE_OPTION,
-    STORE_OPTION,
+    layout_of,
     read_usage,
     run_module,
 )
@@ -146,7 +142,6 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
     "read_values": {"type": "bool", "default": True},
     "html": {"type": "path"},
     "json": {"type": "path"},
@@ -156,11 +151,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "ends_within": {"type": "int", "default": 30},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
     **CATALOG_OPTION,
-    **ISOLATION_OPTION,
+    **CHAIN_OPTIONS,
     **PLATFORM_OPTIONS,
-    **STORE_NAMESPACE_OPTION,
-    **STORE_OPTION,
 }
+
+
+#: Links that the pairs' own findings tell of.
+_OF_PAIRS = ("namespace", "label", "target", "consumers")
+
+
+def _broken_chain(cause: causes.Cause) -> findings.Finding:
+    message = "the chain to it breaks at: %s. %s" % (cause.step, cause.message)
+    fix = "%s. All of it: %s" % (cause.fix.rstrip("."), cause.command())
+    return findings.Finding(findings.ERROR, "broken-chain", cause.namespace, cause.secret, message, fix)
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def run(context: Context) -> dict[str, Any]:
         params["eso_namespace"],
         params["read_values"],
     )
-    layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
+    layout = layout_of(params)
     trusted = permissions.Trusted(
         params["platform_users"], params["platform_groups"], ("kube-system", params["eso_namespace"])
     )
@@ -182,6 +185,8 @@ def run(context: Context) -> dict[str, Any]:
     pairs = state.judge(context.entries, inventory.snapshot)
     state.add_refusals(context.client, pairs)
     found = findings.find(scope, inventory, pairs)
+    broken = causes.look(context.client, pairs, layout, params["owner"] == "gitops")
+    found += [_broken_chain(one) for one in broken if one.step not in _OF_PAIRS]
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
     found += life.findings(lives, params["store_namespace"], now, params["ends_within"])

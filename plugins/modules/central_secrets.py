@@ -65,8 +65,9 @@ options:
       - A mapping of kinds and answers. The kinds are C(consumers) of the store that the catalog doesn't know (C(keep)
         or C(drop)), C(entries), which are ClusterExternalSecrets of other makes (C(adopt) or C(overwrite)), C(stores)
         with their permissions (C(adopt) or C(overwrite)), C(values) of master Secrets (C(overwrite)), C(targets) that
-        exist already (C(adopt) or C(overwrite)), field C(managers) such as Argo CD (C(overwrite)) and C(losses), which
-        is what this collection distributes now and would no longer (C(accept)). C(operator) is for
+        exist already (C(adopt) or C(overwrite)), field C(managers) such as Argo CD (C(overwrite)), C(losses), which is
+        what this collection distributes now and would no longer (C(accept)), and C(ended), certificates and tokens that
+        are no longer good and would be written (C(accept)). C(operator) is for
         M(platform.cluster_secrets.eso_release).
       - C(adopt) accepts what nobody notices, C(overwrite) all of it, after a backup of the Secrets that change. What is
         not said is C(refuse).
@@ -165,6 +166,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     required_sources,
     suspicious,
     to_be_given,
+    unread,
     written_by_others,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
@@ -254,7 +256,7 @@ def run(context: Context) -> dict[str, Any]:
         if params["values"] is None and to_be_given(entries, only):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(entries, params["values"] or {}, only)
-        for one in suspicious(values):
+        for one in (*suspicious(values), *unread(context.entries, values)):
             context.warn(one)
         known_sources = required_sources(context.entries)
         ignored = [name for name in ignored if name not in known_sources]
@@ -424,6 +426,7 @@ def _preflight(
     uids: dict[tuple[str, str], str] = {}
     if params["preflight"] == "values":
         findings = list(preflight.values_found(namespace, central, values))
+        findings += preflight.ended(namespace, central, values, state.utcnow(), context.warn)
     else:
         version = eso.served(client)[0]
         layout = stores.Layout(
@@ -439,6 +442,7 @@ def _preflight(
         findings = preflight.find(
             context.entries, layout, cluster, values, params["owner"] == "gitops", params["prune_entries"]
         )
+        findings += preflight.ended(namespace, central, values, state.utcnow(), context.warn)
         findings = preflight.in_order([*_access(context, layout, cluster), *findings])
         whole.update(cluster.whole)
         uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}

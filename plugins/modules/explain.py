@@ -101,19 +101,15 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
-    ESO_IDENTITY_OPTIONS,
-    ISOLATION_OPTION,
-    OWNER_OPTION,
-    STORE_NAMESPACE_OPTION,
-    STORE_OPTION,
     customs,
+    layout_of,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
@@ -128,12 +124,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "secret": {"type": "str", "required": True, "no_log": False},
     "fail": {"type": "bool", "default": False},
     **CATALOG_OPTION,
+    **CHAIN_OPTIONS,
     **CONSUMER_OPTIONS,
-    **ESO_IDENTITY_OPTIONS,
-    **ISOLATION_OPTION,
-    **OWNER_OPTION,
-    **STORE_NAMESPACE_OPTION,
-    **STORE_OPTION,
 }
 
 
@@ -165,12 +157,7 @@ def _links(context: Context) -> list[chain.Link]:
     missing = chain.without_entry(entries, entry, params["secret"])
     if entry is None or missing:
         return [missing] if missing else []
-    layout = stores.Layout(
-        params["isolation"],
-        params["store"],
-        params["store_namespace"],
-        eso=(params["eso_namespace"], params["eso_service_account"]),
-    )
+    layout = layout_of(params)
     paths = customs(params["consumer_paths"]) if params["consumers"] else None
     found = live_chain.read(client, entry, params["namespace"], layout, eso.served(client), paths)
     return chain.judge(entry, params["namespace"], layout, found, state.utcnow(), params["owner"] == "gitops")

@@ -59,6 +59,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import log_line
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS
 
 if TYPE_CHECKING:
@@ -82,14 +83,16 @@ def run(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": False,
         "pods": found,
-        "table": [
-            line for one in found for line in ("", one["name"] + ":", "", *(one.get("lines") or [one["problem"]]))
-        ],
+        "table": [line for one in found for line in ("", one["name"] + ":", "", *_shown(one))],
         "api_requests": client.requests,
     }
     if not any("lines" in one for one in found):
         result.update(failed=True, msg="No log could be read: %s" % found[0]["problem"])
     return result
+
+
+def _shown(pod: dict[str, Any]) -> list[str]:
+    return [log_line(one) for one in pod["lines"]] if "lines" in pod else [pod["problem"]]
 
 
 def _read(client: Client, pod: Object, lines: int) -> dict[str, Any]:

@@ -57,7 +57,11 @@ options:
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
 """
 
 EXAMPLES = r"""
@@ -95,6 +99,7 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any, Callable
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import finalizer, selected
@@ -102,7 +107,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
-    STORE_NAMESPACE_OPTION,
+    CHAIN_OPTIONS,
+    layout_of,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh
@@ -126,7 +132,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 120},
     **CATALOG_OPTION,
-    **STORE_NAMESPACE_OPTION,
+    **CHAIN_OPTIONS,
 }
 
 
@@ -171,7 +177,9 @@ def run(context: Context) -> dict[str, Any]:
         progress.end()
         if unsynced:
             state.explain(client, version, unsynced)
-            outcome.update(failed=True, msg=_message(unsynced, len(rows), params["wait_timeout"]))
+            broken = causes.look(client, unsynced, layout_of(params), params["owner"] == "gitops")
+            said = [_message(unsynced, len(rows), params["wait_timeout"]), *(one.text() for one in broken)]
+            outcome.update(failed=True, msg="\n".join(said))
     return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
 
 

@@ -46,7 +46,11 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
 """
 
 EXAMPLES = r"""
@@ -123,6 +127,31 @@ digests:
   description: The entries' master Secrets, each with a digest of the keys that entries read.
   returned: when O(digest_key) is given and the sources may be read
   type: dict
+causes:
+  description: Where the chains to targets break, each cause once, of up to eight targets. With all targets current,
+    what is broken here will make them stale.
+  returned: unless O(brief)
+  type: list
+  elements: dict
+  contains:
+    namespace:
+      description: The namespace of the target that was looked at.
+      type: str
+    secret:
+      description: Its name.
+      type: str
+    step:
+      description: The link that is broken, as M(platform.cluster_secrets.explain) names it.
+      type: str
+    message:
+      description: What is so.
+      type: str
+    fix:
+      description: What mends it.
+      type: str
+    explain:
+      description: The command that shows the whole chain.
+      type: str
 counts:
   description: How many pairs are in each status.
   returned: success
@@ -141,7 +170,7 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, fleet
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, fleet
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import life, usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     generated,
@@ -150,8 +179,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
-    STORE_NAMESPACE_OPTION,
+    layout_of,
     read_usage,
     run_module,
 )
@@ -169,7 +199,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "consumers": {"type": "bool", "default": False},
     "digest_key": {"type": "str", "no_log": True},
     **CATALOG_OPTION,
-    **STORE_NAMESPACE_OPTION,
+    **CHAIN_OPTIONS,
 }
 
 
@@ -206,7 +236,10 @@ def run(context: Context) -> dict[str, Any]:
         kept = ("namespace", "secret", "status", "message")
         result["rows"] = [{key: row[key] for key in kept} for row in shown]
     else:
-        result["table"] = text.status_table(shown, used is not None)
+        broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
+        result["causes"] = [one.as_dict() for one in broken]
+        result["table"] = [*text.status_table(shown, used is not None), *(one.text() for one in broken)]
+        result["api_requests"] = context.client.requests
         if params["html"] and not context.check_mode:
             files.write(params["html"], page.status_page(shown, now, used is not None), "report")
     if params["digest_key"] and found.sources is not None:

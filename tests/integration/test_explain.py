@@ -242,6 +242,22 @@ def test_a_whole_chain(whole, catalog):
     assert whole.writes(mark) == []
 
 
+def others_see_it(platform, catalog, pair, found):
+    """Status names the same cause, and the audit has it or what it says of the pair."""
+    causes = platform.module("sync_info", catalog=catalog).result["causes"]
+    same = [
+        one
+        for one in causes
+        if (one["step"], one["message"], one["fix"]) == (found["step"], found["message"], found["fix"])
+    ]
+    assert same, (found, causes)
+    assert same[0]["explain"].startswith("ansible-playbook platform.cluster_secrets.explain -e namespace=")
+    findings = platform.module("audit", catalog=catalog, check=False).result["findings"]
+    told = [one for one in findings if one["check"] == "broken-chain" and found["message"] in one["message"]]
+    of_pair = [one for one in findings if (one["namespace"], one["name"]) == pair and one["severity"] != "info"]
+    assert told or (of_pair and found["step"] in ("label", "target")), (found, findings)
+
+
 @pytest.mark.parametrize(("breaking", "pair", "step", "said"), BROKEN, ids=lambda one: getattr(one, "__name__", None))
 def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step, said):
     if breaking is None:
@@ -255,6 +271,8 @@ def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step,
         assert found, outcome.result["table"]
         assert found["step"] == step and said in found["message"] and found["fix"], outcome.result["table"]
         assert leaked(outcome.output) == []
+        if step not in ("entry", "consumers") and pair[0] != "ending":
+            others_see_it(whole, catalog, pair, found)
         command = found["fix"].partition(MENDING)[2]
         if found["fix"].startswith(MENDING) and ", " not in command:
             name, *arguments = shlex.split(command)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 
@@ -150,3 +151,27 @@ def test_hashes_and_keys_by_the_guide(bootstrapped, catalog, tmp_path):
     finally:
         values.write_vault(platform.values, platform.vault, platform.password)
         platform.play("rotate")
+
+
+def test_what_has_ended_is_written_by_nobody_unless_told_and_no_green_tick(bootstrapped, living):
+    platform, (_give, variables) = bootstrapped, living
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": 1}).encode()).rstrip(b"=").decode()
+    given = {"token": f"eyJhbGciOiJub25lIn0.{claims}.{CANARY}", "config": talosconfig(24 * 10)}
+    values.write_vault({**platform.values, "living-source": given}, platform.vault, platform.password)
+    before = platform.get(MASTER)["data"]
+    for playbook in ("bootstrap", "rotate"):
+        refused = platform.play(playbook, variables=variables, check=False)
+        assert refused.rc == 2 and "key 'token': token ended at 1970-01-01 00:00 UTC" in refused.stdout, refused.stdout
+        assert "ended: accept" in refused.stdout and leaked(refused.output) == []
+    assert platform.get(MASTER)["data"] == before
+    accepted = {**variables, "cluster_secrets_takeover": {"ended": "accept"}}
+    platform.play("bootstrap", variables=accepted)
+    # What is there already stops no run, and is told of by all who look.
+    assert platform.play("bootstrap", variables=variables).recap["changed"] == 0
+    said = "source 'living-source', key 'token': token ended at 1970-01-01 00:00 UTC"
+    status = platform.play("status", variables=variables, check=False)
+    assert status.rc == 2 and said in status.stdout and "something that they need is broken" in status.stdout
+    told = platform.play("explain", variables={**variables, "namespace": "living", "secret": "living"}, check=False)
+    assert told.rc == 2 and said in told.stdout
+    checks = {check for check, _place, name in found(platform, [LIVING]) if name in ("living", "living-source")}
+    assert {"value-ended", "broken-chain"} <= checks

@@ -60,7 +60,7 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     assert (
         "The chain is whole." in deployer.play("explain", "-e", "namespace=backstage", "-e", "secret=gh-oauth").stdout
     )
-    assert '"level":' in deployer.play("logs", "-e", "logs_lines=5").stdout
+    assert " info " in deployer.play("logs", "-e", "logs_lines=5").stdout
     deployer.play("adopt", variables={**PLAYS, "adopt_dest": str(deployer.folder / "adopted")})
     saved = str(deployer.folder / "saved.vault.yml")
     deployer.play("backup", variables={**PLAYS, "backup_dest": saved})

@@ -102,7 +102,7 @@ def tasks():
 TYPED = {
     "platform:bootstrap": ((), "17 Secrets in 13 namespaces are current."),
     "platform:status": ((), "17 targets are synced"),
-    "platform:logs": (("-e", "logs_lines=5"), '"level":'),
+    "platform:logs": (("-e", "logs_lines=5"), " info "),
     "platform:explain": (("-e", "namespace=backstage", "-e", "secret=gh-oauth"), "The chain is whole."),
     "platform:onboard": (
         ("-e", "onboard_namespace=argocd", "-e", "onboard_secrets=kargo-git-credentials"),

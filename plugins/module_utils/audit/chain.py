@@ -8,9 +8,10 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from .. import permissions, workloads
+from .. import lifetimes, permissions, workloads
 from ..desired import consumers
 from ..desired.distribution import cluster_external_secret, held_for, is_owned
+from ..errors import DependencyError
 from ..live import state
 from ..live.chain import reading_account
 from ..live.snapshot import Snapshot
@@ -365,10 +366,30 @@ class _View:
             lacking = {source: keys for source, keys in missing.items() if keys}
             fix = "Correct the value, then: %s -e rotate_sources=%s" % (ROTATE, ",".join(self.entry.sources))
             return Link("keys", BROKEN, problem, value_fix(self.entry, lacking) if lacking else fix)
+        over = self._ended()
+        if over:
+            source, told = over
+            fix = "Give it a new value, then: %s -e rotate_sources=%s" % (ROTATE, source)
+            return Link("keys", BROKEN, told, fix)
         shown = [
             key if source == self.entry.source else source + "/" + key for source in needed for key in needed[source]
         ]
         return Link("keys", OK, ", ".join(shown) or "all")
+
+    def _ended(self) -> tuple[str, str] | None:
+        """(the source, what is said) of a certificate or token that is no longer good; None where all are."""
+        for source, keys in self.entry.source_keys().items():
+            held = decode(self.found.sources[source])
+            for key in keys or held:
+                try:
+                    over = [one for one in lifetimes.ends(held.get(key, b"")) if one[1] <= self.now]
+                except DependencyError:
+                    return None  # the audit says that it can't look
+                if over:
+                    what, end = over[0]
+                    when = end.strftime("%Y-%m-%d %H:%M UTC")
+                    return source, "source '%s', key '%s': %s ended at %s" % (source, key, what, when)
+        return None
 
     def _missing(self) -> list[str]:
         return [source for source in self.entry.sources if source not in self.found.sources]

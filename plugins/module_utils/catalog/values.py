@@ -120,6 +120,22 @@ def check_values(
     return checked, sorted(str(name) for name in values if name not in needed)
 
 
+def unread(entries: list[Entry], values: dict[str, dict[str, bytes]]) -> list[str]:
+    """What is said of each key that no enabled entry reads: it may be misspelled.
+
+    :arg values: as :func:`check_values` returns them.
+    """
+    known = required_sources(entries)
+    whole = {source for entry in entries for source in entry.reads_whole()}
+    return [
+        "source '%s' has the key '%s', which no enabled catalog entry reads; those that are read: %s"
+        % (source, key, ", ".join(sorted(known[source])) or "none")
+        for source, keys in sorted(values.items())
+        if source in known and source not in whole
+        for key in sorted(set(keys) - set(known[source]))
+    ]
+
+
 def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
     """What looks like a slip in checked values, as sentences: a space or line break around a single line.
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from typing import TYPE_CHECKING, Any, Sequence
 
 if TYPE_CHECKING:
@@ -141,3 +143,41 @@ def fleet_table(fleet: Fleet) -> list[str]:
     if unsynced:
         table += ["", *_aligned([("CLUSTER", "NAMESPACE", "SECRET", "STATUS", ""), *unsynced])]
     return table
+
+
+#: What of a line of ESO's log is shown elsewhere, or is of no use to a reader.
+_NOT_SHOWN = {
+    *("ts", "level", "msg", "error", "logger", "namespace", "name", "reconcileID", "stacktrace", "caller"),
+    *("controller", "controllerGroup", "controllerKind"),
+}
+
+
+def log_line(line: str) -> str:
+    """A line of ESO's log, JSON, as 'time level object: message: error'; any other line as it is."""
+    try:
+        found = json.loads(line)
+        level, message = found["level"], str(found["msg"])
+        time = _log_time(found.get("ts"))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return line
+    # The object that it is about stands under its kind.
+    kind = next((key for key, value in found.items() if isinstance(value, dict) and "name" in value), None)
+    about = str(found.get("controllerKind") or "")
+    if kind is not None:
+        one = found[kind]
+        about = "%s %s" % (kind, "/".join(str(part) for part in (one.get("namespace"), one["name"]) if part))
+    more = [
+        "%s=%s" % (key, value)
+        for key, value in found.items()
+        if key not in _NOT_SHOWN and key != kind and isinstance(value, (str, int, float))
+    ]
+    texts = [message, *([str(found["error"])] if found.get("error") else [])]
+    head = "  ".join(filter(None, (time, str(level).ljust(5), about and about + ":")))
+    return " ".join([head, ": ".join(texts), *(["(%s)" % ", ".join(more)] if more else [])])
+
+
+def _log_time(given: Any) -> str:
+    """Seconds since 1970, or a time as text, as 'day time' in UTC."""
+    if isinstance(given, (int, float)):
+        return datetime.datetime.fromtimestamp(given, datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return str(given or "")

@@ -8,9 +8,9 @@ No message holds a value of a Secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator
 
-from .. import advisories
+from .. import advisories, lifetimes
 from ..catalog.checker import close_to, kind_of
 from ..catalog.entries import Unreadable
 from ..catalog.values import written_by_others
@@ -24,12 +24,14 @@ from ..desired.distribution import (
     fields_of,
     is_owned,
 )
-from ..errors import CatalogError
+from ..errors import CatalogError, DependencyError
 from ..plan import plan_apply
 from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of
 from .express import target_metadata
 
 if TYPE_CHECKING:
+    import datetime
+
     from ..catalog.entries import Entry
     from ..live.release import Record
     from ..live.snapshot import Cluster
@@ -47,6 +49,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "managers": (OVERWRITE,),
     "operator": (OVERWRITE,),
     "losses": (ACCEPT,),
+    "ended": (ACCEPT,),
 }
 
 #: Values that the role eso always sets, and that nobody sets all of by hand.
@@ -266,6 +269,37 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
             [key],
             [key] if live.get("immutable") else [],
         )
+
+
+def ended(
+    namespace: str,
+    central: dict[str, Object],
+    values: dict[str, dict[str, bytes]],
+    now: datetime.datetime,
+    warn: Callable[[str], Any],
+) -> list[Finding]:
+    """Certificates and tokens among the values that are no longer good, and would be written.
+
+    What the live Secrets hold already is a matter for the audit.
+
+    :arg warn: told once, when certificates can't be read.
+    """
+    found: list[Finding] = []
+    for source, data in values.items():
+        live = central.get(source)
+        old = decode(live) if live else {}
+        for key, value in data.items():
+            if old.get(key) == value:
+                continue
+            try:
+                over = [one for one in lifetimes.ends(value) if one[1] <= now]
+            except DependencyError as error:
+                warn("whether certificates have ended is not looked at: %s" % error)
+                return found
+            for what, end in over[:1]:
+                message = "key '%s': %s ended at %s" % (key, what, end.strftime("%Y-%m-%d %H:%M UTC"))
+                found.append(Finding("ended", "Secret %s/%s" % (namespace, source), message, (ACCEPT,)))
+    return found
 
 
 def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dict[str, bytes]) -> Iterator[Finding]:

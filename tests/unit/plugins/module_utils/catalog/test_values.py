@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values, generated
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
+    check_values,
+    generated,
+    unread,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from samples import ONE, entries
 
@@ -93,3 +97,14 @@ def test_two_entries_agree_on_how_a_value_is_generated():
         entries(first, {**second, "generate": {"key": {}}})
     with pytest.raises(CatalogError, match="Write 'data' instead of 'extract'"):
         entries({key: value for key, value in {**first, "extract": True}.items() if key != "data"})
+
+
+def test_keys_that_nobody_reads_are_named():
+    given = {"src": {"key": b"v", "kye": b"v"}}
+    assert unread(entries(ONE), given) == [
+        "source 'src' has the key 'kye', which no enabled catalog entry reads; those that are read: key"
+    ]
+    assert unread(entries(ONE), {"src": {"key": b"v"}}) == []
+    # A source that is copied whole has no such keys.
+    whole = {"name": "two", "source": "src", "label": "secrets/two", "extract": True, "namespaces": ["b"]}
+    assert unread(entries(ONE, whole), given) == []

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why targets are not current, or soon won't be: the chains of a few of them, as explain judges them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from .audit import chain
+from .live import chain as live_chain
+from .live import eso, state
+
+if TYPE_CHECKING:
+    from .api.client import Client
+    from .desired.stores import Layout
+    from .resources import Object
+
+#: So many chains are looked at: each costs requests.
+_CHAINS = 8
+
+EXPLAIN = "ansible-playbook platform.cluster_secrets.explain -e namespace=%s -e secret=%s"
+
+
+class Cause(NamedTuple):
+    """Where the chain to a target breaks: the link's name, what is so, and what mends it."""
+
+    namespace: str
+    secret: str
+    step: str
+    message: str
+    fix: str
+
+    def command(self) -> str:
+        """What shows the whole chain."""
+        return EXPLAIN % (self.namespace, self.secret)
+
+    def text(self) -> str:
+        """It as a sentence."""
+        return "The chain to %s/%s breaks at: %s. %s. To mend it: %s. All of it: %s" % (
+            self.namespace,
+            self.secret,
+            self.step,
+            self.message.rstrip("."),
+            self.fix.rstrip("."),
+            self.command(),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """It as a module returns it."""
+        return {**self._asdict(), "explain": self.command()}
+
+
+def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool = False) -> list[Cause]:
+    """The causes, each once: of an entry's first target that is not current, and, where all are, of its first one.
+
+    What ESO needs may be broken though all targets are current until its next refresh. A cause may therefore be named
+    where every row is synced.
+
+    :arg gitops: whether GitOps writes the distribution, so that its commands are others.
+    """
+    chosen: dict[str, state.Row] = {}
+    for row in sorted(rows, key=lambda one: (one.status == state.SYNCED, one.key)):
+        chosen.setdefault(row.entry.name, row)
+    once = _Once(client)
+    served = eso.served(client)
+    found: dict[tuple[str, str], Cause] = {}
+    for row in list(chosen.values())[:_CHAINS]:
+        live = live_chain.read(once, row.entry, row.namespace, layout, served, None)  # type: ignore[arg-type]
+        links = chain.judge(row.entry, row.namespace, layout, live, state.utcnow(), gitops)
+        broken = chain.broken(links)
+        if broken:
+            cause = Cause(row.namespace, row.entry.target, broken.step, broken.message, broken.fix)
+            found.setdefault((broken.step, broken.message), cause)
+    return list(found.values())
+
+
+class _Once:
+    """A client that asks for each thing once: chains share most of theirs."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[Any, Any] = {}
+        self._lock = threading.Lock()
+
+    def _kept(self, key: Any, ask: Callable[[], Any]) -> Any:
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        found = ask()
+        with self._lock:
+            return self._known.setdefault(key, found)
+
+    def get(self, path: str, what: str | None = None) -> Object | None:
+        """See Client."""
+        found: Object | None = self._kept(path, lambda: self._client.get(path, what))
+        return found
+
+    def list(self, resource: Any, namespace: str | None = None) -> Any:
+        """See Client."""
+        key = (resource.path(namespace=namespace),)
+        return self._kept(key, lambda: self._client.list(resource, namespace=namespace))
+
+    def request(self, *arguments: Any) -> Any:
+        """See Client."""
+        return self._client.request(*arguments)
+
+    def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Any:
+        """See Client."""
+        return self._client.each(function, items)
