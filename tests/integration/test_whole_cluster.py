@@ -342,15 +342,27 @@ def test_a_drain_never_takes_both(spread):
     spread.play("talos_upgrade_gate", variables={**SPREAD, **gate})
 
 
+def webhooks_gone(platform):
+    for pod in eso_pods(platform, "external-secrets-webhook"):
+        platform.delete(f"{ESO_PODS}/{pod}?gracePeriodSeconds=0")
+
+
 def test_both_webhooks_gone(spread):
     spread.delete("/apis/external-secrets.io/v1/clusterexternalsecrets/cloudflare-api-token")
     spread.eventually(lambda: spread.secret("cert-manager", "cloudflare-api-token") is None, 60, what="it is gone")
-    for pod in eso_pods(spread, "external-secrets-webhook"):
-        spread.delete(f"{ESO_PODS}/{pod}?gracePeriodSeconds=0")
+    webhooks_gone(spread)
     gate = spread.play("talos_upgrade_gate", variables=SPREAD, check=False)
     assert gate.rc == 2 and "external-secrets-webhook" in gate.output
     spread.play("bootstrap", variables=SPREAD)
     assert spread.secret("cert-manager", "cloudflare-api-token")
+    cloudflare = rotated(spread, "cloudflare-api-token", "api-token", "-webhooks")
+    webhooks_gone(spread)
+    spread.play("rotate", variables=SPREAD)
+    assert spread.data("cert-manager", "cloudflare-api-token")["api-token"] == cloudflare
+    # There is nothing to upgrade, and objects are stored anew all the same.
+    webhooks_gone(spread)
+    spread.play("eso_upgrade", variables=SPREAD)
+    assert spread.data("cert-manager", "cloudflare-api-token")["api-token"] == cloudflare
 
 
 def test_the_demo_shows_it_too():
