@@ -42,6 +42,7 @@ options:
     type: path
   junit:
     description: Where to write it as JUnit's XML, with a test case for each pair and for each error and warning.
+      Warnings fail their test case with O(fail_on=warning) only.
     type: path
   consumers:
     description: Whether to look at the workloads as well, for what they take from the targets.
@@ -121,6 +122,7 @@ api_requests:
   type: int
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, permissions
@@ -218,11 +220,12 @@ def run(context: Context) -> dict[str, Any]:
             "html": lambda: page.audit_page(rows, found, now, lives, used is not None),
             "json": lambda: feeds.audit_json(rows, found, now),
             "metrics": lambda: feeds.open_metrics(rows, found, lives, now),
-            "junit": lambda: feeds.junit(rows, found),
+            "junit": lambda: feeds.junit(rows, found, params["fail_on"] == "warning"),
         }
         for option, text_of in made.items():
             if params[option]:
                 files.write(params[option], text_of(), "report")
+                result["table"].append("Written: %s" % os.path.abspath(params[option]))
     if (params["fail_on"] == "error" and errors) or (params["fail_on"] == "warning" and (errors or warnings)):
         result.update(failed=True, msg="%d error(s) and %d warning(s) were found" % (errors, warnings))
     return result

@@ -168,6 +168,7 @@ api_requests:
   type: int
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, fleet
@@ -226,7 +227,7 @@ def run(context: Context) -> dict[str, Any]:
     if live is not None:
         used = usage.judge(context.entries, rows, found, set(found.secrets), live)
         usage.describe(shown, used)
-    result = {
+    result: dict[str, Any] = {
         "changed": False,
         "rows": shown,
         "counts": state.count(rows),
@@ -242,6 +243,7 @@ def run(context: Context) -> dict[str, Any]:
         result["api_requests"] = context.client.requests
         if params["html"] and not context.check_mode:
             files.write(params["html"], page.status_page(shown, now, used is not None), "report")
+            result["table"].append("Written: %s" % os.path.abspath(params["html"]))
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
         whole = {source for entry in context.entries for source in entry.reads_whole()}

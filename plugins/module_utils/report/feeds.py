@@ -74,9 +74,10 @@ def open_metrics(
     targets = _Family("targets", "Namespace/secret pairs by their state.")
     for state in _STATES:
         targets.add(sum(1 for row in rows if row["status"] == state), status=state)
-    found = _Family("findings", "Findings by severity and check.")
+    totals = _Family("findings_by_severity", "All findings, by severity.")
     for severity in _SEVERITIES:
-        found.add(sum(1 for one in findings if one.severity == severity), severity=severity, check="")
+        totals.add(sum(1 for one in findings if one.severity == severity), severity=severity)
+    found = _Family("findings", "Findings by severity and check.")
     for severity, check in sorted({(one.severity, one.check) for one in findings}):
         number = sum(1 for one in findings if (one.severity, one.check) == (severity, check))
         found.add(number, severity=severity, check=check)
@@ -90,19 +91,26 @@ def open_metrics(
                 due.add(int(life.changed.timestamp()) + life.rotate_after * 86400, source=name, owner=life.owner)
         for end in life.ends:
             ends.add(int(end.when.timestamp()), source=name, key=end.key, owner=life.owner)
-    lines = [line for family in (when, targets, found, changed, ends, due) for line in family.lines()]
+    lines = [line for family in (when, targets, totals, found, changed, ends, due) for line in family.lines()]
     return "\n".join([*lines, "# EOF", ""])
 
 
-def junit(rows: list[dict[str, Any]], findings: list[Finding]) -> str:
-    """An audit as JUnit's XML: a test case for each pair, and one for each error and warning."""
+#: The states of a pair that are warnings.
+_MILD = ("unlabelled", "no namespace")
+
+
+def junit(rows: list[dict[str, Any]], findings: list[Finding], strict: bool = False) -> str:
+    """An audit as JUnit's XML: a test case for each pair, and one for each error and warning.
+
+    :arg strict: whether warnings fail as well; else they are in the test case's output.
+    """
     root = ElementTree.Element("testsuites")
     targets = ElementTree.SubElement(root, "testsuite", name="cluster-secrets.targets")
     for row in rows:
         name = "%s/%s" % (row["namespace"], row["secret"])
         case = ElementTree.SubElement(targets, "testcase", classname="targets", name=_fit(name))
         if not row["synced"]:
-            _fail(case, row["status"], row["message"], "")
+            _fail(case, row["status"], row["message"], "", strict or row["status"] not in _MILD)
     _counted(targets)
     others = ElementTree.SubElement(root, "testsuite", name="cluster-secrets.findings")
     for one in findings:
@@ -110,12 +118,15 @@ def junit(rows: list[dict[str, Any]], findings: list[Finding]) -> str:
             continue
         name = "%s %s" % (one.check, "/".join(filter(None, (one.namespace, one.name))))
         case = ElementTree.SubElement(others, "testcase", classname="findings." + one.severity, name=_fit(name))
-        _fail(case, one.severity, one.message, one.fix)
+        _fail(case, one.severity, one.message, one.fix, strict or one.severity == "error")
     _counted(others)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
-def _fail(case: ElementTree.Element, kind: str, message: str, fix: str) -> None:
+def _fail(case: ElementTree.Element, kind: str, message: str, fix: str, fails: bool) -> None:
+    if not fails:
+        ElementTree.SubElement(case, "system-out").text = _fit("\n".join(filter(None, (message, fix))))
+        return
     failure = ElementTree.SubElement(case, "failure", type=kind, message=_fit(message))
     failure.text = _fit(fix) or None
 
