@@ -54,23 +54,31 @@ class Cause(NamedTuple):
 
 
 def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool = False) -> list[Cause]:
-    """The causes, each once: of an entry's first target that is not current, and, where all are, of its first one.
+    """The causes, each once: of the first target of each entry that is not current, and what will stop those that are.
 
-    What ESO needs may be broken though all targets are current until its next refresh. A cause may therefore be named
-    where every row is synced.
+    What ESO needs may be broken though all targets are current until its next refresh. Of those, one target's chain is
+    looked at for each store, and the permission for each other entry that reads through it.
 
     :arg gitops: whether GitOps writes the distribution, so that its commands are others.
     """
     chosen: dict[str, state.Row] = {}
     for row in sorted(rows, key=lambda one: (one.status == state.SYNCED, one.key)):
         chosen.setdefault(row.entry.name, row)
-    once = _Once(client)
-    served = eso.served(client)
+    once, served, now = _Once(client), eso.served(client), state.utcnow()
     found: dict[tuple[str, str], Cause] = {}
-    for row in list(chosen.values())[:_CHAINS]:
-        live = live_chain.read(once, row.entry, row.namespace, layout, served, None)  # type: ignore[arg-type]
-        links = chain.judge(row.entry, row.namespace, layout, live, state.utcnow(), gitops)
-        broken = chain.broken(links)
+    read: dict[str, live_chain.Chain] = {}
+    asked = 0
+    for row in chosen.values():
+        store = layout.store_of(row.entry.name)
+        if row.status == state.SYNCED and store in read:
+            broken = chain.permission(row.entry, row.namespace, layout, read[store], now, gitops)
+        elif asked < _CHAINS:
+            asked += 1
+            live = live_chain.read(once, row.entry, row.namespace, layout, served, None)  # type: ignore[arg-type]
+            read.setdefault(store, live)
+            broken = chain.broken(chain.judge(row.entry, row.namespace, layout, live, now, gitops))
+        else:
+            continue
         if broken:
             cause = Cause(row.namespace, row.entry.target, broken.step, broken.message, broken.fix)
             found.setdefault((broken.step, broken.message), cause)

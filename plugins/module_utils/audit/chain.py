@@ -103,10 +103,7 @@ def judge(
 
     :arg gitops: whether GitOps writes the distribution, so that its commands are others.
     """
-    bootstrap = BOOTSTRAP
-    if gitops:
-        bootstrap = "ansible-playbook platform.cluster_secrets.render, and let GitOps apply it"
-    view = _View(entry, namespace, layout, found, now, bootstrap, gitops)
+    view = _View(entry, namespace, layout, found, now, gitops)
     links: list[Link] = [Link("entry", OK, "'%s', from the source '%s'" % (entry.name, "', '".join(entry.sources)))]
     judges: dict[str, Callable[[], Link]] = {
         "namespace": view.namespace_link,
@@ -129,6 +126,19 @@ def judge(
     if causes:
         links = [one._replace(state=FOLLOWS) if one.state == BROKEN and one.symptom else one for one in links]
     return links
+
+
+def permission(
+    entry: Entry, namespace: str, layout: Layout, found: Chain, now: datetime.datetime, gitops: bool = False
+) -> Link | None:
+    """The broken link where the store of ``found`` may not read an entry's sources; None where it may, or nobody knows.
+
+    :arg found: as of any entry that reads through the same store.
+    """
+    if any(name in found.denied for name in _NEEDED["permission"]):
+        return None
+    link = _View(entry, namespace, layout, found, now, gitops).permission()
+    return link if link.state == BROKEN else None
 
 
 def broken(links: list[Link]) -> Link | None:
@@ -162,7 +172,6 @@ class _View:
         layout: Layout,
         found: Chain,
         now: datetime.datetime,
-        bootstrap: str,
         gitops: bool,
     ) -> None:
         self.entry = entry
@@ -170,7 +179,9 @@ class _View:
         self.layout = layout
         self.found = found
         self.now = now
-        self.bootstrap = bootstrap
+        self.bootstrap = BOOTSTRAP
+        if gitops:
+            self.bootstrap = "ansible-playbook platform.cluster_secrets.render, and let GitOps apply it"
         self.gitops = gitops
 
     def _labels(self) -> dict[str, str]:
