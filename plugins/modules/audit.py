@@ -160,6 +160,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 #: Links that the pairs' own findings tell of.
 _OF_PAIRS = ("namespace", "label", "target", "consumers")
+_OWN = "ExternalSecret"
 
 
 def _broken_chain(cause: causes.Cause) -> findings.Finding:
@@ -188,7 +189,13 @@ def run(context: Context) -> dict[str, Any]:
     state.add_refusals(context.client, pairs)
     found = findings.find(scope, inventory, pairs)
     broken = causes.look(context.client, pairs, layout, params["owner"] == "gitops")
-    found += [_broken_chain(one) for one in broken if one.step not in _OF_PAIRS]
+    told = {(one.namespace, one.name) for one in found if one.severity != findings.INFO}
+    found += [
+        _broken_chain(one)
+        for one in broken
+        # Of its own ExternalSecret, a pair's finding says as much.
+        if one.step not in _OF_PAIRS and not (one.step == _OWN and (one.namespace, one.secret) in told)
+    ]
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
     found += life.findings(lives, params["store_namespace"], now, params["ends_within"])
