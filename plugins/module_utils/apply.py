@@ -136,7 +136,7 @@ class Executor:
                 removes = current.verb == "delete" or (current.verb == "merge" and current.body == {})
                 if error.status == 404 and (removes or (current.replan and current.verb != "apply")):
                     return None
-                if passes(error):
+                if passes(error) and not self.client.is_late():
                     _wait_for(error, begun)
                     waited = error
                     continue

@@ -9,18 +9,19 @@ import datetime
 import getpass
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .api.client import Client
 from .apply import Executor
-from .errors import ClusterSecretsError, NotReady, passes
+from .errors import ClusterSecretsError, NotReady
 from .plan import Action, plan_apply, plan_delete
 from .resources import COORDINATION, LEASES, Object
 
-#: Seconds after which a Lease that nobody renewed is over, and between two renewals of it.
-DURATION, RENEWAL = 20, 5
+#: Seconds after which a Lease that nobody renewed is over, between two renewals of it, and that one request may take.
+DURATION, RENEWAL, PATIENCE = 20, 4, 4
 
 
 class Held(NotReady):
@@ -37,61 +38,69 @@ class Lock:
         self._client = client
         self._name = name
         self._namespace = namespace
-        self._me = "%s@%s/%s" % (getpass.getuser(), socket.gethostname(), os.urandom(4).hex())
-        self._due = 0.0
-        self._lost: Held | None = None
+        self._me = "%s@%s/%s" % (_user(), socket.gethostname(), os.urandom(4).hex())
+        #: Set once another has it, although it was ours.
+        self.lost: Held | None = None
 
-    def wait(self) -> None:
-        """Return once nobody else has it. Raises Held as soon as its holder is seen to be alive."""
-        first = self._read()
+    def wait(self) -> Object | None:
+        """The Lease that nobody holds any more, or None without one. Raises Held once a holder is seen to be alive."""
+        first = self._read(self._client)
         if first is None or _holder(first) in ("", self._me):
-            return
+            return first
         end = time.monotonic() + DURATION
         while time.monotonic() < end:
             time.sleep(1)
-            live = self._read()
+            live = self._read(self._client)
             if live is None or not _holder(live):
-                return
+                return live
             if live["spec"] != first["spec"]:
                 raise self._taken(live)
+        return first
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold it for the block, which calls :meth:`renew` all the time. Raises Held when somebody else has it."""
-        self.wait()
-        live = self._read()
-        self._write(live, _holder(live) if live else None)
+        """Hold it for the block, renewed beside it. Raises Held when somebody else has it; see :attr:`lost`, too."""
+        self._write(self._client, self.wait())
+        if self.lost:
+            raise self.lost
+        over = threading.Event()
+        # With connections of its own: whatever the block waits for doesn't keep it.
+        renewals = threading.Thread(target=self._renew, args=(self._client.another(PATIENCE), over), daemon=True)
+        renewals.start()
         try:
             yield
         finally:
+            over.set()
+            renewals.join(2 * PATIENCE)
             self._give_back()
-        if self._lost:
-            raise self._lost
 
-    def renew(self) -> None:
-        """Renew it if that is due. An API server that is away is no reason to stop what was begun."""
-        if self._lost or time.monotonic() < self._due:
-            return
-        try:
-            with self._client.until(time.monotonic() + 2):
-                self._write(self._read(), self._me)
-        except Held as error:
-            self._lost = error
-        except ClusterSecretsError as error:
-            if not passes(error):
-                raise
-            self._due = time.monotonic() + 1
+    def _renew(self, client: Client, over: threading.Event) -> None:
+        """Renew it until the block is over. An API server that is away is no reason to stop what was begun."""
+        pause = float(RENEWAL)
+        while not over.wait(pause) and not self.lost:
+            try:
+                with client.until(time.monotonic() + PATIENCE):
+                    self._write(client, self._read(client), ours=True)
+                pause = float(RENEWAL)
+            except ClusterSecretsError:
+                pause = 1.0
 
-    def _read(self) -> Object | None:
-        return self._client.get(LEASES.path(self._name, self._namespace))
+    def _read(self, client: Client) -> Object | None:
+        return client.get(LEASES.path(self._name, self._namespace))
 
-    def _write(self, live: Object | None, before: str | None) -> None:
-        """Make it ours, if the live one (None: absent) is held by ``before`` still, or by nobody."""
+    def _write(self, client: Client, judged: Object | None, ours: bool = False) -> None:
+        """Make it ours if it is as it was ``judged`` (None: absent), or nobody's; else it is lost.
+
+        :arg ours: whether it was ours before, so that only our own word counts.
+        """
 
         def planned(now: Object | None) -> Action | None:
-            if now is not None and _holder(now) not in ("", self._me, before):
-                raise self._taken(now)
+            free = now is None or _holder(now) in ("", self._me) or (not ours and judged == now)
+            if now is not None and not free:
+                self.lost = self._taken(now)
+                return None
             at = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            # The time of the taking is kept while we have it.
             taken = now["spec"].get("acquireTime") if now is not None and _holder(now) == self._me else at
             desired = {
                 "apiVersion": COORDINATION,
@@ -106,29 +115,42 @@ class Lock:
             }
             return plan_apply(desired, now, again=planned)
 
-        action = planned(live)
-        if action:
-            Executor(self._client).run([action])
-        self._due = time.monotonic() + RENEWAL
+        action = planned(judged)
+        if action is None:
+            return
+        try:
+            Executor(client).run([action])
+        except ClusterSecretsError:
+            # Somebody else may have made it first.
+            live = self._read(client)
+            if live is None or _holder(live) in ("", self._me):
+                raise
+            self.lost = self._taken(live)
 
     def _give_back(self) -> None:
         """Delete it if it is ours; one that stays ends by itself."""
         try:
-            live = self._read()
-            if live is None or _holder(live) != self._me:
-                return
-            Executor(self._client).run([plan_delete(live)])
+            live = self._read(self._client)
+            if live is not None and _holder(live) == self._me:
+                Executor(self._client).run([plan_delete(live)])
         except ClusterSecretsError as error:
             self._client.tell("the Lease %s/%s stays for %d s: %s" % (self._namespace, self._name, DURATION, error))
 
     def _taken(self, live: Object) -> Held:
-        spec = live["spec"]
         return Held(
             "another run is at work on this cluster: %s, since %s (Lease %s/%s). Wait for its end. If that machine no "
             "longer exists, run this again %d s later."
-            % (_holder(live), spec.get("acquireTime"), self._namespace, self._name, DURATION)
+            % (_holder(live), (live.get("spec") or {}).get("acquireTime"), self._namespace, self._name, DURATION)
         )
 
 
 def _holder(live: Object) -> str:
     return str((live.get("spec") or {}).get("holderIdentity") or "")
+
+
+def _user() -> str:
+    """Who runs this; in a container, nobody may know the number's name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())

@@ -15,7 +15,7 @@ from typing import IO, Callable
 
 from .api.client import Client
 from .apply import Executor
-from .errors import ClusterSecretsError, NotReady, passes
+from .errors import ClusterSecretsError, MissingPermission, NotReady
 from .lock import Lock
 from .plan import Action, plan_node_begun, plan_node_finished, plan_node_staged
 from .resources import NODES, Object, holds_true
@@ -29,6 +29,12 @@ _LINES = 15
 
 #: Seconds between two looks at what is under way, and at a node.
 _PAUSE, _LOOK = 0.5, 2.0
+
+#: Seconds in which the API has to let a node be begun, and after which a node that is back stays as it is.
+_BEGIN, _SETTLED = 60.0, 60.0
+
+#: What talosctl says of a node that is being upgraded already.
+_LOCKED = "locked"
 
 
 class Commands:
@@ -122,12 +128,11 @@ def run_locked(lock: Lock, command: list[str]) -> None:
     parent = Parent()
     with lock.held(), running(command) as program:
         while program.runs():
-            lock.renew()
             parent.check()
             time.sleep(_PAUSE)
         failure = program.failure()
-    if failure:
-        raise NotReady(failure)
+    if failure or lock.lost:
+        raise NotReady(" ".join(filter(None, (failure, str(lock.lost or "")))))
 
 
 class _Node:
@@ -135,11 +140,14 @@ class _Node:
 
     def __init__(self, name: str, address: str) -> None:
         self.name, self.address = name, address
+        self.begun = False
         self.program: Program | None = None
+        self.calls = 0
         #: Until when it is waited for, as time.monotonic() has it, and when it is looked at next.
-        self.deadline, self.look = 0.0, 0.0
-        #: An earlier run began it, and it is away: it may come back by itself.
+        self.deadline, self.look = time.monotonic() + _BEGIN, 0.0
+        #: Somebody else's upgrade may be under way: it may come back by itself. Since when it is ready, or None.
         self.returning = False
+        self.ready: float | None = None
         self.over = False
         self.error = ""
 
@@ -147,17 +155,18 @@ class _Node:
         """It is over, and was not upgraded."""
         self.over, self.error = True, text
 
-    def still_runs(self) -> bool:
-        """Whether its program runs, or has just failed, which ends it; a program that went well is forgotten."""
-        if self.program is None:
-            return False
-        if self.program.runs():
-            return True
+    def wait(self, seconds: float, returning: bool = False) -> None:
+        """Wait for it for so long from now on."""
+        self.returning, self.ready = returning, None
+        self.deadline, self.look = time.monotonic() + seconds, 0.0
+
+    def ended(self) -> str | None:
+        """What its program failed with, once it has ended: nothing if it went well. None while it runs."""
+        if self.program is None or self.program.runs():
+            return None
         failure = self.program.failure()
-        if failure:
-            self.fail("Node %s: %s" % (self.name, failure))
         self.program = None
-        return bool(failure)
+        return failure
 
 
 class Upgrade:
@@ -165,6 +174,7 @@ class Upgrade:
 
     :arg addresses: where talosctl reaches each, by the name of the Node.
     :arg seconds: how long a node may take to come back after talosctl has ended.
+    :arg progress: told how many nodes of how many are done.
     """
 
     def __init__(
@@ -181,7 +191,6 @@ class Upgrade:
         self._addresses = addresses
         self._seconds = seconds
         self._progress = progress
-        self._parent = Parent()
         self._stack = ExitStack()
         self.actions: list[Action] = []
 
@@ -195,23 +204,36 @@ class Upgrade:
 
     def _drive(self, begin: Callable[[_Node], None], step: Callable[[_Node], None]) -> None:
         under_way = [_Node(name, address) for name, address in self._addresses.items()]
-        with self._lock.held(), self._stack:
-            for node in under_way:
-                begin(node)
-            while not all(node.over for node in under_way):
-                self._lock.renew()
-                self._parent.check()
-                for node in under_way:
-                    if not node.over:
-                        step(node)
-                self._progress(sum(node.over for node in under_way), len(under_way))
-                time.sleep(_PAUSE)
-            failed = {node.name: node.error for node in under_way if node.error}
-            if failed:
-                self._release(list(failed))
+        parent = Parent()
+        with self._lock.held():
+            try:
+                with self._stack:
+                    while not all(node.over for node in under_way):
+                        parent.check()
+                        for node in under_way:
+                            if not node.over and time.monotonic() >= node.look:
+                                self._try(step if node.begun else begin, node)
+                        self._progress(sum(node.over for node in under_way), len(under_way))
+                        time.sleep(_PAUSE)
+            finally:
+                # Also of those that were under way when this was stopped.
+                self._release([node.name for node in under_way if node.error or not node.over])
+        failed = [node.error for node in under_way if node.error] + ([str(self._lock.lost)] if self._lock.lost else [])
         if failed:
-            done = [node.name for node in under_way if node.name not in failed]
-            raise NotReady(" ".join([*failed.values(), *(["Done: %s." % ", ".join(done)] if done else [])]))
+            done = [node.name for node in under_way if not node.error]
+            raise NotReady(" ".join([*failed, *(["Done: %s." % ", ".join(done)] if done else [])]))
+
+    def _try(self, what: Callable[[_Node], None], node: _Node) -> None:
+        """Do the next thing to a node. What the API server refuses may pass, and is nothing to the other nodes."""
+        try:
+            with self._client.until(time.monotonic() + _LOOK):
+                what(node)
+        except MissingPermission as error:
+            node.fail("Node %s: %s" % (node.name, error))
+        except ClusterSecretsError as error:
+            node.look = time.monotonic() + _LOOK
+            if node.program is None and time.monotonic() >= node.deadline:
+                node.fail("Node %s: %s" % (node.name, error))
 
     # -- each of the steps ----------------------------------------------------------------------------
 
@@ -221,21 +243,22 @@ class Upgrade:
             node.fail("There is no Node %s." % node.name)
             return
         if nodes.status(live, self._wanted) != nodes.TO_DO:
-            self._arriving(node)  # since the plan, another run has been here
+            node.wait(self._seconds)  # since the plan, another run has been here
         elif nodes.begun(live) is not None and not holds_true(live, "Ready"):
-            node.returning = True
-            self._arriving(node)
+            node.wait(self._seconds, returning=True)
         else:
             self._call(node, live)
+        node.begun = True
 
     def _call(self, node: _Node, live: Object) -> None:
-        node.returning = False
         if nodes.is_staged(live, self._wanted):
             command = self._commands.reboot(node.address)
         else:
             command = self._commands.upgrade(node.address, self._wanted.image)
         # Before anything happens to it, so that whoever comes next knows.
         self._write([plan_node_begun(live, self._wanted.version)])
+        node.returning = False
+        node.calls += 1
         self._start(node, command)
 
     def _start(self, node: _Node, command: list[str]) -> None:
@@ -245,46 +268,53 @@ class Upgrade:
             node.fail(str(error))
 
     def _step(self, node: _Node) -> None:
-        had = node.program is not None
-        if node.still_runs():
-            return
-        if had:
-            self._arriving(node)
-        if time.monotonic() < node.look:
-            return
-        node.look = time.monotonic() + _LOOK
-        try:
-            with self._client.until(time.monotonic() + 5):
-                live = self._get(node.name)
-                missing = nodes.waits_for(live, self._wanted)
-                if live is not None and not missing:
-                    self._write([plan_node_finished(live)])
-                    node.over = True
-                    return
-        except ClusterSecretsError as error:
-            if not passes(error):
-                raise
-            live, missing = None, [str(error)]
-        if time.monotonic() >= node.deadline:
-            if node.returning and live is not None:
-                self._call(node, live)
+        if node.program is not None:
+            failure = node.ended()
+            if failure is None:
                 return
+            if failure and not (_LOCKED in failure and node.calls == 1):
+                node.fail("Node %s: %s" % (node.name, failure))
+                return
+            # What Talos has begun by itself, it ends by itself.
+            node.wait(self._seconds, returning=bool(failure))
+        node.look = time.monotonic() + _LOOK
+        live = self._get(node.name)
+        missing = nodes.waits_for(live, self._wanted)
+        if live is not None and not missing:
+            self._write([plan_node_finished(live)])
+            node.over = True
+            return
+        is_ready = live is not None and holds_true(live, "Ready")
+        node.ready = (node.ready or time.monotonic()) if is_ready else None
+        settled = node.ready is not None and time.monotonic() - node.ready >= _SETTLED
+        if node.returning and live is not None and (settled or time.monotonic() >= node.deadline):
+            self._call(node, live)
+        elif time.monotonic() >= node.deadline:
             node.fail(not_back(node.name, self._seconds, missing))
 
     def _stage_begin(self, node: _Node) -> None:
-        self._start(node, self._commands.stage(node.address, self._wanted.image))
+        live = self._get(node.name)
+        node.begun = True
+        if live is None:
+            node.fail("There is no Node %s." % node.name)
+        elif nodes.is_staged(live, self._wanted) or nodes.status(live, self._wanted) != nodes.TO_DO:
+            node.over = True
+        else:
+            self._start(node, self._commands.stage(node.address, self._wanted.image))
 
     def _staged(self, node: _Node) -> None:
-        if node.still_runs():
-            return
+        if node.program is not None:
+            failure = node.ended()
+            if failure:
+                node.fail("Node %s: %s" % (node.name, failure))
+            if failure != "":
+                return
+            node.wait(_BEGIN)
         live = self._get(node.name)
         self._write([plan_node_staged(live, self._wanted.image)] if live else [])
         node.over = True
 
     # -- what they share ------------------------------------------------------------------------------
-
-    def _arriving(self, node: _Node) -> None:
-        node.deadline, node.look = time.monotonic() + self._seconds, 0.0
 
     def _get(self, name: str) -> Object | None:
         return self._client.get(NODES.path(name))
@@ -318,7 +348,7 @@ _HINTS = (
         "'talos_upgrade_arguments'; a single node can't be drained (--drain=false). ",
     ),
     ("unknown flag", "This talosctl is older or newer: correct 'talos_upgrade_arguments'. "),
-    ("locked", "The node is being upgraded already; wait for it. "),
+    (_LOCKED, "The node is being upgraded already; wait for it. "),
     ("etcd", "Look at etcd with 'talosctl etcd status' before anything else. "),
 )
 

@@ -140,7 +140,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Look at the cluster, or upgrade it."""
     params, client = context.params, context.client
-    wanted = kubernetes.parse(params["version"])
+    wanted = kubernetes.wanted_version(params["version"])
     server, nodes = _read(context)
     if params["state"] == "planned":
         return _planned(context, server, nodes, wanted)
@@ -159,8 +159,12 @@ def run(context: Context) -> dict[str, Any]:
 def _read(context: Context) -> tuple[Number, list[Object]]:
     """(the API server's version, the live nodes)."""
     # No object of Kubernetes, which request() asks for.
-    answer = json.loads(context.client.text("/version", {}, "cannot read the version of Kubernetes"))
-    return kubernetes.parse(answer["gitVersion"]), list(context.client.list(NODES)[0])
+    answer = context.client.text("/version", {}, "cannot read the version of Kubernetes")
+    try:
+        version = json.loads(answer)["gitVersion"]
+    except (ValueError, KeyError, TypeError):
+        raise ApiError(502, "", "it has none. Is 'host' a Kubernetes API?", "the answer to /version") from None
+    return kubernetes.parse(version), list(context.client.list(NODES)[0])
 
 
 def _awaited(context: Context, wanted: Number) -> ClusterSecretsError | None:

@@ -171,7 +171,11 @@ def run(context: Context) -> dict[str, Any]:
 def _write(context: Context, report: dict[str, Any]) -> None:
     path = context.params["json"]
     if path and not context.check_mode:
-        found = {"server": context.client.server, "time": state.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"), **report}
+        try:
+            server = context.client.server
+        except ClusterSecretsError:
+            server = None  # what is written says why
+        found = {"server": server, "time": state.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"), **report}
         files.write(path, json.dumps(found, indent=2) + "\n", "report")
 
 

@@ -630,6 +630,8 @@ def test_what_was_staged_is_rebooted_later(runbook):
     calls = runbook.lines("calls")
     assert len(calls) == 3 and all(one.endswith("--no-reboot") for one in calls), calls
     assert "Staged." in staged.stdout and runbook.left() == ([], runbook.by_hand)
+    again = runbook.play("v1.13.0", talos_upgrade_stage=True)
+    assert again.recap["changed"] == 0 and len(runbook.lines("calls")) == 3
     (runbook.own.folder / "calls").unlink()
     with runbook.begun("v1.13.0", "worker-1 back"):
         pass

@@ -59,7 +59,7 @@ class Client:
     :meth:`until` allows. Credentials that renew themselves are renewed when the server no longer takes them.
     """
 
-    def __init__(self, target: Connection, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, target: Connection, concurrency: int = CONCURRENCY, timeout: float = READ_TIMEOUT) -> None:
         try:
             import urllib3
         except ImportError:
@@ -71,6 +71,7 @@ class Client:
         self._urllib3 = urllib3
         self.server = target.server or ""
         self.concurrency = max(1, concurrency)
+        self._timeout = timeout
         self.requests = 0
         self._lock = threading.Lock()
         #: Is told, for the user, what was waited for.
@@ -105,7 +106,7 @@ class Client:
             "num_pools": 2,
             "maxsize": self.concurrency,
             "retries": retries,
-            "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT),
+            "timeout": urllib3.Timeout(connect=min(CONNECT_TIMEOUT, self._timeout), read=self._timeout),
         }
         if self.server.startswith("https"):
             options["ssl_context"] = _ssl_context(target)
@@ -126,6 +127,14 @@ class Client:
                 ) from None
         else:
             self._pool = urllib3.PoolManager(**options)
+
+    def another(self, timeout: float) -> Client:
+        """A client to the same server with connections of its own, of which no answer may take longer, in seconds."""
+        return Client(self._target, 1, timeout)
+
+    def is_late(self) -> bool:
+        """Whether the time that :meth:`until` allows is over."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
 
     @contextmanager
     def until(self, deadline: float) -> Iterator[None]:

@@ -158,7 +158,7 @@ def log_line(line: str) -> str:
         found = json.loads(line)
         level, message = found["level"], str(found["msg"])
         time = _log_time(found.get("ts"))
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return line
     # The object that it is about stands under its kind.
     kind = next((key for key, value in found.items() if isinstance(value, dict) and "name" in value), None)

@@ -38,7 +38,7 @@ _FUNCTIONS = {name: one.fixed for one in ADVISORIES for name in one.functions}
 _FUNCTION = re.compile(r"\b(%s)\b" % "|".join(sorted(_FUNCTIONS)))
 
 #: A word of every language, which counts within braces only. (upstream #7019)
-_FAIL, _FAIL_GONE = re.compile(r"\{\{[^{}]*\bfail\b[^{}]*\}\}"), (2, 12, 0)
+_BRACES, _FAIL, _FAIL_GONE = re.compile(r"\{\{([^{}]*)\}\}"), re.compile(r"\bfail\b"), (2, 12, 0)
 
 #: The releases that make a finalizer of the whole name; later ones cut it (upstream #7016, #7040).
 _WHOLE_NAMES_SINCE, _WHOLE_NAMES_UNTIL = (0, 20, 0), (2, 14, 0)
@@ -302,7 +302,7 @@ def _refused(
             if last >= _FUNCTIONS[function]:
                 message = "its template calls %s, which %s removed" % (function, text(_FUNCTIONS[function]))
                 yield Problem("functions", label, message)
-        if last >= _FAIL_GONE and any(_FAIL.search(some) for some in written):
+        if last >= _FAIL_GONE and any(_FAIL.search(one) for some in written for one in _BRACES.findall(some)):
             yield Problem("functions", label, "its template calls fail, which %s removed" % text(_FAIL_GONE))
 
 

@@ -33,8 +33,15 @@ class Problem(NamedTuple):
     message: str
 
 
+def wanted_version(version: str) -> Number:
+    """A version that is asked for, as numbers. Raises CatalogError; also for what comes before a release."""
+    if re.search(r"[-+]", str(version)):
+        raise CatalogError("'%s' is no release of Kubernetes. Write one such as 1.37.2. Nothing was changed." % version)
+    return parse(version)
+
+
 def parse(version: str) -> Number:
-    """A version such as 'v1.37.2' as numbers. Raises CatalogError."""
+    """A version such as 'v1.37.2', or 'v1.37.2+k3s1', as numbers. Raises CatalogError."""
     found = re.match(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(?:[-+].*)?\Z", str(version))
     if not found:
         raise CatalogError("'%s' is no version of Kubernetes. Write one such as 1.37.2. Nothing was changed." % version)

@@ -42,6 +42,7 @@ def test_a_line_says_when_how_bad_of_what_and_what():
         "7",
         '{"level": "info"}',
         '{"level": "info", "msg": "x", "ts": 1e300}',
+        '{"level": "info", "msg": "x", "ts": 1760000000000000000}',
         "[" * 100000,
     ],
 )

@@ -269,6 +269,8 @@ def test_names_that_some_releases_can_not_make_a_finalizer_of():
         ('{{ fail "no a" }}', "2.11.0", False),
         ("what may fail: {{ .a }}, or fail", "2.14.0", False),
         ("{{ .failure }}", "2.14.0", False),
+        # Any tenant may write this: it must not take long.
+        ("{{ " + "fail " * 200_000, "2.14.0", False),
     ],
 )
 def test_fail_counts_within_braces(text, release, stops):

@@ -58,6 +58,9 @@ def test_the_way(now, wanted, said):
 
 def test_a_version():
     assert kubernetes.parse("v1.36.3+k3s1") == (1, 36, 3) == kubernetes.parse("1.36.3")
+    assert kubernetes.wanted_version("v1.36.3") == (1, 36, 3)
+    with pytest.raises(CatalogError, match="no release"):
+        kubernetes.wanted_version("1.37.0-rc.1")
     for wrong in ("1.36", "newest", "", "1.36.3.4"):
         with pytest.raises(CatalogError, match="no version of Kubernetes"):
             kubernetes.parse(wrong)
