@@ -261,6 +261,17 @@ def test_isolation_there_and_back(living):
     assert living.play("bootstrap").recap["changed"] == 0
 
 
+def test_the_chart_may_be_a_folder(living):
+    """As the published one, with its definitions in it; what runs stays what it is."""
+    folder = {"cluster_secrets_eso_chart": str(build.eso_chart(crds=True))}
+    before = living.get(f"{ESO}/external-secrets")["metadata"]["generation"]
+    assert living.play("bootstrap", variables=folder).recap["failed"] == 0
+    assert living.play("bootstrap", variables=folder).recap["changed"] == 0
+    assert living.get(f"{ESO}/external-secrets")["metadata"]["generation"] == before
+    living.play("bootstrap")
+    assert living.play("bootstrap").recap["changed"] == 0
+
+
 def test_the_guard_refuses_nothing_of_the_system(living):
     """Enforced: whatever runs in the cluster goes on, pods are made anew, a rotation ends, ESO is restarted."""
     enforced = {"cluster_secrets_guard_mode": "enforce"}
