@@ -179,7 +179,7 @@ NOT_READY = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
 def test_the_guides_health_checks_are_right_by_the_api_servers_own_cel(healthy):
     """guide_talos.rst's expressions for tuppr, put into admission policies that are asked with dry runs."""
     guide = (ROOT / "docs/docsite/rst/guide_talos.rst").read_text()
-    block = guide.split(":caption: health-checks.yml\n\n")[1].split("\nA talosconfig")[0]
+    block = guide.split(":caption: health-checks.yml\n\n")[1].split("\nThe System Upgrade")[0]
     checks = yaml.safe_load(textwrap.dedent(block))["healthChecks"]
     assert {one["kind"] for one in checks} == set(PLURALS)
     for check in checks:
@@ -228,6 +228,19 @@ def test_the_guides_health_checks_are_right_by_the_api_servers_own_cel(healthy):
             healthy.eventually(lambda: not passes(items[0], broken), 30, check["kind"])
             assert items and all(passes(one, {}) for one in items), check["kind"]
             assert not any(passes(one, broken) for one in items)
+
+
+def test_the_guides_plan_runs_the_gate(healthy):
+    """What the System Upgrade Controller is given runs as it stands, and its exit status says whether to go on."""
+    guide = (ROOT / "docs/docsite/rst/guide_talos.rst").read_text()
+    plan = yaml.safe_load(textwrap.dedent(guide.split(":caption: plan.yml\n\n")[1].split("\nA talosconfig")[0]))
+    program, playbook = plan["spec"]["prepare"]["command"]
+    assert program == "ansible-playbook"
+    arguments = [one.replace("timeout=600", "timeout=1") for one in plan["spec"]["prepare"]["args"]]
+    playbook = playbook.removeprefix("platform.cluster_secrets.")
+    assert healthy.play(playbook, *arguments).rc == 0
+    with controller_scaled_down(healthy):
+        assert healthy.play(playbook, *arguments, check=False).rc == 2
 
 
 def test_the_playbook_has_an_exit_status(healthy):
