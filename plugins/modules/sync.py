@@ -196,13 +196,22 @@ class _Nudge:
         self.done: list[Action] = []
 
     def __call__(self, rows: list[state.Row]) -> None:
-        """Refresh the entries of the rows that have no ExternalSecret."""
+        """Refresh the entries of the rows that have no ExternalSecret, or one that ESO failed to bring up to date."""
         if self._context.params["refresh"] == "never":
             return
         client = self._context.client
-        there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
-        lacking = {row.entry.name: row.entry for row in rows if (row.namespace, row.entry.external_secret) not in there}
         resource = cluster_external_secrets(self._version)
+        there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
+        failed = {
+            (item["metadata"]["name"], one.get("namespace"))
+            for item in client.list(resource)[0]
+            for one in (item.get("status") or {}).get("failedNamespaces") or []
+        }
+        lacking = {
+            row.entry.name: row.entry
+            for row in rows
+            if (row.namespace, row.entry.external_secret) not in there or (row.entry.name, row.namespace) in failed
+        }
         refreshes = [plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()]
         try:
             self.done += Executor(client).run(refreshes)
