@@ -97,6 +97,7 @@ api_requests:
   type: int
 """
 
+import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes
@@ -193,7 +194,18 @@ class _Nudge:
         self._context = context
         self._version = version
         self._is_mirrored = is_mirrored
+        #: When an entry that failed is refreshed next, as time.monotonic() has it, and after how many seconds again.
+        self._due: dict[str, tuple[float, float]] = {}
         self.done: list[Action] = []
+
+    def _is_due(self, name: str) -> bool:
+        """Whether it is time again; ever more seldom, since each refresh is work for all targets of the entry."""
+        now = time.monotonic()
+        due, pause = self._due.get(name, (0.0, state.LOOK))
+        if now < due:
+            return False
+        self._due[name] = (now + pause, 2 * pause)
+        return True
 
     def __call__(self, rows: list[state.Row]) -> None:
         """Refresh the entries of the rows that have no ExternalSecret, or one that ESO failed to bring up to date."""
@@ -210,7 +222,8 @@ class _Nudge:
         lacking = {
             row.entry.name: row.entry
             for row in rows
-            if (row.namespace, row.entry.external_secret) not in there or (row.entry.name, row.namespace) in failed
+            if (row.namespace, row.entry.external_secret) not in there
+            or ((row.entry.name, row.namespace) in failed and self._is_due(row.entry.name))
         }
         refreshes = [plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()]
         try:
