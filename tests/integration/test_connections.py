@@ -41,6 +41,8 @@ PLAYBOOKS = {
     "talos_upgrade_gate": {},
     "talos_upgrade_pre": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
     "talos_upgrade_post": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
+    # Looks, and refuses the way back.
+    "talos_upgrade_kubernetes": {"talos_upgrade_nodes": [], "talos_upgrade_kubernetes": "1.0.0"},
     "talos_upgrade": {"talos_upgrade_nodes": [], "talos_upgrade_image": "none:v1.0.0"},
     "eso_stored_versions": {},
     "eso_upgrade": {},
@@ -207,7 +209,8 @@ def test_no_playbook_asks_the_default_cluster(both, at, tmp_path):
     for playbook, variables in PLAYBOOKS.items():
         filled = json.loads(json.dumps(variables).replace("{folder}", str(tmp_path)))
         filled["cluster_secrets_snapshot"] = str(tmp_path / "snapshot.json")
-        at("certificate", playbook, filled)
+        done = at("certificate", playbook, filled, check=playbook != "talos_upgrade_kubernetes")
+        assert done.rc == 0 or "there is no way back" in done.stdout
         if playbook == "talos_upgrade_pre":
             assert meant.get("/apis/batch/v1/namespaces/default/cronjobs/defrag")["spec"]["suspend"] is True
     resumed = meant.get("/apis/batch/v1/namespaces/default/cronjobs/defrag")

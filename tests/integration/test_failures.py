@@ -208,7 +208,9 @@ def test_unsynced_targets_are_named_with_what_eso_says(bootstrapped):
     assert outcome.result["unsynced"][0]["namespace"] == "lagging"
     assert leaked(outcome.output) == []
     platform.module("central_secrets", **seed)
-    assert platform.module("sync", catalog=catalog).result["refreshed"] == ["lagging"]
+    # ESO may have tried again by itself meanwhile, and then there is nothing to refresh.
+    assert platform.module("sync", catalog=catalog).result["refreshed"] in (["lagging"], [])
+    assert platform.data("lagging", "lagging") == {"KEY": CANARY}
     platform.module("namespace_labels", catalog=catalog, state="absent", assignments={"lagging": ["lagging"]})
     platform.play(
         "bootstrap", variables={"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}

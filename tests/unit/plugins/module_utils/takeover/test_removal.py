@@ -136,11 +136,11 @@ def test_who_is_refused_is_no_reader():
     chosen = {"namespaceSelector": {"matchLabels": {"secrets/a": "true"}}}
     store = {**STORE, "spec": {**STORE["spec"], "conditions": [chosen]}}
 
-    def found(labels, of_store=store):
+    def found(labels, of_store):
         namespace = {"metadata": {"name": "tenant", "labels": labels}}
         return removal.readers("central", [of_store], users, (), [namespace])
 
-    assert found({}) == {} and found({"secrets/a": "true"}) != {} and found({}, STORE) != {}
+    assert found({}, store) == {} and found({"secrets/a": "true"}, store) != {} and found({}, STORE) != {}
     # What only Go can read may admit it.
     unsure = {**store, "spec": {**store["spec"], "conditions": [chosen, {"namespaceRegexes": ["(?i)TEN.*"]}]}}
     assert found({}, unsure) != {}
