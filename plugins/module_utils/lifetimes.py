@@ -32,6 +32,15 @@ def ends(value: bytes) -> list[tuple[str, datetime.datetime]]:
     return sorted(set(_ends(value)), key=lambda one: (one[1], one[0]))
 
 
+def ended(value: bytes, now: datetime.datetime) -> str | None:
+    """What in a value is no longer good, as '<what> ended at <time>': the first that ended; None for nothing.
+
+    :raises DependencyError: as :func:`ends`.
+    """
+    over = [one for one in ends(value) if one[1] <= now]
+    return "%s ended at %s" % (over[0][0], over[0][1].strftime("%Y-%m-%d %H:%M UTC")) if over else None
+
+
 def _ends(value: bytes) -> Ends:
     if b"-----BEGIN CERTIFICATE-----" in value:
         yield from _described(_loaded(value))

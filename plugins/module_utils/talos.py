@@ -50,11 +50,14 @@ class Commands:
 
     def upgrade(self, address: str, image: str) -> list[str]:
         """The command line that upgrades a node."""
-        return [*self._program, "upgrade", "--nodes", address, "--image", image, *self._upgrade]
+        return self._installing(address, image, self._upgrade)
 
     def stage(self, address: str, image: str) -> list[str]:
         """The command line after which a node's next reboot begins an image."""
-        return [*self._program, "upgrade", "--nodes", address, "--image", image, *self._stage]
+        return self._installing(address, image, self._stage)
+
+    def _installing(self, address: str, image: str, arguments: list[str]) -> list[str]:
+        return [*self._program, "upgrade", "--nodes", address, "--image", image, *arguments]
 
     def reboot(self, address: str) -> list[str]:
         """The command line that reboots a node."""

@@ -107,7 +107,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
 
@@ -141,7 +140,8 @@ def run(context: Context) -> dict[str, Any]:
         for one in using
         if one.reads is consumers.EVERYTHING or one.reads.intersection(params["sources"])
     ]
-    mirroring = _mirroring(client) if any(one.kind == "ClusterExternalSecret" for one in found) else set()
+    # Releases that put their finalizers on namespaces copy a ClusterExternalSecret's annotations.
+    mirroring = {held for item in namespaces for held in held_for(item)}
     asked: list[Action] = []
     pending: dict[tuple[str, str], Object] = {}
     left: list[dict[str, str]] = []
@@ -175,11 +175,6 @@ def run(context: Context) -> dict[str, Any]:
             % (len(failing), ", ".join(sorted(failing))),
         )
     return result
-
-
-def _mirroring(client: Client) -> set[str]:
-    """ESO's finalizers on namespaces: the releases that put them there copy a ClusterExternalSecret's annotations."""
-    return {name for item in client.list(NAMESPACES, partial=True)[0] for name in held_for(item)}
 
 
 def _refresh(consumer: consumers.Consumer, version: str) -> Action:

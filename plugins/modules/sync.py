@@ -103,7 +103,11 @@ from typing import TYPE_CHECKING, Any, Callable
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import select
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import finalizer, selected
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    failed_namespaces,
+    finalizer,
+    selected,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -215,9 +219,9 @@ class _Nudge:
         resource = cluster_external_secrets(self._version)
         there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
         failed = {
-            (item["metadata"]["name"], one.get("namespace"))
+            (item["metadata"]["name"], namespace)
             for item in client.list(resource)[0]
-            for one in (item.get("status") or {}).get("failedNamespaces") or []
+            for namespace in failed_namespaces(item)
         }
         lacking = {
             row.entry.name: row.entry

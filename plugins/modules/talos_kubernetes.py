@@ -103,6 +103,7 @@ api_requests:
 import json
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ApiError,
     ClusterSecretsError,
@@ -149,7 +150,7 @@ def run(context: Context) -> dict[str, Any]:
     if not params["address"]:
         raise NotReady("'address' is missing: where talosctl reaches a node of the control plane. Nothing was changed.")
     if not context.check_mode:
-        to = ["upgrade-k8s", "--nodes", params["address"], "--to", ".".join(map(str, wanted))]
+        to = ["upgrade-k8s", "--nodes", params["address"], "--to", advisories.text(wanted)]
         lock = Lock(client, UPGRADE, params["store_namespace"])
         run_locked(lock, [*params["command"], *to, *params["arguments"]])
         wait_while(client, lambda: _awaited(context, wanted), params["wait_timeout"], interval=2)
@@ -179,7 +180,7 @@ def _awaited(context: Context, wanted: Number) -> ClusterSecretsError | None:
 
 def _planned(context: Context, server: Number, nodes: list[Object], wanted: Number) -> dict[str, Any]:
     todo = not kubernetes.is_done(server, nodes, wanted)
-    text = ".".join(map(str, wanted))
+    text = advisories.text(wanted)
     result: dict[str, Any] = {"changed": False, "todo": todo, "problems": []}
     if not todo:
         table = ["The API server and %d node(s) run Kubernetes %s." % (len(nodes), text)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from .. import lifetimes, permissions, workloads
 from ..desired import consumers
-from ..desired.distribution import cluster_external_secret, held_for, is_owned
+from ..desired.distribution import cluster_external_secret, failed_namespaces, held_for, is_owned
 from ..errors import DependencyError
 from ..live import state
 from ..live.chain import reading_account
@@ -253,11 +253,10 @@ class _View:
             message = "it is not what the catalog asks for: %s" % ", ".join(changed)
             fix = self.bootstrap if is_owned(live) else "Somebody else made it. Write down what is there: " + ADOPT
             return Link(step, BROKEN, message, fix)
-        for one in (live.get("status") or {}).get("failedNamespaces") or []:
-            # ESO's record of a failure stays until its next look.
-            if one.get("namespace") == self.name and not self._is_made():
-                message = "ESO could not make the ExternalSecret here: %s" % one.get("reason", "it gives no reason")
-                return Link(step, BROKEN, message, "Mend what it names, then run %s" % ROTATE, symptom=True)
+        reason = failed_namespaces(live).get(self.name)
+        if reason is not None and not self._is_made():
+            message = "ESO could not make the ExternalSecret here: %s" % reason
+            return Link(step, BROKEN, message, "Mend what it names, then run %s" % ROTATE, symptom=True)
         condition = ready_condition(live)
         if (condition or {}).get("status") != "True" and not self._is_made():
             said = (condition or {}).get("message") or "ESO has not looked at it yet"
@@ -393,13 +392,11 @@ class _View:
             held = decode(self.found.sources[source])
             for key in keys or held:
                 try:
-                    over = [one for one in lifetimes.ends(held.get(key, b"")) if one[1] <= self.now]
+                    over = lifetimes.ended(held.get(key, b""), self.now)
                 except DependencyError:
                     return None  # the audit says that it can't look
                 if over:
-                    what, end = over[0]
-                    when = end.strftime("%Y-%m-%d %H:%M UTC")
-                    return source, "source '%s', key '%s': %s ended at %s" % (source, key, what, when)
+                    return source, "source '%s', key '%s': %s" % (source, key, over)
         return None
 
     def _missing(self) -> list[str]:

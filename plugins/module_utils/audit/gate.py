@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Collection, Iterator, NamedTuple
 
 from .. import workloads
-from ..desired.distribution import is_owned
+from ..desired.distribution import failed_namespaces, is_owned
 from ..live import state
 from ..live.eso import CONTROLLER, NAME_LABEL
 from ..resources import Object, condition_of, holds_true, matches, ready_condition
@@ -84,7 +84,7 @@ def _excused(distributed: list[Object], except_namespaces: Collection[str]) -> s
     for item in distributed:
         if "deletionTimestamp" in item["metadata"]:
             continue
-        failed = {one.get("namespace") for one in (item.get("status") or {}).get("failedNamespaces") or []}
+        failed = set(failed_namespaces(item))
         if failed and failed <= set(except_namespaces):
             found.add(item["metadata"]["name"])
     return found

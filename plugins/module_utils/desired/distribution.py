@@ -233,6 +233,15 @@ def may_hold(held: str, name: str) -> bool:
     return len(name) > WHOLE_NAME and held.startswith(start) and bool(_UNIQUE.match(rest.lstrip("-.")))
 
 
+def failed_namespaces(distributed: Object) -> dict[str, str]:
+    """Where ESO could not make or change what a live ClusterExternalSecret asks for, and why: ``{namespace: reason}``.
+
+    Its record of a failure stays until its next look.
+    """
+    failures = (distributed.get("status") or {}).get("failedNamespaces") or []
+    return {one.get("namespace", ""): one.get("reason", "it gives no reason") for one in failures}
+
+
 def held_for(namespace: Object) -> list[str]:
     """The entries, or ClusterExternalSecrets, for which ESO's finalizers hold a live namespace."""
     held = namespace["metadata"].get("finalizers") or []

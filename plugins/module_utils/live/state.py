@@ -387,17 +387,20 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
         condition = ready_condition(external)
         hindered = hindrance(row.entry, external)
         if hindered:
-            if hindered not in row.message:
-                row.message += "; %s" % hindered
+            _add(row, hindered)
         elif condition is None:
             row.message += (
                 "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
             )
         elif condition.get("status") != "True":
             row.message += "; ESO says: %s" % _said(condition)
-            said = refusal(client, row.namespace, row.entry.external_secret)
-            if said and said not in row.message:
-                row.message += "; %s" % said
+            _add(row, refusal(client, row.namespace, row.entry.external_secret))
+
+
+def _add(row: Row, said: str | None) -> None:
+    """Add to a row's message what it does not say yet."""
+    if said and said not in row.message:
+        row.message += "; %s" % said
 
 
 #: For so many targets the events are asked.
@@ -410,8 +413,7 @@ def add_refusals(client: Client, rows: list[Row]) -> None:
     failing = [row for row in rows if row.status == FAILING][:_ASKED]
     said = client.each(lambda row: refusal(client, row.namespace, row.entry.external_secret), failing)
     for row, reason in zip(failing, said):
-        if reason and reason not in row.message:
-            row.message += "; %s" % reason
+        _add(row, reason)
 
 
 #: What the API server says of a quota; the rest of an event may quote a value.

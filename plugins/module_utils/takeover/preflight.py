@@ -292,12 +292,12 @@ def ended(
             if old.get(key) == value:
                 continue
             try:
-                over = [one for one in lifetimes.ends(value) if one[1] <= now]
+                over = lifetimes.ended(value, now)
             except DependencyError as error:
                 warn("whether certificates have ended is not looked at: %s" % error)
                 return found
-            for what, end in over[:1]:
-                message = "key '%s': %s ended at %s" % (key, what, end.strftime("%Y-%m-%d %H:%M UTC"))
+            if over:
+                message = "key '%s': %s" % (key, over)
                 found.append(Finding("ended", "Secret %s/%s" % (namespace, source), message, (ACCEPT,)))
     return found
 
