@@ -1,9 +1,10 @@
 # Everything is built and installed below one cache folder, outside the checkout.
 CACHE := $(or $(CLUSTER_SECRETS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/platform-cluster-secrets)
-PYTHON ?= python3
+# The newest Python of the machine that the tests are known to run with.
+PYTHON ?= $(shell python3 tests/interpreters.py)
 
 REQUIREMENTS := tests/requirements.txt
-VENV := $(CACHE)/venv-$(shell cat $(REQUIREMENTS) | cksum | cut -d' ' -f1)
+VENV := $(CACHE)/venv-$(shell (cat $(REQUIREMENTS); echo $(PYTHON)) | cksum | cut -d' ' -f1)
 CHECKOUT := $(CACHE)/checkouts/$(shell pwd | cksum | cut -d' ' -f1)
 COLLECTION := $(CHECKOUT)/ansible_collections/platform/cluster_secrets
 
@@ -28,7 +29,7 @@ help: ## List the targets
 
 $(VENV)/done: $(REQUIREMENTS)
 	@echo "installing the Python packages of $(REQUIREMENTS)"
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
+	@test -n "$(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@

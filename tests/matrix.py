@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 from controlplane import build, values
 from controlplane.cluster import ControlPlane
+from interpreters import interpreter
 
 #: ansible-core -> (the package ansible that brings it and its collections, a Python that it supports).
 MATRIX = {
@@ -27,15 +28,6 @@ MATRIX = {
     "2.21": ("ansible~=14.0", "3.13"),
 }
 OTHERS = ("kubernetes", "PyYAML", "pytest", "pytest-ansible", "cryptography")
-
-
-def interpreter(version: str) -> str | None:
-    """The path of a Python of this version, on PATH or among pyenv's; None when there is none."""
-    found = shutil.which(f"python{version}")
-    if found and "shims" not in found:
-        return found
-    candidates = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python{version}"))
-    return str(candidates[-1]) if candidates else None
 
 
 def environment(core: str) -> Path | None:

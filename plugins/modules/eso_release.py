@@ -47,6 +47,12 @@ options:
       - C(operator) is a release of ESO that was not made by the role C(eso); C(overwrite) lets the chart and O(values)
         replace its own. O(release) must be given.
     type: dict
+  force_conflicts:
+    description: >-
+      Whether helm is to take fields of its release that somebody else has changed. Otherwise they are refused here, where
+      helm 4 would stop in the middle.
+    type: bool
+    default: false
   helm_binary:
     description: The program helm; the one on the PATH, unless given.
     type: path
@@ -111,7 +117,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
@@ -132,6 +138,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "release": {"type": "str"},
     "takeover": {"type": "dict"},
     "helm_binary": {"type": "path"},
+    "force_conflicts": {"type": "bool", "default": False},
 }
 
 
@@ -244,7 +251,7 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
                 return "%s Or set 'cluster_secrets_eso_method: existing', which leaves ESO as it is." % (
                     takeover_refused([found])
                 )
-            return None
+            return None if params["force_conflicts"] else _conflicts(client, namespace, record)
         if eso.controller(client, namespace) is None:
             return None
     except (ApiError, EsoError):
@@ -254,6 +261,15 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
         "'cluster_secrets_eso_method: existing', or 'cluster_secrets_eso_release' to the name of its release. Nothing "
         "was changed." % (namespace, name)
     )
+
+
+def _conflicts(client: Client, namespace: str, record: records.Record) -> str | None:
+    """What somebody else changed in the release's objects, so that helm 4 would stop in the middle; or None."""
+    objects = conflicts.objects_of(record.manifest) if record.server_side else []
+    found = conflicts.of_objects(client, objects, namespace)
+    if not found:
+        return None
+    return "helm could not apply the release's objects: %s Nothing was changed." % conflicts.advice(found)
 
 
 def _elsewhere(client: Client, namespace: str) -> list[Object]:

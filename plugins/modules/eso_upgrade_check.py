@@ -41,8 +41,12 @@ options:
     description: What doesn't count; the checks of RV(problems[].check).
     type: list
     elements: str
-    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, names, tokens]
+    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, names, tokens, conflicts]
     default: []
+  force_conflicts:
+    description: Whether helm is to take fields that somebody else has changed, so that they don't count.
+    type: bool
+    default: false
   helm_binary:
     description: The path of helm. Without it, helm is looked for on PATH.
     type: path
@@ -83,7 +87,8 @@ problems:
         gone; V(functions) a template function was removed; V(names) the name of a ClusterExternalSecret is too long for
         the finalizer that a release on the way makes of it; V(ca-provider) a SecretStore's certificate comes from
         another namespace; V(token-secret) a template makes a ServiceAccount's token; V(tokens) a store would no longer
-        get the token of its ServiceAccount.
+        get the token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects, which
+        helm 4 doesn't take from him.
       type: str
     object:
       description: The object, or the value.
@@ -109,7 +114,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
     EsoError,
     FileError,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, release
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
@@ -133,6 +138,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
     "accept": {"type": "list", "elements": "str", "choices": list(checks.CHECKS), "default": []},
+    "force_conflicts": {"type": "bool", "default": False},
     "helm_binary": {"type": "path"},
     "release_name": {"type": "str", "default": "external-secrets"},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
@@ -153,9 +159,10 @@ def run(context: Context) -> dict[str, Any]:
         problem = helm.problem(params["helm_binary"])
         if problem:
             raise DependencyError(problem)
-        live = _look(client, params["eso_namespace"], params["release_name"])
+        record = release.deployed(client, params["eso_namespace"], params["release_name"])
+        live = _look(client, params["eso_namespace"], record)
         problems = checks.judge(live, stages)
-        problems += _refused_values(context, live.values)
+        problems += _rendered(context, record)
         for sentence in checks.clients(live, stages) + checks.effective(live, stages):
             context.warn(sentence)
         result["problems"] = [one._asdict() for one in problems]
@@ -173,8 +180,7 @@ def run(context: Context) -> dict[str, Any]:
     return result
 
 
-def _look(client: Client, namespace: str, name: str) -> checks.Live:
-    record = release.deployed(client, namespace, name)
+def _look(client: Client, namespace: str, record: release.Record | None) -> checks.Live:
     live = definitions(client)
     lists = client.each(lambda one: client.list(resource_of_definition(one), missing_ok=True)[0], live)
     objects = {item["metadata"]["name"]: found for item, found in zip(live, lists)}
@@ -200,9 +206,11 @@ def _look(client: Client, namespace: str, name: str) -> checks.Live:
     )
 
 
-def _refused_values(context: Context, values: dict[str, Any]) -> list[Problem]:
-    """What helm says of each chart that can't be rendered with the release's values."""
+def _rendered(context: Context, record: release.Record | None) -> list[Problem]:
+    """What stands against each chart as it is rendered with the release's values: helm, or somebody's changes."""
     params, client = context.params, context.client
+    values = record.values if record else {}
+    by_the_server = record is not None and record.server_side and not params["force_conflicts"]
     found = []
     served = client.get("/apis", what="cannot look up the API groups") or {}
     versions = [one["groupVersion"] for group in served.get("groups", []) for one in group["versions"]]
@@ -220,7 +228,13 @@ def _refused_values(context: Context, values: dict[str, Any]) -> list[Problem]:
         if done.returncode:
             message = "helm refuses the release's values: %s" % _without(done.stderr, values)
             found.append(Problem("values", "chart of %s" % step["release"], message))
-    return found
+        elif by_the_server:
+            objects = conflicts.objects_of(done.stdout)
+            found += [
+                Problem("conflicts", one.object, conflicts.advice([one]))
+                for one in conflicts.of_objects(client, objects, params["eso_namespace"])
+            ]
+    return list(dict.fromkeys(found))
 
 
 def _without(text: str, values: Any) -> str:

@@ -92,6 +92,11 @@ revision:
   description: The revision of helm's release, to which C(helm rollback) goes back.
   returned: success
   type: int
+rollback:
+  description: The command that goes back to it.
+  returned: success
+  type: str
+  sample: helm rollback external-secrets 3 --namespace external-secrets
 crds_by_chart:
   description: Whether the CustomResourceDefinitions are part of helm's release.
   returned: success
@@ -196,6 +201,9 @@ def run(context: Context) -> dict[str, Any]:
         "running": advisories.text(record.number),
         "to": advisories.text(to),
         "revision": record.revision,
+        "rollback": "helm rollback %s %d --namespace %s%s"
+        # What others changed since would stop helm 4 on its way back, too.
+        % (name, record.revision, namespace, " --force-conflicts" if record.server_side else ""),
         "crds_by_chart": record.installs_crds,
         "steps": [one.as_dict() for one in found],
         "api_requests": context.client.requests,

@@ -21,13 +21,14 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Callable, Iterator
 
 HERE = Path(__file__).resolve().parent
 GO_SOURCES = HERE / "go"
 
-KUBERNETES = "v1.36.3"
+KUBERNETES = "v1.37.2"
 ESO = "v0.20.4"
 #: As tests/controlplane/go/controlplane/go.mod has it; its stages are read from the module.
 KWOK = "v0.8.0"
@@ -49,7 +50,7 @@ ESO_BINARY_VARIABLE = "CLUSTER_SECRETS_ESO_BINARY"
 ESO_CHART_VARIABLE = "CLUSTER_SECRETS_ESO_CHART"
 ESO_CRDS_VARIABLE = "CLUSTER_SECRETS_ESO_CRDS"
 
-#: Go 1.26 is what Kubernetes 1.36 asks for.
+#: Go 1.26 is what Kubernetes 1.37 asks for.
 MINIMUM_GO = (1, 26)
 
 
@@ -152,6 +153,24 @@ def _make_kubernetes(packages: tuple[str, ...], work: Path, out: Path) -> None:
     )
 
 
+#: helm 4, and the last line of helm 3, each called 'helm' in its folder.
+HELM, HELM_3 = "helm", "helm3/helm"
+
+
+def _make_controlplane(work: Path, out: Path) -> None:
+    """The control plane, and what talks to it."""
+    programs = tuple(f"k8s.io/kubernetes/cmd/{name}" for name in _CONTROL_PLANE)
+    _make_kubernetes((*programs, "helm.sh/helm/v4/cmd/helm", "sigs.k8s.io/kwok/cmd/kwok", "./etcd"), work, out)
+    (out / HELM_3).parent.mkdir()
+    argv = ["go", "build", "-mod=readonly", *_FLAGS, "-ldflags", "-s -w", "-o", str(out / HELM_3)]
+    _run([*argv, "helm.sh/helm/v3/cmd/helm"], work / "source", work / "build.log")
+
+
+def helm() -> str:
+    """The program helm that the installed kubernetes.core can drive: 4 from the package ansible 14 on."""
+    return HELM if int(metadata.version("ansible").partition(".")[0]) >= 14 else HELM_3
+
+
 def _make_node(work: Path, out: Path) -> None:
     """containerd, its shim and client, the network plugins, runc, and what the pods run."""
     source, log = work / "source", work / "build.log"
@@ -231,17 +250,9 @@ PROGRAMS: dict[str, Program] = {
     for program in (
         Program(
             "controlplane",
-            ("etcd", *_CONTROL_PLANE, "helm", "kwok"),
+            ("etcd", *_CONTROL_PLANE, HELM, HELM_3, "kwok"),
             "about 5 min",
-            functools.partial(
-                _make_kubernetes,
-                (
-                    *(f"k8s.io/kubernetes/cmd/{name}" for name in _CONTROL_PLANE),
-                    "helm.sh/helm/v3/cmd/helm",
-                    "sigs.k8s.io/kwok/cmd/kwok",
-                    "./etcd",
-                ),
-            ),
+            _make_controlplane,
             (GO_SOURCES / "controlplane",),
             (KUBERNETES,),
         ),

@@ -122,7 +122,8 @@ class ControlPlane:
     ``bound`` ties every process to the life of this one (for test sessions); otherwise they go on
     until ``stop``. ``apiserver_flags`` are added to the API server's own. ``eso`` is one of
     build.OLDER_ESO, instead of the release under test, and ``upgrades`` are those that may follow it (None: the release
-    under test): which controller runs says the image of its pod.
+    under test): which controller runs says the image of its pod. ``helm`` is build.HELM or build.HELM_3, and the newest
+    that can be driven unless said.
     """
 
     #: Its processes, in the order in which they start.
@@ -146,8 +147,10 @@ class ControlPlane:
         apiserver_flags: tuple[str, ...] = (),
         eso: str | None = None,
         upgrades: tuple[str | None, ...] = (),
+        helm: str | None = None,
     ) -> None:
         self.name = name
+        self._helm = helm or build.helm()
         self.eso = eso
         self._releases = (eso, *upgrades)
         self.bound = bound
@@ -168,6 +171,10 @@ class ControlPlane:
         staged = self._state_file.with_suffix(".tmp")
         staged.write_text(json.dumps(self._state, indent=1))
         staged.replace(self._state_file)
+
+    def reload(self) -> None:
+        """Learn which processes another process has started of it."""
+        self._state = json.loads(self._state_file.read_text())
 
     @property
     def address(self) -> str:
@@ -557,7 +564,7 @@ class ControlPlane:
     def environment(self) -> dict[str, str]:
         """Variables that point kubernetes clients, helm and the playbooks at this control plane."""
         self.variables_file.write_text(json.dumps(self.ansible_variables(), indent=1))
-        helm = str(Path(self._state["binaries"]["helm"]).parent)
+        helm = str(Path(self._state["binaries"][self._helm]).parent)
         return {
             "KUBECONFIG": str(self.kubeconfig),
             "K8S_AUTH_KUBECONFIG": str(self.kubeconfig),

@@ -317,7 +317,7 @@ SystemdCgroup = false
     def serve_chart(self, release: str | None = None) -> str:
         """Put a release's chart, its CRDs in it, into the helm repository; returns its version."""
         charts = self.run / "registry/charts"
-        helm, chart = self._state["binaries"]["helm"], build.eso_chart(release, crds=True)
+        helm, chart = self._state["binaries"][self._helm], build.eso_chart(release, crds=True)
         for argv in (
             [helm, "package", str(chart), "--destination", str(charts)],
             [helm, "repo", "index", str(charts), "--url", self.repository],
@@ -336,6 +336,25 @@ SystemdCgroup = false
     def kill(self, component: str) -> None:
         """End one component as the kernel would when memory is short."""
         self.stop_component(component, signal.SIGKILL)
+
+    def set_system(self, name: str) -> None:
+        """Have the node's system be called this, as its kubelet sees it when it starts."""
+        release = self.run / "os-release"
+        first = not release.exists()
+        release.write_text(f'PRETTY_NAME="{name}"\n')
+        if first:
+            self.inside("mount", "--bind", str(release), "/etc/os-release")
+
+    def power_off(self) -> None:
+        """End all that runs on the node at once; the control plane goes on."""
+        for component in ("kubelet", "containerd"):
+            self.kill(component)
+        self.kill_in_pods("")
+
+    def power_on(self) -> None:
+        """Start what :meth:`power_off` ended."""
+        for component in ("containerd", "kubelet"):
+            self.start_component(component)
 
     def kill_in_pods(self, words: str) -> None:
         """Kill what runs in a pod and has these words in its command line; the kubelet starts it again."""

@@ -281,14 +281,16 @@ def another(
     apiserver_flags: tuple[str, ...] = (),
     eso: str | None = None,
     upgrades: tuple[str | None, ...] = (),
+    helm: str | None = None,
 ) -> Iterator[Platform]:
     """One more control plane, empty, for the block; skips where the tests run on a cluster that is there.
 
     :arg eso: one of build.OLDER_ESO, instead of the release under test; :arg upgrades: those that may follow it.
+    :arg helm: as the control plane takes it.
     """
     if not platform.plane:
         pytest.skip("needs a control plane of its own")
-    plane = cluster.ControlPlane(name, bound=True, apiserver_flags=apiserver_flags, eso=eso, upgrades=upgrades)
+    plane = cluster.ControlPlane(name, True, apiserver_flags=apiserver_flags, eso=eso, upgrades=upgrades, helm=helm)
     plane.start()
     try:
         folder = platform.folder / name

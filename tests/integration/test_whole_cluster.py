@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from runbook import Runbook
 from support import CANARY, COLLECTIONS, ROOT, Platform, leaked
 from whole import APPS, ask, available, deployment, pods, start
 
@@ -374,6 +375,51 @@ def test_both_webhooks_gone(spread):
     webhooks_gone(spread)
     spread.play("eso_upgrade", variables=SPREAD)
     assert spread.data("cert-manager", "cloudflare-api-token")["api-token"] == cloudflare
+
+
+class RealNode(Runbook):
+    """The one node there is, whose kubelet tells which system it runs."""
+
+    names = (node.NAME,)
+
+    def __init__(self, own):
+        super().__init__(own, real=True)
+        own.plane.set_system("Talos (v1.11.0)")
+        own.plane.kill("kubelet")
+        own.plane.start_component("kubelet")
+        self.variables |= SPREAD
+        self.variables |= {"talos_upgrade_timeout": 120, "cluster_secrets_upgrade_timeout": 180}
+
+
+def test_the_runbook_on_a_node_that_really_goes_away(spread):
+    """On the only node a drain can't end; without one, a run killed in any step is gone on with."""
+    runbook = RealNode(spread)
+    before = {key: spread.data(*key) for key in (("backstage", "gh-oauth"), ("cert-manager", "cloudflare-api-token"))}
+    failed = runbook.play("v1.11.1", talos_upgrade_arguments=["--wait", "--drain-timeout", "8s"], check=False)
+    assert failed.rc == 2 and "error draining node" in failed.stdout and "--drain=false" in failed.stdout, failed.output
+    assert runbook.lines("upgraded") == [] and runbook.left() == ([], ())
+    undrained = {"talos_upgrade_arguments": ["--wait", "--drain=false"]}
+    for step in ("install", "away"):
+        with runbook.begun("v1.11.1", f"{node.NAME} {step}", **undrained):
+            pass
+        spread.plane.reload()
+        assert runbook.left()[0] == [node.NAME]
+    runbook.forget("begun")
+    # Talos ends by itself what it has begun.
+    spread.plane.set_system("Talos (v1.11.1)")
+    spread.plane.power_on()
+    done = runbook.play("v1.11.1", **undrained)
+    assert runbook.lines("begun") == [] and runbook.left() == ([], ()), done.output
+    runbook.play("v1.11.2", **undrained)
+    spread.plane.reload()
+    assert runbook.lines("upgraded") == [node.NAME] and runbook.left() == ([], ())
+    assert {key: spread.data(*key) for key in before} == before
+    token = before["backstage", "gh-oauth"]["GITHUB_TOKEN"]
+    for name in LIVING:
+        available(spread, f"{APPS}/backstage/deployments/{name}")
+        assert ask(spread, "backstage", name, *LIVING[name][2]) == token
+    runbook.play("v1.11.2", **undrained)
+    assert runbook.lines("upgraded") == [node.NAME]
 
 
 def test_the_demo_shows_it_too():

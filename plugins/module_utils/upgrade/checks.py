@@ -28,6 +28,7 @@ CHECKS = {
     "token-secret": "a template makes a ServiceAccount's token",
     "names": "the name of a ClusterExternalSecret is too long for its finalizer",
     "tokens": "stores would no longer get the token of their ServiceAccount",
+    "conflicts": "somebody else changed what helm applies",
 }
 
 #: The releases that refuse what the advisories of these numbers are about.

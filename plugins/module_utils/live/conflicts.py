@@ -1,0 +1,95 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What others changed in the objects of helm's release, which helm 4 can't apply for that reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ApiError
+from ..resources import Object, Resource
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+
+#: How helm is named in managedFields.
+_HELM = "helm"
+
+_APPLY = "application/apply-patch+yaml"
+
+
+class Conflict(NamedTuple):
+    """An object, and the API server's words for the fields that are somebody else's, and whose."""
+
+    object: str
+    message: str
+
+
+def objects_of(manifest: str) -> list[Object]:
+    """The objects of a rendered chart. What can't be read is left to helm."""
+    import yaml
+
+    try:
+        found = list(yaml.load_all(manifest, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except yaml.YAMLError:
+        return []
+    return [one for one in found if isinstance(one, dict) and _name(one) and one.get("kind") and one.get("apiVersion")]
+
+
+def of_objects(client: Client, objects: list[Object], namespace: str) -> list[Conflict]:
+    """What helm would be refused, by asking the API server, which writes nothing (a dry run).
+
+    :arg objects: as helm applies them; :arg namespace: that of the release, for those that name none.
+    :raises ApiError: when the API groups can't be looked up.
+    """
+    versions = sorted({str(one["apiVersion"]) for one in objects})
+    kinds = dict(zip(versions, client.each(lambda version: _kinds(client, version), versions)))
+
+    def ask(item: Object) -> Conflict | None:
+        resource = kinds[item["apiVersion"]].get(item["kind"])
+        if resource is None:
+            return None
+        place = str(item["metadata"].get("namespace") or namespace) if resource.namespaced else None
+        label = "%s %s" % (item["kind"], _name(item))
+        try:
+            client.request(
+                "PATCH",
+                resource.path(_name(item), place),
+                {"fieldManager": _HELM, "force": "false", "dryRun": "All"},
+                item,
+                _APPLY,
+                what=label,
+            )
+        except ApiError as error:
+            # Everything else is helm's to say.
+            return Conflict(label, " ".join(error.detail.split())) if error.status == 409 else None
+        return None
+
+    return [one for one in client.each(ask, objects) if one]
+
+
+def advice(found: list[Conflict]) -> str:
+    """What to do about conflicts, in one sentence each."""
+    return "%s. Undo these changes, or take the fields with 'cluster_secrets_eso_force_conflicts: true'." % "; ".join(
+        "%s: %s" % one for one in found
+    )
+
+
+def _name(item: Object) -> str:
+    meta = item.get("metadata")
+    return str(meta.get("name") or "") if isinstance(meta, dict) else ""
+
+
+def _kinds(client: Client, version: str) -> dict[str, Resource]:
+    try:
+        answer: dict[str, Any] = client.request("GET", Resource(version, "").prefix)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return {}
+    return {
+        one["kind"]: Resource(version, one["name"], one["namespaced"])
+        for one in answer.get("resources") or []
+        if "/" not in one["name"]
+    }
