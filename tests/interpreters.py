@@ -18,7 +18,8 @@ def interpreter(version: str) -> str | None:
     """The path of a Python of this version, on PATH or among pyenv's; None when there is none."""
     found = shutil.which(f"python{version}")
     if found and "shims" not in found:
-        return found
+        # Not that of a virtual environment, but the one it was made with.
+        return str(Path(found).resolve())
     candidates = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python{version}"))
     return str(candidates[-1]) if candidates else None
 

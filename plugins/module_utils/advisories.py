@@ -10,7 +10,9 @@ Those of other providers (AWS, 1Password, BeyondTrust and others) and of depende
 from __future__ import annotations
 
 import re
-from typing import Any, Tuple
+from typing import Any, NamedTuple, Tuple
+
+from .errors import CatalogError
 
 _GHSA = "https://github.com/external-secrets/external-secrets/security/advisories/"
 _PULL = "https://github.com/external-secrets/external-secrets/pull/"
@@ -164,6 +166,64 @@ _TESTED: dict[tuple[int, int], tuple[int, int]] = {
 }
 
 
+class Lists(NamedTuple):
+    """What is known of releases: their vulnerabilities, and when minor releases came out (2026-11-30)."""
+
+    advisories: tuple[Advisory, ...]
+    released: dict[tuple[int, int], str]
+
+
+OURS = Lists(ADVISORIES, RELEASED)
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+
+
+def lists_of(document: Any, where: str) -> Lists:
+    """The lists that somebody gives instead of ours.
+
+    :arg document: a dict with 'advisories', of dicts as :meth:`Advisory.as_dict` makes them, and 'functions' if there
+        are any, and 'released', of days by minor release; where one is missing, ours is kept. :arg where: for errors.
+    :raises CatalogError: naming what is wrong.
+    """
+    if not isinstance(document, dict) or not document or set(document) - {"advisories", "released"}:
+        raise CatalogError("%s must hold 'advisories', 'released', or both, and nothing else." % where)
+    found = document.get("advisories")
+    if found is not None and not isinstance(found, list):
+        raise CatalogError("'advisories' in %s must be a list." % where)
+    released = document.get("released")
+    if released is not None and not isinstance(released, dict):
+        raise CatalogError("'released' in %s must be a dict of days, such as '2.14': 2026-11-30." % where)
+    return Lists(
+        OURS.advisories if found is None else tuple(_advisory(one, where) for one in found),
+        OURS.released if released is None else dict(sorted(_minor(*one, where) for one in released.items())),
+    )
+
+
+def _advisory(item: Any, where: str) -> Advisory:
+    wanted = ("id", "what", "since", "fixed_in", "source")
+    texts = isinstance(item, dict) and all(isinstance(item.get(key), str) and item[key] for key in wanted)
+    if not texts or set(item) - {*wanted, "functions"}:
+        raise CatalogError(
+            "each advisory in %s must have the texts %s, and may have 'functions'." % (where, ", ".join(wanted))
+        )
+    since, fixed = parse(item["since"]), parse(item["fixed_in"])
+    functions = item.get("functions") or []
+    if since is None or fixed is None or since >= fixed:
+        raise CatalogError("'since' and 'fixed_in' of %s in %s must be releases such as 2.9.0." % (item["id"], where))
+    if not isinstance(functions, list) or not all(re.match(r"[A-Za-z0-9]+\Z", str(name)) for name in functions):
+        raise CatalogError("'functions' of %s in %s must be a list of template functions." % (item["id"], where))
+    return Advisory(item["id"], item["what"], since, fixed, item["source"], tuple(functions))
+
+
+def _minor(name: Any, day: Any, where: str) -> tuple[tuple[int, int], str]:
+    number = parse("%s.0" % name)
+    if number is None or not _DAY.match(str(day)):
+        raise CatalogError(
+            "'released' in %s must be like '2.14': 2026-11-30, and one is '%s': %s." % (where, name, day)
+        )
+    return number[:2], str(day)
+
+
 def parse(release: str | None) -> Number | None:
     """A release such as 'v0.20.4' as (major, minor, patch); None for anything that upstream doesn't publish."""
     found = _RELEASE.match(release or "")
@@ -175,14 +235,14 @@ def text(release: Number) -> str:
     return ".".join(str(number) for number in release)
 
 
-def known(release: Number) -> list[Advisory]:
+def known(release: Number, lists: Lists = OURS) -> list[Advisory]:
     """The advisories that a release (major, minor, patch) is open to."""
-    return [advisory for advisory in ADVISORIES if advisory.since <= release < advisory.fixed]
+    return [advisory for advisory in lists.advisories if advisory.since <= release < advisory.fixed]
 
 
-def unsupported(release: Number, today: str) -> str | None:
+def unsupported(release: Number, today: str, lists: Lists = OURS) -> str | None:
     """Why upstream doesn't support a release any more on a day (2026-11-29); None if it does, as far as is known."""
-    after = sorted((day, minor) for minor, day in RELEASED.items() if minor > release[:2] and day <= today)
+    after = sorted((day, minor) for minor, day in lists.released.items() if minor > release[:2] and day <= today)
     if not after:
         return None
     day, minor = after[0]
@@ -197,10 +257,10 @@ def tested_until(release: Number) -> tuple[int, int] | None:
     return earlier[-1] if earlier else None
 
 
-def safe(release: Number) -> str:
+def safe(release: Number, lists: Lists = OURS) -> str:
     """The lowest release above ``release`` that no known advisory applies to, as text."""
-    candidates = sorted({advisory.fixed for advisory in ADVISORIES if advisory.fixed > release})
-    return text(next(one for one in candidates if not known(one)))
+    candidates = sorted({advisory.fixed for advisory in lists.advisories if advisory.fixed > release})
+    return text(next(one for one in candidates if not known(one, lists)))
 
 
 def release_of_image(image: str | None) -> tuple[Number | None, str | None]:

@@ -89,6 +89,8 @@ CONSUMER_OPTIONS: Options = {
     },
 }
 
+ADVISORIES_OPTION: Options = {"advisories": {"type": "str"}}
+
 STORE_OPTION: Options = {"store": {"type": "str", "default": "central-secret-store"}}
 
 

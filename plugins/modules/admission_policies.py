@@ -45,6 +45,7 @@ options:
     elements: str
     default: []
 extends_documentation_fragment:
+  - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.identities.platform
   - platform.cluster_secrets.identities.eso
@@ -110,6 +111,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import LockOut
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ADVISORIES_OPTION,
     CATALOG_OPTION,
     ESO_IDENTITY_OPTIONS,
     OWNER_OPTION,
@@ -145,6 +147,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "mode": {"type": "str", "choices": ["audit", "enforce"], "default": "audit"},
     "self_service_labels": {"type": "list", "elements": "str", "default": []},
+    **ADVISORIES_OPTION,
     **CATALOG_OPTION,
     **ESO_IDENTITY_OPTIONS,
     **OWNER_OPTION,
@@ -175,7 +178,7 @@ def run(context: Context) -> dict[str, Any]:
     release, seen = eso.Release(None), _Seen([], {})
     deployments: list[Object] = []
     if not absent:
-        release, account = eso.running_as(client, params["eso_namespace"])
+        release, account = eso.running_as(client, params["eso_namespace"], eso.lists(params["advisories"]))
         _refuse_wrong_account(params, account)
         seen = _look(client)
         kept = _kept(client, params["store"], context.entries, seen)

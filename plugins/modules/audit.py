@@ -58,6 +58,7 @@ options:
     choices: [error, warning, never]
     default: never
 extends_documentation_fragment:
+  - platform.cluster_secrets.advisories
   - platform.cluster_secrets.consumers
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.identities.platform
@@ -127,8 +128,9 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, life, usage
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ADVISORIES_OPTION,
     CATALOG_OPTION,
     CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
@@ -152,6 +154,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **CONSUMER_OPTIONS,
     "ends_within": {"type": "int", "default": 30},
     "fail_on": {"type": "str", "choices": ["error", "warning", "never"], "default": "never"},
+    **ADVISORIES_OPTION,
     **CATALOG_OPTION,
     **CHAIN_OPTIONS,
     **PLATFORM_OPTIONS,
@@ -179,6 +182,7 @@ def run(context: Context) -> dict[str, Any]:
         params["store_namespace"],
         params["eso_namespace"],
         params["read_values"],
+        eso.lists(params["advisories"]),
     )
     layout = layout_of(params)
     trusted = permissions.Trusted(

@@ -32,6 +32,7 @@ options:
     type: int
     default: 300
 extends_documentation_fragment:
+  - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.store
@@ -93,6 +94,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import not_ready
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ADVISORIES_OPTION,
     STORE_OPTION,
     run_module,
     wait_while,
@@ -111,6 +113,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "deployment": {"type": "str"},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 300},
+    **ADVISORIES_OPTION,
     **STORE_OPTION,
 }
 
@@ -138,7 +141,7 @@ def _look(context: Context) -> dict[str, Any]:
     params, client = context.params, context.client
     problems: list[str] = []
     deployment = eso.controller(client, params["eso_namespace"], params["deployment"])
-    release = eso.running(deployment)
+    release = eso.running(deployment, eso.lists(context.params["advisories"]))
     if deployment is None:
         named = " '%s'" % params["deployment"] if params["deployment"] else " of ESO's controller"
         problems.append("there is no Deployment%s in namespace '%s'" % (named, params["eso_namespace"]))

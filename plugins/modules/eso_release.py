@@ -49,14 +49,15 @@ options:
     type: dict
   force_conflicts:
     description: >-
-      Whether helm is to take fields of its release that somebody else has changed. Otherwise they are refused here, where
-      helm 4 would stop in the middle.
+      Whether helm is to take fields of its release that somebody else has changed. Otherwise they are refused here,
+      where helm 4 would stop in the middle.
     type: bool
     default: false
   helm_binary:
     description: The program helm; the one on the PATH, unless given.
     type: path
 extends_documentation_fragment:
+  - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
 """
@@ -119,7 +120,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubec
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import ADVISORIES_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
@@ -139,6 +140,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "takeover": {"type": "dict"},
     "helm_binary": {"type": "path"},
     "force_conflicts": {"type": "bool", "default": False},
+    **ADVISORIES_OPTION,
 }
 
 
@@ -149,10 +151,11 @@ def run(context: Context) -> dict[str, Any]:
         connection(params).kubeconfig()  # helm will be given it
     client = context.client
     chart, values = params["chart"], params["values"]
+    known = eso.lists(params["advisories"])
     release = (
-        eso.of_chart(chart, params["chart_version"], values)
+        eso.of_chart(chart, params["chart_version"], values, known)
         if chart
-        else eso.running_or_unknown(client, params["eso_namespace"])
+        else eso.running_or_unknown(client, params["eso_namespace"], known)
     )
     unsupported = release.unsupported(state.utcnow().strftime("%Y-%m-%d"))
     if unsupported:

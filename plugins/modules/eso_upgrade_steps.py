@@ -67,6 +67,7 @@ options:
     type: str
     default: external-secrets
 extends_documentation_fragment:
+  - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
 """
@@ -128,17 +129,18 @@ api_requests:
 import os
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, FileError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import ADVISORIES_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import steps
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    **ADVISORIES_OPTION,
     "to_version": {"type": "str"},
     "chart": {"type": "str", "default": "external-secrets"},
     "chart_repo": {"type": "str", "default": "https://charts.external-secrets.io"},
@@ -181,7 +183,7 @@ def run(context: Context) -> dict[str, Any]:
     if given or params["chart"].startswith((".", "/")) or "://" in params["chart"]:
         given.append(_step(params["chart"], params["chart_version"], params["crds"]))
     else:
-        given = steps.of_index(_index(params["chart_repo"]), params["chart"])
+        given = steps.of_index(eso.index(params["chart_repo"]), params["chart"])
         to = to or advisories.parse(params["chart_version"])
         if to is None:
             raise EsoError(
@@ -190,7 +192,7 @@ def run(context: Context) -> dict[str, Any]:
             )
     to = to or given[-1].release
     found = steps.way(record.number, to, given)
-    wanted = eso.Release(to)
+    wanted = eso.Release(to, lists=eso.lists(params["advisories"]))
     if found and wanted.advisories:
         problem = eso.vulnerable(wanted, "the upgrade would go to")
         if not params["accept_vulnerable"]:
@@ -222,16 +224,6 @@ def _step(chart: str, version: str | None, crds: str | None) -> steps.Step:
 
 def _file(crds: str | None) -> str | None:
     return os.path.abspath(crds) if crds and "://" not in crds else crds or None
-
-
-def _index(repository: str) -> Any:
-    import yaml
-
-    url = repository.rstrip("/") + "/index.yaml"
-    try:
-        return yaml.load(files.download(url), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
-        raise FileError("'%s' is not valid YAML." % url) from None
 
 
 def main() -> None:

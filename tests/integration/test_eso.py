@@ -10,9 +10,13 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
+import ansible_collections.kubernetes.core as kubernetes_core
 import pytest
-from support import another
+from support import COLLECTIONS, another
+
+from controlplane import build
 
 ESO = "/apis/external-secrets.io/v1"
 PUSH_SECRETS = "/apis/external-secrets.io/v1alpha1/namespaces/default/pushsecrets"
@@ -152,7 +156,13 @@ def test_it_is_hardened_by_default_and_tenants_cant_block_a_bootstrap(own):
 
 
 def test_a_helm_that_kubernetes_core_can_not_drive_is_refused_before_anything_is_changed(own, tmp_path):
-    """The one that these tests run with is too old for helm 4."""
+    """As kubernetes.core 6.2 can't drive helm 4."""
+    core = tmp_path / "ansible_collections/kubernetes/core"
+    core.mkdir(parents=True)
+    for one in ("meta", "plugins"):
+        (core / one).symlink_to(Path(kubernetes_core.__path__[0]) / one)
+    (core / "MANIFEST.json").write_text(json.dumps({"collection_info": {"version": "6.2.0"}}))
+    found = {"ANSIBLE_COLLECTIONS_PATH": f"{tmp_path}:{COLLECTIONS}"}
     shim = tmp_path / "helm"
     shim.write_text("#!/bin/sh\necho v4.3.2\n")
     shim.chmod(0o755)
@@ -163,7 +173,7 @@ def test_a_helm_that_kubernetes_core_can_not_drive_is_refused_before_anything_is
         ("teardown", {"cluster_secrets_teardown_eso": True}),
     ):
         for arguments in (("--check",), ()):
-            refused = own.play(playbook, *arguments, variables={**variables, **more}, check=False)
+            refused = own.play(playbook, *arguments, variables={**variables, **more}, check=False, **found)
             assert refused.rc == 2 and own.writes(mark) == []
             assert "helm 4.3.2" in refused.output and "needs kubernetes.core 6.5 or newer, and" in refused.output
 
@@ -258,6 +268,45 @@ def test_going_back_after_an_upgrade_that_failed(own):
     assert own.play("bootstrap").recap["changed"] == 0
 
 
+@pytest.mark.skipif(build.helm() != build.HELM, reason="helm 3 takes what others changed without asking")
+def test_what_somebody_else_changed_is_named_before_helm_stops_at_it(own):
+    """And both ways out that are named work."""
+    own.play("bootstrap")
+    values = own.plane.ansible_variables()["cluster_secrets_eso_values"]
+    step = {"release": build.eso_release().lstrip("v"), "chart": str(build.eso_chart()), "crds": str(build.eso_crds())}
+    changed = {"cluster_secrets_eso_values": {**values, "revisionHistoryLimit": 3}}
+
+    def edit():
+        query = {"fieldManager": "kubectl-scale"}
+        kind = "application/merge-patch+json"
+        own.client.request("PATCH", DEPLOYMENT, query, {"spec": {"replicas": 2}}, kind)
+
+    edit()
+    for mode in (["--check"], []):
+        mark = own.mark()
+        refused = own.play("bootstrap", *mode, variables=changed, check=False)
+        assert refused.rc == 2 and own.writes(mark) == [], refused.output
+        for text in ("Deployment external-secrets: ", 'conflict with \\"kubectl-scale\\"', ".spec.replicas"):
+            assert text in refused.stdout, refused.stdout
+        assert "cluster_secrets_eso_force_conflicts: true" in refused.stdout
+    found = own.module("eso_upgrade_check", steps=[step], check=False).result
+    assert [one["object"] for one in found["problems"] if one["check"] == "conflicts"] == [
+        "Deployment external-secrets"
+    ]
+    assert own.module("eso_upgrade_check", steps=[step], force_conflicts=True).result["problems"] == []
+    way = own.module("eso_upgrade_steps", chart=step["chart"], crds=step["crds"], accept_vulnerable=True).result
+    own.play("bootstrap", variables={**changed, "cluster_secrets_eso_force_conflicts": True})
+    spec = own.get(DEPLOYMENT)["spec"]
+    assert spec["replicas"] == 1 and spec["revisionHistoryLimit"] == 3
+    edit()
+    back = subprocess.run(
+        way["rollback"].split(), env=own.environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert back.returncode == 0, back.stderr
+    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] != 3
+    assert own.play("bootstrap").recap["changed"] == 0
+
+
 def test_the_preset_for_high_availability(own):
     """Two replicas each, spread, and no drain that takes both."""
     preset = {"cluster_secrets_eso_high_availability": True}
@@ -346,8 +395,8 @@ def test_an_unknown_release_is_called_unknown(own, catalog):
 
 
 def test_another_namespace_and_release_name_are_honoured(platform):
-    """Said once, as every other role and playbook reads it."""
-    with another(platform, "odd") as odd:
+    """Said once, as every other role and playbook reads it; with helm 3 from the first bootstrap to teardown."""
+    with another(platform, "odd", helm=build.HELM_3) as odd:
         folder = odd.folder
         names = {
             "cluster_secrets_eso_namespace": "secrets-system",

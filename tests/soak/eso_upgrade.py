@@ -54,9 +54,9 @@ def seed(number: int, platform: Platform) -> str:
     return f"{told}: converged, {poller.reads} reads without a change"
 
 
-def run(number: int, folder: Path) -> str:
-    """Make and adopt a cluster, and run one seed on it. Raises SoakError."""
-    plane = cluster.ControlPlane("soak", bound=True, eso=OLDEST, upgrades=(*build.OLDER_ESO[1:], None))
+def run(number: int, folder: Path, helm: str | None = None) -> str:
+    """Make and adopt a cluster, and run one seed on it, with one of build's helms. Raises SoakError."""
+    plane = cluster.ControlPlane("soak", bound=True, eso=OLDEST, upgrades=(*build.OLDER_ESO[1:], None), helm=helm)
     plane.start()
     try:
         folder.mkdir(parents=True)

@@ -19,11 +19,11 @@ UTILS = ROOT / "plugins/module_utils"
 ALLOWED = {
     "errors": set(),
     "resources": set(),
-    "advisories": set(),
+    "advisories": {"errors"},
     "files": {"errors"},
     "helm": set(),
     "catalog": {"errors", "resources"},
-    "desired": {"catalog", "resources", "advisories"},
+    "desired": {"catalog", "resources"},
     "plan": {"desired", "resources", "workloads"},
     "api": {"errors", "resources", "files"},
     "live": {"workloads", "permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},

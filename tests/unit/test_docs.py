@@ -104,4 +104,4 @@ def test_each_pin_that_is_no_package_managers_is_found_by_renovate():
         path = pattern.strip("/").removeprefix("^").removesuffix("$").replace("\\", "")
         (wanted,) = one["matchStrings"]
         found = re.findall(wanted.replace("(?<", "(?P<"), (ROOT / path).read_text())
-        assert len(found) == 1, (path, found)
+        assert found, path

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Sequence, Tuple
 
-from .. import advisories
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL, Entry
 from ..resources import ADMISSION, ESO_GROUP, Object, key_of
 from . import consumers
@@ -670,8 +669,9 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
     Only a stopgap: an object that is there already stays, and so do the ConfigMaps and Secrets that it takes templates
     from.
     """
-    functions = sorted({name for one in advisories.ADVISORIES if release.may_be_open_to(one) for name in one.functions})
-    open_to = {one.id for one in advisories.ADVISORIES if release.may_be_open_to(one)}
+    open_advisories = [one for one in release.lists.advisories if release.may_be_open_to(one)]
+    functions = sorted({name for one in open_advisories for name in one.functions})
+    open_to = {one.id for one in open_advisories}
     variables: _Pairs = []
     validations: _Pairs = []
 

@@ -18,7 +18,7 @@ from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, labe
 from . import release as helm
 
 if TYPE_CHECKING:
-    from ..advisories import Advisory
+    from ..advisories import Advisory, Lists
     from ..api.client import Client
 
 #: The chart that first has rbac.serviceAccountTokenCreate.
@@ -36,10 +36,10 @@ CONTROLLER_SELECTOR = "%s=%s" % (NAME_LABEL, CONTROLLER)
 class Release:
     """A release of ESO. ``number`` is (major, minor, patch), or None with ``problem`` saying why it isn't known.
 
-    ``absent`` says that it isn't known because there is none.
+    ``absent`` says that it isn't known because there is none. ``lists`` are those that it is judged by.
     """
 
-    __slots__ = ("absent", "image", "number", "problem")
+    __slots__ = ("absent", "image", "lists", "number", "problem")
 
     def __init__(
         self,
@@ -47,8 +47,10 @@ class Release:
         problem: str | None = None,
         image: str | None = None,
         absent: bool = False,
+        lists: Lists = advisories.OURS,
     ) -> None:
         self.absent = absent
+        self.lists = lists
         self.number = number
         self.problem = problem
         self.image = image
@@ -61,11 +63,11 @@ class Release:
     @property
     def advisories(self) -> list[Advisory]:
         """The :class:`Advisory` objects that apply; none when the release is unknown."""
-        return advisories.known(self.number) if self.number else []
+        return advisories.known(self.number, self.lists) if self.number else []
 
     def unsupported(self, today: str) -> str | None:
         """Why upstream doesn't support it any more on a day (2026-11-29); None if it does, or is unknown."""
-        return advisories.unsupported(self.number, today) if self.number else None
+        return advisories.unsupported(self.number, today, self.lists) if self.number else None
 
     def may_be_open_to(self, advisory: Advisory) -> bool:
         """Whether an advisory applies, or can't be ruled out."""
@@ -83,7 +85,7 @@ def vulnerable(release: Release, where: str) -> str:
     return (
         "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer "
         "('cluster_secrets_eso_chart_version'), or set 'cluster_secrets_eso_accept_vulnerable: true'."
-        % (where, release.text, shown, advisories.safe(release.number or (0, 0, 0)))
+        % (where, release.text, shown, advisories.safe(release.number or (0, 0, 0), release.lists))
     )
 
 
@@ -149,34 +151,61 @@ def controllers(client: Client) -> list[Object]:
     ]
 
 
-def running(deployment: Object | None) -> Release:
+def lists(src: str | None) -> Lists:
+    """The advisories and dates of a file or URL, YAML or JSON; ours without one. Raises FileError or CatalogError."""
+    import yaml
+
+    if not src:
+        return advisories.OURS
+    content = files.download(src) if "://" in src else files.read(src, "file with advisories")
+    try:
+        # Days stay texts.
+        document = yaml.load(content, yaml.BaseLoader)
+    except yaml.YAMLError:
+        raise FileError("'%s' is not valid YAML." % src) from None
+    return advisories.lists_of(document, "'%s'" % src)
+
+
+def index(repository: str) -> Any:
+    """The index of a helm repository by its URL. Raises FileError."""
+    import yaml
+
+    url = repository.rstrip("/") + "/index.yaml"
+    try:
+        return yaml.load(files.download(url), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        raise FileError("'%s' is not valid YAML." % url) from None
+
+
+def running(deployment: Object | None, known: Lists = advisories.OURS) -> Release:
     """The :class:`Release` of a live Deployment of the controller (None: absent)."""
     if deployment is None:
-        return Release(None, "no controller of ESO was found", absent=True)
+        return Release(None, "no controller of ESO was found", absent=True, lists=known)
     containers = deployment["spec"]["template"]["spec"]["containers"]
     image = next((one for one in containers if one["name"] == "external-secrets"), containers[0]).get("image")
     number, problem = advisories.release_of_image(image)
-    return Release(number, problem, image)
+    return Release(number, problem, image, lists=known)
 
 
-def running_or_unknown(client: Client, namespace: str) -> Release:
+def running_or_unknown(client: Client, namespace: str, known: Lists = advisories.OURS) -> Release:
     """The running :class:`Release`; unknown when the permission to read the Deployment is missing."""
-    return running_as(client, namespace)[0]
+    return running_as(client, namespace, known)[0]
 
 
-def running_as(client: Client, namespace: str) -> tuple[Release, str | None]:
+def running_as(client: Client, namespace: str, known: Lists = advisories.OURS) -> tuple[Release, str | None]:
     """The running :class:`Release`, and the controller's ServiceAccount ('': the default one; None: not seen)."""
     try:
         deployment = controller(client, namespace)
         account = None if deployment is None else deployment["spec"]["template"]["spec"].get("serviceAccountName", "")
-        return running(deployment), account
+        return running(deployment, known), account
     except ApiError as error:
         if error.status != 403:
             raise
-        return Release(None, "the permission to list deployments.apps in namespace '%s' is missing" % namespace), None
+        missing = "the permission to list deployments.apps in namespace '%s' is missing" % namespace
+        return Release(None, missing, lists=known), None
 
 
-def of_chart(chart: str, version: str | None, values: dict[str, Any]) -> Release:
+def of_chart(chart: str, version: str | None, values: dict[str, Any], known: Lists = advisories.OURS) -> Release:
     """The :class:`Release` that a chart installs.
 
     :arg chart: what helm takes: a name, a URL, the path of a folder or archive.
@@ -190,9 +219,9 @@ def of_chart(chart: str, version: str | None, values: dict[str, Any]) -> Release
     if not given:
         given = str(_chart(chart).get("appVersion") or "") if chart.startswith((".", "/")) else str(version or "")
         if not given:
-            return Release(None, "no version of the chart '%s' is given" % chart)
+            return Release(None, "no version of the chart '%s' is given" % chart, lists=known)
     number, problem = advisories.release_of_image("%s:%s" % (image.get("repository") or "external-secrets", given))
-    return Release(number, problem)
+    return Release(number, problem, lists=known)
 
 
 def is_installed(client: Client, namespace: str, name: str, chart: str, version: str | None, values: Object) -> bool:

@@ -32,7 +32,7 @@ class Record:
     """One revision of a release.
 
     ``chart`` (a name), ``chart_version`` and ``app_version`` are texts, ``values`` what was set besides the chart's own
-    values ``defaults``. Neither of the two may be shown: they can hold a password; nor may ``manifest``, what was applied.
+    values ``defaults``, and ``manifest`` what was applied. None of the three may be shown: they can hold a password.
     ``server_side`` is whether the API server merged it, as helm 4 has it do.
     """
 

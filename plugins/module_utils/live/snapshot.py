@@ -9,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Callable, Collection
 
 from .. import permissions
+from ..advisories import OURS, Lists
 from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED, ESO_MANAGED_LABEL, TARGETS, is_owned
 from ..errors import NotReady
@@ -386,10 +387,11 @@ def read_inventory(
     store_namespace: str,
     eso_namespace: str,
     read_values: bool = True,
+    known: Lists = OURS,
 ) -> Inventory:
     """Read all that an audit needs, each list concurrently with the others.
 
-    :arg read_values: without, no Secret is asked for.
+    :arg read_values: without, no Secret is asked for; :arg known: what ESO's release is judged by.
     """
     api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
 
@@ -413,7 +415,7 @@ def read_inventory(
         "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
         "mutating_webhooks": listed(resource_of(ADMISSION, "MutatingWebhookConfiguration"), missing_ok=True),
         "validating_webhooks": listed(resource_of(ADMISSION, "ValidatingWebhookConfiguration"), missing_ok=True),
-        "release": lambda: eso.running_or_unknown(client, eso_namespace),
+        "release": lambda: eso.running_or_unknown(client, eso_namespace, known),
         "crds": lambda: definitions(client),
     }
     return Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))

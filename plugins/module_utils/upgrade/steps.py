@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from ..advisories import Number, parse, text
+from ..advisories import Lists, Number, known, parse, text
 from ..errors import EsoError
 from ..live.eso import V1_ONLY_SINCE
 
@@ -50,6 +50,14 @@ def of_index(index: Any, chart: str) -> list[Step]:
         if number and one.get("version"):
             found.append(Step(number, chart, str(one["version"])))
     return found
+
+
+def newest(available: list[Step], lists: Lists) -> Step:
+    """The newest release at hand that has no known vulnerability. Raises EsoError without one."""
+    found = [one for one in available if not known(one.release, lists)]
+    if not found:
+        raise EsoError("no release without a known vulnerability is at hand (%s)." % _listed(available))
+    return max(found, key=_release)
 
 
 def way(running: Number, to: Number, available: list[Step]) -> list[Step]:

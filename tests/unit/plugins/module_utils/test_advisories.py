@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, errors
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,38 @@ def test_what_upstream_supports_no_more(release, today, said):
 def test_the_releases_came_out_one_after_the_other():
     assert list(advisories.RELEASED) == sorted(advisories.RELEASED)
     assert list(advisories.RELEASED.values()) == sorted(advisories.RELEASED.values())
+
+
+GIVEN = {"id": "CVE-1", "what": "it leaks", "since": "2.13.0", "fixed_in": "2.14.2", "source": "https://example.org/1"}
+
+
+def test_lists_of_ones_own_take_the_place_of_ours():
+    lists = advisories.lists_of({"advisories": [{**GIVEN, "functions": ["b64dec"]}]}, "'x'")
+    assert [one.id for one in advisories.known((2, 14, 0), lists)] == ["CVE-1"]
+    assert advisories.known((0, 20, 4), lists) == [] and advisories.safe((2, 13, 0), lists) == "2.14.2"
+    assert lists.advisories[0].functions == ("b64dec",) and lists.released == advisories.RELEASED
+    dates = advisories.lists_of({"released": {"2.15": "2026-12-20", "2.14": "2026-11-30"}}, "'x'")
+    assert "2.15 came out on 2026-12-20" in advisories.unsupported((2, 14, 3), "2026-12-21", dates)
+    assert dates.advisories == advisories.ADVISORIES
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "must hold 'advisories', 'released', or both"),
+        ({"advisories": [], "more": 1}, "must hold 'advisories', 'released', or both"),
+        ({"advisories": {}}, "'advisories' in 'x' must be a list"),
+        ({"advisories": [{**GIVEN, "id": ""}]}, "each advisory in 'x' must have the texts id, what, "),
+        ({"advisories": [{**GIVEN, "fixed": "2.15.0"}]}, "each advisory in 'x' must have the texts id, what, "),
+        ({"advisories": [{**GIVEN, "since": "2.13"}]}, "'since' and 'fixed_in' of CVE-1 in 'x' must be releases"),
+        ({"advisories": [{**GIVEN, "since": "2.15.0"}]}, "'since' and 'fixed_in' of CVE-1 in 'x' must be releases"),
+        ({"advisories": [{**GIVEN, "functions": ["a b"]}]}, "'functions' of CVE-1 in 'x' must be a list"),
+        ({"released": []}, "'released' in 'x' must be a dict"),
+        ({"released": {"2.14": "soon"}}, "and one is '2.14': soon"),
+        ({"released": {"two": "2026-11-30"}}, "and one is 'two': 2026-11-30"),
+    ],
+)
+def test_lists_that_are_wrong_are_named(document, said):
+    with pytest.raises(errors.CatalogError) as caught:
+        advisories.lists_of(document, "'x'")
+    assert said in str(caught.value)

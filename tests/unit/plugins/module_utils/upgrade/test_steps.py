@@ -80,3 +80,19 @@ def test_the_index_of_a_repository():
     for broken in (None, [], {"entries": []}, {"entries": {"external-secrets": {}}}, {"entries": {}}):
         with pytest.raises(EsoError, match="does not have the chart"):
             steps.of_index(broken, "external-secrets")
+
+
+def test_the_newest_is_one_without_a_known_vulnerability():
+    available = [steps.Step(number(name), "external-secrets", name) for name in ("2.13.1", "2.14.0", "2.12.0", "2.9.0")]
+    given = {
+        "id": "CVE-1",
+        "what": "it leaks",
+        "since": "2.14.0",
+        "fixed_in": "2.15.0",
+        "source": "https://example.org",
+    }
+    lists = advisories.lists_of({"advisories": [given]}, "'x'")
+    assert steps.newest(available, advisories.OURS).version == "2.14.0"
+    assert steps.newest(available, lists).version == "2.13.1"
+    with pytest.raises(EsoError, match="without a known vulnerability is at hand"):
+        steps.newest(available[1:2], lists)

@@ -1,0 +1,19 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the option with the lists that ESO is judged by."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What is known of ESO's releases."""
+
+    DOCUMENTATION = r"""
+options:
+  advisories:
+    description:
+      - A file or URL, YAML or JSON, with the known vulnerabilities of ESO and the days of its minor releases, in place
+        of those that the collection has. The guide on operations says what it holds.
+    type: str
+"""
