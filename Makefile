@@ -4,7 +4,10 @@ CACHE := $(or $(CLUSTER_SECRETS_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/pl
 PYTHON ?= $(shell python3 tests/interpreters.py)
 
 REQUIREMENTS := tests/requirements.txt
-VENV := $(CACHE)/venv-$(shell (cat $(REQUIREMENTS); echo $(PYTHON)) | cksum | cut -d' ' -f1)
+# With UNPINNED=1 the newest of each package is installed, anew on each day.
+UNPINNED ?=
+PINNED := $(if $(UNPINNED),sed -E 's/==[^;]*//',cat) $(REQUIREMENTS)
+VENV := $(CACHE)/venv-$(shell ($(PINNED); echo $(PYTHON) $(if $(UNPINNED),$$(date +%F))) | cksum | cut -d' ' -f1)
 CHECKOUT := $(CACHE)/checkouts/$(shell pwd | cksum | cut -d' ' -f1)
 COLLECTION := $(CHECKOUT)/ansible_collections/platform/cluster_secrets
 
@@ -22,7 +25,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests import the harness as a package, and the collection as it was built and installed.
 TESTS := PYTHONPATH=$(CURDIR)/tests:$(CHECKOUT) $(VENV)/bin/python
 
-.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs matrix soak-takeover soak-eso-upgrade soak-node soak-fuzz node-packages start-node stop-node bench bench-quick clean
+.PHONY: help venv collection build-controlplane browser shellcheck start stop status demo demo-stop test unit integration integration-kind lint sanity generate screenshots docs advisories matrix soak-takeover soak-eso-upgrade soak-node soak-fuzz node-packages start-node stop-node bench bench-quick clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +34,8 @@ $(VENV)/done: $(REQUIREMENTS)
 	@echo "installing the Python packages of $(REQUIREMENTS)"
 	@test -n "$(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@$(PINNED) > $(VENV)/requirements.txt
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
 	@touch $@
 
 venv: $(VENV)/done
@@ -109,6 +113,9 @@ generate: collection ## Write what the documentation takes from the code
 
 docs: collection ## Build the documentation site; a warning is an error
 	@tests/docs/site.sh $(CACHE)/docs
+
+advisories: collection ## Compare what is known of ESO's vulnerabilities with osv.dev and GitHub
+	@$(TESTS) tests/advisories.py
 
 matrix: collection build-controlplane ## Unit tests and a bootstrap on each supported ansible-core that the machine has a Python for
 	@$(TESTS) -m matrix $(MATRIX_ARGS)

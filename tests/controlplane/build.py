@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,12 @@ KUBERNETES = "v1.37.2"
 ESO = "v0.20.4"
 #: As tests/controlplane/go/controlplane/go.mod has it; its stages are read from the module.
 KWOK = "v0.8.0"
+
+#: Another release of Kubernetes to run the tests on: one of OTHER_KUBERNETES.
+KUBERNETES_VARIABLE = "CLUSTER_SECRETS_KUBERNETES"
+
+#: The newest of each minor release of which all modules are to be had.
+OTHER_KUBERNETES = ("v1.30.14", "v1.31.13", "v1.32.13", "v1.33.13", "v1.34.4", "v1.35.4", "v1.36.3")
 
 #: Older releases whose controller some tests run; each is built when a test first asks for it.
 OLDER_ESO = ("v0.14.4", "v0.16.1")
@@ -136,10 +143,10 @@ def say(line: str) -> None:
 _FLAGS = ("-trimpath", "-gcflags=all=-dwarf=false")
 
 
-def _version_flags() -> str:
-    _major, minor, _patch = KUBERNETES.lstrip("v").split(".")
+def _version_flags(release: str = KUBERNETES) -> str:
+    _major, minor, _patch = release.lstrip("v").split(".")
     version = "k8s.io/component-base/version"
-    return f"-s -w -X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor=1 -X {version}.gitMinor={minor}"
+    return f"-s -w -X {version}.gitVersion={release} -X {version}.gitMajor=1 -X {version}.gitMinor={minor}"
 
 
 def _make_kubernetes(packages: tuple[str, ...], work: Path, out: Path) -> None:
@@ -164,6 +171,39 @@ def _make_controlplane(work: Path, out: Path) -> None:
     (out / HELM_3).parent.mkdir()
     argv = ["go", "build", "-mod=readonly", *_FLAGS, "-ldflags", "-s -w", "-o", str(out / HELM_3)]
     _run([*argv, "helm.sh/helm/v3/cmd/helm"], work / "source", work / "build.log")
+
+
+def _make_other_kubernetes(release: str, work: Path, out: Path) -> None:
+    """The control plane of another release, with the dependencies that its own go.mod names.
+
+    What it requires of its own repository has the same version there, and a module of its own.
+    """
+    source = work / "source"
+    source.mkdir()
+    described = (module_dir("k8s.io/kubernetes", release) / "go.mod").read_text()
+    own = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) v0\.0\.0\s", described, re.MULTILINE)))
+    lines = described[described.index("\nrequire") :].partition("\nreplace")[0].splitlines()
+    same = "v0" + release.removeprefix("v1")
+    go_mod = [
+        "module matrix.test/controlplane",
+        "go 1.26.0",
+        "godebug default=go1.26",
+        *lines,
+        f"require k8s.io/kubernetes {release}",
+        *(f"replace {module} => {module} {same}" for module in own),
+    ]
+    (source / "go.mod").write_text("\n".join(go_mod) + "\n")
+    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in _CONTROL_PLANE]
+    argv = ["go", "build", "-mod=mod", *_FLAGS, "-ldflags", _version_flags(release), "-o", f"{out}/", *packages]
+    _run(argv, source, work / "build.log")
+
+
+def other_kubernetes() -> str | None:
+    """The release of Kubernetes that the environment asks for; None for the pinned one. Raises BuildError."""
+    asked = os.environ.get(KUBERNETES_VARIABLE) or KUBERNETES
+    if asked not in (KUBERNETES, *OTHER_KUBERNETES):
+        raise BuildError(f"{KUBERNETES_VARIABLE} must be one of {', '.join(OTHER_KUBERNETES)}, and is '{asked}'")
+    return asked if asked != KUBERNETES else None
 
 
 def helm() -> str:
@@ -296,6 +336,18 @@ PROGRAMS: dict[str, Program] = {
     )
 }
 
+PROGRAMS |= {
+    f"kubernetes-{release}": Program(
+        f"kubernetes-{release}",
+        _CONTROL_PLANE,
+        "about 5 min",
+        functools.partial(_make_other_kubernetes, release),
+        (),
+        (release,),
+    )
+    for release in OTHER_KUBERNETES
+}
+
 #: What a node needs beside that; see node.py.
 NODE = ("kubelet", "node", "coredns")
 
@@ -348,6 +400,10 @@ def ensure(names: tuple[str, ...] = CONTROL_PLANE) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     checked = False
     given = given_eso()
+    other = other_kubernetes()
+    if other and "controlplane" in names:
+        # The later of two programs of one name counts.
+        names = (*names, f"kubernetes-{other}")
     for position, name in enumerate(names, 1):
         program = PROGRAMS[name]
         if name == "external-secrets" and given:
