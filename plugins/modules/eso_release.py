@@ -193,6 +193,8 @@ def run(context: Context) -> dict[str, Any]:
         if params["takeover"] is not None and not result["installed"]:
             answers = preflight.checked_answers(params["takeover"])
             problem = _of_others(client, params, answers, release) or helm.problem(params["helm_binary"])
+            if not problem and not params["force_conflicts"]:
+                problem = _conflicts(client, params["eso_namespace"], params["release"])
     if problem:
         result.update(failed=True, msg=problem)
     return {**result, "api_requests": client.requests}
@@ -254,7 +256,7 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
                 return "%s Or set 'cluster_secrets_eso_method: existing', which leaves ESO as it is." % (
                     takeover_refused([found])
                 )
-            return None if params["force_conflicts"] else _conflicts(client, namespace, record)
+            return None
         if eso.controller(client, namespace) is None:
             return None
     except (ApiError, EsoError):
@@ -266,9 +268,13 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
     )
 
 
-def _conflicts(client: Client, namespace: str, record: records.Record) -> str | None:
+def _conflicts(client: Client, namespace: str, name: str) -> str | None:
     """What somebody else changed in the release's objects, so that helm 4 would stop in the middle; or None."""
-    objects = conflicts.objects_of(record.manifest) if record.server_side else []
+    try:
+        record = records.newest(client, namespace, name)
+    except (ApiError, EsoError):
+        return None  # helm says what is wrong
+    objects = conflicts.objects_of(record.manifest) if record and record.server_side else []
     found = conflicts.of_objects(client, objects, namespace)
     if not found:
         return None

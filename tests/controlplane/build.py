@@ -160,8 +160,9 @@ def _make_kubernetes(packages: tuple[str, ...], work: Path, out: Path) -> None:
     )
 
 
-#: helm 4, and the last line of helm 3, each called 'helm' in its folder.
-HELM, HELM_3 = "helm", "helm3/helm"
+#: helm 4, the newest helm 3 and the oldest that is supported, each called 'helm' in its folder.
+HELM, HELM_3, HELM_OLDEST = "helm", "helm3/helm", "helm-oldest/helm"
+_OLDEST_HELM = "v3.14.4"
 
 
 def _make_controlplane(work: Path, out: Path) -> None:
@@ -173,14 +174,14 @@ def _make_controlplane(work: Path, out: Path) -> None:
     _run([*argv, "helm.sh/helm/v3/cmd/helm"], work / "source", work / "build.log")
 
 
-def _make_other_kubernetes(release: str, work: Path, out: Path) -> None:
-    """The control plane of another release, with the dependencies that its own go.mod names.
+def _make_of_module(module: str, release: str, packages: tuple[str, ...], flags: str, work: Path, out: Path) -> None:
+    """Programs of another release of a module, with the dependencies that its own go.mod names.
 
-    What it requires of its own repository has the same version there, and a module of its own.
+    What Kubernetes requires of its own repository has the same version there, and a module of its own.
     """
     source = work / "source"
     source.mkdir()
-    described = (module_dir("k8s.io/kubernetes", release) / "go.mod").read_text()
+    described = (module_dir(module, release) / "go.mod").read_text()
     own = sorted(set(re.findall(r"^\s*(k8s\.io/\S+) v0\.0\.0\s", described, re.MULTILINE)))
     lines = described[described.index("\nrequire") :].partition("\nreplace")[0].splitlines()
     same = "v0" + release.removeprefix("v1")
@@ -189,13 +190,28 @@ def _make_other_kubernetes(release: str, work: Path, out: Path) -> None:
         "go 1.26.0",
         "godebug default=go1.26",
         *lines,
-        f"require k8s.io/kubernetes {release}",
-        *(f"replace {module} => {module} {same}" for module in own),
+        f"require {module} {release}",
+        *(f"replace {one} => {one} {same}" for one in own),
     ]
     (source / "go.mod").write_text("\n".join(go_mod) + "\n")
-    packages = [f"k8s.io/kubernetes/cmd/{name}" for name in _CONTROL_PLANE]
-    argv = ["go", "build", "-mod=mod", *_FLAGS, "-ldflags", _version_flags(release), "-o", f"{out}/", *packages]
-    _run(argv, source, work / "build.log")
+    argv = ["go", "build", "-mod=mod", *_FLAGS, "-ldflags", flags, "-o", f"{out}/"]
+    _run([*argv, *(f"{module}/cmd/{name}" for name in packages)], source, work / "build.log")
+
+
+def _make_oldest_helm(work: Path, out: Path) -> None:
+    folder = (out / HELM_OLDEST).parent
+    folder.mkdir()
+    _make_of_module("helm.sh/helm/v3", _OLDEST_HELM, ("helm",), "-s -w", work, folder)
+
+
+def version_of_helm(program: str) -> str:
+    """The release of one of the three helms."""
+    if program == HELM_OLDEST:
+        return _OLDEST_HELM
+    major = "v4" if program == HELM else "v3"
+    found = re.search(rf"helm\.sh/helm/{major} (v\S+)", (GO_SOURCES / "controlplane/go.mod").read_text())
+    assert found
+    return found[1]
 
 
 def other_kubernetes() -> str | None:
@@ -330,6 +346,7 @@ PROGRAMS: dict[str, Program] = {
             _make_node,
             (GO_SOURCES / "node",),
         ),
+        Program("helm-oldest", (HELM_OLDEST,), "about 1 min", _make_oldest_helm, (), (_OLDEST_HELM,)),
         Program("coredns", ("coredns",), "about 2 min", _make_main("coredns"), (GO_SOURCES / "coredns",)),
         Program("promrules", ("promrules",), "about 1 min", _make_main("promrules"), (GO_SOURCES / "promrules",)),
         Program("vault", ("vault",), "about 4 min", _make_main("vault"), (GO_SOURCES / "vault",)),
@@ -341,7 +358,7 @@ PROGRAMS |= {
         f"kubernetes-{release}",
         _CONTROL_PLANE,
         "about 5 min",
-        functools.partial(_make_other_kubernetes, release),
+        functools.partial(_make_of_module, "k8s.io/kubernetes", release, _CONTROL_PLANE, _version_flags(release)),
         (),
         (release,),
     )

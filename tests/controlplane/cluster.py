@@ -252,7 +252,8 @@ class ControlPlane:
     def _programs(self) -> dict[str, Path]:
         programs = [f"external-secrets-{one}" if one else "external-secrets" for one in self._releases]
         others = [name for name in build.CONTROL_PLANE if name != "external-secrets"]
-        binaries = build.ensure((*others, *programs))
+        helms = ["helm-oldest"] if self._helm == build.HELM_OLDEST else []
+        binaries = build.ensure((*others, *programs, *helms))
         # Only where there are several, so that any image will do for one.
         later = {
             f"external-secrets:{build.eso_release(one)}": binaries[program]

@@ -15,7 +15,11 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+import matrix
 from integration import attacks
+
+#: Where the table of versions stands in the README.
+VERSIONS = "<!-- begin of the table of versions -->\n", "<!-- end of the table of versions -->\n"
 
 #: Where the table of attacks stands in docs/security.md.
 BEGIN, END = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"
@@ -68,13 +72,20 @@ def security() -> str:
     return head + BEGIN + "\n" + attacks.table() + "\n" + END + rest.split(END)[1]
 
 
+def readme() -> str:
+    """README.md with the table of versions as the matrix left it."""
+    text = (ROOT / "README.md").read_text()
+    head, rest = text.split(VERSIONS[0])
+    return head + VERSIONS[0] + "\n" + matrix.table() + "\n\n" + VERSIONS[1] + rest.split(VERSIONS[1])[1]
+
+
 def files() -> dict[Path, str]:
     """All files that are written, wholly or in part, with what they should hold."""
     found = {
         path.parent.parent / "README.md": role_readme(path.parent.parent.name)
         for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
     }
-    return {**found, ROOT / "docs/security.md": security()}
+    return {**found, ROOT / "docs/security.md": security(), ROOT / "README.md": readme()}
 
 
 if __name__ == "__main__":

@@ -214,11 +214,13 @@ class Platform:
         ]
 
     def writes(self, mark: int) -> list[str]:
-        """The write requests among them, as 'verb path'."""
+        """The write requests among them, as 'verb path'; a dry run writes nothing."""
         return [
             f"{event['verb']} {event['requestURI']}"
             for event in self.requests(mark)
-            if event["verb"] in WRITES and event.get("objectRef", {}).get("resource") not in REVIEWS
+            if event["verb"] in WRITES
+            and event.get("objectRef", {}).get("resource") not in REVIEWS
+            and "dryRun=All" not in event["requestURI"]
         ]
 
 

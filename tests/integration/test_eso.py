@@ -246,28 +246,6 @@ def test_a_release_that_others_made_is_not_replaced_unasked(own):
     assert own.play("bootstrap").recap["changed"] == 0
 
 
-def test_going_back_after_an_upgrade_that_failed(own):
-    """helm's last good record is of just what is wanted then, and the Deployment is the failed one's."""
-    values = own.plane.ansible_variables()["cluster_secrets_eso_values"]
-    pod = {"restartPolicy": "Never", "containers": [{"name": "any", "image": "any"}]}
-    # helm applies jobs after Deployments, and the API server refuses the name.
-    job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "Bad_Name"},
-        "spec": {"template": {"spec": pod}},
-    }
-    other = {**values, "revisionHistoryLimit": 3, "extraObjects": [job]}
-    failed = own.play("bootstrap", variables={"cluster_secrets_eso_values": other}, check=False)
-    assert failed.rc == 2 and "helm failed" in failed.stdout
-    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] == 3
-    predicted = own.play("bootstrap", "--check")
-    outcome = own.play("bootstrap")
-    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] != 3
-    assert predicted.recap["changed"] == outcome.recap["changed"] == 2
-    assert own.play("bootstrap").recap["changed"] == 0
-
-
 @pytest.mark.skipif(build.helm() != build.HELM, reason="helm 3 takes what others changed without asking")
 def test_what_somebody_else_changed_is_named_before_helm_stops_at_it(own):
     """And both ways out that are named work."""
@@ -304,6 +282,28 @@ def test_what_somebody_else_changed_is_named_before_helm_stops_at_it(own):
     )
     assert back.returncode == 0, back.stderr
     assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] != 3
+    assert own.play("bootstrap").recap["changed"] == 0
+
+
+def test_going_back_after_an_upgrade_that_failed(own):
+    """helm's last good record is of just what is wanted then, and the Deployment is the failed one's."""
+    values = own.plane.ansible_variables()["cluster_secrets_eso_values"]
+    pod = {"restartPolicy": "Never", "containers": [{"name": "any", "image": "any"}]}
+    # helm applies jobs after Deployments, and the API server refuses the name.
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "Bad_Name"},
+        "spec": {"template": {"spec": pod}},
+    }
+    other = {**values, "revisionHistoryLimit": 3, "extraObjects": [job]}
+    failed = own.play("bootstrap", variables={"cluster_secrets_eso_values": other}, check=False)
+    assert failed.rc == 2 and "helm failed" in failed.stdout
+    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] == 3
+    predicted = own.play("bootstrap", "--check")
+    outcome = own.play("bootstrap")
+    assert own.get(DEPLOYMENT)["spec"]["revisionHistoryLimit"] != 3
+    assert predicted.recap["changed"] == outcome.recap["changed"] == 2
     assert own.play("bootstrap").recap["changed"] == 0
 
 
