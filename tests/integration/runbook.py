@@ -60,15 +60,23 @@ class Runbook:
     @contextmanager
     def begun(self, version: str, mode: str, **variables: Any) -> Iterator[None]:
         """A run that hangs in a step of a node's upgrade, and is killed with the stand-in at the block's end."""
-        hangs = self.own.folder / "hangs"
+        hangs, said = self.own.folder / "hangs", self.own.folder / "begun.log"
         self.mode.write_text(mode)
         argv = self.own.argv("talos_upgrade", variables=self._given(version, variables))
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(
-            argv, start_new_session=True, env=self.own.environment, cwd=self.own.folder, **quiet
-        ) as run:
+        with (
+            said.open("w") as log,
+            subprocess.Popen(
+                argv,
+                start_new_session=True,
+                env=self.own.environment,
+                cwd=self.own.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            ) as run,
+        ):
             try:
-                self.own.eventually(hangs.exists, 120, "a node that is being upgraded")
+                self.own.eventually(lambda: hangs.exists() or run.poll() is not None, 300, "a node that is upgraded")
+                assert hangs.exists(), said.read_text()
                 self.mode.unlink()
                 yield
             finally:
