@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 import time
 from typing import Sequence
 
@@ -40,7 +41,7 @@ def for_people() -> bool:
 def show(lines: Sequence[str]) -> None:
     """Write a table, and text after an empty line.
 
-    On a terminal, the table's lines are cut to its width and coloured by the states in them.
+    On a terminal, the table's lines are broken to its width and coloured by the states in them.
     """
     if not for_people():
         return
@@ -57,10 +58,30 @@ def painted(lines: Sequence[str], width: int | None) -> list[tuple[str, str | No
         line = printable(text).replace("\n", REPLACEMENT)
         table = table and (bool(line) or not found)
         color = next((name for name, states in _COLORS.items() if states.search(line)), None) if table else None
-        if table and width and len(line) > width:
-            line = line[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
-        found.append((line, color))
+        found += [(part, color) for part in (broken(line, width) if table and width else [line])]
     return found
+
+
+#: How wide the last column must be to be broken within itself, and how far it is indented below the others otherwise.
+_ROOM, _INDENT = 32, 4
+
+_GAP = re.compile(r" {2,}")
+
+
+def broken(line: str, width: int) -> list[str]:
+    """A table's line for a terminal of so many columns. What the last column says is broken, and never cut off."""
+    if len(line) <= width:
+        return [line]
+    gaps = list(_GAP.finditer(line.rstrip()))
+    at = gaps[-1].end() if gaps else 0
+    if width - at >= _ROOM or not at:
+        parts = textwrap.wrap(line[at:], max(width - at, 1), break_on_hyphens=False)
+        return [line[:at] + parts[0], *(" " * at + part for part in parts[1:])]
+    # The other columns move together, and what doesn't fit of them is what is cut.
+    head = _GAP.sub("  ", line[:at].strip())
+    parts = textwrap.wrap(line[at:], max(width - _INDENT, 1), break_on_hyphens=False)
+    cut = head[: width - 1] + "\N{HORIZONTAL ELLIPSIS}" if len(head) > width else head
+    return [cut, *(" " * _INDENT + part for part in parts)]
 
 
 class Progress:

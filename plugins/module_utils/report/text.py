@@ -55,10 +55,10 @@ def _users(row: dict[str, Any]) -> str:
 def findings_table(findings: list[Finding]) -> list[str]:
     """The findings as lines of aligned text: severity, check, namespace, name, what is wrong.
 
-    After an empty line, what mends the first finding of each check, and how many there are like it.
+    Of many that only inform and say the same, there is one line. After an empty line, what mends the first finding of
+    each check, and how many there are like it.
     """
-    lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT")]
-    lines += [(one.severity, one.check, one.namespace or "-", one.name or "-", one.message) for one in findings]
+    lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT"), *_finding_rows(findings)]
     alike: dict[str, list[Finding]] = {}
     for one in findings:
         alike.setdefault(one.check, []).append(one)
@@ -67,6 +67,29 @@ def findings_table(findings: list[Finding]) -> list[str]:
         more = len({one.fix for one in found}) - 1
         fixes.append("%s: %s%s" % (check, found[0].fix, " (and %d more such fixes)" % more if more else ""))
     return [*_aligned(lines), *(["", "What to do:", *fixes] if fixes else [])]
+
+
+#: Findings that inform and say the same, from which number on they are one line, and how many that line names.
+_MANY, _NAMED = 4, 3
+
+
+def _finding_rows(findings: list[Finding]) -> list[tuple[str, ...]]:
+    same: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        if one.severity == "info":
+            place = "%s/%s" % (one.namespace, one.name) if one.namespace else str(one.name)
+            same.setdefault((one.check, one.message), []).append(place)
+    many = {key: places for key, places in same.items() if len(places) >= _MANY}
+    rows: list[tuple[str, ...]] = []
+    for one in findings:
+        key = (one.check, one.message)
+        if one.severity != "info" or key not in many:
+            rows.append((one.severity, one.check, one.namespace or "-", one.name or "-", one.message))
+        elif many[key]:
+            named = "%s, and %d more" % (", ".join(many[key][:_NAMED]), len(many[key]) - _NAMED)
+            rows.append((one.severity, one.check, "-", "%d such" % len(many[key]), "%s: %s" % (one.message, named)))
+            many[key] = []
+    return rows
 
 
 def old_values_table(found: list[dict[str, Any]], restartable: bool) -> list[str]:

