@@ -28,7 +28,8 @@ options:
   refresh:
     description:
       - V(auto) refreshes the entries of which a target is stale or failing.
-      - V(always) refreshes all entries that have targets; V(never) only waits.
+      - V(always) refreshes all entries that have targets, and waits until ESO has refreshed each of them; V(never) only
+        waits.
     type: str
     choices: [auto, always, never]
     default: auto
@@ -108,7 +109,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     finalizer,
     selected,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ApiError,
+    ApiUnreachable,
+    ClusterSecretsError,
+    EsoError,
+    passes,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -124,10 +131,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 )
 
 if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Snapshot
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "refresh": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
@@ -177,7 +186,10 @@ def run(context: Context) -> dict[str, Any]:
     if params["wait"] and not context.check_mode:
         progress = context.progress("targets are current")
         nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
+        begun = time.monotonic()
         unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
+        if params["refresh"] == "always" and not unsynced:
+            unsynced = _not_refreshed(context, version, before, rows, nudge, begun + params["wait_timeout"])
         actions += nudge.done
         progress.end()
         if unsynced:
@@ -186,6 +198,62 @@ def run(context: Context) -> dict[str, Any]:
             said = [_message(unsynced, len(rows), params["wait_timeout"]), *(one.text() for one in broken)]
             outcome.update(failed=True, msg="\n".join(said))
     return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
+
+
+#: What is said of a target that holds the current value, though ESO did not look again.
+_NOT_REFRESHED = "ESO has not refreshed it since it was asked to"
+
+
+def _not_refreshed(
+    context: Context, version: str, before: Snapshot, rows: list[state.Row], nudge: _Nudge, deadline: float
+) -> list[state.Row]:
+    """Wait until ESO has refreshed each of the rows, and failed with none; returns those that it has not.
+
+    A current value says nothing of that: ESO, or its webhook, may only be starting.
+    """
+    client, pause = context.client, 0.5
+    earlier = {key: _refresh_time(item) for key, item in before.externals.items()}
+
+    def lacks(row: state.Row, live: dict[tuple[str, str], str | None], failed: set[tuple[str, str]]) -> bool:
+        key = (row.namespace, row.entry.external_secret)
+        return (row.entry.name, row.namespace) in failed or live.get(key) in (None, earlier.get(key))
+
+    left = rows
+    while left:
+        try:
+            live = {key_of(item): _refresh_time(item) for item in client.list(external_secrets(version))[0]}
+            failed = _failed(client, version)
+            left = [row for row in rows if lacks(row, live, failed)]
+            if left and pause >= state.LOOK:
+                left = state.without_what_ends(client, left)
+                # Its times are whole seconds: a refresh right after another one may show none.
+                nudge(left, always=True)
+        except (ApiUnreachable, ApiError) as error:
+            # An API server that restarts, or is too busy, is what the wait is for.
+            if not passes(error):
+                raise
+        if time.monotonic() >= deadline:
+            break
+        if left:
+            time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+            pause = min(2 * pause, state.LOOK)
+    for row in left:
+        row.status, row.message = state.FAILING, _NOT_REFRESHED
+    return left
+
+
+def _refresh_time(external: Object) -> str | None:
+    time_said: str | None = (external.get("status") or {}).get("refreshTime")
+    return time_said
+
+
+def _failed(client: Client, version: str) -> set[tuple[str, str]]:
+    """The entries and namespaces that ESO could not serve when it last tried."""
+    return {
+        (item["metadata"]["name"], namespace)
+        for item in client.list(cluster_external_secrets(version))[0]
+        for namespace in failed_namespaces(item)
+    }
 
 
 class _Nudge:
@@ -211,23 +279,22 @@ class _Nudge:
         self._due[name] = (now + pause, 2 * pause)
         return True
 
-    def __call__(self, rows: list[state.Row]) -> None:
-        """Refresh the entries of the rows that have no ExternalSecret, or one that ESO failed to bring up to date."""
+    def __call__(self, rows: list[state.Row], always: bool = False) -> None:
+        """Refresh the entries of the rows that have no ExternalSecret, or one that ESO failed to bring up to date.
+
+        :arg always: also those of all other rows.
+        """
         if self._context.params["refresh"] == "never":
             return
         client = self._context.client
         resource = cluster_external_secrets(self._version)
         there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
-        failed = {
-            (item["metadata"]["name"], namespace)
-            for item in client.list(resource)[0]
-            for namespace in failed_namespaces(item)
-        }
+        failed = _failed(client, self._version)
         lacking = {
             row.entry.name: row.entry
             for row in rows
             if (row.namespace, row.entry.external_secret) not in there
-            or ((row.entry.name, row.namespace) in failed and self._is_due(row.entry.name))
+            or ((always or (row.entry.name, row.namespace) in failed) and self._is_due(row.entry.name))
         }
         refreshes = [plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()]
         try:

@@ -329,7 +329,7 @@ def follow(
             progress(len(rows) - len(pending), len(rows))
             try:
                 if begun - looked > LOOK:
-                    _drop_what_ends(client, pending)
+                    pending = {row.key: row for row in without_what_ends(client, list(pending.values()))}
                     nudge(list(pending.values()))
                     looked = time.monotonic()
                 idle = False
@@ -364,18 +364,16 @@ def follow(
                 time.sleep(min(RETRY, max(0.0, deadline - time.monotonic())))
     if pending:
         try:
-            _drop_what_ends(client, pending)
+            return without_what_ends(client, list(pending.values()))
         except (ApiUnreachable, ApiError):
             pass  # then all are named
     return list(pending.values())
 
 
-def _drop_what_ends(client: Client, pending: dict[tuple[str, str], Row]) -> None:
-    """Wait no more for targets in namespaces that are gone, or being deleted."""
+def without_what_ends(client: Client, rows: list[Row]) -> list[Row]:
+    """The rows whose namespace is still there, and not being deleted: the others are waited for no more."""
     live = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
-    for key, row in list(pending.items()):
-        if not selected(live.get(row.namespace), row.entry):
-            del pending[key]
+    return [row for row in rows if selected(live.get(row.namespace), row.entry)]
 
 
 def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
