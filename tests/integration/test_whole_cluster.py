@@ -273,6 +273,23 @@ def test_the_chart_may_be_a_folder(living):
     assert living.play("bootstrap").recap["changed"] == 0
 
 
+def test_the_newest_chart_of_the_repository(living, tmp_path):
+    """By the lists of advisories that one gives, which the audit goes by as well."""
+    newest = {"cluster_secrets_eso_chart_version": "newest"}
+    refused = living.play("bootstrap", "--check", variables=newest, check=False)
+    assert refused.rc == 2 and "no release without a known vulnerability is at hand" in refused.stdout
+    lists = tmp_path / "advisories.yml"
+    lists.write_text("advisories: []\nreleased: {'0.20': 2025-09-22}\n")
+    own = {"cluster_secrets_eso_advisories": str(lists), "cluster_secrets_eso_accept_vulnerable": False}
+    for mode in (["--check"], []):
+        done = living.play("bootstrap", *mode, variables={**newest, **own})
+        assert done.recap["changed"] == 0 and "out of support" not in done.output
+        pinned = living.plane.ansible_variables()["cluster_secrets_eso_chart_version"]
+        assert f"cluster_secrets_eso_chart_version: {pinned}" in done.stdout.splitlines()
+    audit = living.play("audit", "-e", "cluster_secrets_audit_fail_on=never", variables=own)
+    assert "vulnerable-eso" not in audit.output and "unsupported-eso" not in audit.output
+
+
 def test_the_guard_refuses_nothing_of_the_system(living):
     """Enforced: whatever runs in the cluster goes on, pods are made anew, a rotation ends, ESO is restarted."""
     enforced = {"cluster_secrets_guard_mode": "enforce"}
