@@ -15,10 +15,10 @@ from typing import IO, Callable
 
 from .api.client import Client
 from .apply import Executor
-from .errors import ClusterSecretsError, MissingPermission, NotReady
+from .errors import ApiError, ClusterSecretsError, MissingPermission, NotReady
 from .lock import Lock
 from .plan import Action, plan_node_begun, plan_node_finished, plan_node_staged
-from .resources import NODES, Object, holds_true
+from .resources import LEASES, NODES, Object, holds_true
 from .upgrade import nodes
 
 #: The Lease that keeps two runs from one cluster.
@@ -32,6 +32,10 @@ _PAUSE, _LOOK = 0.5, 2.0
 
 #: Seconds in which the API has to let a node be begun, and after which a node that is back stays as it is.
 _BEGIN, _SETTLED = 60.0, 60.0
+
+#: The namespace of the Leases by which kubelets say that they live, and how many renewals of one show that its node's
+#: status is of now: a kubelet that starts writes both, in either order.
+_NODE_LEASES, _RENEWALS = "kube-node-lease", 2
 
 #: What talosctl says of a node that is being upgraded already.
 _LOCKED = "locked"
@@ -151,6 +155,9 @@ class _Node:
         #: Somebody else's upgrade may be under way: it may come back by itself. Since when it is ready, or None.
         self.returning = False
         self.ready: float | None = None
+        #: When its kubelet said last that it lives, and how often it did since it was looked at first.
+        self.alive_at = ""
+        self.renewals = 0
         self.over = False
         self.error = ""
 
@@ -249,9 +256,28 @@ class Upgrade:
             node.wait(self._seconds)  # since the plan, another run has been here
         elif nodes.begun(live) is not None and not holds_true(live, "Ready"):
             node.wait(self._seconds, returning=True)
+        elif nodes.begun(live) is not None and not self._lives(node):
+            # For 40 s after a node went away, Kubernetes has of it what it was before.
+            node.look = time.monotonic() + _LOOK
+            return
         else:
             self._call(node, live)
         node.begun = True
+
+    def _lives(self, node: _Node) -> bool:
+        """Whether the node's kubelet has renewed its Lease since it was looked at first, and its status with that."""
+        try:
+            lease = self._client.get(LEASES.path(node.name, _NODE_LEASES))
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            lease = None
+        if lease is None:
+            return True  # what is not told can't be waited for
+        renewed = str((lease.get("spec") or {}).get("renewTime") or "")
+        node.renewals += bool(node.alive_at) and renewed != node.alive_at
+        node.alive_at = renewed
+        return node.renewals >= _RENEWALS
 
     def _call(self, node: _Node, live: Object) -> None:
         if nodes.is_staged(live, self._wanted):
