@@ -55,7 +55,8 @@ class ActionModule(InProcessAction):
             with self._local(checked.validated_parameters) if here else self._remote(task_vars) as added:
                 self._added = added
                 try:
-                    result.update(self._execute_module(module_name=_HELM, module_args=options, task_vars=task_vars))
+                    found = self._execute_module(module_name=_HELM, module_args=options, task_vars=task_vars)
+                    result.update(_without_old_values(found))
                 finally:
                     self._added = None
         except ClusterSecretsError as error:
@@ -113,6 +114,15 @@ class ActionModule(InProcessAction):
         added = " ".join("%s=%s" % (name, shlex.quote(value)) for name, value in self._added.items())
         # What the task's own environment says of it is unset, too.
         return "env %s env %s %s" % (found, unset, added)
+
+
+def _without_old_values(result: dict[str, Any]) -> dict[str, Any]:
+    """helm's result without the values under their old name, which kubernetes.core warns of at each run."""
+    status = result.get("status")
+    if isinstance(status, dict) and "release_values" in status:
+        status.pop("values", None)
+    kept = [one for one in result.pop("deprecations", None) or [] if "'status.values'" not in str(one)]
+    return {**result, "deprecations": kept} if kept else result
 
 
 def _without_proxy(target: Connection) -> dict[str, str]:

@@ -42,7 +42,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: As C(kubernetes.core.helm) returns it, like everything else.
+  description: >-
+    As C(kubernetes.core.helm) returns it, like everything else, without the values under the name that it deprecates.
   returned: success
   type: dict
 """
