@@ -55,8 +55,7 @@ class ActionModule(InProcessAction):
             with self._local(checked.validated_parameters) if here else self._remote(task_vars) as added:
                 self._added = added
                 try:
-                    found = self._execute_module(module_name=_HELM, module_args=options, task_vars=task_vars)
-                    result.update(_without_old_values(found))
+                    result.update(self._execute_module(module_name=_HELM, module_args=options, task_vars=task_vars))
                 finally:
                     self._added = None
         except ClusterSecretsError as error:
@@ -105,6 +104,10 @@ class ActionModule(InProcessAction):
         finally:
             self._low_level_execute_command("rm -f %s" % shlex.quote(written["dest"]), sudoable=True)
 
+    def _parse_returned_data(self, res: Any, *more: Any) -> Any:
+        """See ActionBase. Since ansible-core 2.21, a warning that is in what a module wrote is shown in any case."""
+        return super()._parse_returned_data({**res, "stdout": _without_old_values(res["stdout"])}, *more)
+
     def _compute_environment_string(self, raw_environment_out: dict[str, Any] | None = None) -> str:
         """See ActionBase; for helm, without what says another cluster, and with what says ours."""
         found = str(super()._compute_environment_string(raw_environment_out))
@@ -116,13 +119,18 @@ class ActionModule(InProcessAction):
         return "env %s env %s %s" % (found, unset, added)
 
 
-def _without_old_values(result: dict[str, Any]) -> dict[str, Any]:
-    """helm's result without the values under their old name, which kubernetes.core warns of at each run."""
-    status = result.get("status")
-    if isinstance(status, dict) and "release_values" in status:
-        status.pop("values", None)
-    kept = [one for one in result.pop("deprecations", None) or [] if "'status.values'" not in str(one)]
-    return {**result, "deprecations": kept} if kept else result
+def _without_old_values(text: str) -> str:
+    """What kubernetes.core.helm wrote, without the values under their old name, of which it warns at each run."""
+    try:
+        result = json.loads(text)
+    except ValueError:
+        return text
+    status = result.get("status") if isinstance(result, dict) else None
+    if not isinstance(status, dict) or "release_values" not in status:
+        return text
+    status.pop("values", None)
+    said = [one for one in result.pop("deprecations", None) or [] if "'status.values'" not in json.dumps(one)]
+    return json.dumps({**result, "deprecations": said} if said else result)
 
 
 def _without_proxy(target: Connection) -> dict[str, str]:
