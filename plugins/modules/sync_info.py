@@ -32,6 +32,23 @@ options:
   html:
     description: Where to write the pairs as one self-contained HTML page. Not with O(brief).
     type: path
+  json:
+    description: Where to write the pairs, and what is broken, as JSON. Not with O(brief).
+    type: path
+  namespaces:
+    description: Only the pairs of these namespaces; all, unless given.
+    type: list
+    elements: str
+    default: []
+  secrets:
+    description: Only the pairs with these targets; all, unless given.
+    type: list
+    elements: str
+    default: []
+  unsynced:
+    description: Whether RV(table) has only the pairs that are not synced, and a line with the number of the others.
+    type: bool
+    default: false
   brief:
     description: Whether RV(rows) have only the namespace, secret, status and message, and there is no RV(table).
     type: bool
@@ -173,6 +190,7 @@ api_requests:
   type: int
 """
 
+import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +200,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     generated,
     to_be_given,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -191,7 +210,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     read_usage,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page, text
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
@@ -200,6 +219,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "read_sources": {"type": "bool", "default": True},
     "read_values": {"type": "bool", "default": True},
     "html": {"type": "path"},
+    "json": {"type": "path"},
+    "namespaces": {"type": "list", "elements": "str", "default": []},
+    "secrets": {"type": "list", "elements": "str", "default": []},
+    "unsynced": {"type": "bool", "default": False},
     "brief": {"type": "bool", "default": False},
     **CONSUMER_OPTIONS,
     "consumers": {"type": "bool", "default": False},
@@ -207,6 +230,24 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **CATALOG_OPTION,
     **CHAIN_OPTIONS,
 }
+
+
+def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str]) -> list[state.Row]:
+    """The rows that are asked for. Raises CatalogError for a name that none of them has: it may be mistyped."""
+    for asked, there, what in (
+        (namespaces, {row.namespace for row in rows}, "namespace"),
+        (secrets, {row.entry.target for row in rows}, "Secret"),
+    ):
+        unknown = sorted(set(asked) - there)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], sorted(there), 1)
+            hint = "Did you mean '%s'?" % near[0] if near else "There are %s." % (", ".join(sorted(there)) or "none")
+            raise CatalogError("the catalog gives nothing to the %s '%s'. %s" % (what, unknown[0], hint))
+    return [
+        row
+        for row in rows
+        if row.namespace in (namespaces or [row.namespace]) and row.entry.target in (secrets or [row.entry.target])
+    ]
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -221,13 +262,16 @@ def run(context: Context) -> dict[str, Any]:
         params["read_sources"],
         read_values=params["read_values"],
     )
-    rows = state.judge(context.entries, found)
+    judged = state.judge(context.entries, found)
+    rows = _wanted(judged, params["namespaces"], params["secrets"])
     state.add_refusals(context.client, rows)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
     ended: list[str] = []
     if not params["brief"]:
-        lives = life.look(context.entries, found, context.warn)
+        shown_entries = {row.entry.name for row in rows}
+        looked = [entry for entry in context.entries if entry.name in shown_entries or len(rows) == len(judged)]
+        lives = life.look(looked, found, context.warn)
         life.describe(shown, lives, now)
         over = life.findings(lives, params["store_namespace"], now, 0)
         ended = ["Source %s: %s. %s" % (one.name, one.message, one.fix) for one in over if one.check == "value-ended"]
@@ -249,11 +293,21 @@ def run(context: Context) -> dict[str, Any]:
         broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
         result["causes"] = [one.as_dict() for one in broken]
         result["ended"] = ended
-        result["table"] = [*text.status_table(shown, used is not None), *(one.text() for one in broken), *ended]
+        listed = [row for row in shown if not params["unsynced"] or row["status"] != state.SYNCED]
+        left_out = ["%d more are synced." % (len(shown) - len(listed))] if len(listed) < len(shown) else []
+        result["table"] = [
+            *(text.status_table(listed, used is not None) if listed or not left_out else []),
+            *left_out,
+            *(one.text() for one in broken),
+            *ended,
+        ]
         result["api_requests"] = context.client.requests
         if params["html"] and not context.check_mode:
             files.write(params["html"], page.status_page(shown, now, used is not None), "report")
             result["table"].append("Written: %s" % os.path.abspath(params["html"]))
+        if params["json"] and not context.check_mode:
+            files.write(params["json"], feeds.status_json(shown, result["causes"], ended, now), "report")
+            result["table"].append("Written: %s" % os.path.abspath(params["json"]))
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
         whole = {source for entry in context.entries for source in entry.reads_whole()}

@@ -28,6 +28,7 @@ _OF_PLAYBOOKS: dict[str, dict[str, Any]] = {
     "backup_targets": {"type": "bool"},
     "init_force": {"type": "bool"},
     "logs_lines": {"type": "int"},
+    "status_unsynced": {"type": "bool"},
     "render_format": {"type": "str", "choices": ["plain", "kustomize"]},
     "restore_targets": {"type": "bool"},
     "restore_verify": {"type": "bool"},

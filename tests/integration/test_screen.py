@@ -43,6 +43,26 @@ def test_machines_get_json_and_nothing_else(cluster):
     assert STATUS.match(shown["lines"][0]) and len(shown["lines"]) == 18
 
 
+def test_the_status_of_what_one_asks_for(cluster):
+    asked = cluster.play("status", variables={"status_namespaces": "backstage", "status_secrets": ["gh-oauth"]})
+    rows = [line.split()[:3] for line in asked.stdout.splitlines() if line.startswith("backstage ")]
+    assert rows == [["backstage", "gh-oauth", "synced"]] and "1 targets are synced" in asked.stdout
+    mistyped = cluster.play("status", variables={"status_namespaces": ["backstag"]}, check=False)
+    assert mistyped.rc == 2 and "Did you mean 'backstage'?" in mistyped.stdout
+    fine = cluster.play("status", variables={"status_unsynced": "true"}).stdout.splitlines()
+    assert "17 more are synced." in fine and not any(STATUS.match(line) for line in fine)
+    path = cluster.folder / "status.json"
+    with namespace_unlabelled(cluster):
+        wrong = cluster.play(
+            "status", variables={"status_unsynced": True, "cluster_secrets_status_json": str(path)}, check=False
+        )
+    listed = [line for line in wrong.stdout.splitlines() if " unlabelled " in line]
+    assert wrong.rc == 2 and len(listed) == 1 and "16 more are synced." in wrong.stdout
+    written = json.loads(path.read_text())
+    assert len(written["rows"]) == 17 and leaked(path.read_text()) == []
+    assert [row["status"] for row in written["rows"] if row["secret"] == "cloudflare-api-token"] == ["unlabelled"]
+
+
 def test_on_a_terminal_states_have_colours_and_lines_fit(cluster):
     argv = ["ansible-playbook", "platform.cluster_secrets.explain", "-e", "namespace=cert-manager"]
     with namespace_unlabelled(cluster):

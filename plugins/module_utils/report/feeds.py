@@ -62,6 +62,17 @@ def audit_json(rows: list[dict[str, Any]], findings: list[Finding], now: datetim
     return json.dumps(document, indent=1) + "\n"
 
 
+def status_json(
+    rows: list[dict[str, Any]], causes: list[dict[str, Any]], ended: list[str], now: datetime.datetime
+) -> str:
+    """A status as the text of a JSON file.
+
+    :arg rows: the pairs as sync_info returns them, and so are ``causes`` and ``ended``.
+    """
+    document = {"when": now.strftime("%Y-%m-%d %H:%M UTC"), "rows": rows, "causes": causes, "ended": ended}
+    return json.dumps(document, indent=1) + "\n"
+
+
 def open_metrics(
     rows: list[dict[str, Any]], findings: list[Finding], lives: dict[str, Life], now: datetime.datetime
 ) -> str:
