@@ -190,7 +190,6 @@ api_requests:
   type: int
 """
 
-import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -234,6 +233,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str]) -> list[state.Row]:
     """The rows that are asked for. Raises CatalogError for a name that none of them has: it may be mistyped."""
+    import difflib
+
     for asked, there, what in (
         (namespaces, {row.namespace for row in rows}, "namespace"),
         (secrets, {row.entry.target for row in rows}, "Secret"),
