@@ -13,6 +13,7 @@ version_added: 1.0.0
 description:
   - Reads the ClusterExternalSecrets, the store and the master Secrets of a cluster, and writes the variables and values
     with which M(platform.cluster_secrets.central_secrets) and the roles take it over. It writes nothing to the cluster.
+  - Where nothing reads through the store, it fails, and names the ClusterSecretStores that look like one.
   - A ClusterExternalSecret becomes an entry when the entry makes every target byte for byte as it is. Any other is
     listed with the reason and stays as it is.
   - The values are encrypted with the run's vault password before they touch the disk.
@@ -84,7 +85,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
@@ -127,6 +128,8 @@ def run(context: Context) -> dict[str, Any]:
     managed = client.list(SECRETS, selector=ESO_MANAGED)[0]
     found = adoption.read(layout, cluster, {key_of(item): item for item in managed})
     entries = found.entries()
+    if not entries and not found.foreign:
+        raise CatalogError(adoption.nothing_found(layout, cluster))
     layout.isolation, layout.server_url = found.isolation, adoption.server_url(layout, cluster)
     deployment = _controller(context)
     release = eso.running(deployment)

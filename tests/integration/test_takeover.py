@@ -104,6 +104,17 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
     assert own.play("adopt", variables={"adopt_dest": "adopted"}).recap["changed"] == 0
 
 
+def test_adopt_that_finds_nothing_names_the_store_that_looks_like_one(byhand):
+    own, _version = byhand
+    given = {"adopt_dest": "nothing", "cluster_secrets_store": "masters", "cluster_secrets_store_namespace": "masters"}
+    for mode in (["--check"], []):
+        outcome = own.play("adopt", *mode, variables=given, check=False)
+        assert outcome.rc == 2 and not (own.folder / "nothing").exists()
+        assert "nothing reads through a ClusterSecretStore 'masters' of the namespace 'masters'" in outcome.stdout
+        found = f"-e cluster_secrets_store={CENTRAL} -e cluster_secrets_store_namespace={CENTRAL} ("
+        assert found in outcome.stdout, outcome.stdout
+
+
 def test_adopt_never_replaces_what_holds_something_else(byhand, tmp_path):
     own, _version = byhand
     (tmp_path / "cluster_secrets.yml").write_text("mine: true\n")

@@ -80,6 +80,32 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
     return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED)
 
 
+def nothing_found(layout: stores.Layout, cluster: Cluster) -> str:
+    """What is said where no ClusterExternalSecret reads through the store of a layout: which others look like one."""
+    text = "nothing reads through a ClusterSecretStore '%s' of the namespace '%s'" % (layout.store, layout.namespace)
+    readers: dict[str, int] = {}
+    for live in cluster.users.distributed:
+        reference = ((live.get("spec") or {}).get("externalSecretSpec") or {}).get("secretStoreRef") or {}
+        if reference.get("kind") == "ClusterSecretStore":
+            readers[str(reference.get("name"))] = readers.get(str(reference.get("name")), 0) + 1
+    found = []
+    for (kind, name), item in sorted(cluster.stores.items()):
+        provider = (
+            ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") if kind == "ClusterSecretStore" else {}
+        )
+        if provider and readers.get(name):
+            place = provider.get("remoteNamespace") or "default"
+            found.append(
+                "-e cluster_secrets_store=%s -e cluster_secrets_store_namespace=%s (%d ClusterExternalSecrets)"
+                % (name, place, readers[name])
+            )
+    if not found:
+        return (
+            text + ", and no other one copies Secrets of this cluster to ClusterExternalSecrets. Nothing was written."
+        )
+    return "%s. Nothing was written. These look like one: %s." % (text, "; ".join(found))
+
+
 def _is_central(live: Object, known: set[str]) -> bool:
     reference = ((live.get("spec") or {}).get("externalSecretSpec") or {}).get("secretStoreRef") or {}
     return reference.get("kind") == "ClusterSecretStore" and reference.get("name") in known
