@@ -139,6 +139,8 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp
     content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster_secrets.yml").read_text())
     assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
     empty.play("init", "-e", f"init_dest={folder}")
+    (host,) = yaml.safe_load((folder / "inventory.yml").read_text())["all"]["hosts"].values()
+    assert host["cluster_secrets_context"] == "production"
     content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["name"] == "example" and set(entry["generate"]) == {"username", "password"}
@@ -154,20 +156,31 @@ def test_asked_on_a_terminal(after, tmp_path):
     folder = tmp_path / "three"
     argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"init_dest={folder}"]
     argv += ["--vault-password-file", str(after.password)]
+    contexts = tmp_path / "contexts.yml"
+    known = yaml.safe_load(after.kubeconfig.read_text())
+    known["contexts"].append({**known["contexts"][0], "name": "production"})
+    contexts.write_text(yaml.safe_dump(known))
     status, seen = on_a_terminal(
         after,
         argv,
         [
+            # What can't be a name is asked for again.
+            ("[example]", "My API"),
             ("[example]", "api"),
             ("[username,password]", "token, secret"),
             ("[demo]", "shop"),
+            ("embedded, production [whichever is the current one]", "production"),
             ("generated)", f"{CANARY}-typed"),
             ("generated)", ""),
         ],
         tmp_path,
+        width=140,
+        K8S_AUTH_KUBECONFIG=str(contexts),
     )
     assert status == 0, seen
-    assert leaked(seen) == [] and "bootstrap --ask-vault-pass" in seen
+    assert leaked(seen) == [] and "bootstrap --ask-vault-pass" in seen and seen.count("[example]") == 2
+    (host,) = yaml.safe_load((folder / "inventory.yml").read_text())["all"]["hosts"].values()
+    assert host["cluster_secrets_context"] == "production"
     content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["data"] == {"token": "token", "secret": "secret"} and list(entry["generate"]) == ["secret"]
