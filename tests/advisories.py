@@ -28,9 +28,11 @@ IGNORED: dict[str, str] = {}
 
 
 class Record(NamedTuple):
-    """One vulnerability as a database has it: its numbers, the releases that first have the fix, what it is."""
+    """One vulnerability as a database has it: its numbers, the first releases that have it and that have the fix, what
+    it is. A database may not say since when."""
 
     numbers: frozenset[str]
+    since: tuple[advisories.Number, ...]
     fixed: tuple[advisories.Number, ...]
     what: str
 
@@ -49,7 +51,9 @@ def of_osv(answer: dict[str, Any]) -> list[Record]:
             for event in ranged["events"]
         ]
         numbers = frozenset([one["id"], *(one.get("aliases") or [])])
-        found.append(Record(numbers, _releases([event.get("fixed", "") for event in events]), one.get("summary", "")))
+        since = ["0.0.0" if event.get("introduced") == "0" else event.get("introduced", "") for event in events]
+        fixed = _releases([event.get("fixed", "") for event in events])
+        found.append(Record(numbers, _releases(since), fixed, one.get("summary", "")))
     return found
 
 
@@ -59,7 +63,7 @@ def of_github(answer: list[dict[str, Any]]) -> list[Record]:
     for one in answer:
         texts = [str(vulnerable.get("patched_versions") or "") for vulnerable in one.get("vulnerabilities") or []]
         numbers = frozenset(number for number in (one.get("ghsa_id"), one.get("cve_id")) if number)
-        found.append(Record(numbers, _releases(re.split(r"[,\s]+", " ".join(texts))), one.get("summary", "")))
+        found.append(Record(numbers, (), _releases(re.split(r"[,\s]+", " ".join(texts))), one.get("summary", "")))
     return found
 
 
@@ -82,6 +86,8 @@ def differences(records: list[Record], known: tuple[advisories.Advisory, ...] = 
         elif record.fixed and ours[0].fixed not in record.fixed:
             fixed = ", ".join(map(advisories.text, record.fixed))
             said.append(f"{shown}: fixed in {fixed}, and not in {advisories.text(ours[0].fixed)}")
+        elif record.since and record.since[0] < ours[0].since:
+            said.append(f"{shown}: since {advisories.text(record.since[0])}, and not {advisories.text(ours[0].since)}")
     return sorted(set(said))
 
 
@@ -95,7 +101,13 @@ def _asked(url: str, body: Any = None) -> Any:
 def main() -> int:
     """Ask both, and print the differences."""
     try:
-        records = of_osv(_asked(OSV, {"package": {"name": MODULE, "ecosystem": "Go"}})) + of_github(_asked(GITHUB))
+        query: dict[str, Any] = {"package": {"name": MODULE, "ecosystem": "Go"}}
+        records = of_github(_asked(GITHUB))
+        while query:
+            answer = _asked(OSV, query)
+            records += of_osv(answer)
+            token = answer.get("next_page_token")
+            query = {**query, "page_token": token} if token else {}
     except OSError as error:
         print(f"osv.dev or GitHub is out of reach: {error}", file=sys.stderr)
         return 2

@@ -149,8 +149,8 @@ def _pytest(python: Path, arguments: tuple[str, ...], **more: str) -> Outcome:
     )
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", done.stdout[-300:])}
     passed, failed = counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0)
-    if done.returncode and not failed:
-        failed = 1
+    # Where all is skipped, nothing was shown.
+    failed = failed or int(bool(done.returncode) or not passed)
     return Outcome(passed, failed, (done.stdout[-3000:] + done.stderr[-1000:]) if failed else "")
 
 

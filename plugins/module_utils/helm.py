@@ -10,7 +10,7 @@ import re
 import subprocess
 from importlib import import_module
 from pathlib import Path
-from typing import Tuple
+from typing import Any, Tuple
 
 from ansible.module_utils.common.process import get_bin_path
 
@@ -34,15 +34,52 @@ def problem(binary: str | None) -> str | None:
             % (binary or "the program helm")
         )
     try:
-        done = subprocess.run(
-            [path, "version", "--template", "{{.Version}}"], capture_output=True, text=True, timeout=60, check=False
-        )
+        found = version(path)
     except (OSError, subprocess.TimeoutExpired) as error:
         return "%s can't be run (%s). Name another in 'cluster_secrets_eso_helm_binary'. Nothing was changed." % (
             path,
             type(error).__name__,
         )
-    return refusal(path, parsed(done.stdout), driver())
+    return refusal(path, found, driver())
+
+
+def version(binary: str | None) -> _Version | None:
+    """The release of a program helm, or None. Raises OSError or TimeoutExpired for one that can't be run."""
+    done = subprocess.run(
+        [binary or "helm", "version", "--template", "{{.Version}}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return parsed(done.stdout)
+
+
+def merges(binary: str | None) -> bool:
+    """Whether a program helm has the API server merge what it applies, and so can be refused others' fields."""
+    try:
+        return (version(binary) or (0,))[0] >= 4
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def template(
+    binary: str | None,
+    release: str,
+    namespace: str,
+    chart: list[str],
+    values: dict[str, Any],
+    kubernetes: str,
+    versions: list[str],
+) -> subprocess.CompletedProcess[str]:
+    """Render a chart as helm would for a cluster; its output may hold passwords, as values may. Raises OSError.
+
+    :arg chart: the chart and, if it comes from a repository, '--repo' and '--version'; :arg values: go through a pipe;
+        :arg kubernetes: the server's version; :arg versions: what it serves.
+    """
+    argv = [binary or "helm", "template", release, *chart, "--values", "-", "--namespace", namespace]
+    argv += ["--kube-version", kubernetes, "--api-versions", ",".join(versions)]
+    return subprocess.run(argv, input=json.dumps(values), capture_output=True, text=True, check=False)
 
 
 def refusal(path: str, helm: _Version | None, kubernetes_core: _Version | None) -> str | None:

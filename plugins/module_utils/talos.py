@@ -151,7 +151,8 @@ class _Node:
         self.program: Program | None = None
         self.calls = 0
         #: Until when it is waited for, as time.monotonic() has it, and when it is looked at next.
-        self.deadline, self.look = time.monotonic() + _BEGIN, 0.0
+        self.begins = time.monotonic()
+        self.deadline, self.look = self.begins + _BEGIN, 0.0
         #: Somebody else's upgrade may be under way: it may come back by itself. Since when it is ready, or None.
         self.returning = False
         self.ready: float | None = None
@@ -259,6 +260,11 @@ class Upgrade:
         elif nodes.begun(live) is not None and not self._lives(node):
             # For 40 s after a node went away, Kubernetes has of it what it was before.
             node.look = time.monotonic() + _LOOK
+            if time.monotonic() >= node.begins + max(self._seconds, _BEGIN):
+                node.fail(
+                    "Node %s: its kubelet does not renew its Lease, and yet Kubernetes calls it ready. Look at "
+                    "kube-controller-manager and at the node, then run this again." % node.name
+                )
             return
         else:
             self._call(node, live)
@@ -277,6 +283,8 @@ class Upgrade:
         renewed = str((lease.get("spec") or {}).get("renewTime") or "")
         node.renewals += bool(node.alive_at) and renewed != node.alive_at
         node.alive_at = renewed
+        # What the API refuses after this has its own time.
+        node.deadline = time.monotonic() + _BEGIN
         return node.renewals >= _RENEWALS
 
     def _call(self, node: _Node, live: Object) -> None:

@@ -38,6 +38,7 @@ options:
     description: The namespace of ESO. Without it, the controller is looked for in all namespaces.
     type: str
 extends_documentation_fragment:
+  - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.store.namespace
@@ -132,7 +133,7 @@ def run(context: Context) -> dict[str, Any]:
         raise CatalogError(adoption.nothing_found(layout, cluster))
     layout.isolation, layout.server_url = found.isolation, adoption.server_url(layout, cluster)
     deployment = _controller(context)
-    release = eso.running(deployment)
+    release = eso.running(deployment, eso.lists(params["advisories"]))
     place = (params["eso_namespace"] or "external-secrets", "external-secrets")
     if deployment:
         account = deployment["spec"]["template"]["spec"].get("serviceAccountName")

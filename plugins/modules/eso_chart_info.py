@@ -58,9 +58,11 @@ release:
   sample: 2.14.0
 """
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import ADVISORIES_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import steps
@@ -78,6 +80,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Read the index and choose."""
     params = context.params
+    if not re.match(r"[^/.:]+\Z", params["chart"]):
+        raise EsoError(
+            "the newest release can't be told of the chart '%s', which is not in a repository with an index. Set "
+            "'cluster_secrets_eso_chart_version'." % params["chart"]
+        )
     available = steps.of_index(eso.index(params["chart_repo"]), params["chart"])
     found = steps.newest(available, eso.lists(params["advisories"]))
     return {"changed": False, "version": found.version, "release": advisories.text(found.release)}

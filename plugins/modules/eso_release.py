@@ -25,6 +25,9 @@ options:
   chart_version:
     description: The version of a chart that is not a path.
     type: str
+  chart_repo:
+    description: The repository of a chart that is a name.
+    type: str
   values:
     description: The chart's values.
     type: dict
@@ -82,6 +85,11 @@ installed:
   description: Whether helm's own record says that just this chart, with these values, is installed and finished.
   returned: when O(chart) and O(release) are given, on success
   type: bool
+force_conflicts:
+  description: >-
+    Whether helm is to be told to take the fields. It refuses that for a release whose objects it merges itself.
+  returned: success, or failure because of what was found
+  type: bool
 unsupported:
   description: Why upstream does not support the release any more, or nothing.
   returned: success
@@ -133,6 +141,7 @@ if TYPE_CHECKING:
 OPTIONS: dict[str, dict[str, Any]] = {
     "chart": {"type": "str"},
     "chart_version": {"type": "str"},
+    "chart_repo": {"type": "str"},
     "values": {"type": "dict", "default": {}},
     "accept_vulnerable": {"type": "bool", "default": False},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
@@ -165,6 +174,7 @@ def run(context: Context) -> dict[str, Any]:
         "version": release.text,
         "unsupported": unsupported,
         "advisories": [one.as_dict() for one in release.advisories],
+        "force_conflicts": False,
     }
     problem = None
     others = _elsewhere(client, params["eso_namespace"]) if not chart and release.absent else []
@@ -193,8 +203,10 @@ def run(context: Context) -> dict[str, Any]:
         if params["takeover"] is not None and not result["installed"]:
             answers = preflight.checked_answers(params["takeover"])
             problem = _of_others(client, params, answers, release) or helm.problem(params["helm_binary"])
-            if not problem and not params["force_conflicts"]:
-                problem = _conflicts(client, params["eso_namespace"], params["release"])
+            merged = not problem and _is_merged(client, params)
+            result["force_conflicts"] = merged and params["force_conflicts"]
+            if merged and not params["force_conflicts"]:
+                problem = _conflicts(client, params)
     if problem:
         result.update(failed=True, msg=problem)
     return {**result, "api_requests": client.requests}
@@ -268,14 +280,25 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
     )
 
 
-def _conflicts(client: Client, namespace: str, name: str) -> str | None:
-    """What somebody else changed in the release's objects, so that helm 4 would stop in the middle; or None."""
+def _is_merged(client: Client, params: dict[str, Any]) -> bool:
+    """Whether helm has the API server merge the release's objects, as helm 4 does with those that it installed."""
     try:
-        record = records.newest(client, namespace, name)
+        record = records.deployed(client, params["eso_namespace"], params["release"])
     except (ApiError, EsoError):
-        return None  # helm says what is wrong
-    objects = conflicts.objects_of(record.manifest) if record and record.server_side else []
-    found = conflicts.of_objects(client, objects, namespace)
+        return False  # helm says what is wrong
+    return record is not None and record.server_side and helm.merges(params["helm_binary"])
+
+
+def _conflicts(client: Client, params: dict[str, Any]) -> str | None:
+    """What somebody else changed in the release's objects, so that helm 4 would stop in the middle; or None."""
+    chart = [params["chart"]]
+    for option, value in (("--repo", params["chart_repo"]), ("--version", params["chart_version"])):
+        chart += [option, value] if value else []
+    namespace = params["eso_namespace"]
+    binary, name, values = params["helm_binary"], params["release"], params["values"]
+    done = helm.template(binary, name, namespace, chart, values, *conflicts.capabilities(client))
+    # What helm can't render, it says itself.
+    found = [] if done.returncode else conflicts.of_objects(client, conflicts.objects_of(done.stdout), namespace)
     if not found:
         return None
     return "helm could not apply the release's objects: %s Nothing was changed." % conflicts.advice(found)

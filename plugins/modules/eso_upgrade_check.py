@@ -96,15 +96,18 @@ problems:
     message:
       description: What is wrong with it.
       type: str
+force_conflicts:
+  description: >-
+    Whether helm is to be told to take the fields. It refuses that for a release whose objects it merges itself.
+  returned: success, or failure because of what was found
+  type: bool
 api_requests:
   description: How many requests were sent to the API server.
   returned: success, or failure because of what was found
   type: int
 """
 
-import json
 import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files, helm
@@ -154,7 +157,7 @@ def run(context: Context) -> dict[str, Any]:
     """Read the cluster and the releases, and compare them."""
     params, client = context.params, context.client
     stages = [_stage(one) for one in params["steps"]]
-    result: dict[str, Any] = {"changed": False, "problems": []}
+    result: dict[str, Any] = {"changed": False, "problems": [], "force_conflicts": False}
     if stages:
         problem = helm.problem(params["helm_binary"])
         if problem:
@@ -166,6 +169,7 @@ def run(context: Context) -> dict[str, Any]:
         for sentence in checks.clients(live, stages) + checks.effective(live, stages):
             context.warn(sentence)
         result["problems"] = [one._asdict() for one in problems]
+        result["force_conflicts"] = params["force_conflicts"] and _is_merged(params, record)
         stopping = [one for one in problems if one.check not in params["accept"]]
         if stopping:
             shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]
@@ -206,25 +210,26 @@ def _look(client: Client, namespace: str, record: release.Record | None) -> chec
     )
 
 
+def _is_merged(params: dict[str, Any], record: release.Record | None) -> bool:
+    """Whether helm has the API server merge the release's objects, as helm 4 does with those that it installed."""
+    return record is not None and record.server_side and helm.merges(params["helm_binary"])
+
+
 def _rendered(context: Context, record: release.Record | None) -> list[Problem]:
     """What stands against each chart as it is rendered with the release's values: helm, or somebody's changes."""
     params, client = context.params, context.client
     values = record.values if record else {}
-    by_the_server = record is not None and record.server_side and not params["force_conflicts"]
+    by_the_server = _is_merged(params, record) and not params["force_conflicts"]
     found = []
-    served = client.get("/apis", what="cannot look up the API groups") or {}
-    versions = [one["groupVersion"] for group in served.get("groups", []) for one in group["versions"]]
-    kubernetes = client.request("GET", "/version").get("gitVersion", "v1.30.0")
+    kubernetes, versions = conflicts.capabilities(client)
     for step in params["steps"]:
         if not step["chart"]:
             continue
-        argv = [params["helm_binary"] or "helm", "template", params["release_name"], step["chart"], "--values", "-"]
-        argv += ["--namespace", params["eso_namespace"], "--kube-version", kubernetes]
-        argv += ["--api-versions", ",".join(versions)]
+        binary, name = params["helm_binary"], params["release_name"]
         try:
-            done = subprocess.run(argv, input=json.dumps(values), capture_output=True, text=True, check=False)
+            done = helm.template(binary, name, params["eso_namespace"], [step["chart"]], values, kubernetes, versions)
         except OSError as error:
-            raise DependencyError("cannot run '%s': %s." % (argv[0], error.strerror)) from None
+            raise DependencyError("cannot run '%s': %s." % (binary or "helm", error.strerror)) from None
         if done.returncode:
             message = "helm refuses the release's values: %s" % _without(done.stderr, values)
             found.append(Problem("values", "chart of %s" % step["release"], message))

@@ -189,7 +189,10 @@ def run(context: Context) -> dict[str, Any]:
         begun = time.monotonic()
         unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
         if params["refresh"] == "always" and not unsynced:
-            unsynced = _not_refreshed(context, version, before, rows, nudge, begun + params["wait_timeout"])
+            progress.end()
+            progress = context.progress("targets are refreshed")
+            deadline = begun + params["wait_timeout"]
+            unsynced = _not_refreshed(client, version, before, rows, nudge, deadline, progress)
         actions += nudge.done
         progress.end()
         if unsynced:
@@ -204,14 +207,25 @@ def run(context: Context) -> dict[str, Any]:
 _NOT_REFRESHED = "ESO has not refreshed it since it was asked to"
 
 
+#: After how many looks at which nothing was refreshed ESO is asked once more: its times are whole seconds, and a
+#: refresh right after another one may show none.
+_STALLED = 4
+
+
 def _not_refreshed(
-    context: Context, version: str, before: Snapshot, rows: list[state.Row], nudge: _Nudge, deadline: float
+    client: Client,
+    version: str,
+    before: Snapshot,
+    rows: list[state.Row],
+    nudge: _Nudge,
+    deadline: float,
+    progress: Callable[[int, int], None],
 ) -> list[state.Row]:
     """Wait until ESO has refreshed each of the rows, and failed with none; returns those that it has not.
 
     A current value says nothing of that: ESO, or its webhook, may only be starting.
     """
-    client, pause = context.client, 0.5
+    pause, stalled = 0.5, 0
     earlier = {key: _refresh_time(item) for key, item in before.externals.items()}
 
     def lacks(row: state.Row, live: dict[tuple[str, str], str | None], failed: set[tuple[str, str]]) -> bool:
@@ -223,11 +237,13 @@ def _not_refreshed(
         try:
             live = {key_of(item): _refresh_time(item) for item in client.list(external_secrets(version))[0]}
             failed = _failed(client, version)
-            left = [row for row in rows if lacks(row, live, failed)]
+            found = [row for row in rows if lacks(row, live, failed)]
+            stalled = stalled + 1 if len(found) == len(left) else 0
+            left = found
+            progress(len(rows) - len(left), len(rows))
             if left and pause >= state.LOOK:
                 left = state.without_what_ends(client, left)
-                # Its times are whole seconds: a refresh right after another one may show none.
-                nudge(left, always=True)
+                nudge(left, always=stalled >= _STALLED)
         except (ApiUnreachable, ApiError) as error:
             # An API server that restarts, or is too busy, is what the wait is for.
             if not passes(error):

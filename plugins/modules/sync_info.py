@@ -244,11 +244,14 @@ def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str]) ->
             near = difflib.get_close_matches(unknown[0], sorted(there), 1)
             hint = "Did you mean '%s'?" % near[0] if near else "There are %s." % (", ".join(sorted(there)) or "none")
             raise CatalogError("the catalog gives nothing to the %s '%s'. %s" % (what, unknown[0], hint))
-    return [
+    found = [
         row
         for row in rows
         if row.namespace in (namespaces or [row.namespace]) and row.entry.target in (secrets or [row.entry.target])
     ]
+    if not found and (namespaces or secrets):
+        raise CatalogError("the catalog gives none of these Secrets to any of these namespaces.")
+    return found
 
 
 def run(context: Context) -> dict[str, Any]:

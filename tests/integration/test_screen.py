@@ -49,6 +49,8 @@ def test_the_status_of_what_one_asks_for(cluster):
     assert rows == [["backstage", "gh-oauth", "synced"]] and "1 targets are synced" in asked.stdout
     mistyped = cluster.play("status", variables={"status_namespaces": ["backstag"]}, check=False)
     assert mistyped.rc == 2 and "Did you mean 'backstage'?" in mistyped.stdout
+    neither = {"status_namespaces": "cert-manager", "status_secrets": "gh-oauth"}
+    assert cluster.play("status", variables=neither, check=False).rc == 2
     fine = cluster.play("status", variables={"status_unsynced": "true"}).stdout.splitlines()
     assert "17 more are synced." in fine and not any(STATUS.match(line) for line in fine)
     path = cluster.folder / "status.json"

@@ -23,7 +23,7 @@ ALLOWED = {
     "files": {"errors"},
     "helm": set(),
     "catalog": {"errors", "resources"},
-    "desired": {"catalog", "resources"},
+    "desired": {"catalog", "resources", "advisories"},
     "plan": {"desired", "resources", "workloads"},
     "api": {"errors", "resources", "files"},
     "live": {"workloads", "permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},

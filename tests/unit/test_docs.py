@@ -104,4 +104,4 @@ def test_each_pin_that_is_no_package_managers_is_found_by_renovate():
         path = pattern.strip("/").removeprefix("^").removesuffix("$").replace("\\", "")
         (wanted,) = one["matchStrings"]
         found = re.findall(wanted.replace("(?<", "(?P<"), (ROOT / path).read_text())
-        assert found, path
+        assert len(found) == (2 if path == "execution-environment.yml" else 1), (path, found)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Sequence, Tuple
 
+from ..advisories import OURS
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL, Entry
 from ..resources import ADMISSION, ESO_GROUP, Object, key_of
 from . import consumers
@@ -669,7 +670,8 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
     Only a stopgap: an object that is there already stays, and so do the ConfigMaps and Secrets that it takes templates
     from.
     """
-    open_advisories = [one for one in release.lists.advisories if release.may_be_open_to(one)]
+    # What the collection knows is refused whatever list is given: one of somebody's own may have other numbers.
+    open_advisories = [one for one in (*OURS.advisories, *release.lists.advisories) if release.may_be_open_to(one)]
     functions = sorted({name for one in open_advisories for name in one.functions})
     open_to = {one.id for one in open_advisories}
     variables: _Pairs = []

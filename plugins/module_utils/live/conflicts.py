@@ -18,6 +18,9 @@ _HELM = "helm"
 
 _APPLY = "application/apply-patch+yaml"
 
+#: How the API server begins to say that fields are somebody else's.
+_REFUSED = "Apply failed with "
+
 
 class Conflict(NamedTuple):
     """An object, and the API server's words for the fields that are somebody else's, and whose."""
@@ -30,9 +33,16 @@ def objects_of(manifest: str) -> list[Object]:
     """The objects of a rendered chart. What can't be read is left to helm."""
     import yaml
 
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """As Kubernetes reads it, to which a date is a text."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in Loader.yaml_implicit_resolvers.items()
+    }
     try:
-        found = list(yaml.load_all(manifest, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    except yaml.YAMLError:
+        found = list(yaml.load_all(manifest, Loader=Loader))
+    except (yaml.YAMLError, ValueError):
         return []
     return [one for one in found if isinstance(one, dict) and _name(one) and one.get("kind") and one.get("apiVersion")]
 
@@ -63,10 +73,18 @@ def of_objects(client: Client, objects: list[Object], namespace: str) -> list[Co
             )
         except ApiError as error:
             # Everything else is helm's to say.
-            return Conflict(label, " ".join(error.detail.split())) if error.status == 409 else None
+            if error.status == 409 and error.detail.startswith(_REFUSED):
+                return Conflict(label, " ".join(error.detail.split()))
         return None
 
     return [one for one in client.each(ask, objects) if one]
+
+
+def capabilities(client: Client) -> tuple[str, list[str]]:
+    """What a chart may ask about a cluster: its Kubernetes' version, and all API versions that it serves."""
+    served = client.get("/apis", what="cannot look up the API groups") or {}
+    versions = [one["groupVersion"] for group in served.get("groups", []) for one in group["versions"]]
+    return str(client.request("GET", "/version").get("gitVersion", "v1.30.0")), versions
 
 
 def advice(found: list[Conflict]) -> str:

@@ -71,7 +71,7 @@ class Release:
 
     def may_be_open_to(self, advisory: Advisory) -> bool:
         """Whether an advisory applies, or can't be ruled out."""
-        return self.number is None or advisory in self.advisories
+        return self.number is None or advisory.since <= self.number < advisory.fixed
 
 
 def vulnerable(release: Release, where: str) -> str:

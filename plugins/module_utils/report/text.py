@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from typing import TYPE_CHECKING, Any, Sequence
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ def nodes_table(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    # Two spaces are what stands between two columns.
+    lines = [[re.sub(" {2,}", " ", cell) for cell in line] for line in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]
 
