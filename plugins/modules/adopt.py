@@ -89,6 +89,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ADVISORIES_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     run_module,
@@ -101,6 +102,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    **ADVISORIES_OPTION,
     "dest": {"type": "path", "required": True},
     "force": {"type": "bool", "default": False},
     "eso_namespace": {"type": "str"},
