@@ -41,7 +41,7 @@ ANSIBLE = {
     "2.21": ("ansible~=14.0", "3.13"),
     "2.22": ("ansible==15.0.0a3", "3.13"),
 }
-OTHERS = ("kubernetes", "PyYAML", "pytest", "pytest-ansible", "cryptography")
+OTHERS = ("kubernetes", "PyYAML", "pytest", "pytest-ansible", "cryptography", "ruamel.yaml", "hvac")
 
 #: What is run on each release of Kubernetes.
 ON_KUBERNETES = (
