@@ -37,3 +37,10 @@ def default_catalog():
 def catalog():
     """The default catalog; see :func:`default_catalog`."""
     return default_catalog()
+
+
+def pytest_runtest_setup():
+    """ansible-core 2.21, which pytest-ansible runs in this process, keeps stdio from all programs started later, and ends
+    by itself where there is none."""
+    for descriptor in (0, 1, 2):
+        os.set_inheritable(descriptor, True)

@@ -125,10 +125,11 @@ def _without_old_values(text: str) -> str:
         result = json.loads(text)
     except ValueError:
         return text
-    status = result.get("status") if isinstance(result, dict) else None
-    if not isinstance(status, dict) or "release_values" not in status:
+    if not isinstance(result, dict) or "'status.values'" not in text:
         return text
-    status.pop("values", None)
+    status = result.get("status")
+    if isinstance(status, dict) and "release_values" in status:
+        status.pop("values", None)
     said = [one for one in result.pop("deprecations", None) or [] if "'status.values'" not in json.dumps(one)]
     return json.dumps({**result, "deprecations": said} if said else result)
 

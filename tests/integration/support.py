@@ -107,6 +107,8 @@ class Platform:
             self.argv(playbook, *arguments, variables=variables),
             capture_output=True,
             text=True,
+            # Not the test runner's: ansible-core 2.21 ends where there is none.
+            stdin=subprocess.DEVNULL,
             env={**self.environment, **environment},
             cwd=self.folder,
             check=False,
