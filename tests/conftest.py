@@ -40,7 +40,7 @@ def catalog():
 
 
 def pytest_runtest_setup():
-    """ansible-core 2.21, which pytest-ansible runs in this process, keeps stdio from all programs started later, and ends
-    by itself where there is none."""
+    """ansible-core 2.21, which pytest-ansible runs in this process, keeps stdio from all programs that are started
+    later, and ends by itself where there is none."""
     for descriptor in (0, 1, 2):
         os.set_inheritable(descriptor, True)
