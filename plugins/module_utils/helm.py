@@ -45,7 +45,7 @@ def problem(binary: str | None) -> str | None:
 
 def version(binary: str | None) -> _Version | None:
     """The release of a program helm, or None. Raises OSError or TimeoutExpired for one that can't be run."""
-    done = subprocess.run(
+    done = subprocess.run(  # pylint: disable=ansible-bad-function  # it is no module's
         [binary or "helm", "version", "--template", "{{.Version}}"],
         capture_output=True,
         text=True,
@@ -79,7 +79,9 @@ def template(
     """
     argv = [binary or "helm", "template", release, *chart, "--values", "-", "--namespace", namespace]
     argv += ["--kube-version", kubernetes, "--api-versions", ",".join(versions)]
-    return subprocess.run(argv, input=json.dumps(values), capture_output=True, text=True, check=False)
+    return subprocess.run(  # pylint: disable=ansible-bad-function  # run_command would log what it says
+        argv, input=json.dumps(values), capture_output=True, text=True, check=False
+    )
 
 
 def refusal(path: str, helm: _Version | None, kubernetes_core: _Version | None) -> str | None:

@@ -94,7 +94,7 @@ def running(command: list[str]) -> Iterator[Program]:
     """A program that runs until the block's end at most. Raises NotReady for one that can't be run."""
     with tempfile.TemporaryFile() as output:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function  # several run side by side
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, shell=False
             )
         except OSError as error:

@@ -237,7 +237,7 @@ def _rendered(context: Context, record: release.Record | None) -> list[Problem]:
             objects = conflicts.objects_of(done.stdout)
             found += [
                 Problem("conflicts", one.object, conflicts.advice([one]))
-                for one in conflicts.of_objects(client, objects, params["eso_namespace"])
+                for one in conflicts.of_objects(client, objects, params["eso_namespace"], invalid=True)
             ]
     return list(dict.fromkeys(found))
 

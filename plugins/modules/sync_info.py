@@ -220,7 +220,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "html": {"type": "path"},
     "json": {"type": "path"},
     "namespaces": {"type": "list", "elements": "str", "default": []},
-    "secrets": {"type": "list", "elements": "str", "default": []},
+    # Names, no values.
+    "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "unsynced": {"type": "bool", "default": False},
     "brief": {"type": "bool", "default": False},
     **CONSUMER_OPTIONS,

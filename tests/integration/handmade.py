@@ -13,6 +13,8 @@ import yaml
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
 from support import CANARY, ApiError, Client, Platform, connection
 
+from controlplane import build
+
 GROUP = "external-secrets.io"
 CENTRAL = "central-secret-store"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -259,9 +261,11 @@ def make(platform: Platform, api_version: str, values: dict | None = None) -> No
     :arg values: those of ESO's chart, instead of the harness's.
     """
     playbook = platform.folder / "eso.yml"
+    # As it was at the time of the older releases.
+    helm = {"cluster_secrets_eso_helm_binary": platform.plane.program(build.HELM_3)}
     role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}
     playbook.write_text(yaml.safe_dump([role]))
-    platform.play(str(playbook), variables={"cluster_secrets_eso_values": values} if values else None)
+    platform.play(str(playbook), variables={**helm, **({"cluster_secrets_eso_values": values} if values else {})})
     eso = f"/apis/{GROUP}/{api_version}"
 
     def create(path: str, body: dict) -> None:

@@ -272,6 +272,13 @@ def test_what_somebody_else_changed_is_named_before_helm_stops_at_it(own):
         "Deployment external-secrets"
     ]
     assert own.module("eso_upgrade_check", steps=[step], force_conflicts=True).result["problems"] == []
+    chart = own.folder / "invalid"
+    shutil.copytree(step["chart"], chart)
+    (chart / "templates/bad.yaml").write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name}\n")
+    refused = own.module(
+        "eso_upgrade_check", steps=[{**step, "chart": str(chart)}], force_conflicts=False, accept=[], check=False
+    ).result["problems"]
+    assert any(one["object"] == "ConfigMap Bad_Name" and "would refuse it" in one["message"] for one in refused)
     way = own.module("eso_upgrade_steps", chart=step["chart"], crds=step["crds"], accept_vulnerable=True).result
     own.play("bootstrap", variables={**changed, "cluster_secrets_eso_force_conflicts": True})
     spec = own.get(DEPLOYMENT)["spec"]

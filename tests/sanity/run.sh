@@ -11,7 +11,17 @@ tests=(action-plugin-docs ansible-doc changelog compile empty-init ignores line-
   use-compat-six validate-modules yamllint pep8 import pylint shellcheck)
 # ansible-test fetches pip's bootstrap script from a host of its own; Python's own ensurepip does the same.
 export HOME=${2:?a folder for what ansible-test installs}
-bootstrap=$HOME/.ansible/test/cache/get_pip_24_2.py
+pip=$(python3 - <<'PYTHON'
+import pathlib
+import re
+
+import ansible_test
+
+text = (pathlib.Path(ansible_test.__file__).parent / "_internal/python_requirements.py").read_text()
+print(re.search(r"pip='([0-9.]+)'", text)[1].replace(".", "_"))
+PYTHON
+)
+bootstrap=$HOME/.ansible/test/cache/get_pip_$pip.py
 mkdir -p "$(dirname "$bootstrap")"
 cat >"$bootstrap" <<'PYTHON'
 import subprocess

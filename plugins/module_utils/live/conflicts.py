@@ -47,10 +47,11 @@ def objects_of(manifest: str) -> list[Object]:
     return [one for one in found if isinstance(one, dict) and _name(one) and one.get("kind") and one.get("apiVersion")]
 
 
-def of_objects(client: Client, objects: list[Object], namespace: str) -> list[Conflict]:
+def of_objects(client: Client, objects: list[Object], namespace: str, invalid: bool = False) -> list[Conflict]:
     """What helm would be refused, by asking the API server, which writes nothing (a dry run).
 
-    :arg objects: as helm applies them; :arg namespace: that of the release, for those that name none.
+    :arg objects: as helm applies them; :arg namespace: that of the release, for those that name none; :arg invalid:
+        also what the server would not have together with what others wrote, such as a conversion webhook that stays.
     :raises ApiError: when the API groups can't be looked up.
     """
     versions = sorted({str(one["apiVersion"]) for one in objects})
@@ -75,6 +76,8 @@ def of_objects(client: Client, objects: list[Object], namespace: str) -> list[Co
             # Everything else is helm's to say.
             if error.status == 409 and error.detail.startswith(_REFUSED):
                 return Conflict(label, " ".join(error.detail.split()))
+            if error.status == 422 and invalid:
+                return Conflict(label, "the API server would refuse it: %s" % " ".join(error.detail.split()))
         return None
 
     return [one for one in client.each(ask, objects) if one]
@@ -89,6 +92,10 @@ def capabilities(client: Client) -> tuple[str, list[str]]:
 
 def advice(found: list[Conflict]) -> str:
     """What to do about conflicts, in one sentence each."""
+    if not any(one.message.startswith(_REFUSED) for one in found):
+        return "%s. helm 3 ('cluster_secrets_eso_helm_binary') would not ask the API server to merge it." % "; ".join(
+            "%s: %s" % one for one in found
+        )
     return "%s. Undo these changes, or take the fields with 'cluster_secrets_eso_force_conflicts: true'." % "; ".join(
         "%s: %s" % one for one in found
     )
