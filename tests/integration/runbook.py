@@ -80,7 +80,8 @@ class Runbook:
                 self.mode.unlink()
                 yield
             finally:
-                os.killpg(run.pid, signal.SIGKILL)
+                if run.poll() is None:
+                    os.killpg(run.pid, signal.SIGKILL)
                 run.wait()
                 subprocess.run(["pkill", "-KILL", "-f", " ".join(self.program[1:])], check=False)
                 hangs.unlink(missing_ok=True)

@@ -112,6 +112,8 @@ def test_from_nothing_to_a_pod_that_has_its_secret(whole):
     assert changed(removed) > 0 and whole.secret("shop", "smtp") is None
     assert whole.get(f"{ESO}/external-secrets") is None
     assert whole.get(f"{APPS}/shop/deployments/mailer") is not None
+    # Its pod would wait for the Secret once it moves, and say so to every gate.
+    whole.delete(f"{APPS}/shop/deployments/mailer")
 
 
 @pytest.fixture(scope="module")
