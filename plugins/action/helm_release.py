@@ -121,11 +121,13 @@ class ActionModule(InProcessAction):
 
 def _without_old_values(text: str) -> str:
     """What kubernetes.core.helm wrote, without the values under their old name, of which it warns at each run."""
+    if "'status.values'" not in text:
+        return text
     try:
         result = json.loads(text)
     except ValueError:
         return text
-    if not isinstance(result, dict) or "'status.values'" not in text:
+    if not isinstance(result, dict):
         return text
     status = result.get("status")
     if isinstance(status, dict) and "release_values" in status:

@@ -65,6 +65,11 @@ def download(url: str) -> bytes:
     return content
 
 
+def fetch(src: str, what: str) -> bytes:
+    """The content of a file, or of what a URL answers. Raises FileError."""
+    return download(src) if "://" in src else read(src, what)
+
+
 def write_set(
     vault: Vault, dest: str, texts: dict[str, str], secret: dict[str, str], force: bool = False, dry: bool = False
 ) -> list[str]:

@@ -10,9 +10,12 @@ import re
 import subprocess
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Tuple
+from typing import TYPE_CHECKING, Any, Tuple
 
 from ansible.module_utils.common.process import get_bin_path
+
+if TYPE_CHECKING:
+    from .live.release import Record
 
 #: The first release of kubernetes.core that drives helm 4 to the end: older ones install, and then fail.
 DRIVES_HELM_4 = (6, 5)
@@ -55,8 +58,15 @@ def version(binary: str | None) -> _Version | None:
     return parsed(done.stdout)
 
 
-def merges(binary: str | None) -> bool:
-    """Whether a program helm has the API server merge what it applies, and so can be refused others' fields."""
+def merges(binary: str | None, record: Record | None) -> bool:
+    """Whether a program helm has the API server merge the objects of a release, and so can be refused others' fields.
+
+    helm 4 does with those that it installed itself.
+
+    :arg record: helm's own of the release, or None.
+    """
+    if record is None or not record.server_side:
+        return False
     try:
         return (version(binary) or (0,))[0] >= 4
     except (OSError, subprocess.TimeoutExpired):

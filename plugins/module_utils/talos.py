@@ -253,11 +253,12 @@ class Upgrade:
         if live is None:
             node.fail("There is no Node %s." % node.name)
             return
+        begun = nodes.begun(live) is not None
         if nodes.status(live, self._wanted) != nodes.TO_DO:
             node.wait(self._seconds)  # since the plan, another run has been here
-        elif nodes.begun(live) is not None and not holds_true(live, "Ready"):
+        elif begun and not holds_true(live, "Ready"):
             node.wait(self._seconds, returning=True)
-        elif nodes.begun(live) is not None and not self._lives(node):
+        elif begun and not self._lives(node):
             # For 40 s after a node went away, Kubernetes has of it what it was before.
             node.look = time.monotonic() + _LOOK
             if time.monotonic() >= node.begins + max(self._seconds, _BEGIN):

@@ -105,6 +105,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 )
 
 if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories import Lists
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
@@ -121,13 +122,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Look, once or until all is well."""
     seconds = context.params["wait_timeout"]
+    known = eso.lists(context.params["advisories"])
     if not context.params["wait"]:
-        return _look(context)
+        return _look(context, known)
     found: dict[str, Any] = {}
 
     def unhealthy() -> NotReady | None:
         try:
-            found.update(_look(context))
+            found.update(_look(context, known))
             problem = "; ".join(found["problems"])
         except ClusterSecretsError as error:
             problem = str(error)
@@ -137,11 +139,11 @@ def run(context: Context) -> dict[str, Any]:
     return found
 
 
-def _look(context: Context) -> dict[str, Any]:
+def _look(context: Context, known: Lists) -> dict[str, Any]:
     params, client = context.params, context.client
     problems: list[str] = []
     deployment = eso.controller(client, params["eso_namespace"], params["deployment"])
-    release = eso.running(deployment, eso.lists(context.params["advisories"]))
+    release = eso.running(deployment, known)
     if deployment is None:
         named = " '%s'" % params["deployment"] if params["deployment"] else " of ESO's controller"
         problems.append("there is no Deployment%s in namespace '%s'" % (named, params["eso_namespace"]))

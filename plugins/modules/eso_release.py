@@ -286,7 +286,7 @@ def _is_merged(client: Client, params: dict[str, Any]) -> bool:
         record = records.deployed(client, params["eso_namespace"], params["release"])
     except (ApiError, EsoError):
         return False  # helm says what is wrong
-    return record is not None and record.server_side and helm.merges(params["helm_binary"])
+    return helm.merges(params["helm_binary"], record)
 
 
 def _conflicts(client: Client, params: dict[str, Any]) -> str | None:

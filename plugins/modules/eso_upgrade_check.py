@@ -165,11 +165,12 @@ def run(context: Context) -> dict[str, Any]:
         record = release.deployed(client, params["eso_namespace"], params["release_name"])
         live = _look(client, params["eso_namespace"], record)
         problems = checks.judge(live, stages)
-        problems += _rendered(context, record)
+        merged = helm.merges(params["helm_binary"], record)
+        problems += _rendered(context, record.values if record else {}, merged)
         for sentence in checks.clients(live, stages) + checks.effective(live, stages):
             context.warn(sentence)
         result["problems"] = [one._asdict() for one in problems]
-        result["force_conflicts"] = params["force_conflicts"] and _is_merged(params, record)
+        result["force_conflicts"] = params["force_conflicts"] and merged
         stopping = [one for one in problems if one.check not in params["accept"]]
         if stopping:
             shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]
@@ -210,16 +211,12 @@ def _look(client: Client, namespace: str, record: release.Record | None) -> chec
     )
 
 
-def _is_merged(params: dict[str, Any], record: release.Record | None) -> bool:
-    """Whether helm has the API server merge the release's objects, as helm 4 does with those that it installed."""
-    return record is not None and record.server_side and helm.merges(params["helm_binary"])
+def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Problem]:
+    """What stands against each chart as it is rendered with the release's values: helm, or somebody's changes.
 
-
-def _rendered(context: Context, record: release.Record | None) -> list[Problem]:
-    """What stands against each chart as it is rendered with the release's values: helm, or somebody's changes."""
+    :arg merged: whether helm has the API server merge what it applies.
+    """
     params, client = context.params, context.client
-    values = record.values if record else {}
-    by_the_server = _is_merged(params, record) and not params["force_conflicts"]
     found = []
     kubernetes, versions = conflicts.capabilities(client)
     for step in params["steps"]:
@@ -233,7 +230,7 @@ def _rendered(context: Context, record: release.Record | None) -> list[Problem]:
         if done.returncode:
             message = "helm refuses the release's values: %s" % _without(done.stderr, values)
             found.append(Problem("values", "chart of %s" % step["release"], message))
-        elif by_the_server:
+        elif merged and not params["force_conflicts"]:
             objects = conflicts.objects_of(done.stdout)
             found += [
                 Problem("conflicts", one.object, conflicts.advice([one]))

@@ -99,7 +99,7 @@ api_requests:
 """
 
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Container
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
@@ -206,7 +206,6 @@ def run(context: Context) -> dict[str, Any]:
 #: What is said of a target that holds the current value, though ESO did not look again.
 _NOT_REFRESHED = "ESO has not refreshed it since it was asked to"
 
-
 #: After how many looks at which nothing was refreshed ESO is asked once more: its times are whole seconds, and a
 #: refresh right after another one may show none.
 _STALLED = 4
@@ -243,7 +242,7 @@ def _not_refreshed(
             progress(len(rows) - len(left), len(rows))
             if left and pause >= state.LOOK:
                 left = state.without_what_ends(client, left)
-                nudge(left, always=stalled >= _STALLED)
+                nudge.refresh(left, live, failed, always=stalled >= _STALLED)
         except (ApiUnreachable, ApiError) as error:
             # An API server that restarts, or is too busy, is what the wait is for.
             if not passes(error):
@@ -295,17 +294,27 @@ class _Nudge:
         self._due[name] = (now + pause, 2 * pause)
         return True
 
-    def __call__(self, rows: list[state.Row], always: bool = False) -> None:
-        """Refresh the entries of the rows that have no ExternalSecret, or one that ESO failed to bring up to date.
-
-        :arg always: also those of all other rows.
-        """
+    def __call__(self, rows: list[state.Row]) -> None:
+        """Look, and refresh the entries of the rows that lack something."""
         if self._context.params["refresh"] == "never":
             return
         client = self._context.client
-        resource = cluster_external_secrets(self._version)
         there = {key_of(item) for item in client.list(external_secrets(self._version), partial=True)[0]}
-        failed = _failed(client, self._version)
+        self.refresh(rows, there, _failed(client, self._version))
+
+    def refresh(
+        self,
+        rows: list[state.Row],
+        there: Container[tuple[str, str]],
+        failed: set[tuple[str, str]],
+        always: bool = False,
+    ) -> None:
+        """Refresh the entries of the rows that have no ExternalSecret, or one that ESO failed to bring up to date.
+
+        :arg there: the live ExternalSecrets as (namespace, name); :arg failed: see :func:`_failed`; :arg always: also
+            the entries of all other rows.
+        """
+        resource = cluster_external_secrets(self._version)
         lacking = {
             row.entry.name: row.entry
             for row in rows
@@ -314,7 +323,7 @@ class _Nudge:
         }
         refreshes = [plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()]
         try:
-            self.done += Executor(client).run(refreshes)
+            self.done += Executor(self._context.client).run(refreshes)
         except ClusterSecretsError as error:
             # Waiting goes on, for ESO tries again by itself, too.
             self._context.warn("cannot make ESO look again at what it has not served: %s" % error)

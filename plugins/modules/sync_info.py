@@ -195,6 +195,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, fleet
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import life, usage
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     generated,
     to_be_given,
@@ -234,23 +235,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str]) -> list[state.Row]:
     """The rows that are asked for. Raises CatalogError for a name that none of them has: it may be mistyped."""
-    import difflib
-
     for asked, there, what in (
         (namespaces, {row.namespace for row in rows}, "namespace"),
         (secrets, {row.entry.target for row in rows}, "Secret"),
     ):
         unknown = sorted(set(asked) - there)
         if unknown:
-            near = difflib.get_close_matches(unknown[0], sorted(there), 1)
-            hint = "Did you mean '%s'?" % near[0] if near else "There are %s." % (", ".join(sorted(there)) or "none")
-            raise CatalogError("the catalog gives nothing to the %s '%s'. %s" % (what, unknown[0], hint))
+            hint = close_to(unknown[0], there) or "There are %s." % (", ".join(sorted(there)) or "none")
+            raise CatalogError("the catalog gives nothing to the %s '%s'. %s" % (what, unknown[0], hint.strip()))
     found = [
         row
         for row in rows
         if row.namespace in (namespaces or [row.namespace]) and row.entry.target in (secrets or [row.entry.target])
     ]
-    if not found and (namespaces or secrets):
+    if not found:
         raise CatalogError("the catalog gives none of these Secrets to any of these namespaces.")
     return found
 
@@ -267,16 +265,16 @@ def run(context: Context) -> dict[str, Any]:
         params["read_sources"],
         read_values=params["read_values"],
     )
-    judged = state.judge(context.entries, found)
-    rows = _wanted(judged, params["namespaces"], params["secrets"])
+    rows, entries = state.judge(context.entries, found), context.entries
+    if params["namespaces"] or params["secrets"]:
+        rows = _wanted(rows, params["namespaces"], params["secrets"])
+        entries = list({row.entry.name: row.entry for row in rows}.values())
     state.add_refusals(context.client, rows)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
     ended: list[str] = []
     if not params["brief"]:
-        shown_entries = {row.entry.name for row in rows}
-        looked = [entry for entry in context.entries if entry.name in shown_entries or len(rows) == len(judged)]
-        lives = life.look(looked, found, context.warn)
+        lives = life.look(entries, found, context.warn)
         life.describe(shown, lives, now)
         over = life.findings(lives, params["store_namespace"], now, 0)
         ended = ["Source %s: %s. %s" % (one.name, one.message, one.fix) for one in over if one.check == "value-ended"]

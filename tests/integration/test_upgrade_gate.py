@@ -462,7 +462,8 @@ def test_a_run_that_was_killed_is_gone_on_with(runbook, step):
         if step == "drained":
             other = runbook.play(version, check=False)
             assert other.rc == 2 and "another run is at work on this cluster" in other.stdout, other.stdout
-    assert runbook.left()[0] == ["worker-1"]
+    cordoned = ("node-0", "worker-2") if step == "install" else ("node-0", "worker-1", "worker-2")
+    assert runbook.left() == (["worker-1"], cordoned)
     with ThreadPoolExecutor(1) as pool:
         back = pool.submit(runbook.returns, "worker-1", version) if step in ("away", "booted") else None
         ended = runbook.play(version, talos_upgrade_timeout=60, talos_upgrade_workers=3)
@@ -473,6 +474,7 @@ def test_a_run_that_was_killed_is_gone_on_with(runbook, step):
     assert sorted(runbook.lines("begun")) == sorted(f"{name} begun" for name in [*others, *["worker-1"] * begins])
     assert sorted(runbook.lines("upgraded")) == sorted([*others, *["worker-1"] * reboots])
     assert runbook.left() == ([], runbook.by_hand) and "cordoned, and stays so" in ended.stdout
+    assert "done: none; to do: none" in ended.stdout
     again = runbook.play(version)
     assert len(runbook.lines("begun")) == 3 + begins and " done" in again.stdout
 

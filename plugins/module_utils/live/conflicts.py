@@ -92,13 +92,10 @@ def capabilities(client: Client) -> tuple[str, list[str]]:
 
 def advice(found: list[Conflict]) -> str:
     """What to do about conflicts, in one sentence each."""
-    if not any(one.message.startswith(_REFUSED) for one in found):
-        return "%s. helm 3 ('cluster_secrets_eso_helm_binary') would not ask the API server to merge it." % "; ".join(
-            "%s: %s" % one for one in found
-        )
-    return "%s. Undo these changes, or take the fields with 'cluster_secrets_eso_force_conflicts: true'." % "; ".join(
-        "%s: %s" % one for one in found
-    )
+    said = "; ".join("%s: %s" % one for one in found)
+    if any(one.message.startswith(_REFUSED) for one in found):
+        return "%s. Undo these changes, or take the fields with 'cluster_secrets_eso_force_conflicts: true'." % said
+    return "%s. helm 3 ('cluster_secrets_eso_helm_binary') would not ask the API server to merge it." % said
 
 
 def _name(item: Object) -> str:

@@ -24,7 +24,7 @@ def read_files(src: str) -> list[Object]:
 
     found = []
     for path in _paths(src):
-        text = files.download(path) if "://" in path else files.read(path, "file with the CRDs")
+        text = files.fetch(path, "file with the CRDs")
         try:
             documents = [
                 document

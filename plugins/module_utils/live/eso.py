@@ -153,11 +153,11 @@ def controllers(client: Client) -> list[Object]:
 
 def lists(src: str | None) -> Lists:
     """The advisories and dates of a file or URL, YAML or JSON; ours without one. Raises FileError or CatalogError."""
-    import yaml
-
     if not src:
         return advisories.OURS
-    content = files.download(src) if "://" in src else files.read(src, "file with advisories")
+    import yaml
+
+    content = files.fetch(src, "file with advisories")
     try:
         # Days stay texts.
         document = yaml.load(content, yaml.BaseLoader)

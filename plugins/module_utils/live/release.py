@@ -32,20 +32,11 @@ class Record:
     """One revision of a release.
 
     ``chart`` (a name), ``chart_version`` and ``app_version`` are texts, ``values`` what was set besides the chart's own
-    values ``defaults``, and ``manifest`` what was applied. None of the three may be shown: they can hold a password.
+    values ``defaults``. Neither of the two may be shown: they can hold a password.
     ``server_side`` is whether the API server merged it, as helm 4 has it do.
     """
 
-    __slots__ = (
-        "app_version",
-        "chart",
-        "chart_version",
-        "defaults",
-        "manifest",
-        "revision",
-        "server_side",
-        "values",
-    )
+    __slots__ = ("app_version", "chart", "chart_version", "defaults", "revision", "server_side", "values")
 
     def __init__(self, revision: int, document: dict[str, Any]) -> None:
         chart = document.get("chart") or {}
@@ -54,7 +45,6 @@ class Record:
         self.chart = str(meta.get("name") or "")
         self.chart_version = str(meta.get("version") or "")
         self.app_version = str(meta.get("appVersion") or "")
-        self.manifest = str(document.get("manifest") or "")
         self.server_side = document.get("apply_method") == "ssa"
         self.values: dict[str, Any] = document.get("config") or {}
         self.defaults: dict[str, Any] = chart.get("values") or {}

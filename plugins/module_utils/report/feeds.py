@@ -52,14 +52,17 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
+#: How the files say when they were made.
+_WHEN = "%Y-%m-%d %H:%M UTC"
+
+
+def _json(when: str, **parts: Any) -> str:
+    return json.dumps({"when": when, **parts}, indent=1) + "\n"
+
+
 def audit_json(rows: list[dict[str, Any]], findings: list[Finding], now: datetime.datetime) -> str:
     """An audit as the text of a JSON file."""
-    document = {
-        "when": now.strftime("%Y-%m-%d %H:%M UTC"),
-        "rows": rows,
-        "findings": [one.as_dict() for one in findings],
-    }
-    return json.dumps(document, indent=1) + "\n"
+    return _json(now.strftime(_WHEN), rows=rows, findings=[one.as_dict() for one in findings])
 
 
 def status_json(
@@ -69,8 +72,7 @@ def status_json(
 
     :arg rows: the pairs as sync_info returns them, and so are ``causes`` and ``ended``.
     """
-    document = {"when": now.strftime("%Y-%m-%d %H:%M UTC"), "rows": rows, "causes": causes, "ended": ended}
-    return json.dumps(document, indent=1) + "\n"
+    return _json(now.strftime(_WHEN), rows=rows, causes=causes, ended=ended)
 
 
 def open_metrics(
@@ -154,5 +156,4 @@ def _fit(text: str) -> str:
 def fleet_json(fleet: Fleet, when: str) -> str:
     """Everything that is known of a fleet, as the text of a JSON file."""
     rows = [dict(zip(("cluster", "namespace", "secret", "status", "message"), row)) for row in fleet.rows]
-    content = {"when": when, "unreachable": fleet.unreachable, "drifted": fleet.drifted, "rows": rows}
-    return json.dumps(content, indent=1) + "\n"
+    return _json(when, unreachable=fleet.unreachable, drifted=fleet.drifted, rows=rows)

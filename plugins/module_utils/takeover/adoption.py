@@ -83,21 +83,15 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
 def nothing_found(layout: stores.Layout, cluster: Cluster) -> str:
     """What is said where no ClusterExternalSecret reads through the store of a layout: which others look like one."""
     text = "nothing reads through a ClusterSecretStore '%s' of the namespace '%s'" % (layout.store, layout.namespace)
-    readers: dict[str, int] = {}
-    for live in cluster.users.distributed:
-        reference = ((live.get("spec") or {}).get("externalSecretSpec") or {}).get("secretStoreRef") or {}
-        if reference.get("kind") == "ClusterSecretStore":
-            readers[str(reference.get("name"))] = readers.get(str(reference.get("name")), 0) + 1
     found = []
     for (kind, name), item in sorted(cluster.stores.items()):
-        provider = (
-            ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") if kind == "ClusterSecretStore" else {}
-        )
-        if provider and readers.get(name):
+        provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes")
+        readers = sum(_is_central(live, {name}) for live in cluster.users.distributed)
+        if kind == "ClusterSecretStore" and provider and readers:
             place = provider.get("remoteNamespace") or "default"
             found.append(
                 "-e cluster_secrets_store=%s -e cluster_secrets_store_namespace=%s (%d ClusterExternalSecrets)"
-                % (name, place, readers[name])
+                % (name, place, readers)
             )
     if not found:
         return (
