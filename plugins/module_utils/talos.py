@@ -30,8 +30,9 @@ _LINES = 15
 #: Seconds between two looks at what is under way, and at a node.
 _PAUSE, _LOOK = 0.5, 2.0
 
-#: Seconds in which the API has to let a node be begun, and after which a node that is back stays as it is.
-_BEGIN, _SETTLED = 60.0, 60.0
+#: Seconds in which the API has to let a node be begun, after which a node that is back stays as it is, and in which
+#: one that failed has to show that it lives.
+_BEGIN, _SETTLED, _RELEASE = 60.0, 60.0, 30.0
 
 #: The namespace of the Leases by which kubelets say that they live, and how many renewals of one show that its node's
 #: status is of now: a kubelet that starts writes both, in either order.
@@ -149,7 +150,9 @@ class _Node:
         self.name, self.address = name, address
         self.begun = False
         self.program: Program | None = None
+        #: How often talosctl was called for it, and whether one of them ran.
         self.calls = 0
+        self.ran = False
         #: Until when it is waited for, as time.monotonic() has it, and when it is looked at next.
         self.begins = time.monotonic()
         self.deadline, self.look = self.begins + _BEGIN, 0.0
@@ -227,8 +230,8 @@ class Upgrade:
                         self._progress(sum(node.over for node in under_way), len(under_way))
                         time.sleep(_PAUSE)
             finally:
-                # Also of those that were under way when this was stopped.
-                self._release([node.name for node in under_way if node.error or not node.over])
+                # Those that were under way when this was stopped keep their marks: what Talos has begun goes on.
+                self._release([node for node in under_way if node.error])
         failed = [node.error for node in under_way if node.error] + ([str(self._lock.lost)] if self._lock.lost else [])
         if failed:
             done = [node.name for node in under_way if not node.error]
@@ -302,6 +305,7 @@ class Upgrade:
     def _start(self, node: _Node, command: list[str]) -> None:
         try:
             node.program = self._stack.enter_context(running(command))
+            node.ran = True
         except NotReady as error:
             node.fail(str(error))
 
@@ -360,14 +364,32 @@ class Upgrade:
     def _write(self, planned: list[Action | None]) -> None:
         self.actions += Executor(self._client).run([action for action in planned if action])
 
-    def _release(self, names: list[str]) -> None:
-        """Leave no cordon of the upgrade's own on a node that failed and takes pods; the next run begins it anew."""
+    def _release(self, failed: list[_Node]) -> None:
+        """Leave no cordon of the upgrade's own on a node that failed and takes pods; the next run begins it anew.
+
+        One that is away keeps its mark, so that the next run waits for it: talosctl may have failed because it went.
+        """
+        deadline = time.monotonic() + _RELEASE
+        for node in failed:
+            node.alive_at, node.renewals = "", 0
         try:
-            found = [self._get(name) for name in names]
-            ready = [plan_node_finished(item) for item in found if item and holds_true(item, "Ready")]
-            self._write(ready)
+            while failed:
+                failed = [node for node in failed if not self._released(node)]
+                if not failed or time.monotonic() >= deadline:
+                    break
+                time.sleep(_LOOK)
         except ClusterSecretsError as error:
             self._client.tell("cordons that the upgrade left stay until the next run: %s" % error)
+
+    def _released(self, node: _Node) -> bool:
+        """Whether it is known of a node that failed what it is, and its cordon was ended if it lives."""
+        live = self._get(node.name)
+        if live is None or not holds_true(live, "Ready"):
+            return True
+        if node.ran and not self._lives(node):
+            return False
+        self._write([plan_node_finished(live)])
+        return True
 
 
 def not_back(name: str, seconds: int, missing: list[str]) -> str:

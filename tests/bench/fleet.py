@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from controlplane import build, cluster, values
+from controlplane import build, cluster, sandbox, values
 
 SIZES = (1, 10, 50)
 FORKS = 25
@@ -23,22 +23,10 @@ FORKS = 25
 FEW_FORKS = 5
 
 
-def tree(pid: int) -> list[int]:
-    """A process and all that descend from it."""
-    found = [pid]
-    for one in found:
-        try:
-            for thread in Path(f"/proc/{one}/task").iterdir():
-                found += [int(child) for child in (thread / "children").read_text().split()]
-        except OSError:
-            pass  # it has ended
-    return found
-
-
 def memory(pid: int) -> float:
     """MiB that a process and all that descend from it hold now, shared pages counted once."""
     total = 0
-    for one in tree(pid):
+    for one in sandbox.tree(pid):
         try:
             for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):

@@ -129,6 +129,18 @@ def first(run: Path) -> None:
             pass
 
 
+def tree(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    found = [pid]
+    for one in found:
+        try:
+            for thread in Path(f"/proc/{one}/task").iterdir():
+                found += [int(child) for child in (thread / "children").read_text().split()]
+        except OSError:
+            pass  # it has ended
+    return found
+
+
 def child_of(pid: int) -> int:
     """The one child of a process. Raises TimeoutError if it has none within ten seconds."""
     deadline = time.monotonic() + 10

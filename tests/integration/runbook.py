@@ -11,11 +11,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from support import COLLECTIONS, ROOT, Outcome, Platform
+
+from controlplane import sandbox
 
 MARK = "cluster-secrets/node-upgrade"
 
@@ -58,8 +60,8 @@ class Runbook:
         return self.own.play("talos_upgrade", *arguments, variables=self._given(version, variables), check=check)
 
     @contextmanager
-    def begun(self, version: str, mode: str, **variables: Any) -> Iterator[None]:
-        """A run that hangs in a step of a node's upgrade, and is killed with the stand-in at the block's end."""
+    def begun(self, version: str, mode: str, **variables: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """A run that hangs in a step of a node's upgrade, and is killed with all that it began at the block's end."""
         hangs, said = self.own.folder / "hangs", self.own.folder / "begun.log"
         self.mode.write_text(mode)
         argv = self.own.argv("talos_upgrade", variables=self._given(version, variables))
@@ -78,13 +80,18 @@ class Runbook:
                 self.own.eventually(lambda: hangs.exists() or run.poll() is not None, 300, "a node that is upgraded")
                 assert hangs.exists(), said.read_text()
                 self.mode.unlink()
-                yield
+                yield run
             finally:
-                if run.poll() is None:
-                    os.killpg(run.pid, signal.SIGKILL)
+                # Ansible's workers have sessions of their own.
+                for one in sandbox.tree(run.pid) if run.poll() is None else ():
+                    with suppress(ProcessLookupError):
+                        os.kill(one, signal.SIGKILL)
                 run.wait()
-                subprocess.run(["pkill", "-KILL", "-f", " ".join(self.program[1:])], check=False)
                 hangs.unlink(missing_ok=True)
+
+    def lose_talosctl(self) -> None:
+        """End the stand-in alone."""
+        subprocess.run(["pkill", "-KILL", "-f", " ".join(self.program[1:])], check=True)
 
     def lines(self, name: str) -> list[str]:
         """What the stand-in wrote: 'calls', 'begun' or 'upgraded'."""

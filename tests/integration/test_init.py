@@ -139,8 +139,9 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp
     content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster_secrets.yml").read_text())
     assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
     empty.play("init", "-e", f"init_dest={folder}")
+    # Where nobody was asked, it is whichever is the current one.
     (host,) = yaml.safe_load((folder / "inventory.yml").read_text())["all"]["hosts"].values()
-    assert host["cluster_secrets_context"] == "production"
+    assert "cluster_secrets_context" not in host
     content = yaml.safe_load((folder / "group_vars/all/cluster_secrets.yml").read_text())
     (entry,) = content["cluster_secrets_catalog"]
     assert entry["name"] == "example" and set(entry["generate"]) == {"username", "password"}

@@ -464,6 +464,7 @@ def test_a_run_that_was_killed_is_gone_on_with(runbook, step):
             assert other.rc == 2 and "another run is at work on this cluster" in other.stdout, other.stdout
     cordoned = ("node-0", "worker-2") if step == "install" else ("node-0", "worker-1", "worker-2")
     assert runbook.left() == (["worker-1"], cordoned)
+    # A run that comes at once finds a node that is away, and waits until it is back by itself.
     with ThreadPoolExecutor(1) as pool:
         back = pool.submit(runbook.returns, "worker-1", version) if step in ("away", "booted") else None
         ended = runbook.play(version, talos_upgrade_timeout=60, talos_upgrade_workers=3)
