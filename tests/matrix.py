@@ -41,7 +41,7 @@ ANSIBLE = {
     "2.21": ("ansible~=14.0", "3.13"),
     "2.22": ("ansible==15.0.0a3", "3.13"),
 }
-OTHERS = ("kubernetes", "PyYAML", "pytest", "pytest-ansible", "cryptography", "ruamel.yaml", "hvac")
+OTHERS = ("jsonschema", "kubernetes", "PyYAML", "pytest", "pytest-ansible", "cryptography", "ruamel.yaml", "hvac")
 
 #: What is run on each release of Kubernetes.
 ON_KUBERNETES = (
@@ -113,7 +113,7 @@ def _play(name: str, programs: Path, plane: ControlPlane) -> str:
     argv += ["--vault-password-file", str(password), "-e", f"cluster_secrets_values_file={vault}"]
     argv += ["-e", f"@{plane.variables_file}"]
     if name == "teardown":
-        argv += ["-e", "cluster_secrets_teardown_eso=true"]
+        argv += ["-e", "cluster_secrets_teardown_eso=true", "-e", "cluster_secrets_teardown_confirmed=true"]
     own = {**os.environ, **plane.environment(), "ANSIBLE_PYTHON_INTERPRETER": str(programs / "python")}
     done = subprocess.run(argv, env=own, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -62,6 +62,8 @@ class ActionModule(InProcessAction):
             raise AnsibleActionFail(str(error)) from None
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
+        made = {"kind": "Helm release", "name": options.get("name"), "namespace": options.get("release_namespace")}
+        result["changes"] = [{**made, "result": "applied"}] if result.get("changed") else []
         return result
 
     @contextmanager

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -15,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.api.kubeconfig import connection
 from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS
+from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
 from ..plugin_utils.in_process import InProcessAction
 from ..plugin_utils.plain import plain
@@ -70,9 +70,8 @@ class ActionModule(InProcessAction):
         cluster = self._cluster(given) if options["cluster"] else None
         if cluster and not self._task.no_log:
             several = len(given.get("ansible_play_hosts_all") or ()) > 1
-            context = " (context %s)" % cluster["context"] if cluster["context"] else ""
             prefix = "%s: " % given.get("inventory_hostname") if several else ""
-            show(["%sCluster: %s%s" % (prefix, cluster["server"], context)])
+            show(["%sCluster: %s" % (prefix, place_text(cluster))])
         result.update(changed=False, unknown=list(unknown), cluster=cluster)
         return result
 
@@ -86,8 +85,6 @@ class ActionModule(InProcessAction):
             checked = ArgumentSpecValidator(self._options()).validate(plain(self._task.args))
             if checked.error_messages:
                 return None
-            found = connection(checked.validated_parameters)
+            return connection(checked.validated_parameters).place()
         except (AnsibleActionFail, ClusterSecretsError):
             return None
-        parts = urlsplit(found.server or "")
-        return {"server": "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]), "context": found.context}

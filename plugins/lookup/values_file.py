@@ -48,6 +48,7 @@ from ansible.module_utils.common.text.converters import to_bytes
 from ansible.parsing.vault import AnsibleVaultError, is_encrypted
 from ansible.plugins.lookup import LookupBase
 
+from ..module_utils.errors import OWN_CATALOG
 from ..plugin_utils.plain import plain
 
 
@@ -132,7 +133,8 @@ class LookupModule(LookupBase):
         )
         if not path or not os.path.exists(path):
             raise AnsibleLookupError(
-                "the values file '%s' does not exist. Create it with: ansible-vault create %s" % (term, term)
+                "the values file '%s' does not exist. Create it with: ansible-vault create %s. %s"
+                % (term, term, OWN_CATALOG)
             )
         with open(path, "rb") as handle:
             content = handle.read()

@@ -15,7 +15,7 @@ from .api.proxies import password_of
 from .api.proxies import shown as shown_proxy
 from .catalog.entries import Entry, parse_catalog
 from .desired.stores import ISOLATIONS, SHARED, Layout
-from .errors import ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
+from .errors import OWN_CATALOG, ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
 from .plan import Action, plan_namespace
 from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, printable
@@ -224,8 +224,8 @@ class Context:
                 "the cluster serves %s of %s, and none of %s. Upgrade the External Secrets Operator." % shown
             )
         raise EsoError(
-            "the External Secrets Operator is not installed: the API group %s is not served. Run the role "
-            "platform.cluster_secrets.eso first." % ESO_GROUP
+            "the External Secrets Operator is not installed: the API group %s is not served. Run the playbook "
+            "platform.cluster_secrets.bootstrap, or the role eso, first. %s" % (ESO_GROUP, OWN_CATALOG)
         )
 
     def missing_namespace(self, name: str, create: bool) -> list[Action]:

@@ -223,13 +223,17 @@ def run(context: Context) -> dict[str, Any]:
         "findings": [one.as_dict() for one in found],
         "errors": errors,
         "warnings_found": warnings,
-        "table": text.findings_table(found),
+        "table": [
+            *text.findings_table(found),
+            *text.nothing_there(len(context.entries), inventory.snapshot.sources, state.count(pairs)),
+        ],
         "api_requests": context.client.requests,
     }
     if not context.check_mode:
+        place = context.client.place
         made = {
-            "html": lambda: page.audit_page(rows, found, now, lives, used is not None),
-            "json": lambda: feeds.audit_json(rows, found, now),
+            "html": lambda: page.audit_page(rows, found, now, lives, used is not None, place),
+            "json": lambda: feeds.audit_json(rows, found, now, place),
             "metrics": lambda: feeds.open_metrics(rows, found, lives, now),
             "junit": lambda: feeds.junit(rows, found, params["fail_on"] == "warning"),
         }

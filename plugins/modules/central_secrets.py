@@ -163,10 +163,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.e
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
     generated,
+    remarks,
     required_sources,
-    suspicious,
     to_be_given,
-    unread,
     written_by_others,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
@@ -248,7 +247,6 @@ def run(context: Context) -> dict[str, Any]:
     namespace = params["store_namespace"]
     values: dict[str, dict[str, bytes]] = {}
     recipes: dict[str, dict[str, Recipe]] = {}
-    ignored: list[str] = []
     if params["state"] == "present":
         entries = of_sources(context.entries, params["sources"])
         only = params["sources"]
@@ -256,10 +254,8 @@ def run(context: Context) -> dict[str, Any]:
         if params["values"] is None and to_be_given(entries, only):
             raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
         values, ignored = check_values(entries, params["values"] or {}, only)
-        for one in (*suspicious(values), *unread(context.entries, values)):
+        for one in remarks(context.entries, values, ignored):
             context.warn(one)
-        known_sources = required_sources(context.entries)
-        ignored = [name for name in ignored if name not in known_sources]
         known = generated(context.entries)
         for name in params["regenerate"]:
             if name not in known:
@@ -267,8 +263,6 @@ def run(context: Context) -> dict[str, Any]:
                     "regenerate: no enabled catalog entry generates a value of source '%s'. Those that do are of: %s."
                     % (name, ", ".join(sorted(known)) or "none")
                 )
-    for name in ignored:
-        context.warn("values are given for '%s', which no enabled catalog entry reads; they are not used" % name)
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
     masters = _Masters(context, values, recipes)

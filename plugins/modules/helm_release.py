@@ -46,6 +46,12 @@ status:
     As C(kubernetes.core.helm) returns it, like everything else, without the values under the name that it deprecates.
   returned: success
   type: dict
+changes:
+  description: The release, if helm changed it or would.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{kind: Helm release, namespace: external-secrets, name: external-secrets, result: applied}]
 """
 
 from typing import TYPE_CHECKING, Any

@@ -14,6 +14,8 @@ description:
   - Writes a folder in which the collection's playbooks find the inventory, the catalog and the values by themselves.
   - Its C(ansible.cfg) names the inventory, and is then the only one that Ansible reads in that folder. One that is
     there already is left as it is; the playbooks then run with C(-i inventory.yml).
+  - The catalog's first line names a JSON schema, C(catalog.schema.json) in the folder, by which editors complete and
+    check it.
   - Keys without a value are generated, and then kept in the central store only.
   - Nothing is asked of any cluster; the options of a connection are taken as by every module, and not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -109,6 +111,7 @@ configured:
   type: bool
 """
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +120,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.e
     LABEL_PREFIX,
     parse_catalog,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import schema
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, run_module
@@ -159,7 +163,11 @@ _IGNORED = """cluster-secrets-backups/
 vault-password*
 """
 
-_HEAD = """What is distributed, and where to; the README has the catalog's keys, and more variables may stand here.
+#: By which editors complete and check the catalog.
+SCHEMA = "catalog.schema.json"
+
+_HEAD = """yaml-language-server: $schema=../../catalog.schema.json
+What is distributed, and where to; the README has the catalog's keys, and more variables may stand here.
 The playbook platform.cluster_secrets.bootstrap brings it into the cluster."""
 
 
@@ -217,6 +225,8 @@ def run(context: Context) -> dict[str, Any]:
         texts[CONFIGURATION] = configuration
     if not os.path.exists(os.path.join(params["dest"], IGNORED)):
         texts[IGNORED] = _IGNORED
+    if not os.path.exists(os.path.join(params["dest"], SCHEMA)):
+        texts[SCHEMA] = json.dumps(schema(), indent=1) + "\n"
     secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
     return {
@@ -229,7 +239,7 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _configuration(collections_path: list[str]) -> str:
-    lines = ["[defaults]", "inventory = %s" % INVENTORY]
+    lines = ["[defaults]", "inventory = %s" % INVENTORY, "stdout_callback = platform.cluster_secrets.brief"]
     if collections_path:
         lines.append("collections_path = %s" % ":".join(collections_path))
     return "\n".join(lines) + "\n"

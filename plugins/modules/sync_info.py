@@ -303,13 +303,15 @@ def run(context: Context) -> dict[str, Any]:
             *left_out,
             *(one.text() for one in broken),
             *ended,
+            *text.nothing_there(len(context.entries), found.sources, state.count(rows)),
         ]
         result["api_requests"] = context.client.requests
+        place = context.client.place
         if params["html"] and not context.check_mode:
-            files.write(params["html"], page.status_page(shown, now, used is not None), "report")
+            files.write(params["html"], page.status_page(shown, now, used is not None, place), "report")
             result["table"].append("Written: %s" % os.path.abspath(params["html"]))
         if params["json"] and not context.check_mode:
-            files.write(params["json"], feeds.status_json(shown, result["causes"], ended, now), "report")
+            files.write(params["json"], feeds.status_json(shown, result["causes"], ended, now, place), "report")
             result["table"].append("Written: %s" % os.path.abspath(params["json"]))
     if params["digest_key"] and found.sources is not None:
         sources = found.sources

@@ -34,6 +34,7 @@ _OF_PLAYBOOKS: dict[str, dict[str, Any]] = {
     "restore_verify": {"type": "bool"},
     "cluster_secrets_audit_ends_within": {"type": "int"},
     "cluster_secrets_teardown_backup": {"type": "bool"},
+    "cluster_secrets_teardown_confirmed": {"type": "bool"},
     "cluster_secrets_teardown_eso": {"type": "bool"},
     "cluster_secrets_upgrade_timeout": {"type": "int"},
     "cluster_secrets_upgrade_window": {"type": "int"},

@@ -15,14 +15,20 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import ENTRY_KEYS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import schema
+
 import matrix
 from integration import attacks
 
 #: Where the table of versions stands in the README.
 VERSIONS = "<!-- begin of the table of versions -->\n", "<!-- end of the table of versions -->\n"
 
+#: Where the table of the catalog's keys stands there.
+KEYS = "<!-- begin of the table of keys -->\n", "<!-- end of the table of keys -->\n"
+
 #: Where the table of attacks stands in docs/security.md.
-BEGIN, END = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"
+ATTACKS = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"
 
 
 def role_readme(role: str) -> str:
@@ -65,18 +71,22 @@ def _shown(value: Any) -> str:
     return value or "''" if isinstance(value, str) else json.dumps(value)
 
 
+def _between(text: str, marks: tuple[str, str], table: str) -> str:
+    """A text with a table between two marks."""
+    head, rest = text.split(marks[0])
+    return f"{head}{marks[0]}\n{table}\n\n{marks[1]}{rest.split(marks[1])[1]}"
+
+
 def security() -> str:
     """docs/security.md with the table of attacks as it is tested."""
-    text = (ROOT / "docs/security.md").read_text()
-    head, rest = text.split(BEGIN)
-    return head + BEGIN + "\n" + attacks.table() + "\n" + END + rest.split(END)[1]
+    return _between((ROOT / "docs/security.md").read_text(), ATTACKS, attacks.table().rstrip("\n"))
 
 
 def readme() -> str:
-    """README.md with the table of versions as the matrix left it."""
-    text = (ROOT / "README.md").read_text()
-    head, rest = text.split(VERSIONS[0])
-    return head + VERSIONS[0] + "\n" + matrix.table() + "\n\n" + VERSIONS[1] + rest.split(VERSIONS[1])[1]
+    """README.md with the catalog's keys as they are checked, and the table of versions as the matrix left it."""
+    keys = "\n".join(f"| `{key}` | {text} |" for key, text in ENTRY_KEYS.items())
+    text = _between((ROOT / "README.md").read_text(), KEYS, "| Key | Meaning |\n| --- | --- |\n" + keys)
+    return _between(text, VERSIONS, matrix.table())
 
 
 def files() -> dict[Path, str]:
@@ -85,7 +95,12 @@ def files() -> dict[Path, str]:
         path.parent.parent / "README.md": role_readme(path.parent.parent.name)
         for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
     }
-    return {**found, ROOT / "docs/security.md": security(), ROOT / "README.md": readme()}
+    return {
+        **found,
+        ROOT / "docs/security.md": security(),
+        ROOT / "README.md": readme(),
+        ROOT / "docs/catalog.schema.json": json.dumps(schema(), indent=1) + "\n",
+    }
 
 
 if __name__ == "__main__":

@@ -10,18 +10,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.findings import Finding
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.life import End, Life
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.fleet import Fleet
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page, text
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import screen
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs/images"
 NOW = datetime.datetime(2026, 11, 26, 3, 12, tzinfo=datetime.timezone.utc)
+PLACE = {"server": "https://10.0.0.2:6443", "context": "admin@production"}
 ROTATE = "ansible-playbook platform.cluster_secrets.rotate"
 
 
@@ -60,10 +63,10 @@ def rows(extra: int = 0) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: (row["namespace"], row["secret"]))
 
 
-def audit(extra: int = 0) -> str:
-    """The page of an audit."""
+def findings() -> list[Finding]:
+    """What an audit found."""
     store = "central-secret-store"
-    findings = [
+    return [
         Finding(
             "error",
             "stale",
@@ -88,21 +91,35 @@ def audit(extra: int = 0) -> str:
             "runs with an older value of gh-oauth",
             f"restart it, or {ROTATE} -e cluster_secrets_rotate_restart=restart",
         ),
+        Finding(
+            "error",
+            "vulnerable-eso",
+            "external-secrets",
+            "CVE-2026-42876",
+            "ESO 2.4.0: an ExternalSecret's template makes a ServiceAccount token "
+            "(https://github.com/external-secrets/external-secrets/security/advisories/GHSA-fq7h-9x2w-8f9p)",
+            "Upgrade to 2.4.1 or newer: ansible-playbook platform.cluster_secrets.eso_upgrade",
+        ),
         Finding("info", "unused-target", "ai-dev", "gh-docker-registry-creds", "nothing names it", "see the guide"),
     ]
+
+
+def audit(extra: int = 0) -> str:
+    """The page of an audit."""
     lives = {}
     for entry in _entries():
         source = entry["source"]
         age = datetime.timedelta(days=120 if source == "github-pat" else 12)
-        ends = (End(NOW + datetime.timedelta(days=5), "api-token", "token"),) if source.startswith("cloud") else ()
+        days = {"cloudflare-api-token": 5, "code-server-ssh-key": -3}.get(source)
+        ends = (End(NOW + datetime.timedelta(days=days), "api-token", "token"),) if days else ()
         after = 90 if source == "github-pat" else None
         lives[source] = Life(source, NOW - age, ends, after, "team-platform", "")
-    return page.audit_page(rows(extra), findings, NOW, lives, True)
+    return page.audit_page(rows(extra), findings(), NOW, lives, True, PLACE)
 
 
 def status(extra: int = 0) -> str:
     """The page of a status."""
-    return page.status_page(rows(extra), NOW, True)
+    return page.status_page(rows(extra), NOW, True, PLACE)
 
 
 def fleet(clusters: int = 12, namespaces: int = 40) -> str:
@@ -126,6 +143,49 @@ def fleet(clusters: int = 12, namespaces: int = 40) -> str:
     return page.fleet_page(Fleet(results), "2026-11-26 03:12 UTC")
 
 
+def terminal(columns: int) -> str:
+    """The same audit on a terminal of so many columns, as a page."""
+    command = "$ ansible-playbook platform.cluster_secrets.audit"
+    lines = [(command, None), (f"Cluster: {text.place_text(PLACE)}", None)]
+    lines += screen.painted(text.findings_table(findings()), columns)
+    shown = "\n".join(f'<span class="{color or ""}">{escape(line)}</span>' for line, color in lines)
+    style = (
+        "body{margin:0;background:#15171a}pre{font:14px/1.4 monospace;margin:1rem;color:#e6e8eb;width:%dch;" % columns
+    )
+    # A terminal breaks what is longer wherever its width ends.
+    style += "white-space:pre-wrap;word-break:break-all}"
+    return f"<style>{style}.red{{color:#ffb4ab}}.yellow{{color:#ffc27a}}</style><pre>{shown}</pre>"
+
+
+def framed(page_text: str, width: int, height: int) -> str:
+    """A page as it is on a screen that is narrower than any window of Chromium."""
+    style = f"width:{width}px;height:{height}px;border:0"
+    return f'<body style="margin:0"><iframe style="{style}" srcdoc="{escape(page_text)}"></iframe>'
+
+
+class Picture(NamedTuple):
+    """A picture: its name, the page, the size in pixels, and whether its reader prefers light colours."""
+
+    name: str
+    text: str
+    width: int
+    height: int
+    light: bool = True
+
+
+def pictures() -> list[Picture]:
+    """All of docs/images. Chromium's windows are 500 pixels wide at least."""
+    return [
+        Picture("audit", audit(), 1280, 900),
+        Picture("audit-390", framed(audit(), 390, 1200), 500, 1200),
+        Picture("status-dark", status(), 1280, 900, False),
+        Picture("fleet", fleet(), 1280, 900),
+        Picture("fleet-390", framed(fleet(), 390, 1200), 500, 1200),
+        Picture("terminal-80", terminal(80), 720, 560),
+        Picture("terminal-140", terminal(140), 1220, 340),
+    ]
+
+
 def main() -> None:
     """Take the pictures, in a real Chromium."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -133,14 +193,14 @@ def main() -> None:
         sys.exit("install chromium (make browser)")
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name, text, scheme in (("audit", audit(), 1), ("status-dark", status(), 0), ("fleet", fleet(), 1)):
-            source = Path(folder, f"{name}.html")
-            source.write_text(text)
+        for one in pictures():
+            source = Path(folder, f"{one.name}.html")
+            source.write_text(one.text)
             flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile"]
-            flags += [f"--blink-settings=preferredColorScheme={scheme}", "--window-size=1200,900"]
-            picture = f"--screenshot={IMAGES / name}.png"
-            subprocess.run([program, *flags, picture, source.as_uri()], check=True, capture_output=True, timeout=60)
-            print(f"wrote {IMAGES / name}.png")
+            flags += ["--hide-scrollbars", f"--blink-settings=preferredColorScheme={int(one.light)}"]
+            flags += [f"--window-size={one.width},{one.height}", f"--screenshot={IMAGES / one.name}.png"]
+            subprocess.run([program, *flags, source.as_uri()], check=True, capture_output=True, timeout=60)
+            print(f"wrote {IMAGES / one.name}.png")
 
 
 if __name__ == "__main__":

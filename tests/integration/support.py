@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import datetime
 import fcntl
+import html
 import json
 import os
 import pty
@@ -129,6 +130,8 @@ class Platform:
             argv += ["--vault-password-file", str(self.password)]
         if self.environment.get("CLUSTER_SECRETS_TEST_VARS"):
             argv += ["-e", f"@{self.environment['CLUSTER_SECRETS_TEST_VARS']}"]
+        if playbook == "teardown":
+            variables = {"cluster_secrets_teardown_confirmed": True, **(variables or {})}
         if variables:
             argv += ["-e", json.dumps(variables)]
         return [*argv, *arguments]
@@ -356,22 +359,35 @@ def browser(folder: Path) -> list[str]:
     return [program, *(f"--{flag}" for flag in flags), "--window-size=1280,1200"]
 
 
-def browse(page: Path, script: str, folder: Path, scheme: str = "light", later: int = 0) -> Any:
+def browse(
+    page: Path,
+    script: str,
+    folder: Path,
+    scheme: str = "light",
+    later: int = 0,
+    width: int | None = None,
+    fragment: str = "",
+) -> Any:
     """What ``script`` gives to ``report()`` once a real Chromium has opened a page.
 
     :arg scheme: which colours the page's reader prefers, 'light' or 'dark'; :arg later: how many (virtual) seconds the
-        script may take; without, it reports at once.
+        script may take; without, it reports at once; :arg width: of the page in pixels, in a frame, since no window of
+        Chromium is as narrow as a telephone; :arg fragment: what comes after '#' in its address.
     """
     probe = folder / "probe.html"
-    own = "<script>const report = seen => { document.title = JSON.stringify(seen); };%s</script>" % script
-    probe.write_text(page.read_text().replace("</body>", own + "</body>"))
+    own = "<script>const report = seen => { parent.document.title = JSON.stringify(seen); };%s</script>" % script
+    text = page.read_text().replace("</body>", own + "</body>")
+    if width:
+        style = f"width:{width}px;height:900px;border:0"
+        text = f'<title></title><iframe style="{style}" srcdoc="{html.escape(text)}"></iframe>'
+    probe.write_text(text)
     done = subprocess.run(
         [
             *browser(folder),
             f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
             *([f"--virtual-time-budget={later * 1000}"] if later else []),
             "--dump-dom",
-            probe.as_uri(),
+            probe.as_uri() + (f"#{fragment}" if fragment else ""),
         ],
         capture_output=True,
         text=True,

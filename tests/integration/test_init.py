@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
 import subprocess
 
+import jsonschema
 import pytest
 import yaml
 from support import CANARY, ROOT, another, leaked, on_a_terminal, values
@@ -153,6 +155,30 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp
     assert set(empty.data("demo", "example")) == {"username", "password"}
 
 
+def test_an_editor_finds_the_schema(empty, tmp_path):
+    folder = tmp_path / "schema"
+    empty.play("init", "-e", f"init_dest={folder}")
+    path = folder / "group_vars/all/cluster_secrets.yml"
+    named = re.match(r"---\n# yaml-language-server: \$schema=(\S+)\n", path.read_text())[1]
+    schema = json.loads((path.parent / named).read_text())
+    assert schema == json.loads((ROOT / "docs/catalog.schema.json").read_text())
+    jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    checked = subprocess.run(
+        ["ansible-playbook", f"{PLAYBOOK}validate", "--vault-password-file", str(empty.password)],
+        cwd=folder,
+        env=empty.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # As the folder's own ansible.cfg has it, without the tasks around it.
+    assert checked.returncode == 0 and checked.stdout.startswith("ENTRY    SOURCE   TARGET   TYPE    LABEL")
+    assert checked.stdout.splitlines()[1:] == [
+        "example  example  example  Opaque  secrets/example=true  demo",
+        "localhost: ok=3 changed=0 unreachable=0 failed=0",
+    ]
+
+
 def test_asked_on_a_terminal(after, tmp_path):
     folder = tmp_path / "three"
     argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"init_dest={folder}"]
@@ -225,3 +251,35 @@ def test_only_ones_own_entries(after):
     """The catalog that comes with the collection is an example that one variable switches off."""
     done = after.play("status", variables={"cluster_secrets_use_catalog": False})
     assert "0 targets are synced" in done.stdout
+
+
+def test_teardown_asks_and_names_the_cluster(after, tmp_path):
+    after.play("bootstrap")
+    unsaid = {"cluster_secrets_teardown_confirmed": False}
+    mark = after.mark()
+    elsewhere = after.play("teardown", variables=unsaid, check=False)
+    assert elsewhere.rc == 2 and "cluster_secrets_teardown_confirmed: true" in elsewhere.stdout
+    server = yaml.safe_load(after.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
+    question = f"goes from {server}, with the master Secrets and every Secret made of them. Type 'yes' to go on"
+    argv = after.argv("teardown", variables=unsaid)
+    status, seen = on_a_terminal(after, argv, [("to go on", "no")], tmp_path, width=300)
+    assert status == 2 and question in seen and "Nothing was changed." in seen
+    assert after.requests(mark) == []
+    predicted = after.play("teardown", "--check", variables=unsaid).stdout
+    status, seen = on_a_terminal(after, argv, [("to go on", "yes")], tmp_path, width=300)
+    assert status == 0 and after.secret("central-secret-store", "github-pat") is None
+    removed = re.findall(r"^removed +[A-Za-z]+ +[0-9]+ .*$", predicted, re.MULTILINE)
+    assert len(removed) > 5 and any(" ClusterExternalSecret " in line for line in removed), predicted
+    seen = re.sub(r"\x1b\[[0-9;]*m", "", seen.replace("\r", ""))
+    assert removed == re.findall(r"^removed +[A-Za-z]+ +[0-9]+ .*$", seen, re.MULTILINE)
+
+
+def test_where_nothing_of_the_catalog_is_there_it_is_said(empty):
+    said = "Nothing of the catalog's 7 entries is on this cluster."
+    for playbook in ("status", "audit"):
+        shown = empty.play(playbook, check=False).stdout
+        assert said in shown and "platform.cluster_secrets.init -e init_dest=platform" in shown, shown
+    missing = empty.play("rotate", "-e", "cluster_secrets_values_file=none.yml", check=False)
+    assert "the values file 'none.yml' does not exist." in missing.stdout and "init -e init_dest" in missing.stdout
+    empty.play("bootstrap")
+    assert said not in empty.play("status").stdout + empty.play("audit", check=False).stdout

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import axe_core_python
 import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.findings import Finding
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page, text
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import screen
 from support import browse, browser
 
 from docs import pages
@@ -42,7 +45,33 @@ def test_axe_would_find_something(tmp_path):
 
 
 def test_it_loads_nothing(made):
-    assert not re.search(r"(src|href)=|@import|url\(|https?://", made.read_text())
+    whole = made.read_text()
+    assert not re.search(r"(src|href)=|@import|url\(", whole)
+    # What the data name, nobody asks for until it is followed; the cluster's own address is only said.
+    rest = re.sub(r'<script type="application/json".*?</script>|<p class="when">.*?</p>', "", whole)
+    assert not re.search(r"https?://", rest)
+
+
+#: How far each part of a page is wider than its place.
+WIDER = """
+  const over = [document.documentElement, ...document.querySelectorAll('.wrap, form, ul, dialog, .fix')];
+  report({wider: over.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.id || one.className),
+          width: innerWidth});"""
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_nothing_scrolls_sideways(made, tmp_path, width):
+    seen = browse(made, WIDER, tmp_path, width=width)
+    assert seen["width"] == width and seen["wider"] == []
+
+
+def test_what_is_narrow_says_of_each_cell_what_it_is(made, tmp_path):
+    script = """
+      const cells = [...document.querySelectorAll('tbody td')].filter(one => one.offsetHeight && one.textContent);
+      report({untitled: cells.filter(one => !getComputedStyle(one, '::before').content.includes(': ')).length,
+              cells: cells.length, heads: [...document.querySelectorAll('thead')].map(one => one.offsetHeight)});"""
+    seen = browse(made, script, tmp_path, width=390)
+    assert seen["untitled"] == 0 and seen["cells"] > 20 and set(seen["heads"]) == {1}
 
 
 SET = """
@@ -70,7 +99,7 @@ def test_filters_and_search(tmp_path):
       report({all, wrong, warnings, found, shown, none});"""
     )
     seen = browse(path, script, tmp_path)
-    assert seen["all"] == [4, 13, 6, 17] and seen["wrong"] == [3, 3] and seen["warnings"] == 2
+    assert seen["all"] == [5, 13, 6, 17] and seen["wrong"] == [4, 3] and seen["warnings"] == 2
     assert seen["found"] == [1, 1] and seen["shown"] == "1 of 17 shown" and seen["none"] == [0, 0]
 
 
@@ -90,6 +119,81 @@ def test_what_is_wrong_is_reached_by_the_keyboard_and_says_what_to_do(tmp_path):
     assert seen["focused"] and seen["open"] and seen["closed"] and seen["label"] == "backstage gh-oauth stale"
     assert "platform.cluster_secrets.explain -e namespace=backstage -e secret=gh-oauth" in seen["text"]
     assert "Copy: ansible-playbook platform.cluster_secrets.rotate -e rotate_sources=github-pat" in seen["copies"]
+
+
+def test_the_filters_are_in_the_address(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(pages.audit())
+    script = """
+      const seen = () => [lines('findings'), lines('grid'), document.getElementById('listed').textContent];
+      const first = seen(), box = document.getElementById('wrong').checked;
+      set('secret', ''); set('status', 'stale'); const stale = seen(), address = location.hash;
+      set('wrong', false); set('status', ''); report({first, box, stale, address, all: seen(), left: location.hash});"""
+    seen = browse(path, SET + script, tmp_path, fragment="secret=gh-oauth&wrong=1")
+    # That an older value runs is told with the Secret's name, and of a pair that is synced.
+    assert seen["box"] and seen["first"] == [2, 2, "2 of 5 shown"]
+    assert seen["stale"] == [1, 1, "1 of 5 shown"] and seen["address"] == "#status=stale&wrong=1"
+    assert seen["all"] == [5, 13, "5 of 5 shown"] and seen["left"] in ("", "#")
+
+
+def test_what_is_copied_is_said(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(pages.audit())
+    script = """
+      const given = [];
+      Object.defineProperty(navigator, 'clipboard', {value: {writeText: async text => { given.push(text); }}});
+      const button = document.querySelector('#findings button');
+      const beside = [...document.querySelectorAll('#findings code')].every(one =>
+        one.parentElement.querySelector('button.copy'));
+      button.click();
+      setTimeout(() => report({given, text: button.textContent, said: document.getElementById('said').textContent,
+        beside, codes: document.querySelectorAll('#findings code').length}), 50);"""
+    seen = browse(path, script, tmp_path, later=1)
+    assert seen["given"] == ["ansible-playbook platform.cluster_secrets.rotate"]
+    assert seen["text"] == seen["said"] == "Copied" and seen["beside"] and seen["codes"] == 4
+
+
+def test_advisories_are_links_and_what_a_tenant_wrote_is_none(tmp_path):
+    path = tmp_path / "page.html"
+    evil = Finding("warning", "foreign-secret", "shop", "x", "see this (https://evil.example/x)", "look")
+    own = {"vulnerable-eso", "foreign-secret"}
+    found = [Finding("error", "vulnerable-eso", "eso", "CVE-1", "it leaks (https://example.org/advisory)", "go"), evil]
+    path.write_text(page.audit_page(pages.rows(), found, pages.NOW, {}, False))
+    script = "report({links: [...document.querySelectorAll('a')].map(one => [one.href, one.textContent])});"
+    assert {one.check for one in found} == own
+    assert browse(path, script, tmp_path)["links"] == [["https://example.org/advisory", "example.org/advisory"]]
+
+
+def test_what_has_ended_is_red_and_numbers_agree(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(pages.audit())
+    script = """
+      const tile = id => document.getElementById(id).textContent;
+      report({red: [...document.querySelectorAll('#values .bad')].map(one => one.textContent),
+              tiles: [tile('errors'), tile('warnings')], when: document.querySelector('.when').textContent});"""
+    seen = browse(path, script, tmp_path)
+    assert seen["red"] == ["2026-11-23 ended"] and seen["tiles"] == ["2 errors", "2 warnings"]
+    assert seen["when"] == "2026-11-26 03:12 UTC, https://10.0.0.2:6443 (context admin@production)"
+    one = [Finding("error", "stale", "a", "b", "c", "d"), Finding("warning", "stale", "a", "b", "c", "d")]
+    path.write_text(page.audit_page(pages.rows(), one, pages.NOW, {}, False))
+    assert browse(path, script, tmp_path)["tiles"] == ["1 error", "1 warning"]
+
+
+def test_clusters_that_were_not_reached_are_in_the_matrix_and_the_totals(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(pages.fleet())
+    script = """
+      const cells = [...document.querySelectorAll('#grid td')].filter(one => one.dataset.title === 'cluster-99');
+      report({cells: cells.length, text: cells[0].textContent, total: document.getElementById('unsynced').textContent,
+              legend: document.querySelector('.legend').innerText});"""
+    seen = browse(path, script, tmp_path)
+    assert seen["cells"] == 40 and seen["text"] == "?not reached"
+    assert seen["total"].endswith(" of 960 not synced, and nothing known of 1 cluster")
+    assert "the cluster was not reached" in seen["legend"]
+    # The matrix uses the width that there is.
+    path.write_text(pages.status())
+    wide = "report({wide: document.getElementById('grid').offsetWidth});"
+    assert browse(path, wide, tmp_path)["wide"] > 1100
 
 
 @pytest.mark.parametrize("extra", [0, 500])
@@ -124,6 +228,18 @@ def test_it_prints_whole(tmp_path):
 
 def test_the_pictures_are_there():
     names = {path.name for path in pages.IMAGES.glob("*.png")}
-    assert names == {"audit.png", "fleet.png", "status-dark.png"}
-    readme = (pages.ROOT / "README.md").read_text()
-    assert "docs/images/audit.png" in readme
+    assert names == {f"{one.name}.png" for one in pages.pictures()}
+    shown = [pages.ROOT / "README.md", *pages.ROOT.glob("docs/docsite/rst/*.rst")]
+    shown = "".join(path.read_text() for path in shown)
+    assert {name for name in names if f"images/{name}" not in shown} == set()
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_a_terminal_shows_what_and_why(columns):
+    lines = [line for line, _color in screen.painted(text.findings_table(pages.findings()), columns)]
+    table = lines[: lines.index("")]
+    assert max(map(len, table)) <= columns
+    shown = " ".join(" ".join(table).split())
+    for one in pages.findings():
+        assert one.check in shown and (one.name or "") in shown
+        assert one.message.partition(" (")[0] in shown, (one.message, shown)

@@ -11,11 +11,14 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 import yaml
 from broken import namespace_unlabelled, source_changed
 from support import COLLECTIONS, ROOT, leaked, on_a_terminal
+
+from controlplane import sandbox
 
 STATUS = re.compile(r"^NAMESPACE +SECRET +STATUS +TYPE +AGE +VALUE +USED BY$", re.MULTILINE)
 ROW = re.compile(r"^backstage +gh-oauth +synced +Opaque ", re.MULTILINE)
@@ -156,8 +159,81 @@ def test_what_operators_type(cluster, name):
     assert leaked(done.stdout + done.stderr) == []
 
 
+def test_the_status_is_followed(cluster):
+    argv = ["task", "--taskfile", str(ROOT / "Taskfile.yml"), "platform:status:follow", "EVERY=1", "--"]
+    argv += ["-e", f"cluster_secrets_values_file={cluster.vault}", "--vault-password-file", str(cluster.password)]
+    if cluster.environment.get("CLUSTER_SECRETS_TEST_VARS"):
+        argv += ["-e", f"@{cluster.environment['CLUSTER_SECRETS_TEST_VARS']}"]
+    said = cluster.folder / "followed.log"
+    with said.open("w") as log, subprocess.Popen(argv, env=cluster.environment, stdout=log, stderr=log) as run:
+        try:
+            cluster.eventually(lambda: said.read_text().count("17 targets are synced") == 2, 60, "two tables")
+        finally:
+            for one in sandbox.tree(run.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
+    # Nothing stands around them.
+    assert "TASK [" not in said.read_text()
+
+
+BRIEF = {"ANSIBLE_STDOUT_CALLBACK": "platform.cluster_secrets.brief"}
+
+
+def test_brief_shows_changes_and_tables_and_each_failure_once(cluster):
+    assert "Nothing to change.\n17 Secrets in 13" in cluster.play("bootstrap", **BRIEF).stdout
+    with namespace_unlabelled(cluster):
+        predicted = cluster.play("bootstrap", "--check", **BRIEF).stdout
+        done = cluster.play("bootstrap", **BRIEF).stdout
+    for text, word in ((predicted, "would change"), (done, "changed")):
+        lines = text.splitlines()
+        assert f"{word}: Label the namespaces" in lines and "TASK [" not in text and "ok: [" not in text
+        table = lines[lines.index("CHANGE   KIND       NUMBER  WHICH") :]
+        assert table[1:4] == [
+            "changed  Namespace  1       cert-manager",
+            "",
+            "Objects: 0 created, 1 changed, 0 removed.",
+        ]
+    assert re.search(r"^localhost: ok=\d+ changed=1 unreachable=0 failed=0$", done, re.MULTILINE)
+    missing = {"cluster_secrets_values_file": "none.yml"}
+    failed = cluster.play("bootstrap", "-e", json.dumps(missing), check=False, **BRIEF)
+    said = "failed: Seed the master Secrets: the values file 'none.yml' does not exist."
+    assert failed.rc == 2 and failed.output.count("none.yml' does not exist") == 1, failed.output
+    assert said in failed.stdout and "init -e init_dest=" in failed.stdout
+    # With -v there is all that Ansible says.
+    assert "TASK [Show the table]" in cluster.play("status", "-v", **BRIEF).stdout
+
+
+def test_brief_says_what_tasks_say_themselves(cluster, tmp_path):
+    fails = {"ansible.builtin.fail": {"msg": "it is {{ item | default('broken') }}"}}
+    mended = [{"ansible.builtin.debug": {"msg": "it is mended"}}]
+    tasks_of = [
+        {"name": "Say", "ansible.builtin.debug": {"msg": ["one", "two"]}},
+        {"name": "Show a variable", "ansible.builtin.debug": {"var": "cluster_secrets_hosts"}},
+        {
+            "name": "Rescued",
+            "block": [{"name": "Break", **fails}],
+            "rescue": mended,
+        },
+        {"name": "Ignored", **fails, "ignore_errors": True},
+        {"name": "Hidden", "no_log": True, "ignore_errors": True, **fails},
+        {"name": "Run", "ansible.builtin.command": {"argv": ["true"]}},
+        {"name": "Left out", "ansible.builtin.command": {"argv": ["true"]}, "when": False},
+        {"name": "Compare", "ansible.builtin.copy": {"content": "new\n", "dest": str(tmp_path / "file")}},
+        {"name": "Each", **fails, "loop": ["worn", "torn"]},
+    ]
+    play = tmp_path / "play.yml"
+    hosts = {"hosts": "localhost", "gather_facts": False, "tasks": tasks_of}
+    play.write_text(yaml.safe_dump([hosts], sort_keys=False))
+    done = cluster.play(str(play), "--diff", check=False, **BRIEF)
+    lines = done.stdout.splitlines()
+    assert done.rc == 2 and lines[:2] == ["one", "two"] and "it is mended" in lines and "+new" in lines
+    assert {"changed: Run", "changed: Compare", "failed: Each: it is worn", "failed: Each: it is torn"} <= set(lines)
+    assert "broken" not in done.stdout and "Left out" not in done.stdout, done.stdout
+    assert lines[-1].startswith("localhost: ok=") and lines[-1].endswith(" changed=2 unreachable=0 failed=1")
+
+
 def test_every_task_is_typed_here():
-    assert set(tasks()) - {"platform:logs:follow"} == set(TYPED)
+    assert set(tasks()) - {"platform:logs:follow", "platform:status:follow"} == set(TYPED)
     # Nobody has kubectl here; what it is told is what the logs are found by.
     assert "kubectl --namespace" in tasks()["platform:logs:follow"]["cmds"][0]
 

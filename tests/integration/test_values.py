@@ -274,3 +274,40 @@ def test_a_misspelt_variable_is_a_warning_with_the_closest_name(bootstrapped):
     )
     assert "Did you mean 'cluster_secrets_status_html'?" in said
     assert "is none of this collection's" not in bootstrapped.play("bootstrap", "--check").output
+
+
+def test_a_catalog_and_its_values_are_checked_without_a_cluster(bootstrapped, tmp_path):
+    nowhere = {"K8S_AUTH_KUBECONFIG": str(tmp_path / "none"), "KUBECONFIG": str(tmp_path / "none")}
+    mark = bootstrapped.mark()
+    fine = bootstrapped.play("validate", "-vvv", **nowhere)
+    (row,) = [line for line in fine.stdout.splitlines() if line.startswith("code-server-ssh-key ")]
+    assert row.split() == [
+        *["code-server-ssh-key"] * 3,
+        "Opaque",
+        "secrets/code-server-ssh-key=true",
+        "code-server",
+    ]
+    assert leaked(fine.output) == []
+    file = tmp_path / "given.vault.yml"
+    own = {"cluster_secrets_use_catalog": False, "cluster_secrets_values_file": str(file)}
+    own["cluster_secrets_catalog_extra"] = [entry("smtp", ["shop"], source="smtp", data={"USER": "user"})]
+
+    def checked(given, **more):
+        values.write_vault(given, file, bootstrapped.password)
+        done = bootstrapped.play("validate", variables={**own, **more}, check=False, **nowhere)
+        assert leaked(done.output) == []
+        return done
+
+    missing = checked({"smtp": {"password": f"{CANARY}-unread"}})
+    assert missing.rc == 2 and "catalog entry 'smtp': source 'smtp' has no key 'user'" in missing.stdout
+    odd = checked({"smtp": {"user": f"{CANARY}-odd\n", "extra": f"{CANARY}-extra"}, "other": {"a": CANARY}})
+    assert odd.rc == 0, odd.output
+    for said in ("ends in a line break", "has the key 'extra', which no enabled", "values are given for 'other'"):
+        assert said in " ".join(odd.output.split()), odd.output
+    wrong = checked({}, cluster_secrets_catalog_extra=[entry("smtp", ["shop"], labl="x")])
+    assert wrong.rc == 2 and "unknown key 'labl'. Did you mean 'label'?" in wrong.stdout
+    # Without the password for the values, the catalog alone.
+    argv = ["ansible-playbook", "platform.cluster_secrets.validate", "-e", "validate_values=false"]
+    alone = subprocess.run(argv, capture_output=True, text=True, env=bootstrapped.environment, check=False)
+    assert alone.returncode == 0 and "github-oauth-credentials" in alone.stdout, alone.stdout + alone.stderr
+    assert bootstrapped.requests(mark) == []

@@ -108,7 +108,15 @@ def test_from_nothing_to_a_pod_that_has_its_secret(whole):
     body = deployment("mailer", {"envFrom": [{"secretRef": {"name": "smtp"}}]})
     available(whole, start(whole, "shop", body))
     assert ask(whole, "shop", "mailer", "env", "user") == f"{CANARY}-mailer"
-    removed = run(whole, folder, "teardown", "-e", "cluster_secrets_teardown_eso=true")
+    removed = run(
+        whole,
+        folder,
+        "teardown",
+        "-e",
+        "cluster_secrets_teardown_eso=true",
+        "-e",
+        "cluster_secrets_teardown_confirmed=true",
+    )
     assert changed(removed) > 0 and whole.secret("shop", "smtp") is None
     assert whole.get(f"{ESO}/external-secrets") is None
     assert whole.get(f"{APPS}/shop/deployments/mailer") is not None

@@ -45,7 +45,7 @@ ALLOWED = {
     },
     "workloads": {"resources"},
     "lifetimes": {"errors"},
-    "report": set(),
+    "report": {"errors"},
     "takeover": {
         "advisories",
         "catalog",

@@ -70,6 +70,8 @@ class Client:
             raise DependencyError("the Python package 'urllib3' is too old. Install 2.2 or newer.")
         self._urllib3 = urllib3
         self.server = target.server or ""
+        #: As Connection.place() has it.
+        self.place = target.place()
         self.concurrency = max(1, concurrency)
         self._timeout = timeout
         self.requests = 0

@@ -104,6 +104,11 @@ class Connection:
         self.token_file: str | None = None
         self.again: Callable[[], Connection] | None = None
 
+    def place(self) -> dict[str, str | None]:
+        """Which cluster it is, as people know it: ``server``, without credentials, and ``context``."""
+        parts = urlsplit(self.server or "")
+        return {"server": "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]), "context": self.context}
+
     def proxy_to_use(self) -> str | None:
         """The proxy's URL, or None where the server is reached without one."""
         if self.proxy and self.no_proxy and proxies.bypassed(self.server or "", self.no_proxy):

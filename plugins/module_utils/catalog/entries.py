@@ -33,52 +33,62 @@ OPAQUE = "Opaque"
 DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 DOCKER_CONFIG_KEY = ".dockerconfigjson"
 
-_DAYS = re.compile(r"[1-9][0-9]{0,4}d\Z")
-_DURATION = re.compile(r"(?=[^1-9]*[1-9])([0-9]+(h|m|s))+\Z")
+DAYS = re.compile(r"[1-9][0-9]{0,4}d\Z")
+DURATION = re.compile(r"(?=[^1-9]*[1-9])([0-9]+(h|m|s))+\Z")
 
-_ENTRY_KEYS = (
-    "name",
-    "source",
-    "target",
-    "type",
-    "label",
-    "namespaces",
-    "namespaces_by_name",
-    "namespace_selectors",
-    "generate",
-    "rotate_after",
-    "owner",
-    "description",
-    "written_by",
-    "data",
-    "extract",
-    "registry",
-    "git",
-    "image",
-    "helm",
-    "external_secret",
-    "labels",
-    "annotations",
-    "deletion_policy",
-    "refresh_interval",
-    "enabled",
-)
+#: The keys of an entry, each with what the README and the schema say of it.
+ENTRY_KEYS = {
+    "name": "the entry and its ClusterExternalSecret; required",
+    "source": "the master Secret; required, unless every key names its own",
+    "label": "the label that gives a namespace the target: a key, whose value is then `true`, or `key=value`",
+    "target": "the Secret in the namespaces; the entry's name, unless given",
+    "namespaces": "the namespaces that are labelled",
+    "namespaces_by_name": "namespaces that get the target without a label",
+    "namespace_selectors": "label selectors as Kubernetes has them (`matchLabels`, `matchExpressions`), such as all "
+    "namespaces but some; an entry needs these, `namespaces_by_name` or `label`",
+    "data": "the target's keys: `TARGET_KEY: source-key`, or `TARGET_KEY: other-source/key` for a key of another "
+    "master Secret; `TARGET_KEY: {value: text}` for text that is no secret; `TARGET_KEY: {text: "
+    '"postgres://{user}:{password}@db"}` for text composed of source keys',
+    "extract": "`true` copies the source whole, a list of sources all of these, the later ones' keys winning; `data` "
+    "beside it adds keys",
+    "registry": "instead of `data`: a docker config for `server`, from the source keys `username` (or `{value: NAME}`) "
+    "and `password`",
+    "git": "instead of `data`: Kargo's credentials of that type for `repo_url` (a pattern with `repo_url_is_regex: "
+    "true`), from the source keys `username` (or `{value: NAME}`) and `password`",
+    "image": "the same for images",
+    "helm": "the same for charts",
+    "type": "the target's type, `Opaque` unless given; a type of your own is `domain/name`",
+    "external_secret": "the name of the ExternalSecrets, the entry's unless given",
+    "labels": "more labels for the target",
+    "annotations": "more annotations for the target",
+    "generate": "source keys whose values nobody has to know: `KEY: {length: 40, alphabet: abcdef0123456789}`, 32 "
+    "letters and digits unless given; made once, kept in the central store only, and made anew by `rotate -e "
+    '\'{"cluster_secrets_regenerate": {SOURCE: "2026-11"}}\'`',
+    "written_by": "who else writes the source, such as `cert-manager`: it is then distributed and never written, and "
+    "needs no values; of several sources `{SOURCE: WHO}`",
+    "rotate_after": "how old a value may get, in days (`90d`), before the audit reports it",
+    "owner": "whose secret it is; the audit names them",
+    "description": "what it is; the audit says it",
+    "deletion_policy": "what becomes of the targets when the source is deleted: `Retain`, unless `Delete` is given",
+    "refresh_interval": "how often ESO looks at the source by itself, `1h` unless given",
+    "enabled": "false leaves the entry out",
+}
 #: The kinds of credentials that Kargo knows, each a shape of its name.
 KARGO_KINDS = ("git", "image", "helm")
-_SHAPES = ("data", "extract", "registry", *KARGO_KINDS)
-_REGISTRY_KEYS = ("server", "username", "password")
-_KARGO_KEYS = ("repo_url", "repo_url_is_regex", "username", "password")
+SHAPES = ("data", "extract", "registry", *KARGO_KINDS)
+REGISTRY_KEYS = ("server", "username", "password")
+KARGO_KEYS = ("repo_url", "repo_url_is_regex", "username", "password")
 
 #: The label by which Kargo finds its credentials.
 KARGO_LABEL = "kargo.akuity.io/cred-type"
 
 #: Labels of a target that the collection or ESO sets itself.
-_RESERVED_LABELS = ("managed-by", "reconcile.external-secrets.io/managed")
+RESERVED_LABELS = ("managed-by", "reconcile.external-secrets.io/managed")
 
 #: What becomes of a target whose source is deleted.
-_DELETION_POLICIES = ("Retain", "Delete")
+DELETION_POLICIES = ("Retain", "Delete")
 
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 
 #: Secret types whose keys Kubernetes prescribes: type -> keys that must be there.
 _TYPE_KEYS = {
@@ -88,7 +98,7 @@ _TYPE_KEYS = {
     "kubernetes.io/ssh-auth": ("ssh-privatekey",),
 }
 #: basic-auth needs at least one of its keys, so the type is only known here.
-_TYPES = (OPAQUE, "kubernetes.io/basic-auth", *_TYPE_KEYS)
+TYPES = (OPAQUE, "kubernetes.io/basic-auth", *_TYPE_KEYS)
 
 #: The domains of Kubernetes' own types; no other type from them is allowed, above all no ServiceAccount token.
 _KUBERNETES = ("kubernetes.io", ".kubernetes.io")
@@ -386,17 +396,17 @@ def of_sources(entries: list[Entry], sources: list[str] | None) -> list[Entry]:
 def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
     check = Checker(position, raw)
     check.mapping(raw, "entry")
-    check.keys(raw, _ENTRY_KEYS, required=("name",))
+    check.keys(raw, tuple(ENTRY_KEYS), required=("name",))
     name = check.subdomain(raw["name"], "name", 59)  # ESO makes the finalizer 'ces-<name>' of it, which may have 63
-    shapes = [shape for shape in _SHAPES if shape in raw]
+    shapes = [shape for shape in SHAPES if shape in raw]
     # What is copied whole may have more keys, or other values for some.
     if len(shapes) != 1 and shapes != ["data", "extract"]:
         problem = (
-            "it has none of '%s'" % "', '".join(_SHAPES)
+            "it has none of '%s'" % "', '".join(SHAPES)
             if not shapes
             else "'%s' can't be combined" % "' and '".join(shapes)
         )
-        check.fail(problem, "Give exactly one of: %s" % ", ".join(_SHAPES))
+        check.fail(problem, "Give exactly one of: %s" % ", ".join(SHAPES))
     data: dict[str, Text] = {}
     kind = OPAQUE
     labels: dict[str, str] = {}
@@ -456,7 +466,7 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
         refresh_interval=duration(
             check.matches(
                 raw.get("refresh_interval", "1h"),
-                _DURATION,
+                DURATION,
                 "refresh_interval",
                 20,
                 "Write it like '1h' or '30m'; it can't be zero",
@@ -559,8 +569,8 @@ def _expression(check: Checker, raw: Any, where: str) -> Object:
     check.mapping(raw, where + ".matchExpressions")
     check.keys(raw, ("key", "operator", "values"), where, required=("key", "operator"))
     operator, values = raw["operator"], raw.get("values", [])
-    if operator not in _OPERATORS:
-        check.fail("'%s' is no operator of a selector" % operator, "Use one of: %s" % ", ".join(_OPERATORS))
+    if operator not in OPERATORS:
+        check.fail("'%s' is no operator of a selector" % operator, "Use one of: %s" % ", ".join(OPERATORS))
     if not isinstance(values, list):
         check.fail("'values' must be a list, not %s" % kind_of(values), "Write [value, ...]")
     if bool(values) != (operator in ("In", "NotIn")):
@@ -572,16 +582,16 @@ def _expression(check: Checker, raw: Any, where: str) -> Object:
 
 
 def _deletion_policy(check: Checker, raw: dict[str, Any]) -> str:
-    given = check.text(raw.get("deletion_policy", _DELETION_POLICIES[0]), "deletion_policy")
-    if given not in _DELETION_POLICIES:
-        check.fail("'%s' is not a deletion policy" % given, "Use one of: %s" % ", ".join(_DELETION_POLICIES))
+    given = check.text(raw.get("deletion_policy", DELETION_POLICIES[0]), "deletion_policy")
+    if given not in DELETION_POLICIES:
+        check.fail("'%s' is not a deletion policy" % given, "Use one of: %s" % ", ".join(DELETION_POLICIES))
     return given
 
 
 def _type(check: Checker, given: Any) -> str:
     domain = check.text(given, "type").partition("/")[0]
-    if given not in _TYPES and (not SECRET_TYPE.match(given) or domain.endswith(_KUBERNETES)):
-        known = "Use one of %s, or one of your own, 'domain/name'" % ", ".join(_TYPES)
+    if given not in TYPES and (not SECRET_TYPE.match(given) or domain.endswith(_KUBERNETES)):
+        known = "Use one of %s, or one of your own, 'domain/name'" % ", ".join(TYPES)
         check.fail("'%s' is not a known Secret type" % given, known)
     return given
 
@@ -626,7 +636,7 @@ def _labels(check: Checker, labels: Any) -> dict[str, str]:
     for key, value in labels.items():
         check.label_key(key, "label key")
         check.matches(value, LABEL_VALUE, "label value", 63, "Use at most 63 letters, digits, '-', '_' and '.'")
-        if key in _RESERVED_LABELS:
+        if key in RESERVED_LABELS:
             check.fail("label '%s' is set by the collection or ESO" % key, "Remove it from 'labels'")
     return labels
 
@@ -690,7 +700,7 @@ def _credentials(check: Checker, raw: dict[str, Any], shape: str) -> list[Litera
 
 
 def _registry(check: Checker, raw: dict[str, Any]) -> _Shape:
-    check.keys(raw, _REGISTRY_KEYS, "registry", required=("server",))
+    check.keys(raw, REGISTRY_KEYS, "registry", required=("server",))
     server = check.text(raw["server"], "registry.server")
     if not server or re.search(r"[\s\"\\{}]", server):
         check.fail("'%s' is not a registry server" % server, "Write a host such as 'ghcr.io'")
@@ -710,7 +720,7 @@ def _registry(check: Checker, raw: dict[str, Any]) -> _Shape:
 
 def _kargo(check: Checker, raw: dict[str, Any], shape: str) -> _Shape:
     # Source of the shape: Kargo's documentation, "Managing Credentials" (label and keys).
-    check.keys(raw, _KARGO_KEYS, shape, required=("repo_url",))
+    check.keys(raw, KARGO_KEYS, shape, required=("repo_url",))
     url = check.text(raw["repo_url"], "%s.repo_url" % shape)
     if not url:
         check.fail(
@@ -736,7 +746,7 @@ def _kargo(check: Checker, raw: dict[str, Any], shape: str) -> _Shape:
 def _rotate_after(check: Checker, raw: dict[str, Any]) -> int | None:
     if "rotate_after" not in raw:
         return None
-    return int(check.matches(raw["rotate_after"], _DAYS, "rotate_after", 6, "Write days, like '90d'")[:-1])
+    return int(check.matches(raw["rotate_after"], DAYS, "rotate_after", 6, "Write days, like '90d'")[:-1])
 
 
 def _written_by(check: Checker, raw: dict[str, Any], source: str, sources: tuple[str, ...]) -> dict[str, str]:

@@ -136,6 +136,23 @@ def unread(entries: list[Entry], values: dict[str, dict[str, bytes]]) -> list[st
     ]
 
 
+def remarks(entries: list[Entry], values: dict[str, dict[str, bytes]], ignored: Iterable[str]) -> list[str]:
+    """What is worth a look of values that were checked, as sentences.
+
+    :arg entries: all enabled ones; :arg values: and :arg ignored: as :func:`check_values` returns them.
+    """
+    known = required_sources(entries)
+    return [
+        *suspicious(values),
+        *unread(entries, values),
+        *(
+            "values are given for '%s', which no enabled catalog entry reads; they are not used" % name
+            for name in ignored
+            if name not in known
+        ),
+    ]
+
+
 def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
     """What looks like a slip in checked values, as sentences: a space or line break around a single line.
 

@@ -60,19 +60,28 @@ def _json(when: str, **parts: Any) -> str:
     return json.dumps({"when": when, **parts}, indent=1) + "\n"
 
 
-def audit_json(rows: list[dict[str, Any]], findings: list[Finding], now: datetime.datetime) -> str:
-    """An audit as the text of a JSON file."""
-    return _json(now.strftime(_WHEN), rows=rows, findings=[one.as_dict() for one in findings])
+def audit_json(
+    rows: list[dict[str, Any]], findings: list[Finding], now: datetime.datetime, place: dict[str, Any] | None = None
+) -> str:
+    """An audit as the text of a JSON file.
+
+    :arg place: which cluster it is, as Connection.place() has it.
+    """
+    return _json(now.strftime(_WHEN), cluster=place, rows=rows, findings=[one.as_dict() for one in findings])
 
 
 def status_json(
-    rows: list[dict[str, Any]], causes: list[dict[str, Any]], ended: list[str], now: datetime.datetime
+    rows: list[dict[str, Any]],
+    causes: list[dict[str, Any]],
+    ended: list[str],
+    now: datetime.datetime,
+    place: dict[str, Any] | None = None,
 ) -> str:
     """A status as the text of a JSON file.
 
-    :arg rows: the pairs as sync_info returns them, and so are ``causes`` and ``ended``.
+    :arg rows: the pairs as sync_info returns them, and so are ``causes`` and ``ended``; :arg place: as for an audit.
     """
-    return _json(now.strftime(_WHEN), rows=rows, causes=causes, ended=ended)
+    return _json(now.strftime(_WHEN), cluster=place, rows=rows, causes=causes, ended=ended)
 
 
 def open_metrics(

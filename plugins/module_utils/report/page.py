@@ -13,7 +13,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple, Sequence
 
-from .text import age_text
+from .text import age_text, place_text
 
 if TYPE_CHECKING:
     import datetime
@@ -37,23 +37,37 @@ h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}
 .bad{color:var(--bad);font-weight:600}.warn{color:var(--warn);font-weight:600}.good{color:var(--ok)}
 .when,.none{color:var(--soft)}
 form{display:flex;flex-wrap:wrap;gap:.75rem;align-items:end;margin:1rem 0}
-form label{display:grid;font-size:.85rem;gap:.2rem}form .box{display:flex;align-items:center;font-size:1rem}
+form label{display:grid;font-size:.85rem;gap:.2rem;min-width:0}form .box{display:flex;align-items:center;font-size:1rem}
 input,select,button{font:inherit;color:inherit;background:var(--back);border:1px solid var(--line);border-radius:.3rem;
 padding:.25rem .5rem}
 button{cursor:pointer}:focus-visible{outline:3px solid var(--link);outline-offset:1px}
 .wrap{overflow:auto;max-height:80vh;border:1px solid var(--line);border-radius:.3rem}
+.flow{overflow:visible;max-height:none}
 table{border-collapse:collapse;width:100%}
 th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left;vertical-align:top}
 thead{position:sticky;top:0;z-index:2}thead th{background:var(--off)}
 tbody th{font-weight:500;position:sticky;left:0;background:var(--back)}
-code{font:13px/1.4 ui-monospace,monospace}
-.matrix{width:auto}.matrix td{text-align:center}.matrix td.none{background:var(--off)}
+code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
+a{color:var(--link)}.text{max-width:45rem;overflow-wrap:anywhere}.fix code{display:block}
+.legend{display:flex;flex-wrap:wrap;gap:.3rem 1.2rem;margin:.5rem 0;padding:0;list-style:none;font-size:.85rem}
+.legend .blank{display:inline-block;width:1.2em;height:1em;vertical-align:text-bottom;background:var(--off);
+border:1px solid var(--line)}
+.matrix td{text-align:center}.matrix td.none{background:var(--off)}
 .matrix td button{border-color:currentColor;font-size:.85rem;padding:0 .4rem}
 .matrix thead th{text-align:center;vertical-align:bottom;font-weight:500}
-.matrix thead span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}
+.matrix.many thead span{writing-mode:vertical-rl;transform:rotate(180deg);white-space:nowrap}
+.matrix thead th{overflow-wrap:anywhere}.matrix thead th:first-child{text-align:left}
 .hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 dialog{border:1px solid var(--line);border-radius:.5rem;background:var(--back);color:var(--text);max-width:50rem}
 dt{font-weight:600}dd{margin:0 0 .5rem}
+@media(max-width:48rem){body{padding:.75rem}form label,.box{flex:1 1 8rem}select,input{width:100%;min-width:0}
+.box input{width:auto}.wrap{overflow:visible;max-height:none;border:0}table,tbody,tr,th,td{display:block}
+thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+tr{border:1px solid var(--line);border-radius:.5rem;margin:.5rem 0;padding:.4rem .6rem}
+th,td{border:0;padding:.1rem 0;overflow-wrap:anywhere}tbody th{position:static;font-weight:600}
+td:empty,.matrix td.none{display:none}
+td[data-title]::before{content:attr(data-title) ": ";color:var(--soft);font-weight:400}
+.matrix td{display:inline-block;text-align:left;margin-right:1rem}}
 @media print{form,dialog,button.copy{display:none}.wrap{overflow:visible;max-height:none;border:0}
 body{max-width:none;font-size:11px}thead,tbody th{position:static}tr{break-inside:avoid}}
 """
@@ -81,18 +95,22 @@ function matching() {
   const words = value('search').toLowerCase().split(/\\s+/).filter(Boolean);
   return text => words.every(word => text.toLowerCase().includes(word));
 }
+function filled(row, title, cell, number) {
+  const one = make(number ? 'td' : 'th');
+  one.setAttribute('role', number ? 'cell' : 'rowheader');
+  if (number) one.dataset.title = title;
+  else one.scope = 'row';
+  one.append(cell);
+  row.append(one);
+}
 function table(id, titles, rows) {
   const place = at(id);
   if (!place) return;
   const body = make('tbody');
   for (const cells of rows) {
     const line = make('tr');
-    cells.forEach((cell, number) => {
-      const one = make(number ? 'td' : 'th');
-      if (!number) one.scope = 'row';
-      one.append(cell);
-      line.append(one);
-    });
+    line.setAttribute('role', 'row');
+    cells.forEach((cell, number) => filled(line, titles[number], cell, number));
     body.append(line);
   }
   const head = make('thead'), line = make('tr');
@@ -107,7 +125,7 @@ function detail(rows) {
     list.append(make('dd', row.status + (row.message ? ': ' + row.message : ''), {className: kind(row.status)}));
     if (!row.cluster) {
       const command = make('dd');
-      command.append(make('code', 'ansible-playbook platform.cluster_secrets.explain -e namespace=' + row.namespace +
+      command.append(told('ansible-playbook platform.cluster_secrets.explain -e namespace=' + row.namespace +
         ' -e secret=' + row.secret));
       list.append(command);
     }
@@ -115,13 +133,14 @@ function detail(rows) {
   at('details').replaceChildren(list);
   at('detail').showModal();
 }
-function cell(rows) {
+function cell(rows, title) {
   const one = make('td');
+  one.dataset.title = title;
   const wrong = rows.filter(row => row.status !== 'synced');
   const count = d.grid === 'cluster' ? (rows.length - wrong.length) + (wrong.length ? '/' + rows.length : '') : '';
   if (!wrong.length) {
     one.className = 'good';
-    if (count) one.textContent = count;
+    if (count) one.append(count);
     else one.append(make('span', '\\u2714', {ariaHidden: 'true'}), make('span', 'synced', {className: 'hidden'}));
     return one;
   }
@@ -134,7 +153,9 @@ function cell(rows) {
   return one;
 }
 function grid(rows) {
-  const columns = [...new Set(rows.map(row => row[d.grid]))];
+  // Of a cluster that was not reached, nobody knows what is there.
+  const unknown = d.unreachable.filter(name => !value('cluster') || name === value('cluster'));
+  const columns = [...new Set(rows.map(row => row[d.grid]).concat(unknown))];
   const names = d.grid === 'cluster' ? d.clusters : d.secrets;
   columns.sort((a, b) => names.indexOf(a) - names.indexOf(b));
   const lines = new Map();
@@ -154,25 +175,68 @@ function grid(rows) {
   head.append(top);
   for (const name of [...lines.keys()].sort()) {
     const line = make('tr');
+    line.setAttribute('role', 'row');
     line.append(make('th', name, {scope: 'row'}));
     for (const column of columns) {
       const rows = lines.get(name).get(column);
-      line.append(rows ? cell(rows) : make('td', undefined, {className: 'none'}));
+      if (rows) line.append(cell(rows, column));
+      else if (unknown.includes(column)) line.append(notReached(column));
+      else line.append(make('td', undefined, {className: 'none'}));
     }
     body.append(line);
   }
+  at('grid').className = 'matrix' + (columns.length > 8 ? ' many' : '');
   at('grid').replaceChildren(head, body);
+}
+function notReached(name) {
+  const one = make('td', undefined, {className: 'bad'});
+  one.dataset.title = name;
+  one.append(make('span', '?', {ariaHidden: 'true'}), make('span', 'not reached', {className: 'hidden'}));
+  return one;
 }
 function copy(text) {
   const button = make('button', 'Copy', {type: 'button', className: 'copy'});
   button.setAttribute('aria-label', 'Copy: ' + text);
-  button.addEventListener('click', () => navigator.clipboard.writeText(text));
+  button.addEventListener('click', async () => {
+    let done = true;
+    try { await navigator.clipboard.writeText(text); }
+    catch { done = selected(text); }
+    button.textContent = done ? 'Copied' : 'Not allowed here';
+    at('said').textContent = button.textContent;
+    setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+  });
   return button;
 }
+function selected(text) {
+  const area = make('textarea', text);
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand('copy');
+  area.remove();
+  return done;
+}
+function told(command) {
+  const one = make('span');
+  one.append(make('code', command), ' ', copy(command));
+  return one;
+}
 function fix(text) {
-  const one = make('span', text + ' ');
-  const command = text.match(/ansible-playbook [\\w.]+\\w( -e ('[^']*'|[^\\s,]+))*/);
-  if (command) one.append(copy(command[0]));
+  const one = make('div', undefined, {className: 'text fix'});
+  let end = 0;
+  for (const found of text.matchAll(/ansible-playbook [\\w.]+\\w( -e ('[^']*'|[^\\s,]+))*/g)) {
+    one.append(text.slice(end, found.index), told(found[0]));
+    end = found.index + found[0].length;
+  }
+  one.append(text.slice(end));
+  return one;
+}
+// Only what the collection itself says of ESO has addresses to follow; a tenant's text has none.
+const linked = ['vulnerable-eso', 'unsupported-eso'];
+function what(check, text) {
+  const one = make('div', undefined, {className: 'text'});
+  const found = linked.includes(check) ? text.match(/^(.*)\\((https:[^\\s()]+)\\)$/) : null;
+  if (!found) one.append(text);
+  else one.append(found[1], make('a', found[2].replace('https:' + '//', ''), {href: found[2], rel: 'noreferrer'}));
   return one;
 }
 const severities = {error: 'bad', warning: 'warn', info: 'none'};
@@ -184,18 +248,35 @@ function draw() {
     fits([row.cluster, row.namespace, row.secret, row.status, row.message].join(' ')));
   grid(rows);
   at('shown').textContent = rows.length + ' of ' + all.length + ' shown';
+  // A finding belongs to a Secret by its name, and to a state by the pair that is in it.
+  const pairs = new Set(rows.flatMap(row => [row.namespace + '/' + row.secret]));
   const findings = d.findings.filter(one =>
-    (!value('severity') || one[0] === value('severity')) && (!wrong || one[0] !== 'info') && fits(one.join(' ')));
+    (!value('severity') || one[0] === value('severity')) && (!wrong || one[0] !== 'info') && fits(one.join(' ')) &&
+    (!value('secret') || one[3] === value('secret') || one[4].includes(value('secret'))) &&
+    (!value('status') || pairs.has(one[2] + '/' + one[3])));
+  if (at('listed')) at('listed').textContent = findings.length + ' of ' + d.findings.length + ' shown';
   table('findings', ['Severity', 'Check', 'Namespace', 'Name', 'What', 'What to do'], findings.map(one =>
-    [make('span', one[0], {className: severities[one[0]]}), ...one.slice(1, 5), fix(one[5])]));
+    [make('span', one[0], {className: severities[one[0]]}), ...one.slice(1, 4), what(one[1], one[4]), fix(one[5])]));
   table('values', ['Source', 'Age', 'Rotate after', 'Ends', 'Owner', 'What it is'],
-    d.values.filter(one => fits(one.join(' '))));
+    d.values.filter(one => fits(one.join(' '))).map(one => one.map((text, number) =>
+      number === 3 && text.endsWith(' ended') ? make('span', text, {className: 'bad'}) : text)));
   table('consumers', ['Namespace', 'Secret', 'Value', 'Used by', 'With an older value'],
     rows.filter(row => row.more.users || row.more.old).map(row =>
       [row.namespace, row.secret, row.more.value || '', row.more.users || '',
        make('span', row.more.old || '', {className: 'warn'})]));
 }
-for (const one of document.querySelectorAll('form input, form select')) one.addEventListener('input', draw);
+// The filters are in the address, so that what is seen can be sent to somebody.
+const boxes = [...document.querySelectorAll('form input, form select')];
+const asked = new URLSearchParams(location.hash.slice(1));
+for (const one of boxes) {
+  if (asked.has(one.id)) one.type === 'checkbox' ? one.checked = true : one.value = asked.get(one.id);
+  one.addEventListener('input', () => {
+    const set = boxes.filter(box => box.type === 'checkbox' ? box.checked : box.value);
+    const found = new URLSearchParams(set.map(box => [box.id, box.type === 'checkbox' ? '1' : box.value]));
+    history.replaceState(null, '', '#' + found);
+    draw();
+  });
+}
 at('filters').addEventListener('submit', event => event.preventDefault());
 at('close').addEventListener('click', () => at('detail').close());
 draw();
@@ -232,13 +313,14 @@ def _page(
     values: Sequence[Sequence[str]] | None = None,
     consumers: bool = False,
     problems: Iterable[tuple[str, str]] = (),
+    unreachable: Sequence[str] = (),
 ) -> str:
     """The page's text.
 
     :arg findings: None leaves the section out, as do ``values`` of None; :arg problems: (what, why) of what is wrong
-        as a whole.
+        as a whole; :arg unreachable: the clusters of which nothing is known.
     """
-    clusters = list(dict.fromkeys(one.cluster for one in pairs if one.cluster))
+    clusters = list(dict.fromkeys([*(one.cluster for one in pairs if one.cluster), *unreachable]))
     names = [sorted({one[column] for one in pairs}) for column in (1, 2, 3)]
     places = [{name: number for number, name in enumerate(found)} for found in [clusters, *names]]
     data = {
@@ -247,6 +329,7 @@ def _page(
         "namespaces": names[0],
         "secrets": names[1],
         "statuses": names[2],
+        "unreachable": list(unreachable),
         "rows": [
             [
                 *(place.get(cell, -1) for place, cell in zip(places, one)),
@@ -276,8 +359,9 @@ def _page(
         sections.append('<ul id="problems">%s</ul>' % wrong)
     if findings is not None:
         clean = '<p id="clean">Nothing to report.</p>'
-        sections.append(_section("Findings", "findings") if findings else "<h2>Findings</h2>" + clean)
-    sections.append(_section("Who has what", "grid", "matrix", '<p id="shown" role="status"></p>'))
+        listed = '<p id="listed" role="status"></p>'
+        sections.append(_section("Findings", "findings", "", listed, True) if findings else "<h2>Findings</h2>" + clean)
+    sections.append(_section("Who has what", "grid", "matrix", '<p id="shown" role="status"></p>' + _legend(clusters)))
     if values is not None:
         sections.append(_section("Values", "values"))
     if consumers:
@@ -295,7 +379,8 @@ def _page(
             '<label class="box"><input id="wrong" type="checkbox"> Only what is wrong</label></form>' % filters,
             *sections,
             '<dialog id="detail" aria-label="Details"><div id="details"></div>'
-            '<button type="button" id="close">Close</button></dialog></main>',
+            '<button type="button" id="close">Close</button></dialog>'
+            '<p id="said" class="hidden" role="status"></p></main>',
             "<noscript><p>The tables are drawn by a script of this page.</p></noscript>",
             '<script type="application/json" id="data">%s</script>' % text,
             "<script>(() => {%s})();</script></body></html>" % _SCRIPT,
@@ -304,12 +389,29 @@ def _page(
     )
 
 
-def _section(title: str, name: str, look: str = "", before: str = "") -> str:
-    """A heading and a table that the script fills; what scrolls can be reached by the keyboard."""
+def _section(title: str, name: str, look: str = "", before: str = "", flow: bool = False) -> str:
+    """A heading and a table that the script fills; what scrolls can be reached by the keyboard.
+
+    :arg flow: whether all of it stands in the page's own flow.
+    """
+    place = 'class="wrap flow"' if flow else 'class="wrap" tabindex="0" role="region" aria-labelledby="%s-title"' % name
     return (
-        '<section><h2 id="%s-title">%s</h2>%s<div class="wrap" tabindex="0" role="region" aria-labelledby="%s-title">'
-        '<table id="%s" class="%s"></table></div></section>' % (name, escape(title), before, name, name, look)
+        '<section><h2 id="%s-title">%s</h2>%s<div %s><table id="%s" class="%s" role="table" '
+        'aria-labelledby="%s-title"></table></div></section>' % (name, escape(title), before, place, name, look, name)
     )
+
+
+def _legend(clusters: Sequence[str]) -> str:
+    """What the signs of the matrix mean."""
+    signs = [('<b class="good">5/6</b>', "5 of 6 are synced")] if clusters else [('<b class="good">✔</b>', "synced")]
+    signs += [
+        ('<b class="bad">stale</b>', "not what it should be; press it to see why"),
+        ('<b class="warn">unlabelled</b>', "the namespace lacks the label, or is not there"),
+    ]
+    if clusters:
+        signs = [signs[0], ('<b class="bad">?</b>', "the cluster was not reached")]
+    signs.append(('<span class="blank"></span>', "is not to have it"))
+    return '<ul class="legend">%s</ul>' % "".join("<li>%s %s</li>" % pair for pair in signs)
 
 
 def audit_page(
@@ -318,27 +420,30 @@ def audit_page(
     now: datetime.datetime,
     lives: dict[str, Life],
     consumers: bool,
+    place: dict[str, Any] | None = None,
 ) -> str:
     """The page of an audit.
 
     :arg rows: the pairs as sync_info returns them; :arg now: in UTC; :arg lives: the life of each source by its name;
-        :arg consumers: whether the rows have their consumers.
+        :arg consumers: whether the rows have their consumers; :arg place: which cluster it is, of Connection.place().
     """
     errors, warnings = (sum(1 for one in findings if one.severity == name) for name in ("error", "warning"))
     tiles = [
         _synced(rows),
-        Tile("errors", "%d errors" % errors, "bad" if errors else ""),
-        Tile("warnings", "%d warnings" % warnings, "warn" if warnings else ""),
+        Tile("errors", _counted(errors, "error"), "bad" if errors else ""),
+        Tile("warnings", _counted(warnings, "warning"), "warn" if warnings else ""),
     ]
     values = []
     for name, life in sorted(lives.items()):
-        ends = life.ends[0].when.strftime("%Y-%m-%d") if life.ends else ""
+        ends = _end(life.ends[0].when.strftime("%Y-%m-%dT%H:%M:%SZ"), now) if life.ends else ""
         after = "%dd" % life.rotate_after if life.rotate_after else ""
         values.append((name, age_text(life.age(now)), after, ends, life.owner, life.description))
-    return _page("Cluster secrets: audit", _time(now), tiles, _pairs(rows), findings, values, consumers)
+    return _page("Cluster secrets: audit", _time(now, place), tiles, _pairs(rows), findings, values, consumers)
 
 
-def status_page(rows: list[dict[str, Any]], now: datetime.datetime, consumers: bool) -> str:
+def status_page(
+    rows: list[dict[str, Any]], now: datetime.datetime, consumers: bool, place: dict[str, Any] | None = None
+) -> str:
     """The page of a status, of the same rows."""
     older = sum(1 for row in rows if row.get("old_consumers"))
     tiles = [_synced(rows)]
@@ -346,10 +451,10 @@ def status_page(rows: list[dict[str, Any]], now: datetime.datetime, consumers: b
         tiles.append(Tile("older", "%d used with an older value" % older, "warn" if older else ""))
     found: dict[str, tuple[str, ...]] = {}
     for row in rows:
-        ends = (row["value_ends"] or "")[:10]
+        ends = _end(row["value_ends"] or "", now)
         found[row["source"]] = (row["source"], age_text(row["value_age"]), "", ends, row["owner"], "")
     values = [found[name] for name in sorted(found)]
-    return _page("Cluster secrets: status", _time(now), tiles, _pairs(rows), None, values, consumers)
+    return _page("Cluster secrets: status", _time(now, place), tiles, _pairs(rows), None, values, consumers)
 
 
 def fleet_page(fleet: Fleet, when: str) -> str:
@@ -358,18 +463,28 @@ def fleet_page(fleet: Fleet, when: str) -> str:
     :arg when: the time, as text.
     """
     unsynced, drifted = len(fleet.unsynced()), len(fleet.drifted)
+    unknown = ", and nothing known of %s" % _counted(len(fleet.unreachable), "cluster") if fleet.unreachable else ""
     tiles = [
-        Tile("clusters", "%d clusters" % len(fleet.clusters)),
+        Tile("clusters", _counted(len(fleet.clusters), "cluster")),
         Tile("unreachable", "%d not reached" % len(fleet.unreachable), "bad" if fleet.unreachable else "good"),
-        Tile("unsynced", "%d of %d not synced" % (unsynced, len(fleet.rows)), "bad" if unsynced else "good"),
-        Tile("drifted", "%d sources differ" % drifted, "warn" if drifted else "good"),
+        Tile("unsynced", "%d of %d not synced%s" % (unsynced, len(fleet.rows), unknown), "bad" if unsynced else "good"),
+        Tile("drifted", "%s" % _counted(drifted, "source differs", "sources differ"), "warn" if drifted else "good"),
     ]
     problems = list(fleet.unreachable.items())
     problems += [
         (", ".join(found), "other values than most clusters: %s" % source) for source, found in fleet.drifted.items()
     ]
     pairs = [Pair(*row) for row in fleet.rows]
-    return _page("Cluster secrets: fleet", when, tiles, pairs, problems=problems)
+    return _page("Cluster secrets: fleet", when, tiles, pairs, problems=problems, unreachable=list(fleet.unreachable))
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return "%d %s" % (number, one if number == 1 else many or one + "s")
+
+
+def _end(when: str, now: datetime.datetime) -> str:
+    """The day of an end such as '2026-12-01T00:00:00Z', and whether it has come."""
+    return when[:10] + (" ended" if when and when <= now.strftime("%Y-%m-%dT%H:%M:%SZ") else "")
 
 
 def _synced(rows: list[dict[str, Any]]) -> Tile:
@@ -393,5 +508,6 @@ def _pairs(rows: list[dict[str, Any]]) -> list[Pair]:
     ]
 
 
-def _time(now: datetime.datetime) -> str:
-    return now.strftime("%Y-%m-%d %H:%M UTC")
+def _time(now: datetime.datetime, place: dict[str, Any] | None) -> str:
+    """When it was, and where."""
+    return now.strftime("%Y-%m-%d %H:%M UTC") + (", %s" % place_text(place) if place else "")

@@ -10,6 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Sequence
 
+from ..errors import OWN_CATALOG
+
 if TYPE_CHECKING:
     from ..audit.findings import Finding
     from ..fleet import Fleet
@@ -45,6 +47,77 @@ def status_table(rows: list[dict[str, Any]], consumers: bool) -> list[str]:
         cells = (row["namespace"], row["secret"], row["status"], row["type"] or "-", age_text(row["age"]), value)
         lines.append((*cells, *([_users(row)] if consumers else []), row["message"]))
     return _aligned(lines)
+
+
+#: What a table says of a change, by the result of its action.
+_CHANGES = {"created": "created", "updated": "changed", "applied": "by helm", "deleted": "removed"}
+
+#: Kinds all of whose names are told, and how many names of the others.
+_ALL_NAMED, _SOME = frozenset({"ClusterExternalSecret", "CustomResourceDefinition"}), 6
+
+
+def changes_lines(results: Sequence[dict[str, Any]]) -> list[str]:
+    """What modules changed, or would change: a table with a line for each kind of object, and one line of totals.
+
+    :arg results: what they returned; those of skipped tasks, without ``changes``, are left out.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for one in [change for result in results for change in result.get("changes") or ()]:
+        name = "/".join(filter(None, (one.get("namespace"), one["name"])))
+        before = found.get((one["kind"], name))
+        # What a run creates and changes later, it creates.
+        found[one["kind"], name] = before if before == "created" and one["result"] == "updated" else one["result"]
+    if not found:
+        return ["Nothing to change."]
+    rows: dict[tuple[str, str], list[str]] = {}
+    for (kind, name), result in found.items():
+        rows.setdefault((result, kind), []).append(name)
+    order = list(_CHANGES)
+    lines = [("CHANGE", "KIND", "NUMBER", "WHICH")]
+    for (result, kind), names in sorted(rows.items(), key=lambda row: order.index(row[0][0])):
+        lines.append((_CHANGES[result], kind, str(len(names)), _listed(names, 0 if kind in _ALL_NAMED else _SOME)))
+    counts = {text: sum(one == result for one in found.values()) for result, text in _CHANGES.items()}
+    totals = ", ".join("%d %s" % (count, text) for text, count in counts.items() if count or text != "by helm")
+    return [*_aligned(lines), "", "Objects: %s." % totals]
+
+
+def _listed(names: list[str], most: int) -> str:
+    """Names of objects, a namespace that all share said once, the first ones only if there are more than ``most``."""
+    namespaces = {name.rpartition("/")[0] for name in names}
+    head = ""
+    if len(namespaces) == 1 and namespaces != {""}:
+        head = "%s: " % namespaces.pop()
+        names = [name.rpartition("/")[2] for name in names]
+    shown = names[: most or None]
+    more = " and %d more" % (len(names) - len(shown)) if len(names) > len(shown) else ""
+    return head + ", ".join(shown) + more
+
+
+def place_text(place: dict[str, Any]) -> str:
+    """Which cluster it is, of its server and context, as Connection.place() has them."""
+    return "%s%s" % (place["server"], " (context %s)" % place["context"] if place["context"] else "")
+
+
+def entries_table(entries: list[dict[str, Any]]) -> list[str]:
+    """The entries of a catalog, as the module validate returns them, as lines of aligned text."""
+    lines = [("ENTRY", "SOURCE", "TARGET", "TYPE", "LABEL", "NAMESPACES")]
+    for one in entries:
+        cells = (one["name"], ", ".join(one["sources"]), one["target"], one["type"], one["label"] or "-")
+        lines.append((*cells, ", ".join(one["namespaces"]) or "-"))
+    return _aligned(lines)
+
+
+def nothing_there(entries: int, sources: dict[str, dict[str, bytes]] | None, counts: dict[str, int]) -> list[str]:
+    """One line where nothing of a catalog is on the cluster, neither a source nor a target; else none.
+
+    :arg entries: how many it has; :arg sources: those in the central store, None where they were not read.
+    :arg counts: the number of pairs by their state.
+    """
+    if sources is None or any(sources.values()) or "synced" in counts:
+        return []
+    return [
+        "Nothing of the catalog's %d entries is on this cluster. A bootstrap puts it there. %s" % (entries, OWN_CATALOG)
+    ]
 
 
 def _users(row: dict[str, Any]) -> str:

@@ -30,3 +30,39 @@ def test_a_few_and_those_that_count_stay_a_line_each():
     assert len(text.findings_table(few)) == 1 + 3 + 3
     counted = [finding("warning", f"s{number}") for number in range(9)]
     assert len(text.findings_table(counted)) == 1 + 9 + 3
+
+
+def change(result, kind, name, namespace=None):
+    return {"kind": kind, "name": name, "result": result, **({"namespace": namespace} if namespace else {})}
+
+
+def test_what_was_changed_is_a_line_for_each_kind_and_one_of_totals():
+    seeded = [change("created", "Secret", f"s{number}", "central") for number in range(8)]
+    labelled = [change("updated", "Namespace", "shop"), change("created", "Namespace", "new")]
+    again = [change("updated", "Namespace", "new"), change("deleted", "ClusterExternalSecret", "old")]
+    results = [{"changes": seeded}, {"skipped": True}, {"changes": labelled}, {"changes": again}, {}]
+    results.append({"changes": [change("applied", "Helm release", "external-secrets", "eso")]})
+    assert text.changes_lines(results) == [
+        "CHANGE   KIND                   NUMBER  WHICH",
+        "created  Secret                 8       central: s0, s1, s2, s3, s4, s5 and 2 more",
+        "created  Namespace              1       new",
+        "changed  Namespace              1       shop",
+        "by helm  Helm release           1       eso: external-secrets",
+        "removed  ClusterExternalSecret  1       old",
+        "",
+        "Objects: 9 created, 1 changed, 1 by helm, 1 removed.",
+    ]
+
+
+def test_definitions_are_all_named_and_namespaces_that_differ_are_told():
+    many = [change("deleted", "ClusterExternalSecret", f"c{number}") for number in range(9)]
+    mixed = [change("updated", "Secret", "a", "one"), change("updated", "Secret", "b", "two")]
+    lines = text.changes_lines([{"changes": [*many, *mixed]}])
+    assert lines[1].endswith("one/a, two/b") and lines[2].endswith("c0, c1, c2, c3, c4, c5, c6, c7, c8")
+    assert text.changes_lines([]) == text.changes_lines([{"changes": []}]) == ["Nothing to change."]
+
+
+def test_a_catalog_of_which_nothing_is_there():
+    assert "the catalog's 7 entries" in text.nothing_there(7, {"a": {}}, {"missing": 3})[0]
+    for sources, counts in ((None, {}), ({"a": {"b": b""}}, {}), ({}, {"synced": 1})):
+        assert text.nothing_there(7, sources, counts) == []

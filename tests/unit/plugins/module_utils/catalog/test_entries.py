@@ -9,9 +9,11 @@ import base64
 import copy
 import json
 
+import jsonschema
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as c
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import pieces
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import schema
 
 
 def entry(**changes):
@@ -141,6 +143,31 @@ def test_what_is_refused(changes, message):
     with pytest.raises(c.CatalogError) as caught:
         c.parse_catalog([entry(**changes)])
     assert message in str(caught.value)
+    # An editor says so, too, but of what only the reader of a text can see.
+    assert bool(refused_by_schema(entry(**changes))) != any(one in message for one in UNSEEN), message
+
+
+#: What the JSON schema doesn't say.
+UNSEEN = (
+    "is not a regular expression",
+    "nobody can set the label",
+    "refers to no key",
+    "which is not a reference",
+    "needs the key",
+    "Remove 'type'",
+)
+
+
+def refused_by_schema(*entries):
+    found = jsonschema.Draft7Validator(schema()).iter_errors({"cluster_secrets_catalog": list(entries)})
+    return [error.message for error in found]
+
+
+def test_the_schema_is_one_and_takes_what_is_right(catalog):
+    jsonschema.Draft7Validator.check_schema(schema())
+    assert refused_by_schema(*catalog) == refused_by_schema(entry(), entry(enabled="{{ it }}", target="{{ it }}")) == []
+    known = schema()["definitions"]["entry"]["properties"]
+    assert list(known) == list(c.ENTRY_KEYS) and all(one["description"] for one in known.values())
 
 
 def test_two_entries_for_one_target_in_a_namespace():
@@ -265,7 +292,9 @@ SOURCES = {
 
 
 def one_of(**changes):
-    return c.parse_catalog([entry(**changes)])[0]
+    (found,) = c.parse_catalog([entry(**changes)])
+    assert refused_by_schema(entry(**changes)) == []
+    return found
 
 
 def test_several_sources_in_one_entry():
@@ -380,6 +409,7 @@ def test_namespaces_by_selectors():
 def test_wrong_selectors(selector, problem):
     with pytest.raises(c.CatalogError, match=problem):
         one_of(namespace_selectors=[selector])
+    assert refused_by_schema(entry(namespace_selectors=[selector]))
 
 
 def test_who_writes_one_of_several_sources():

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalog's rules as a JSON schema, by which editors complete and check it. Pure.
+
+It says what can be said of an entry by itself; :mod:`.entries` also checks entries together. A text that Ansible
+templates (``{{``) is taken as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Pattern, Sequence
+
+from .checker import DNS_LABEL, DNS_SUBDOMAIN, LABEL_VALUE, SECRET_KEY, SECRET_TYPE
+from .entries import (
+    DAYS,
+    DELETION_POLICIES,
+    DURATION,
+    ENTRY_KEYS,
+    KARGO_KEYS,
+    KARGO_KINDS,
+    OPERATORS,
+    REGISTRY_KEYS,
+    RESERVED_LABELS,
+    SHAPES,
+    TYPES,
+)
+
+_Schema = Dict[str, Any]
+
+#: The variables that hold a catalog.
+VARIABLES = ("cluster_secrets_catalog", "cluster_secrets_catalog_extra")
+
+_TEMPLATED = {"type": "string", "pattern": r"\{\{"}
+_TEXT: _Schema = {"type": "string"}
+_BOOLEAN: _Schema = {
+    "anyOf": [{"type": "boolean"}, {"enum": ["true", "yes", "on", "false", "no", "off"]}, dict(_TEMPLATED)]
+}
+
+#: A key of a label or an annotation: an optional DNS prefix, and a name.
+_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+
+
+#: The types that only Kubernetes' own domain has.
+_OF_KUBERNETES = r"^([^/]*\.)?kubernetes\.io/"
+
+
+def schema() -> _Schema:
+    """A JSON schema (draft 7) for a file of variables that holds a catalog."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Variables of platform.cluster_secrets",
+        "type": "object",
+        "properties": {name: {"type": "array", "items": {"$ref": "#/definitions/entry"}} for name in VARIABLES},
+        "definitions": {"entry": _entry()},
+    }
+
+
+def _entry() -> _Schema:
+    kinds = _kinds()
+    alone = [shape for shape in SHAPES if shape not in ("data", "extract")]
+    pairs = [(one, other) for number, one in enumerate(alone) for other in alone[number + 1 :]]
+    pairs += [(one, other) for one in alone for other in ("data", "extract")]
+    return {
+        "type": "object",
+        "properties": {key: {"description": text, **kinds[key]} for key, text in ENTRY_KEYS.items()},
+        "additionalProperties": False,
+        "required": ["name"],
+        "dependencies": {"namespaces": ["label"]},
+        "allOf": [
+            _one_of(SHAPES),
+            _one_of(("label", "namespaces_by_name", "namespace_selectors")),
+            *({"not": {"required": list(pair)}} for pair in pairs),
+        ],
+    }
+
+
+def _one_of(keys: Sequence[str]) -> _Schema:
+    """At least one of some keys is there."""
+    return {"anyOf": [{"required": [key]} for key in keys]}
+
+
+def _kinds() -> dict[str, _Schema]:
+    """What each key of an entry holds."""
+    names = _list(_matching(DNS_LABEL))
+    labels = {
+        "type": "object",
+        "propertyNames": {"pattern": _LABEL_KEY},
+        "additionalProperties": _matching(LABEL_VALUE),
+    }
+    own = {**labels, "not": {"anyOf": [{"required": [key]} for key in RESERVED_LABELS]}}
+    source_key = {"anyOf": [{"type": "string", "pattern": r"^([a-z0-9][-a-z0-9.]*/)?[-._a-zA-Z0-9]+$"}, _TEMPLATED]}
+    user = {"anyOf": [source_key, _mapping({"value": {"type": "string", "pattern": r"^[^:\"\\{}\s]+$"}}, ["value"])]}
+    credentials = {"username": user, "password": source_key}
+    kargo = _mapping(
+        {**_keys(KARGO_KEYS), "repo_url": {**_TEXT, "minLength": 1}, "repo_url_is_regex": _BOOLEAN, **credentials},
+        ["repo_url"],
+    )
+    registry = _mapping(
+        {**_keys(REGISTRY_KEYS), "server": {"type": "string", "pattern": r"^[^\s\"\\{}]+$|\{\{"}, **credentials},
+        ["server"],
+    )
+    of_values = {"properties": {"operator": {"enum": ["In", "NotIn"]}}}
+    either = _mapping({"value": _TEXT, "text": _TEXT})
+    either.update(minProperties=1, maxProperties=1)
+    expression = _mapping(
+        {
+            "key": {"type": "string", "pattern": _LABEL_KEY},
+            "operator": {"enum": list(OPERATORS)},
+            "values": _list(_TEXT),
+        },
+        ["key", "operator"],
+    )
+    valued = {"required": ["values"], "properties": {"values": {"minItems": 1}}}
+    expression.update({"if": of_values, "then": valued, "else": {"not": valued}})
+    return {
+        "name": _matching(DNS_SUBDOMAIN, 59),
+        "source": _matching(DNS_SUBDOMAIN),
+        "label": {"anyOf": [{"type": "string", "pattern": _LABEL_KEY[:-1] + r"(=[-A-Za-z0-9_.]{0,63})?$"}, _TEMPLATED]},
+        "target": _matching(DNS_SUBDOMAIN),
+        "namespaces": names,
+        "namespaces_by_name": names,
+        "namespace_selectors": _list(_mapping({"matchLabels": labels, "matchExpressions": _list(expression)})),
+        "data": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": _pattern(SECRET_KEY)},
+            "additionalProperties": {"anyOf": [source_key, either]},
+        },
+        "extract": {"anyOf": [{"enum": [True, "true", "yes", "on"]}, _list(_matching(DNS_SUBDOMAIN), 1)]},
+        "registry": registry,
+        **dict.fromkeys(KARGO_KINDS, kargo),
+        "type": {"anyOf": [{"enum": list(TYPES)}, {**_matching(SECRET_TYPE), "not": {"pattern": _OF_KUBERNETES}}]},
+        "external_secret": _matching(DNS_SUBDOMAIN),
+        "labels": own,
+        "annotations": {"type": "object", "propertyNames": {"pattern": _LABEL_KEY}, "additionalProperties": _TEXT},
+        "generate": {
+            "type": "object",
+            "additionalProperties": _mapping(
+                {"length": {"type": "integer", "minimum": 1, "maximum": 4096}, "alphabet": {**_TEXT, "minLength": 2}}
+            ),
+        },
+        "written_by": {"anyOf": [{**_TEXT, "minLength": 1}, {"type": "object", "additionalProperties": _TEXT}]},
+        "rotate_after": _matching(DAYS),
+        "owner": _TEXT,
+        "description": _TEXT,
+        "deletion_policy": {"enum": list(DELETION_POLICIES)},
+        "refresh_interval": _matching(DURATION),
+        "enabled": _BOOLEAN,
+    }
+
+
+def _keys(known: Sequence[str]) -> dict[str, _Schema]:
+    return {key: {} for key in known}
+
+
+def _mapping(properties: dict[str, _Schema], required: Sequence[str] = ()) -> _Schema:
+    """A mapping with no other keys."""
+    found: _Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**found, "required": list(required)} if required else found
+
+
+def _list(items: _Schema, least: int = 0) -> _Schema:
+    return {"anyOf": [{"type": "array", "items": items, "uniqueItems": True, "minItems": least}, dict(_TEMPLATED)]}
+
+
+def _pattern(rule: Pattern[str]) -> str:
+    r"""A pattern as ECMAScript has it, where ``\Z`` is ``$``."""
+    return "^(?:%s)$" % rule.pattern.replace(r"\Z", "")
+
+
+def _matching(rule: Pattern[str], limit: int = 253) -> _Schema:
+    """A text that a rule matches, or a template."""
+    return {"anyOf": [{"type": "string", "maxLength": limit, "pattern": _pattern(rule)}, dict(_TEMPLATED)]}
