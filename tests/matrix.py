@@ -9,7 +9,8 @@ this machine says why.
 
 * ansible-core: the unit tests, a bootstrap, a second one, status and teardown, with a Python that it supports;
 * Kubernetes: bootstrap, the guard, isolation, the audit and the gate, on a control plane of that release;
-* helm: a bootstrap, a second one, status and teardown.
+* helm: a bootstrap, a second one, status and teardown;
+* sops: values from a file that it encrypted.
 """
 
 from __future__ import annotations
@@ -173,6 +174,15 @@ def _kubernetes(release: str) -> Outcome:
     return _pytest(Path(sys.executable), ON_KUBERNETES, **more)
 
 
+def _sops() -> Outcome:
+    try:
+        programs = build.ensure(("sops", "age"))
+    except build.BuildError as error:
+        raise Impossible(str(error).splitlines()[0]) from None
+    path = ":".join(str(programs[name].parent) for name in ("sops", "age-keygen"))
+    return _pytest(Path(sys.executable), ("integration/test_sops.py",), PATH=f"{path}:{os.environ['PATH']}")
+
+
 def cells() -> list[Cell]:
     """All of them, in the order of the table."""
     found = [
@@ -205,7 +215,8 @@ def cells() -> list[Cell]:
         )
         for helm in (build.HELM_OLDEST, build.HELM_3, build.HELM)
     ]
-    return found
+    age = f"age {build.AGE.lstrip('v')}"
+    return [*found, Cell("sops", build.SOPS, age, "validate, bootstrap, rotate, a key that is missing", _sops)]
 
 
 def recorded() -> dict[str, dict[str, Any]]:

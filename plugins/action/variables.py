@@ -19,6 +19,7 @@ from ..plugin_utils import specifications
 from ..plugin_utils.in_process import InProcessAction
 from ..plugin_utils.plain import plain
 from ..plugin_utils.screen import show
+from ..plugin_utils.vault import RunVault
 
 # Before Ansible forks, so that the files are read once in a play and not once a host.
 specifications.names()
@@ -72,7 +73,8 @@ class ActionModule(InProcessAction):
             several = len(given.get("ansible_play_hosts_all") or ()) > 1
             prefix = "%s: " % given.get("inventory_hostname") if several else ""
             show(["%sCluster: %s" % (prefix, place_text(cluster))])
-        result.update(changed=False, unknown=list(unknown), cluster=cluster)
+        typed = RunVault(self._loader).is_typed()
+        result.update(changed=False, unknown=list(unknown), cluster=cluster, vault_password_typed=typed)
         return result
 
     def _cluster(self, task_vars: dict[str, Any]) -> dict[str, Any] | None:

@@ -123,6 +123,9 @@ class Vault(Protocol):
     def decrypt(self, content: bytes, what: str) -> str:
         """The text of an encrypted file's content. Raises FileError naming ``what``."""
 
+    def confirm(self, again: str) -> None:
+        """Raise FileError unless the password that encrypts is what was typed again."""
+
 
 class Progress(Protocol):
     """How far a wait is, as plugin_utils.screen shows it."""

@@ -48,6 +48,9 @@ options:
     description: The values that there are, a mapping of names, each a mapping of keys to strings.
     type: dict
     default: {}
+  vault_password_again:
+    description: The vault password, typed once more. Another one is an error; without it, nothing is compared.
+    type: str
   cluster_variables:
     description: Variables of the inventory's host that say how its API is reached, such as C(cluster_secrets_context).
     type: dict
@@ -142,6 +145,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
     "values": {"type": "dict", "default": {}, "no_log": True},
+    "vault_password_again": {"type": "str", "no_log": True},
     "cluster_variables": {"type": "dict", "default": {}},
     "collections_path": {"type": "list", "elements": "path", "default": []},
     "force": {"type": "bool", "default": False},
@@ -177,6 +181,8 @@ def run(context: Context) -> dict[str, Any]:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils import variables
 
     params = context.params
+    if params["vault_password_again"]:
+        context.vault.confirm(params["vault_password_again"])
     catalog = []
     values: dict[str, dict[str, Any]] = {}
     generated: dict[str, list[str]] = {}

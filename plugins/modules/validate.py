@@ -23,7 +23,7 @@ attributes:
 options:
   values:
     description:
-      - The values of the sources, C({source: {key: value}}), as in M(platform.cluster_secrets.central_secrets).
+      - The values of the sources, each a mapping of keys, as in M(platform.cluster_secrets.central_secrets).
       - Without them, the catalog alone is checked.
     type: dict
 extends_documentation_fragment:

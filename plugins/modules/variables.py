@@ -54,6 +54,10 @@ cluster:
   returned: success
   type: dict
   sample: {server: "https://10.0.0.2:6443", context: admin@prod}
+vault_password_typed:
+  description: Whether the vault password was typed for this run.
+  returned: success
+  type: bool
 unknown:
   description: The names that are none of the collection's.
   returned: success

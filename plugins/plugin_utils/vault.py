@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_bytes
-from ansible.parsing.vault import AnsibleVaultError, VaultLib, is_encrypted, match_encrypt_secret
+from ansible.parsing.vault import AnsibleVaultError, PromptVaultSecret, VaultLib, is_encrypted, match_encrypt_secret
 
 from ..module_utils.errors import FileError
 
@@ -36,6 +37,24 @@ class RunVault:
         except AnsibleVaultError as error:
             raise FileError("the %s can't be encrypted: %s" % (what, error)) from None
         return vault.encrypt(to_bytes(text), secret=secret, vault_id=chosen).decode("ascii")
+
+    def is_typed(self) -> bool:
+        """Whether the password that encrypts was typed for this run."""
+        return isinstance(self._encrypting(), PromptVaultSecret)
+
+    def confirm(self, again: str) -> None:
+        """Raise FileError unless the password that encrypts is what was typed again."""
+        secret = self._encrypting()
+        if secret is None or not hmac.compare_digest(bytes(secret.bytes), to_bytes(again).strip()):
+            raise FileError("the vault password was typed in two ways. Nothing was written; run this again.")
+
+    def _encrypting(self) -> Any:
+        secrets = self._vault.secrets if self._vault is not None else None
+        try:
+            chosen = match_encrypt_secret(secrets or [], encrypt_vault_id=C.DEFAULT_VAULT_ENCRYPT_IDENTITY)
+            return chosen[1]
+        except AnsibleVaultError:
+            return None
 
     def decrypt(self, content: bytes, what: str) -> str:
         """The text of an encrypted file's content. Raises FileError naming ``what``."""

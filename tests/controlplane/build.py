@@ -164,6 +164,9 @@ def _make_kubernetes(packages: tuple[str, ...], work: Path, out: Path) -> None:
 HELM, HELM_3, HELM_OLDEST = "helm", "helm3/helm", "helm-oldest/helm"
 _OLDEST_HELM = "v3.14.4"
 
+#: What encrypts files of values, and makes its keys.
+SOPS, AGE = "v3.13.3", "v1.3.2"
+
 
 def _make_controlplane(work: Path, out: Path) -> None:
     """The control plane, and what talks to it."""
@@ -202,6 +205,10 @@ def _make_oldest_helm(work: Path, out: Path) -> None:
     folder = (out / HELM_OLDEST).parent
     folder.mkdir()
     _make_of_module("helm.sh/helm/v3", _OLDEST_HELM, ("helm",), "-s -w", work, folder)
+
+
+def _module(module: str, release: str, name: str) -> Callable[[Path, Path], None]:
+    return functools.partial(_make_of_module, module, release, (name,), "-s -w")
 
 
 def version_of_helm(program: str) -> str:
@@ -354,7 +361,9 @@ PROGRAMS: dict[str, Program] = {
 
 #: What only the matrix needs, and builds when it does.
 MATRIX: dict[str, Program] = {
-    "helm-oldest": Program("helm-oldest", (HELM_OLDEST,), "about 1 min", _make_oldest_helm, (), (_OLDEST_HELM,))
+    "helm-oldest": Program("helm-oldest", (HELM_OLDEST,), "about 1 min", _make_oldest_helm, (), (_OLDEST_HELM,)),
+    "sops": Program("sops", ("sops",), "about 5 min", _module("github.com/getsops/sops/v3", SOPS, "sops"), (), (SOPS,)),
+    "age": Program("age", ("age-keygen",), "seconds", _module("filippo.io/age", AGE, "age-keygen"), (), (AGE,)),
 } | {
     f"kubernetes-{release}": Program(
         f"kubernetes-{release}",

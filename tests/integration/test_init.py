@@ -175,7 +175,7 @@ def test_an_editor_finds_the_schema(empty, tmp_path):
     assert checked.returncode == 0 and checked.stdout.startswith("ENTRY    SOURCE   TARGET   TYPE    LABEL")
     assert checked.stdout.splitlines()[1:] == [
         "example  example  example  Opaque  secrets/example=true  demo",
-        "localhost: ok=3 changed=0 unreachable=0 failed=0",
+        "localhost: ok=5 changed=0 unreachable=0 failed=0",
     ]
 
 
@@ -225,6 +225,20 @@ def test_asked_on_a_terminal(after, tmp_path):
         env=after.environment,
     ).stdout
     assert yaml.safe_load(shown) == {"api": {"token": f"{CANARY}-typed"}}
+
+
+def test_a_vault_password_that_is_typed_is_typed_twice(after, tmp_path):
+    folder = tmp_path / "typed"
+    argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"init_dest={folder}", "--ask-vault-pass"]
+    given = tmp_path / "given.yml"
+    given.write_text(yaml.safe_dump({"init_secrets": [{"name": "smtp", "keys": ["user"]}], "init_values": {}}))
+    argv += ["-e", f"@{given}"]
+    slip = [("Vault password: ", f"{CANARY}-one"), ("once more", f"{CANARY}-two")]
+    status, seen = on_a_terminal(after, argv, slip, tmp_path)
+    assert status == 2 and "typed in two ways. Nothing was written" in seen and not folder.exists()
+    right = [("Vault password: ", f"{CANARY}-one"), ("once more", f"{CANARY}-one")]
+    status, more = on_a_terminal(after, argv, right, tmp_path)
+    assert status == 0 and leaked(seen + more) == [] and (folder / "cluster_secrets.vault.yml").exists()
 
 
 @pytest.mark.parametrize(
