@@ -49,12 +49,13 @@ class RunVault:
             raise FileError("the vault password was typed in two ways. Nothing was written; run this again.")
 
     def _encrypting(self) -> Any:
+        """The password that encrypts; None where there is none, or where it isn't clear which."""
         secrets = self._vault.secrets if self._vault is not None else None
         try:
             chosen = match_encrypt_secret(secrets or [], encrypt_vault_id=C.DEFAULT_VAULT_ENCRYPT_IDENTITY)
-            return chosen[1]
         except AnsibleVaultError:
             return None
+        return chosen[1] if chosen else None
 
     def decrypt(self, content: bytes, what: str) -> str:
         """The text of an encrypted file's content. Raises FileError naming ``what``."""

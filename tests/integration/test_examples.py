@@ -26,8 +26,8 @@ REFUSED = {
     "talos_nodes": "there is no Node control-1",
 }
 
-#: What others need to be there still.
-LAST = ("teardown", "helm_release")
+#: What changes or removes what others need.
+LAST = ("cluster_secret_store", "teardown", "helm_release")
 
 
 def examples():
