@@ -29,7 +29,7 @@ PLAYBOOKS = {
     "status": {},
     "fleet_status": {},
     "audit": {"cluster_secrets_audit_fail_on": "never"},
-    "explain": {"namespace": "backstage", "secret": "gh-oauth"},
+    "explain": {"explain_namespace": "backstage", "explain_secret": "gh-oauth"},
     "logs": {"logs_lines": 5},
     "onboard": {"onboard_namespace": "team", "onboard_create": True, "onboard_secrets": ["cloudflare-api-token"]},
     "offboard": {"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]},

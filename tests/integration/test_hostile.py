@@ -75,7 +75,7 @@ COMMANDS = [
     ("status", {}, 0),
     ("audit", {"cluster_secrets_audit_fail_on": "never"}, 0),
     ("rotate", {"cluster_secrets_rotate_restart": "restart"}, 0),
-    ("explain", {"namespace": "backstage", "secret": "gh-oauth"}, 0),
+    ("explain", {"explain_namespace": "backstage", "explain_secret": "gh-oauth"}, 0),
     ("talos_upgrade_gate", {}, 0),
     ("adopt", {"adopt_dest": "adopted"}, 0),
     ("onboard", {"onboard_namespace": "other", "onboard_create": True, "onboard_secrets": "cloudflare-api-token"}, 0),
@@ -176,7 +176,11 @@ def test_an_enforcing_bootstrap_names_them_and_does_the_rest(besieged):
     said = " ".join(outcome.output.split())
     assert outcome.rc == 2 and "would lock out" not in said
     assert "starved/gh-oauth" in said and "exceeded quota" in said
-    for playbook, given in (("status", {}), ("audit", {}), ("explain", {"namespace": "starved", "secret": "gh-oauth"})):
+    for playbook, given in (
+        ("status", {}),
+        ("audit", {}),
+        ("explain", {"explain_namespace": "starved", "explain_secret": "gh-oauth"}),
+    ):
         told = besieged.play(playbook, variables={**ENFORCED, **given}, check=False)
         assert "exceeded quota" in " ".join(told.output.split()), told.output
     assert "was not made by ClusterExternalSecret" in said

@@ -70,7 +70,7 @@ def test_by_variables_and_then_a_bootstrap(empty, tmp_path):
     assert re.search(r"changed=0 ", bootstrapped_from(platform, folder))
     # Every command that the collection prints works in the folder as it is, and so do the short names.
     shown = subprocess.run(
-        ["task", "platform:explain", "--", "-e", "namespace=shop", "-e", "secret=smtp"],
+        ["task", "platform:explain", "--", "-e", "explain_namespace=shop", "-e", "explain_secret=smtp"],
         cwd=folder,
         env=platform.environment,
         capture_output=True,

@@ -171,7 +171,7 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
         values.write_vault({**platform.values, "right": {"b": "3"}}, vault, platform.password)
         rotated = platform.play("rotate", variables={**variables, "rotate_sources": "right"})
         assert rotated.recap["changed"] and platform.data("kargo", "both") == {"A": "1", "B": "1-Mw=="}
-        explained = {"namespace": "kargo", "secret": "both"}
+        explained = {"explain_namespace": "kargo", "explain_secret": "both"}
         assert "The chain is whole." in platform.play("explain", variables={**variables, **explained}).stdout
         for playbook, name, reason in (
             ("onboard", "onboard", "has no label that namespace 'n8n' could be given"),

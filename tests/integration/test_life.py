@@ -172,7 +172,9 @@ def test_what_has_ended_is_written_by_nobody_unless_told_and_no_green_tick(boots
     status = platform.play("status", variables=variables, check=False)
     assert status.rc == 2 and "key 'token': token ended on 1970-01-01" in status.stdout, status.stdout
     assert "something that they need is broken or has ended" in status.stdout
-    told = platform.play("explain", variables={**variables, "namespace": "living", "secret": "living"}, check=False)
+    told = platform.play(
+        "explain", variables={**variables, "explain_namespace": "living", "explain_secret": "living"}, check=False
+    )
     assert told.rc == 2 and said in told.stdout
     checks = {check for check, _place, name in found(platform, [LIVING]) if name in ("living", "living-source")}
     assert "value-ended" in checks

@@ -161,7 +161,7 @@ def auditor(bootstrapped):
 
 
 def test_these_permissions_are_enough_to_watch_and_none_is_too_many(bootstrapped, auditor):
-    pair = ("-e", "namespace=backstage", "-e", "secret=gh-oauth")
+    pair = ("-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth")
     never = {"cluster_secrets_audit_fail_on": "never"}
     bootstrapped.play("bootstrap")
     whole = auditor.play("audit", **never)

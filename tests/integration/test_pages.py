@@ -117,7 +117,7 @@ def test_what_is_wrong_is_reached_by_the_keyboard_and_says_what_to_do(tmp_path):
       report({focused, label, open, text, closed: !document.getElementById('detail').open, copies});"""
     seen = browse(path, script, tmp_path)
     assert seen["focused"] and seen["open"] and seen["closed"] and seen["label"] == "backstage gh-oauth stale"
-    assert "platform.cluster_secrets.explain -e namespace=backstage -e secret=gh-oauth" in seen["text"]
+    assert "platform.cluster_secrets.explain -e explain_namespace=backstage -e explain_secret=gh-oauth" in seen["text"]
     assert "Copy: ansible-playbook platform.cluster_secrets.rotate -e rotate_sources=github-pat" in seen["copies"]
 
 

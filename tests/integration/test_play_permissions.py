@@ -58,7 +58,8 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     deployer.play("offboard", variables={"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]})
     deployer.play("audit", variables=PLAYS)
     assert (
-        "The chain is whole." in deployer.play("explain", "-e", "namespace=backstage", "-e", "secret=gh-oauth").stdout
+        "The chain is whole."
+        in deployer.play("explain", "-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth").stdout
     )
     assert " info " in deployer.play("logs", "-e", "logs_lines=5").stdout
     deployer.play("adopt", variables={**PLAYS, "adopt_dest": str(deployer.folder / "adopted")})

@@ -69,10 +69,16 @@ def test_the_status_of_what_one_asks_for(cluster):
 
 
 def test_on_a_terminal_states_have_colours_and_lines_fit(cluster):
-    argv = ["ansible-playbook", "platform.cluster_secrets.explain", "-e", "namespace=cert-manager"]
+    argv = ["ansible-playbook", "platform.cluster_secrets.explain", "-e", "explain_namespace=cert-manager"]
+    argv += ["-e", "explain_secret=cloudflare-api-token"]
     with namespace_unlabelled(cluster):
         status, seen = on_a_terminal(
-            cluster, [*argv, "-e", "secret=cloudflare-api-token"], [], cluster.folder, width=90, ANSIBLE_NOCOLOR=""
+            cluster,
+            [*argv, "-e", "explain_secret=cloudflare-api-token"],
+            [],
+            cluster.folder,
+            width=90,
+            ANSIBLE_NOCOLOR="",
         )
     assert status == 2
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in seen.replace("\r", "").splitlines()]
@@ -128,7 +134,7 @@ TYPED = {
     "platform:bootstrap": ((), "17 Secrets in 13 namespaces are current."),
     "platform:status": ((), "17 targets are synced"),
     "platform:logs": (("-e", "logs_lines=5"), " info "),
-    "platform:explain": (("-e", "namespace=backstage", "-e", "secret=gh-oauth"), "The chain is whole."),
+    "platform:explain": (("-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth"), "The chain is whole."),
     "platform:onboard": (
         ("-e", "onboard_namespace=argocd", "-e", "onboard_secrets=kargo-git-credentials"),
         "failed=0",

@@ -101,7 +101,9 @@ def test_from_nothing_to_a_pod_that_has_its_secret(whole):
     assert "1 Secrets in 1 namespaces are current." in first
     assert changed(run(whole, folder, "bootstrap")) == 0
     assert "synced" in run(whole, folder, "status")
-    assert "The chain is whole." in run(whole, folder, "explain", "-e", "namespace=shop", "-e", "secret=smtp")
+    assert "The chain is whole." in run(
+        whole, folder, "explain", "-e", "explain_namespace=shop", "-e", "explain_secret=smtp"
+    )
     assert "reconciled secret" in run(whole, folder, "logs")
     for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
         available(whole, f"{ESO}/{name}")
@@ -256,7 +258,7 @@ def test_pods_that_can_not_start_are_named_with_what_the_kubelet_says(living):
         assert gate.rc != 0
         assert "couldn't find key absent in Secret backstage/gh-oauth" in gate.output
         assert "it waits for the Secret absent (imagePullSecrets)" in gate.output
-        given = {"namespace": "backstage", "secret": "gh-oauth"}
+        given = {"explain_namespace": "backstage", "explain_secret": "gh-oauth"}
         assert "absent-key" in living.play("explain", check=False, variables=given).output
     finally:
         for path in paths:

@@ -125,8 +125,8 @@ function detail(rows) {
     list.append(make('dd', row.status + (row.message ? ': ' + row.message : ''), {className: kind(row.status)}));
     if (!row.cluster) {
       const command = make('dd');
-      command.append(told('ansible-playbook platform.cluster_secrets.explain -e namespace=' + row.namespace +
-        ' -e secret=' + row.secret));
+      command.append(told('ansible-playbook platform.cluster_secrets.explain -e explain_namespace=' + row.namespace +
+        ' -e explain_secret=' + row.secret));
       list.append(command);
     }
   }
