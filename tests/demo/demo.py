@@ -29,7 +29,7 @@ def playbook(plane: ControlPlane | kind.Kind, name: str, vault: Path, password: 
     environment = {
         **os.environ,
         **plane.environment(),
-        "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false",
+        "ANSIBLE_STDOUT_CALLBACK": "platform.cluster_secrets.brief",
         "ANSIBLE_FORCE_COLOR": "false",
     }
     process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
@@ -74,7 +74,7 @@ def demo() -> None:
         raise DemoError(f"the second run changed {again} task(s)")
     print("\n== What is where\n")
     output = playbook(plane, "status", vault, password)
-    table = re.search(r"^NAMESPACE .*?(?=^ok: |^\s*$)", output, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^NAMESPACE .*^\d+ targets are synced$", output, re.MULTILINE | re.DOTALL)
     if not table:
         raise DemoError(f"the playbook status showed no table\n{output}")
     print(table[0].rstrip())

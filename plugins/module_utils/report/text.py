@@ -52,8 +52,8 @@ def status_table(rows: list[dict[str, Any]], consumers: bool) -> list[str]:
 #: What a table says of a change, by the result of its action.
 _CHANGES = {"created": "created", "updated": "changed", "applied": "by helm", "deleted": "removed"}
 
-#: Kinds all of whose names are told, and how many names of the others.
-_ALL_NAMED, _SOME = frozenset({"ClusterExternalSecret", "CustomResourceDefinition"}), 6
+#: A kind all of whose names are told, as they are of what is removed, and how many names there are of the others.
+_ALL_NAMED, _SOME = "ClusterExternalSecret", 6
 
 
 def changes_lines(results: Sequence[dict[str, Any]]) -> list[str]:
@@ -75,7 +75,8 @@ def changes_lines(results: Sequence[dict[str, Any]]) -> list[str]:
     order = list(_CHANGES)
     lines = [("CHANGE", "KIND", "NUMBER", "WHICH")]
     for (result, kind), names in sorted(rows.items(), key=lambda row: order.index(row[0][0])):
-        lines.append((_CHANGES[result], kind, str(len(names)), _listed(names, 0 if kind in _ALL_NAMED else _SOME)))
+        most = 0 if kind == _ALL_NAMED or result == "deleted" else _SOME
+        lines.append((_CHANGES[result], kind, str(len(names)), _listed(names, most)))
     counts = {text: sum(one == result for one in found.values()) for result, text in _CHANGES.items()}
     totals = ", ".join("%d %s" % (count, text) for text, count in counts.items() if count or text != "by helm")
     return [*_aligned(lines), "", "Objects: %s." % totals]
