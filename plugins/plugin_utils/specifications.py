@@ -16,32 +16,12 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..module_utils.catalog.checker import close_to
 from ..module_utils.module import AUTH_OPTIONS
+from .playbooks import variables
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 #: What all variables of roles begin with.
 PREFIX = "cluster_secrets_"
-
-#: The playbooks' own variables that are no texts.
-_OF_PLAYBOOKS: dict[str, dict[str, Any]] = {
-    "adopt_force": {"type": "bool"},
-    "backup_targets": {"type": "bool"},
-    "init_force": {"type": "bool"},
-    "logs_lines": {"type": "int"},
-    "status_unsynced": {"type": "bool"},
-    "render_format": {"type": "str", "choices": ["plain", "kustomize"]},
-    "restore_targets": {"type": "bool"},
-    "restore_verify": {"type": "bool"},
-    "cluster_secrets_audit_ends_within": {"type": "int"},
-    "cluster_secrets_teardown_backup": {"type": "bool"},
-    "cluster_secrets_teardown_confirmed": {"type": "bool"},
-    "cluster_secrets_teardown_eso": {"type": "bool"},
-    "cluster_secrets_upgrade_timeout": {"type": "int"},
-    "cluster_secrets_upgrade_window": {"type": "int"},
-    "talos_upgrade_stage": {"type": "bool"},
-    "talos_upgrade_timeout": {"type": "int"},
-    "talos_upgrade_workers": {"type": "int"},
-}
 
 
 @functools.lru_cache(maxsize=1)
@@ -52,7 +32,7 @@ def specifications() -> dict[str, dict[str, Any]]:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         for entry_point in document["argument_specs"].values():
             found.update(entry_point.get("options") or {})
-    return {**found, **_OF_PLAYBOOKS}
+    return {**found, **variables()}
 
 
 @functools.lru_cache(maxsize=1)

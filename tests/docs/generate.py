@@ -9,14 +9,18 @@ A unit test fails when a file is not what this writes.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+from ansible_collections.platform.cluster_secrets.plugins.doc_fragments import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import ENTRY_KEYS
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import schema
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import playbooks
 
 import matrix
 from integration import attacks
@@ -71,6 +75,73 @@ def _shown(value: Any) -> str:
     return value or "''" if isinstance(value, str) else json.dumps(value)
 
 
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _table(*titles: str) -> list[str]:
+    return [_row(*titles), _row(*["---"] * len(titles))]
+
+
+def _text(description: Any) -> str:
+    """A description without Ansible's marks."""
+    text = " ".join(description) if isinstance(description, list) else str(description)
+    text = re.sub(r"\b[CVOEMP]\(([^()]*)\)", r"`\1`", text)
+    return " ".join(text.split())
+
+
+def _kind(spec: dict[str, Any]) -> str:
+    choices = ", ".join(f"`{_shown(one)}`" for one in spec.get("choices") or [])
+    return choices or spec.get("type", "str")
+
+
+def reference() -> str:
+    """docs/reference.md: all playbooks, variables and keys of the catalog, from what they are checked by."""
+    lines = ["# Reference", "", "Written by `make generate` from what each is checked by.", "", "## Playbooks", ""]
+    lines += ["Each is run by `ansible-playbook`, with `platform.cluster_secrets.` before its name. All have"]
+    lines += [
+        "`cluster_secrets_hosts`, the hosts of the play, one for each cluster (`localhost`), and take the variables"
+    ]
+    lines += ["of the roles that they run.", ""]
+    for name, (text, own) in playbooks.PLAYBOOKS.items():
+        lines += [f"### {name}", "", text, ""]
+        if own:
+            lines += _table("Variable", "Type", "Default", "Meaning")
+            for variable, spec in own.items():
+                default = "required" if spec.get("required") else f"`{spec['default']}`" if spec["default"] else ""
+                lines.append(_row(f"`{variable}`", _kind(spec), default, spec["description"]))
+            lines.append("")
+    lines += ["## Variables of the roles", ""]
+    found: dict[str, tuple[dict[str, Any], list[str]]] = {}
+    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
+        for spec in yaml.safe_load(path.read_text())["argument_specs"].values():
+            for name, option in spec.get("options", {}).items():
+                roles = found.setdefault(name, (option, []))[1]
+                if path.parent.parent.name not in roles:
+                    roles.append(path.parent.parent.name)
+    lines += _table("Variable", "Type", "Default", "Role", "Meaning")
+    for name, (option, roles) in sorted(found.items()):
+        default = f"`{_shown(option['default'])}`" if "default" in option else "see the role"
+        lines.append(_row(f"`{name}`", _kind(option), default, ", ".join(roles), _text(option["description"])))
+    lines += [
+        "",
+        "## The connection",
+        "",
+        "As variables, with the names of `kubernetes.core` behind `cluster_secrets_`.",
+        "",
+    ]
+    lines += _table("Variable", "Type", "Meaning")
+    options = yaml.safe_load(connection.ModuleDocFragment.DOCUMENTATION)["options"]
+    for name, spec in AUTH_OPTIONS.items():
+        lines.append(_row(f"`cluster_secrets_{name}`", _kind(spec), _text(options[name]["description"])))
+    lines += ["", "## Keys of the catalog", "", _keys(), ""]
+    return "\n".join(lines)
+
+
+def _keys() -> str:
+    return "\n".join([*_table("Key", "Meaning"), *(_row(f"`{key}`", text) for key, text in ENTRY_KEYS.items())])
+
+
 def _between(text: str, marks: tuple[str, str], table: str) -> str:
     """A text with a table between two marks."""
     head, rest = text.split(marks[0])
@@ -84,8 +155,7 @@ def security() -> str:
 
 def readme() -> str:
     """README.md with the catalog's keys as they are checked, and the table of versions as the matrix left it."""
-    keys = "\n".join(f"| `{key}` | {text} |" for key, text in ENTRY_KEYS.items())
-    text = _between((ROOT / "README.md").read_text(), KEYS, "| Key | Meaning |\n| --- | --- |\n" + keys)
+    text = _between((ROOT / "README.md").read_text(), KEYS, _keys())
     return _between(text, VERSIONS, matrix.table())
 
 
@@ -99,6 +169,7 @@ def files() -> dict[Path, str]:
         **found,
         ROOT / "docs/security.md": security(),
         ROOT / "README.md": readme(),
+        ROOT / "docs/reference.md": reference(),
         ROOT / "docs/catalog.schema.json": json.dumps(schema(), indent=1) + "\n",
     }
 

@@ -9,11 +9,12 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import specifications
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import playbooks, specifications
 
 ROOT = Path(__file__).resolve().parents[4]
 ALL = specifications.specifications()
 BOOLEANS = sorted(name for name, spec in ALL.items() if spec.get("type") == "bool")
+ROLES = set(ALL) - set(playbooks.variables())
 NUMBERS = sorted(name for name, spec in ALL.items() if spec.get("type") == "int")
 
 
@@ -67,3 +68,34 @@ def test_an_unknown_variable_is_named_with_the_closest():
         registered.update(re.findall(r"register: (\w+)|^(cluster_secrets_\w+):", path.read_text(), re.MULTILINE))
     assert len(registered) > 100
     assert specifications.unknown([name for pair in registered for name in pair if name], []) == {}
+
+
+def own_variables(text):
+    """The variables of a playbook's text that may be given: those with a default, and those that may not be defined."""
+    words = re.findall(r"\b(\w+) \| default\(|\b(\w+) is (?:not )?defined", text)
+    return {one for pair in words for one in pair if one.startswith(BEGIN)}
+
+
+#: What the names of the playbooks' own variables begin with.
+BEGIN = (specifications.PREFIX, "fleet_", *(f"{name}_" for name in playbooks.PLAYBOOKS))
+
+
+def with_what_it_includes(path):
+    """The text of a playbook, and of the files of tasks that it includes."""
+    text = path.read_text()
+    for name in re.findall(r"_tasks: (?:tasks/)?(\w+\.yml)", text):
+        text += with_what_it_includes(ROOT / "playbooks/tasks" / name)
+    return text
+
+
+def test_each_variable_of_a_playbook_is_data_and_each_that_is_data_is_used():
+    assert {path.stem for path in ROOT.glob("playbooks/*.yml")} == set(playbooks.PLAYBOOKS)
+    files = [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml")]
+    whole = "\n".join(path.read_text() for path in files)
+    # What tasks say to each other, and what a play says of its own.
+    internal = set(re.findall(r"register: (\w+)", whole)) | set(re.findall(r"^    (\w+):", whole, re.MULTILINE))
+    for name, (_text, own) in playbooks.PLAYBOOKS.items():
+        text = with_what_it_includes(ROOT / f"playbooks/{name}.yml")
+        given = own_variables(text) - internal
+        assert given <= {*own, *playbooks.HOSTS, *ROLES}, name
+        assert {one for one in own if not re.search(r"\b%s\b" % one, text)} == set(), name

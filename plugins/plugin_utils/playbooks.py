@@ -1,0 +1,217 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks and the variables that they have beside those of the roles, as data.
+
+Variables are checked by it, and docs/reference.md is made of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+_Variables = Dict[str, Dict[str, Any]]
+
+
+def _of(kind: str, description: str, default: str = "", **more: Any) -> dict[str, Any]:
+    """A variable: its type, what it says, and the default as people write it."""
+    return {"type": kind, "description": description, "default": default, **more}
+
+
+#: What several of them have. Only plays over several clusters at a time have the second.
+HOSTS: _Variables = {"cluster_secrets_hosts": _of("str", "the hosts of the play, one for each cluster", "localhost")}
+SERIAL: _Variables = {"cluster_secrets_serial": _of("raw", "how many clusters at a time, as a play's serial", "100%")}
+
+_UPGRADE: _Variables = {
+    "cluster_secrets_upgrade_cronjobs": _of(
+        "list", "CronJobs that wait for the upgrade, each {namespace, name}", "[]", elements="dict"
+    ),
+    "cluster_secrets_snapshot": _of(
+        "str", "the file with the state before the upgrade", "cluster_secrets.HOST.snapshot.json"
+    ),
+}
+_BEFORE: _Variables = {
+    "cluster_secrets_upgrade_etcd_check": _of("list", "a command that fails unless there is a snapshot of etcd"),
+    "cluster_secrets_upgrade_window": _of("int", "seconds for which the control plane may be away", "8"),
+}
+_WAIT: _Variables = {
+    "cluster_secrets_upgrade_timeout": _of(
+        "int", "seconds to wait until all is well: before a node", "60; after it 600"
+    )
+}
+_TALOS: _Variables = {
+    "talos_upgrade_nodes": _of("list", "the nodes, each {name, address}", elements="dict", required=True),
+    "talos_upgrade_command": _of("list", "the program, and the arguments that all calls share", "[talosctl]"),
+    "talos_upgrade_timeout": _of("int", "seconds in which a node has to be back", "1800"),
+}
+
+#: What each playbook does, and its own variables.
+PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
+    "init": (
+        "Writes an inventory, a catalog and encrypted values to begin with. It asks for what isn't given.",
+        {
+            "init_dest": _of("str", "the folder", "."),
+            "init_secrets": _of("list", "the Secrets, each {name, keys, namespaces}", elements="dict"),
+            "init_name": _of("str", "the name of one Secret", "example"),
+            "init_keys": _of("raw", "its keys, as a list or separated by commas", "username,password"),
+            "init_namespaces": _of("raw", "the namespaces that get it", "demo"),
+            "init_values": _of("dict", "values, {NAME: {KEY: VALUE}}; others are generated", "asked for"),
+            "init_cluster": _of("dict", "variables of the connection, for the inventory", "{}"),
+            "init_force": _of("bool", "replace files that are there", "false"),
+        },
+    ),
+    "validate": (
+        "Checks the catalog, and the values against it, without a cluster.",
+        {"validate_values": _of("bool", "check the values, too", "true")},
+    ),
+    "bootstrap": ("Sets up everything, from ESO to the Secrets in the namespaces.", SERIAL),
+    "status": (
+        "Shows the state of every namespace/secret pair; fails unless all are synced and the chains to them are whole.",
+        {
+            "status_namespaces": _of("list", "only these namespaces"),
+            "status_secrets": _of("list", "only these Secrets"),
+            "status_unsynced": _of("bool", "list only what is not synced", "false"),
+            "cluster_secrets_status_html": _of("str", "where to write a page"),
+            "cluster_secrets_status_json": _of("str", "where to write JSON"),
+        },
+    ),
+    "fleet_status": (
+        "Shows the state of many clusters, and whether all hold the same values.",
+        {
+            "fleet_html": _of("str", "where to write a page"),
+            "fleet_json": _of("str", "where to write JSON"),
+            "fleet_may_differ": _of("list", "sources whose values clusters have of their own", "[]"),
+        },
+    ),
+    "explain": (
+        "Walks from the source to the pods of one namespace, and says where the chain breaks.",
+        {
+            "explain_namespace": _of("str", "the namespace", required=True),
+            "explain_secret": _of("str", "the Secret", required=True),
+        },
+    ),
+    "audit": (
+        "Looks for hand-made Secrets, drift, leftovers, wide permissions, values that are due and a vulnerable ESO.",
+        {
+            "cluster_secrets_audit_html": _of("str", "where to write a page"),
+            "cluster_secrets_audit_json": _of("str", "where to write JSON"),
+            "cluster_secrets_audit_metrics": _of("str", "where to write OpenMetrics"),
+            "cluster_secrets_audit_junit": _of("str", "where to write JUnit's XML"),
+            "cluster_secrets_audit_ends_within": _of("int", "days before the end of a value in which it is told", "30"),
+            "cluster_secrets_audit_fail_on": _of(
+                "str", "what fails the play", "error", choices=["error", "warning", "never"]
+            ),
+        },
+    ),
+    "onboard": (
+        "Gives one namespace some of the catalog's secrets.",
+        {
+            "onboard_namespace": _of("str", "the namespace", required=True),
+            "onboard_secrets": _of("raw", "the entries, as a list or separated by commas", required=True),
+            "onboard_create": _of("bool", "create the namespace if it is missing", "false"),
+        },
+    ),
+    "offboard": (
+        "Takes some of the catalog's secrets from one namespace, and the finalizers that ESO would leave.",
+        {
+            "offboard_namespace": _of("str", "the namespace", required=True),
+            "offboard_secrets": _of("raw", "the entries, as a list or separated by commas", required=True),
+        },
+    ),
+    "rotate": (
+        "Brings changed values to every namespace, and waits for them.",
+        {**SERIAL, "rotate_sources": _of("raw", "only these sources; nothing else is touched", "those that changed")},
+    ),
+    "adopt": (
+        "Writes down a cluster that was set up without the collection.",
+        {
+            "adopt_dest": _of("str", "the folder", "."),
+            "adopt_eso_namespace": _of("str", "where ESO runs", "where it is found"),
+            "adopt_force": _of("bool", "replace files that are there", "false"),
+        },
+    ),
+    "logs": ("Shows the end of ESO's log.", {"logs_lines": _of("int", "how many lines of each pod", "100")}),
+    "backup": (
+        "Writes the master Secrets to an encrypted file.",
+        {
+            "backup_dest": _of("str", "the file", "a new one in cluster_secrets_backup_dir"),
+            "backup_targets": _of("bool", "the targets, too", "false"),
+        },
+    ),
+    "restore": (
+        "Brings the master Secrets of a backup back.",
+        {
+            "restore_src": _of("str", "the file", required=True),
+            "restore_into": _of("str", "the uid of this cluster, for a backup of another"),
+            "restore_targets": _of("bool", "the targets, too", "false"),
+            "restore_verify": _of("bool", "wait until every target is current", "true"),
+        },
+    ),
+    "render": (
+        "Writes the catalog's objects as files for Argo CD or Flux, without values.",
+        {
+            "render_dest": _of("str", "the folder", "cluster-secrets"),
+            "render_format": _of("str", "how they are written", "kustomize", choices=["plain", "kustomize"]),
+        },
+    ),
+    "eso_upgrade": ("Takes ESO to another release, one minor after the other.", SERIAL),
+    "eso_stored_versions": ("Stores all of ESO's objects as v1; a part of eso_upgrade.", SERIAL),
+    "talos_upgrade_pre": (
+        "Before nodes are upgraded: whether to go on, and a snapshot.",
+        {**_UPGRADE, **_BEFORE, **_WAIT},
+    ),
+    "talos_upgrade_gate": ("Between two nodes: whether to go on.", {}),
+    "talos_upgrade_post": ("After the last node: whether something was lost.", {**_UPGRADE, **_WAIT}),
+    "talos_upgrade": (
+        "Upgrades the nodes, one after the other.",
+        {
+            **SERIAL,
+            **_TALOS,
+            "talos_upgrade_image": _of("str", "the installer's image", required=True),
+            "talos_upgrade_version": _of("str", "what nodes are to run, where the image's tag doesn't say it"),
+            "talos_upgrade_schematic": _of("str", "the schematic that they are to run", "any"),
+            "talos_upgrade_workers": _of("int", "how many workers at the same time", "1"),
+            "talos_upgrade_check": _of("list", "a command, or several, before and after a node of the control plane"),
+            "talos_upgrade_stage": _of("bool", "install only; the next run without it reboots", "false"),
+            "talos_upgrade_arguments": _of("list", "arguments of 'talosctl upgrade'", "['--wait']"),
+            "talos_upgrade_stage_arguments": _of("list", "with which it doesn't reboot", "['--no-reboot']"),
+            "talos_upgrade_reboot_arguments": _of(
+                "list", "arguments of 'talosctl reboot', for what was staged", "['--drain', '--wait']"
+            ),
+            **_UPGRADE,
+            **_BEFORE,
+            **_WAIT,
+        },
+    ),
+    "talos_upgrade_kubernetes": (
+        "Upgrades Kubernetes on Talos.",
+        {
+            **SERIAL,
+            **_TALOS,
+            "talos_upgrade_kubernetes": _of("str", "the version", required=True),
+            "talos_upgrade_kubernetes_arguments": _of("list", "more arguments of 'talosctl upgrade-k8s'", "[]"),
+            "talos_upgrade_kubernetes_accept": _of(
+                "list", "removed: APIs in use that are gone then; kubelet: kubelets that are too old", "[]"
+            ),
+            **_UPGRADE,
+            **_BEFORE,
+            **_WAIT,
+        },
+    ),
+    "teardown": (
+        "Removes what the collection made or took over and nobody else uses.",
+        {
+            "cluster_secrets_teardown_confirmed": _of("bool", "that it may, where nobody can be asked", "false"),
+            "cluster_secrets_teardown_backup": _of("bool", "back up the master Secrets first", "true"),
+            "cluster_secrets_teardown_eso": _of("bool", "uninstall ESO, too", "false"),
+        },
+    ),
+}
+
+
+def variables() -> _Variables:
+    """All variables of the playbooks, by name."""
+    found = dict(HOSTS)
+    for _text, own in PLAYBOOKS.values():
+        found.update(own)
+    return found
