@@ -53,6 +53,8 @@ ON_KUBERNETES = (
     "integration/test_upgrade_gate.py::test_the_gate_closes_with_the_cause",
     "integration/test_upgrade_gate.py::test_the_guides_health_checks_are_right_by_the_api_servers_own_cel",
 )
+#: As 'make test' runs them.
+PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 _PLAYS = "bootstrap, again, status, teardown"
 
 
@@ -116,6 +118,7 @@ def _play(name: str, programs: Path, plane: ControlPlane) -> str:
     if name == "teardown":
         argv += ["-e", "cluster_secrets_teardown_eso=true", "-e", "cluster_secrets_teardown_confirmed=true"]
     own = {**os.environ, **plane.environment(), "ANSIBLE_PYTHON_INTERPRETER": str(programs / "python")}
+    own["ANSIBLE_STDOUT_CALLBACK"] = "platform.cluster_secrets.brief"
     done = subprocess.run(argv, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"the playbook {name} failed\n{done.stdout[-3000:]}{done.stderr[-2000:]}")
@@ -171,7 +174,7 @@ def _kubernetes(release: str) -> Outcome:
         raise Impossible(str(error).splitlines()[0]) from None
     finally:
         os.environ.pop(build.KUBERNETES_VARIABLE, None)
-    return _pytest(Path(sys.executable), ON_KUBERNETES, **more)
+    return _pytest(Path(sys.executable), (*PARALLEL, *ON_KUBERNETES), **more)
 
 
 def _sops() -> Outcome:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -23,6 +24,9 @@ from ..plugin_utils.vault import RunVault
 
 # Before Ansible forks, so that the files are read once in a play and not once a host.
 specifications.names()
+
+#: Whether somebody types what Ansible asks for. Known only before Ansible forks, as are the specifications.
+INTERACTIVE = os.isatty(0)
 
 #: What is worth a look before it is used: not what may be long, or looked up somewhere.
 _CHECKED = ("bool", "int", "str")
@@ -73,7 +77,7 @@ class ActionModule(InProcessAction):
             several = len(given.get("ansible_play_hosts_all") or ()) > 1
             prefix = "%s: " % given.get("inventory_hostname") if several else ""
             show(["%sCluster: %s" % (prefix, place_text(cluster))])
-        typed = RunVault(self._loader).is_typed()
+        typed = INTERACTIVE and RunVault(self._loader).is_typed()
         result.update(changed=False, unknown=list(unknown), cluster=cluster, vault_password_typed=typed)
         return result
 

@@ -29,12 +29,14 @@ EXAMPLES = r"""
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ansible import constants as C
 from ansible.playbook.block import Block
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import printable
 
 #: What Ansible puts before the error of a lookup in a task's arguments.
 _AROUND = re.compile(
@@ -43,6 +45,9 @@ _AROUND = re.compile(
 
 #: Lines of what a program that failed said last.
 _LINES = 15
+
+#: How many characters of two texts must be the same for one to quote the other.
+_ENOUGH = 60
 
 _SUCCESS = "All assertions passed"
 
@@ -53,6 +58,13 @@ class CallbackModule(Default):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "platform.cluster_secrets.brief"
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Failures of each host of which nobody knows yet whether their rescue mends them.
+        self._held: dict[str, list[tuple[Any, str]]] = {}
+        #: (host, task) of those of whose items failures were told.
+        self._told_of_items: set[tuple[str, str]] = set()
 
     @property
     def _brief(self) -> bool:
@@ -69,13 +81,15 @@ class CallbackModule(Default):
         found: dict[str, Any] = result.result if hasattr(result, "result") else result._result
         return found
 
-    def _head(self, result: Any) -> str:
-        """What says whose line it is, where it isn't clear."""
-        host = str((result.host if hasattr(result, "host") else result._host).get_name())
-        return "" if host == "localhost" else "%s: " % host
+    @staticmethod
+    def _host(result: Any) -> str:
+        return str((result.host if hasattr(result, "host") else result._host).get_name())
 
     def _line(self, result: Any, text: str, color: str | None = None, stderr: bool = False) -> None:
-        self._display.display(self._head(result) + text, color=color, stderr=stderr)
+        """A line, or several, behind the host's name where there may be several."""
+        head = "" if self._host(result) == "localhost" else "%s: " % self._host(result)
+        # Programs wrote some of it, and whoever made the objects that they speak of.
+        self._display.display(printable(head + text), color=color, stderr=stderr)
 
     def _name(self, result: Any) -> str:
         return str(self._task_of(result).get_name()).rpartition(" : ")[2].strip()
@@ -88,6 +102,8 @@ class CallbackModule(Default):
             super().v2_runner_on_ok(result)
             return
         task, values = self._task_of(result), self._values_of(result)
+        if not _is_handler_of_failures(task):
+            self._held.pop(self._host(result), None)
         if isinstance(task, TaskInclude):
             return
         self._handle_warnings(values)
@@ -107,21 +123,27 @@ class CallbackModule(Default):
             self._line(result, message)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """The cause, once: not where the play goes on and says itself what it is."""
+        """The cause, once."""
         if not self._brief:
             super().v2_runner_on_failed(result, ignore_errors)
             return
         values = self._values_of(result)
         self._handle_warnings(values)
-        of_items = self._task_of(result).loop and "results" in values
-        if not of_items and not ignore_errors and not _is_rescued(self._task_of(result)):
+        # Of a loop, the items have said so.
+        if not (ignore_errors or (self._host(result), self._task_of(result)._uuid) in self._told_of_items):
             self._failed(result, values)
 
     def _failed(self, result: Any, values: dict[str, Any]) -> None:
-        said = [_cause(result, values)]
-        if "rc" in values:
-            said += str(values.get("stderr") or values.get("stdout") or "").strip().splitlines()[-_LINES:]
-        text = "failed: %s: %s" % (self._name(result), "\n".join(filter(None, said)))
+        """Show a failure; that of a task whose block has a rescue only when this ends in a failure of its own."""
+        text = "failed: %s: %s" % (self._name(result), _cause(result, values))
+        host = self._host(result)
+        if _is_rescued(self._task_of(result)):
+            self._held.setdefault(host, []).append((result, text))
+            return
+        for earlier, held in self._held.pop(host, []):
+            # What the rescue says again, it says better.
+            if not _tells(text, held):
+                self._line(earlier, held, C.COLOR_ERROR, stderr=bool(self.get_option("display_failed_stderr")))
         self._line(result, text, C.COLOR_ERROR, stderr=bool(self.get_option("display_failed_stderr")))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -153,7 +175,8 @@ class CallbackModule(Default):
             return
         task, values = self._task_of(result), self._values_of(result)
         self._handle_warnings(values)
-        if not task.ignore_errors and not _is_rescued(task):
+        self._told_of_items.add((self._host(result), task._uuid))
+        if not task.ignore_errors:
             self._failed(result, values)
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
@@ -162,9 +185,19 @@ class CallbackModule(Default):
             super().v2_runner_item_on_skipped(result)
 
     def v2_runner_retry(self, result: Any) -> None:
-        """Nothing: what is waited for says so itself."""
+        """Once, that it is tried again."""
         if not self._brief:
             super().v2_runner_retry(result)
+        elif self._values_of(result).get("attempts") == 1:
+            self._line(result, "waiting: %s" % self._name(result), C.COLOR_DEBUG)
+
+    def v2_on_file_diff(self, result: Any) -> None:
+        """The difference, below the name of what makes it."""
+        values = self._values_of(result)
+        differing = [one for one in values.get("results") or [values] if isinstance(one, dict) and one.get("diff")]
+        if self._brief and any(one.get("changed") for one in differing):
+            self._line(result, "%s:" % self._name(result))
+        super().v2_on_file_diff(result)
 
     # -- what is around them ------------------------------------------------------------------------
 
@@ -202,24 +235,49 @@ def _changed(task: Any) -> str:
 
 
 def _cause(result: Any, values: dict[str, Any]) -> str:
-    """What went wrong, without what Ansible was about when it did."""
+    """What went wrong, without what Ansible was about when it did; of a program, also what it said last."""
+    if values.get("censored"):
+        return str(values["censored"])
     event: Any = getattr(getattr(result, "exception", None), "event", None)
     while getattr(getattr(event, "chain", None), "event", None) is not None:
         event = event.chain.event
-    # Of a 'failed_when' the summary says only that there is one.
-    message = values.get("censored") or values.get("msg")
-    if event is not None and str(event.msg) in str(message):
-        message = event.msg
-    return _AROUND.sub("", str(message or "no reason is given; -v shows the result"), count=1)
+    message = str(values.get("msg") or values.get("reason") or "")
+    innermost = str(getattr(event, "msg", ""))
+    if "lookup plugin" in innermost and innermost in message:
+        message = innermost
+    said = [_AROUND.sub("", message or "no reason is given; -v shows the result", count=1)]
+    if "rc" in values or "module_stderr" in values:
+        names = ("stderr", "stdout", "module_stderr", "module_stdout")
+        written = next((str(values[name]) for name in names if str(values.get(name) or "").strip()), "")
+        said += [line for line in written.strip().splitlines()[-_LINES:] if line not in message]
+    return "\n".join(said)
+
+
+def _tells(text: str, held: str) -> bool:
+    """Whether a failure says what an earlier one said, whose own text it quotes."""
+    cause, earlier = (one.split(": ", 2)[-1] for one in (text, held))
+    quoted = cause.partition(": ")[2] or cause
+    return earlier in text or quoted[:_ENOUGH] in held
 
 
 def _is_rescued(task: Any) -> bool:
     """Whether a failure of the task is taken over by the 'rescue' of a block around it."""
+    return any(block.rescue and not _is_in(child, [*block.rescue, *block.always]) for child, block in _around(task))
+
+
+def _is_handler_of_failures(task: Any) -> bool:
+    """Whether the task stands in a 'rescue' or an 'always'."""
+    return any(_is_in(child, [*block.rescue, *block.always]) for child, block in _around(task))
+
+
+def _around(task: Any) -> Iterator[tuple[Any, Block]]:
+    """Each block around a task, with what it holds of the way to the task."""
     child, parent = task, getattr(task, "_parent", None)
     while parent is not None:
-        if isinstance(parent, Block) and parent.rescue:
-            handled = {one._uuid for one in [*parent.rescue, *parent.always]}
-            if child._uuid not in handled:
-                return True
+        if isinstance(parent, Block):
+            yield child, parent
         child, parent = parent, getattr(parent, "_parent", None)
-    return False
+
+
+def _is_in(child: Any, tasks: list[Any]) -> bool:
+    return child._uuid in {one._uuid for one in tasks}

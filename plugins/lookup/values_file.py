@@ -1,16 +1,16 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lookup values_file: read the values of the central store from an ansible-vault file."""
+"""Lookup values_file: read the values of the central store from a file that ansible-vault or sops encrypted."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: values_file
-short_description: Read a YAML mapping from a file encrypted with ansible-vault
+short_description: Read a YAML mapping from a file encrypted with ansible-vault or sops
 version_added: 1.0.0
 description:
-  - Returns the mapping in a YAML file, decrypted with the vault passwords of the run.
+  - Returns the mapping in a YAML file, decrypted with the vault passwords of the run, or by sops.
   - No error ever quotes the file's content.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -21,6 +21,11 @@ options:
     description: Whether to accept a file that is not encrypted.
     type: bool
     default: false
+  encrypted_by:
+    description: What the file is encrypted by. With V(sops), P(community.sops.sops#lookup) decrypts it.
+    type: str
+    choices: [ansible_vault, sops]
+    default: ansible_vault
 """
 
 EXAMPLES = r"""
@@ -46,6 +51,7 @@ import yaml
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.parsing.vault import AnsibleVaultError, is_encrypted
+from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.errors import OWN_CATALOG
@@ -123,7 +129,17 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         return [self._read(variables, term) for term in terms]
 
+    def _by_sops(self, variables: dict[str, Any] | None, path: str) -> bytes:
+        sops = lookup_loader.get("community.sops.sops", loader=self._loader, templar=self._templar)
+        if sops is None:
+            raise AnsibleLookupError(
+                "the values file '%s' is to be decrypted by sops, and the collection community.sops is missing. "
+                "Install it with: ansible-galaxy collection install community.sops" % path
+            )
+        return to_bytes(sops.run([path], variables=variables)[0])
+
     def _read(self, variables: dict[str, Any] | None, term: str) -> dict[str, Any]:
+        by_sops = self.get_option("encrypted_by") == "sops"
         path = (
             term
             if os.path.isabs(term)
@@ -132,10 +148,12 @@ class LookupModule(LookupBase):
             or os.path.abspath(term)
         )
         if not path or not os.path.exists(path):
+            create = "sops edit" if by_sops else "ansible-vault create"
             raise AnsibleLookupError(
-                "the values file '%s' does not exist. Create it with: ansible-vault create %s. %s"
-                % (term, term, OWN_CATALOG)
+                "the values file '%s' does not exist. Create it with: %s %s. %s" % (term, create, term, OWN_CATALOG)
             )
+        if by_sops:
+            return self._mapping(self._by_sops(variables, path), path, "sops edit", False)
         with open(path, "rb") as handle:
             content = handle.read()
         inline = not is_encrypted(content) and b"!vault" in content
@@ -147,25 +165,31 @@ class LookupModule(LookupBase):
             text = content
         else:
             text = self._decrypt(content, path)
+        return self._mapping(text, path, "ansible-vault edit", inline)
+
+    def _mapping(self, text: bytes, path: str, edit: str, inline: bool) -> dict[str, Any]:
+        """What a file's text says.
+
+        :arg edit: what corrects it; :arg inline: whether its values are encrypted one by one.
+        """
         try:
             # AnsibleLoader would let the file run templates and keep the text for its messages.
             values = _parsed(text, lambda secret: self._decrypt(secret, path))
         except _Twice as error:
             raise AnsibleLookupError(
                 "the values file '%s' has the key '%s' twice, of which the last would count. Correct it with: "
-                "ansible-vault edit %s" % (path, error, path)
+                "%s %s" % (path, error, edit, path)
             ) from None
         # A scalar that is none of its type quotes itself.
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             mark = getattr(error, "problem_mark", None)
             where = " (line %d, column %d)" % (mark.line + 1, mark.column + 1) if mark else ""
             raise AnsibleLookupError(
-                "the values file '%s' is not valid YAML%s. Correct it with: ansible-vault edit %s" % (path, where, path)
+                "the values file '%s' is not valid YAML%s. Correct it with: %s %s" % (path, where, edit, path)
             ) from None
         if not isinstance(values, dict):
             raise AnsibleLookupError(
-                "the values file '%s' must hold a mapping of sources. Correct it with: ansible-vault edit %s"
-                % (path, path)
+                "the values file '%s' must hold a mapping of sources. Correct it with: %s %s" % (path, edit, path)
             )
         for source, keys in values.items():
             for key, value in keys.items() if isinstance(keys, dict) else ():
@@ -179,7 +203,7 @@ class LookupModule(LookupBase):
                     # Ansible would make a text of it, and another than what is written there.
                     raise AnsibleLookupError(
                         "the values file '%s': source '%s': the value of '%s' must be a string, not a date. Put it in "
-                        "quotes: ansible-vault edit %s" % (path, source, key, path)
+                        "quotes: %s %s" % (path, source, key, edit, path)
                     )
         found: dict[str, Any] = plain(values)
         return found

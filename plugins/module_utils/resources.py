@@ -168,10 +168,14 @@ def label_of(kind: str, item: Object) -> str:
     return "%s %s" % (kind, "/".join(filter(None, (meta.get("namespace"), meta["name"]))))
 
 
+#: What names of objects are made of. The API server takes anything for those of an owner that isn't there.
+_ODD = re.compile(r"[^-._:a-zA-Z0-9]")
+
+
 def owners_of(item: Object) -> list[str]:
-    """Kind and name of each owner of a live object, such as 'ExternalSecret token'."""
+    """Kind and name of each owner of a live object, such as 'ExternalSecret token', without what no name has."""
     owners = item["metadata"].get("ownerReferences") or []
-    return ["%s %s" % (one.get("kind"), one.get("name")) for one in owners]
+    return [" ".join(_ODD.sub(REPLACEMENT, str(one.get(key))) for key in ("kind", "name")) for one in owners]
 
 
 def is_of_eso(secret: Object) -> bool:

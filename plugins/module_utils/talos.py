@@ -153,6 +153,8 @@ class _Node:
         #: How often talosctl was called for it, and whether one of them ran.
         self.calls = 0
         self.ran = False
+        #: Whether an earlier run has begun it.
+        self.begun_before = False
         #: Until when it is waited for, as time.monotonic() has it, and when it is looked at next.
         self.begins = time.monotonic()
         self.deadline, self.look = self.begins + _BEGIN, 0.0
@@ -256,7 +258,7 @@ class Upgrade:
         if live is None:
             node.fail("There is no Node %s." % node.name)
             return
-        begun = nodes.begun(live) is not None
+        begun = node.begun_before = nodes.begun(live) is not None
         if nodes.status(live, self._wanted) != nodes.TO_DO:
             node.wait(self._seconds)  # since the plan, another run has been here
         elif begun and not holds_true(live, "Ready"):
@@ -386,7 +388,8 @@ class Upgrade:
         live = self._get(node.name)
         if live is None or not holds_true(live, "Ready"):
             return True
-        if node.ran and not self._lives(node):
+        # Where no program ran, nothing took it away, unless it was away before.
+        if (node.ran or node.begun_before) and not self._lives(node):
             return False
         self._write([plan_node_finished(live)])
         return True

@@ -181,7 +181,7 @@ def run(context: Context) -> dict[str, Any]:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils import variables
 
     params = context.params
-    if params["vault_password_again"]:
+    if params["vault_password_again"] is not None:
         context.vault.confirm(params["vault_password_again"])
     catalog = []
     values: dict[str, dict[str, Any]] = {}
@@ -231,10 +231,14 @@ def run(context: Context) -> dict[str, Any]:
         texts[CONFIGURATION] = configuration
     if not os.path.exists(os.path.join(params["dest"], IGNORED)):
         texts[IGNORED] = _IGNORED
-    if not os.path.exists(os.path.join(params["dest"], SCHEMA)):
-        texts[SCHEMA] = json.dumps(schema(), indent=1) + "\n"
     secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
+    # Of the collection itself, and nobody else's.
+    text, path = json.dumps(schema(), indent=1) + "\n", os.path.join(params["dest"], SCHEMA)
+    if not os.path.exists(path) or files.read(path, SCHEMA).decode("utf-8", "replace") != text:
+        written.append(SCHEMA)
+        if not context.check_mode:
+            files.write(path, text, "schema")
     return {
         "changed": bool(written),
         "dest": os.path.abspath(params["dest"]),

@@ -55,7 +55,7 @@ cluster:
   type: dict
   sample: {server: "https://10.0.0.2:6443", context: admin@prod}
 vault_password_typed:
-  description: Whether the vault password was typed for this run.
+  description: Whether the vault password was typed for this run, on a terminal.
   returned: success
   type: bool
 unknown:

@@ -34,16 +34,12 @@ _BEFORE: _Variables = {
     "cluster_secrets_upgrade_etcd_check": _of("list", "a command that fails unless there is a snapshot of etcd"),
     "cluster_secrets_upgrade_window": _of("int", "seconds for which the control plane may be away", "8"),
 }
-_WAIT: _Variables = {
-    "cluster_secrets_upgrade_timeout": _of(
-        "int", "seconds to wait until all is well: before a node", "60; after it 600"
-    )
-}
-_TALOS: _Variables = {
-    "talos_upgrade_nodes": _of("list", "the nodes, each {name, address}", elements="dict", required=True),
-    "talos_upgrade_command": _of("list", "the program, and the arguments that all calls share", "[talosctl]"),
-    "talos_upgrade_timeout": _of("int", "seconds in which a node has to be back", "1800"),
-}
+_COMMAND = _of("list", "the program, and the arguments that all calls share", "[talosctl]")
+
+
+def _wait(default: str) -> _Variables:
+    return {"cluster_secrets_upgrade_timeout": _of("int", "seconds to wait until all is well", default)}
+
 
 #: What each playbook does, and its own variables.
 PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
@@ -158,15 +154,17 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "eso_stored_versions": ("Stores all of ESO's objects as v1; a part of eso_upgrade.", SERIAL),
     "talos_upgrade_pre": (
         "Before nodes are upgraded: whether to go on, and a snapshot.",
-        {**_UPGRADE, **_BEFORE, **_WAIT},
+        {**_UPGRADE, **_BEFORE, **_wait("60")},
     ),
     "talos_upgrade_gate": ("Between two nodes: whether to go on.", {}),
-    "talos_upgrade_post": ("After the last node: whether something was lost.", {**_UPGRADE, **_WAIT}),
+    "talos_upgrade_post": ("After the last node: whether something was lost.", {**_UPGRADE, **_wait("600")}),
     "talos_upgrade": (
         "Upgrades the nodes, one after the other.",
         {
             **SERIAL,
-            **_TALOS,
+            "talos_upgrade_nodes": _of("list", "the nodes, each {name, address}", elements="dict", required=True),
+            "talos_upgrade_command": _COMMAND,
+            "talos_upgrade_timeout": _of("int", "seconds in which a node has to be back", "1800"),
             "talos_upgrade_image": _of("str", "the installer's image", required=True),
             "talos_upgrade_version": _of("str", "what nodes are to run, where the image's tag doesn't say it"),
             "talos_upgrade_schematic": _of("str", "the schematic that they are to run", "any"),
@@ -180,14 +178,20 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             ),
             **_UPGRADE,
             **_BEFORE,
-            **_WAIT,
+            **_wait("60 before the upgrade, then 600"),
         },
     ),
     "talos_upgrade_kubernetes": (
         "Upgrades Kubernetes on Talos.",
         {
             **SERIAL,
-            **_TALOS,
+            "talos_upgrade_nodes": _of(
+                "list", "nodes, each {name, address}; the address of the first is used", elements="dict", required=True
+            ),
+            "talos_upgrade_command": _COMMAND,
+            "talos_upgrade_timeout": _of(
+                "int", "seconds for the API server and the kubelets, once talosctl has ended", "1800"
+            ),
             "talos_upgrade_kubernetes": _of("str", "the version", required=True),
             "talos_upgrade_kubernetes_arguments": _of("list", "more arguments of 'talosctl upgrade-k8s'", "[]"),
             "talos_upgrade_kubernetes_accept": _of(
@@ -195,7 +199,7 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             ),
             **_UPGRADE,
             **_BEFORE,
-            **_WAIT,
+            **_wait("60 before the upgrade, then 600"),
         },
     ),
     "teardown": (

@@ -98,7 +98,7 @@ def _kind(spec: dict[str, Any]) -> str:
 def reference() -> str:
     """docs/reference.md: all playbooks, variables and keys of the catalog, from what they are checked by."""
     lines = ["# Reference", "", "Written by `make generate` from what each is checked by.", "", "## Playbooks", ""]
-    lines += ["Each is run by `ansible-playbook`, with `platform.cluster_secrets.` before its name. All have"]
+    lines += ["Each is run by `ansible-playbook`, with `platform.cluster_secrets.` before its name. All but init have"]
     lines += [
         "`cluster_secrets_hosts`, the hosts of the play, one for each cluster (`localhost`), and take the variables"
     ]

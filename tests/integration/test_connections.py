@@ -44,6 +44,7 @@ PLAYBOOKS = {
     # Looks, and refuses the way back.
     "talos_upgrade_kubernetes": {"talos_upgrade_nodes": [], "talos_upgrade_kubernetes": "1.0.0"},
     "talos_upgrade": {"talos_upgrade_nodes": [], "talos_upgrade_image": "none:v1.0.0"},
+    "validate": {},
     "eso_stored_versions": {},
     "eso_upgrade": {},
     "teardown": {"cluster_secrets_teardown_eso": True},

@@ -239,6 +239,10 @@ def test_a_vault_password_that_is_typed_is_typed_twice(after, tmp_path):
     right = [("Vault password: ", f"{CANARY}-one"), ("once more", f"{CANARY}-one")]
     status, more = on_a_terminal(after, argv, right, tmp_path)
     assert status == 0 and leaked(seen + more) == [] and (folder / "cluster_secrets.vault.yml").exists()
+    status, nothing = on_a_terminal(
+        after, [*argv, "-e", f"init_dest={tmp_path / 'enter'}"], [slip[0], ("once more", "")], tmp_path
+    )
+    assert status == 2 and "typed in two ways" in nothing
 
 
 @pytest.mark.parametrize(
@@ -265,6 +269,28 @@ def test_only_ones_own_entries(after):
     """The catalog that comes with the collection is an example that one variable switches off."""
     done = after.play("status", variables={"cluster_secrets_use_catalog": False})
     assert "0 targets are synced" in done.stdout
+
+
+def test_teardown_of_several_clusters_is_confirmed_for_each(after, tmp_path):
+    inventory = tmp_path / "hosts.yml"
+    hosts = {name: {"cluster_secrets_kubeconfig": str(after.kubeconfig)} for name in ("a", "b")}
+    hosts["a"]["cluster_secrets_teardown_confirmed"] = True
+    inventory.write_text(yaml.safe_dump({"clusters": {"hosts": hosts}}))
+    argv = ["ansible-playbook", f"{PLAYBOOK}teardown", "-i", str(inventory), "-e", "cluster_secrets_hosts=clusters"]
+    argv += ["--vault-password-file", str(after.password), "-e", f"@{after.plane.variables_file}"]
+    predicted = subprocess.run([*argv, "--check"], env=after.environment, capture_output=True, text=True, check=False)
+    assert predicted.returncode == 0, predicted.stdout + predicted.stderr
+    mark = after.mark()
+    argv += ["--limit", "b"]
+    for more in ({}, {"AWX_ISOLATED_DATA_DIR": "/runner/artifacts/1"}):
+        status, seen = on_a_terminal(after, argv, [("to go on", "")], tmp_path, width=300, **more)
+        assert status == 2 and "cluster_secrets_teardown_confirmed: true" in seen
+        assert ("to go on" in seen) == (not more)
+    assert after.writes(mark) == []
+    # Of both, one is enough to be asked.
+    status, seen = on_a_terminal(after, argv[:-2], [("to go on", "no")], tmp_path, width=300)
+    assert status == 2 and seen.count("to go on") == 1
+    assert re.search(r"b +: ok=\d+ +changed=0 .* failed=1", re.sub(r"\x1b\[[0-9;]*m", "", seen))
 
 
 def test_teardown_asks_and_names_the_cluster(after, tmp_path):

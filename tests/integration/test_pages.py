@@ -155,13 +155,30 @@ def test_what_is_copied_is_said(tmp_path):
 
 def test_advisories_are_links_and_what_a_tenant_wrote_is_none(tmp_path):
     path = tmp_path / "page.html"
-    evil = Finding("warning", "foreign-secret", "shop", "x", "see this (https://evil.example/x)", "look")
-    own = {"vulnerable-eso", "foreign-secret"}
-    found = [Finding("error", "vulnerable-eso", "eso", "CVE-1", "it leaks (https://example.org/advisory)", "go"), evil]
+    run = "ansible-playbook platform.cluster_secrets."
+    fixes = [
+        f"Delete X {run}rotate -e a=$(touch${{IFS}}/tmp/x), which makes it",
+        f"Delete X {run}teardown -e cluster_secrets_teardown_confirmed=true, which makes it",
+        f"Give them new values, then: {run}rotate -e rotate_sources=gh-app,gh.token. Or: {run}bootstrap.",
+        f'Made anew: {run}rotate -e \'{{"cluster_secrets_regenerate": {{"db": "2026-11-29"}}}}\'',
+    ]
+    found = [
+        Finding("warning", "x", "shop", f"x{number}", "see (https://evil.example/x)", fix)
+        for number, fix in enumerate(fixes)
+    ]
+    found.append(Finding("error", "vulnerable-eso", "eso", "CVE-1", "it leaks (https://example.org/advisory)", "go"))
     path.write_text(page.audit_page(pages.rows(), found, pages.NOW, {}, False))
-    script = "report({links: [...document.querySelectorAll('a')].map(one => [one.href, one.textContent])});"
-    assert {one.check for one in found} == own
-    assert browse(path, script, tmp_path)["links"] == [["https://example.org/advisory", "example.org/advisory"]]
+    script = """
+      report({links: [...document.querySelectorAll('a')].map(one => [one.href, one.textContent]),
+              codes: [...document.querySelectorAll('#findings code')].map(one => one.textContent)});"""
+    seen = browse(path, script, tmp_path)
+    assert seen["links"] == [["https://example.org/advisory", "example.org/advisory"]]
+    assert seen["codes"] == [
+        run + "rotate",
+        run + "rotate -e rotate_sources=gh-app,gh.token",
+        run + "bootstrap",
+        run + """rotate -e '{"cluster_secrets_regenerate": {"db": "2026-11-29"}}'""",
+    ]
 
 
 def test_what_has_ended_is_red_and_numbers_agree(tmp_path):

@@ -238,6 +238,38 @@ def test_brief_says_what_tasks_say_themselves(cluster, tmp_path):
     assert lines[-1].startswith("localhost: ok=") and lines[-1].endswith(" changed=2 unreachable=0 failed=1")
 
 
+def test_brief_tells_what_a_rescue_only_points_at(cluster, tmp_path):
+    said = "echo one; echo the disk is full >&2; exit 3"
+    checks = {"ansible.builtin.command": {"argv": "{{ item }}"}, "loop": [["true"], ["sh", "-c", said]]}
+
+    def fail(name, text):
+        return {"name": name, "ansible.builtin.fail": {"msg": text}}
+
+    mended = [{"name": "Go on", "ansible.builtin.debug": {"msg": "went on"}}]
+    quotes = [
+        {"name": "Say", "ansible.builtin.fail": {"msg": "helm failed: {{ ansible_failed_result.msg }}. Undo it."}}
+    ]
+    blocks = [
+        {"block": [{"name": "Try", **escape}], "rescue": mended},
+        {
+            "block": [{"name": "Quoted", "ansible.builtin.fail": {"msg": "no such chart"}}],
+            "rescue": quotes,
+            "ignore_errors": True,
+        },
+        {
+            "block": [{"name": "Check", **checks}],
+            "rescue": [{"name": "Stop", "ansible.builtin.fail": {"msg": "see above"}}],
+        },
+    ]
+    play = tmp_path / "play.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": blocks}], sort_keys=False))
+    done = cluster.play(str(play), check=False, **BRIEF)
+    assert done.rc == 2 and "gone" not in done.stdout and "went on" in done.stdout
+    failures = done.stdout[done.stdout.index("failed: Check") :]
+    assert "the disk is full" in failures and "failed: Stop: see above" in failures
+    assert failures.index("disk is full") < failures.index("failed: Stop")
+
+
 def test_every_task_is_typed_here():
     assert set(tasks()) - {"platform:logs:follow", "platform:status:follow"} == set(TYPED)
     # Nobody has kubectl here; what it is told is what the logs are found by.

@@ -9,6 +9,7 @@ templates (``{{``) is taken as it is.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, Pattern, Sequence
 
 from .checker import DNS_LABEL, DNS_SUBDOMAIN, LABEL_VALUE, SECRET_KEY, SECRET_TYPE
@@ -19,6 +20,7 @@ from .entries import (
     ENTRY_KEYS,
     KARGO_KEYS,
     KARGO_KINDS,
+    NAME_LABEL,
     OPERATORS,
     REGISTRY_KEYS,
     RESERVED_LABELS,
@@ -33,16 +35,16 @@ VARIABLES = ("cluster_secrets_catalog", "cluster_secrets_catalog_extra")
 
 _TEMPLATED = {"type": "string", "pattern": r"\{\{"}
 _TEXT: _Schema = {"type": "string"}
-_BOOLEAN: _Schema = {
-    "anyOf": [{"type": "boolean"}, {"enum": ["true", "yes", "on", "false", "no", "off"]}, dict(_TEMPLATED)]
-}
+_YES, _NO = "[Tt][Rr][Uu][Ee]|[Yy][Ee][Ss]|[Oo][Nn]", "[Ff][Aa][Ll][Ss][Ee]|[Nn][Oo]|[Oo][Ff][Ff]"
+_BOOLEAN: _Schema = {"anyOf": [{"type": "boolean"}, {"pattern": r"^(%s|%s)$|\{\{" % (_YES, _NO), "type": "string"}]}
 
 #: A key of a label or an annotation: an optional DNS prefix, and a name.
-_LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+_LABEL = r"(%s/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?" % DNS_SUBDOMAIN.pattern.replace(r"\Z", "")
+_LABEL_KEY = "^%s$" % _LABEL
 
 
 #: The types that only Kubernetes' own domain has.
-_OF_KUBERNETES = r"^([^/]*\.)?kubernetes\.io/"
+_OF_KUBERNETES = r"^[^/]*kubernetes\.io/"
 
 
 def schema() -> _Schema:
@@ -51,7 +53,10 @@ def schema() -> _Schema:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Variables of platform.cluster_secrets",
         "type": "object",
-        "properties": {name: {"type": "array", "items": {"$ref": "#/definitions/entry"}} for name in VARIABLES},
+        "properties": {
+            name: _or_template({"type": "array", "items": _or_template({"$ref": "#/definitions/entry"})})
+            for name in VARIABLES
+        },
         "definitions": {"entry": _entry()},
     }
 
@@ -66,10 +71,11 @@ def _entry() -> _Schema:
         "properties": {key: {"description": text, **kinds[key]} for key, text in ENTRY_KEYS.items()},
         "additionalProperties": False,
         "required": ["name"],
-        "dependencies": {"namespaces": ["label"]},
+        "if": {"properties": {"namespaces": {"minItems": 1}}, "required": ["namespaces"]},
+        "then": {"required": ["label"]},
         "allOf": [
             _one_of(SHAPES),
-            _one_of(("label", "namespaces_by_name", "namespace_selectors")),
+            {"anyOf": [{"required": ["label"]}, _some("namespaces_by_name"), _some("namespace_selectors")]},
             *({"not": {"required": list(pair)}} for pair in pairs),
         ],
     }
@@ -80,17 +86,29 @@ def _one_of(keys: Sequence[str]) -> _Schema:
     return {"anyOf": [{"required": [key]} for key in keys]}
 
 
+def _some(key: str) -> _Schema:
+    """A list is there, and not empty."""
+    return {"required": [key], "properties": {key: {"minItems": 1}}}
+
+
+def _or_template(one: _Schema) -> _Schema:
+    return {"anyOf": [one, dict(_TEMPLATED)]}
+
+
 def _kinds() -> dict[str, _Schema]:
     """What each key of an entry holds."""
-    names = _list(_matching(DNS_LABEL))
-    labels = {
+    own_name, value = re.escape(NAME_LABEL), LABEL_VALUE.pattern.replace(r"\Z", "")
+    names, said = _list(_matching(DNS_LABEL)), {"type": "string", "pattern": r"\S"}
+    labels: _Schema = {
         "type": "object",
         "propertyNames": {"pattern": _LABEL_KEY},
         "additionalProperties": _matching(LABEL_VALUE),
     }
-    own = {**labels, "not": {"anyOf": [{"required": [key]} for key in RESERVED_LABELS]}}
+    own = _or_template({**labels, "not": {"anyOf": [{"required": [key]} for key in RESERVED_LABELS]}})
     source_key = {"anyOf": [{"type": "string", "pattern": r"^([a-z0-9][-a-z0-9.]*/)?[-._a-zA-Z0-9]+$"}, _TEMPLATED]}
-    user = {"anyOf": [source_key, _mapping({"value": {"type": "string", "pattern": r"^[^:\"\\{}\s]+$"}}, ["value"])]}
+    user = {
+        "anyOf": [source_key, _mapping({"value": {"type": "string", "pattern": r"^[^:\"\\{}\s]+$|\{\{"}}, ["value"])]
+    }
     credentials = {"username": user, "password": source_key}
     kargo = _mapping(
         {**_keys(KARGO_KEYS), "repo_url": {**_TEXT, "minLength": 1}, "repo_url_is_regex": _BOOLEAN, **credentials},
@@ -107,7 +125,7 @@ def _kinds() -> dict[str, _Schema]:
         {
             "key": {"type": "string", "pattern": _LABEL_KEY},
             "operator": {"enum": list(OPERATORS)},
-            "values": _list(_TEXT),
+            "values": _list(_matching(LABEL_VALUE), unique=False),
         },
         ["key", "operator"],
     )
@@ -116,35 +134,51 @@ def _kinds() -> dict[str, _Schema]:
     return {
         "name": _matching(DNS_SUBDOMAIN, 59),
         "source": _matching(DNS_SUBDOMAIN),
-        "label": {"anyOf": [{"type": "string", "pattern": _LABEL_KEY[:-1] + r"(=[-A-Za-z0-9_.]{0,63})?$"}, _TEMPLATED]},
+        "label": _or_template({"type": "string", "pattern": "^(?!%s(=|$))%s(=%s)?$" % (own_name, _LABEL, value)}),
         "target": _matching(DNS_SUBDOMAIN),
         "namespaces": names,
         "namespaces_by_name": names,
-        "namespace_selectors": _list(_mapping({"matchLabels": labels, "matchExpressions": _list(expression)})),
-        "data": {
-            "type": "object",
-            "minProperties": 1,
-            "propertyNames": {"pattern": _pattern(SECRET_KEY)},
-            "additionalProperties": {"anyOf": [source_key, either]},
+        "namespace_selectors": _list(
+            _mapping(
+                {"matchLabels": {**labels, "minProperties": 1}, "matchExpressions": _list(expression, 1, unique=False)}
+            ),
+            unique=False,
+        ),
+        "data": _or_template(
+            {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": _pattern(SECRET_KEY)},
+                "additionalProperties": {"anyOf": [source_key, either]},
+            }
+        ),
+        "extract": {
+            "anyOf": [
+                {"const": True},
+                {"type": "string", "pattern": r"^(%s)$" % _YES},
+                _list(_matching(DNS_SUBDOMAIN), 1),
+            ]
         },
-        "extract": {"anyOf": [{"enum": [True, "true", "yes", "on"]}, _list(_matching(DNS_SUBDOMAIN), 1)]},
         "registry": registry,
         **dict.fromkeys(KARGO_KINDS, kargo),
         "type": {"anyOf": [{"enum": list(TYPES)}, {**_matching(SECRET_TYPE), "not": {"pattern": _OF_KUBERNETES}}]},
         "external_secret": _matching(DNS_SUBDOMAIN),
         "labels": own,
-        "annotations": {"type": "object", "propertyNames": {"pattern": _LABEL_KEY}, "additionalProperties": _TEXT},
+        "annotations": _or_template(
+            {"type": "object", "propertyNames": {"pattern": _LABEL_KEY}, "additionalProperties": _TEXT}
+        ),
         "generate": {
             "type": "object",
+            "propertyNames": {"pattern": _pattern(SECRET_KEY)},
             "additionalProperties": _mapping(
                 {"length": {"type": "integer", "minimum": 1, "maximum": 4096}, "alphabet": {**_TEXT, "minLength": 2}}
             ),
         },
-        "written_by": {"anyOf": [{**_TEXT, "minLength": 1}, {"type": "object", "additionalProperties": _TEXT}]},
+        "written_by": {"anyOf": [said, {"type": "object", "additionalProperties": said}]},
         "rotate_after": _matching(DAYS),
         "owner": _TEXT,
         "description": _TEXT,
-        "deletion_policy": {"enum": list(DELETION_POLICIES)},
+        "deletion_policy": _or_template({"enum": list(DELETION_POLICIES)}),
         "refresh_interval": _matching(DURATION),
         "enabled": _BOOLEAN,
     }
@@ -160,8 +194,8 @@ def _mapping(properties: dict[str, _Schema], required: Sequence[str] = ()) -> _S
     return {**found, "required": list(required)} if required else found
 
 
-def _list(items: _Schema, least: int = 0) -> _Schema:
-    return {"anyOf": [{"type": "array", "items": items, "uniqueItems": True, "minItems": least}, dict(_TEMPLATED)]}
+def _list(items: _Schema, least: int = 0, unique: bool = True) -> _Schema:
+    return _or_template({"type": "array", "items": items, "uniqueItems": unique, "minItems": least})
 
 
 def _pattern(rule: Pattern[str]) -> str:

@@ -154,7 +154,8 @@ function cell(rows, title) {
 }
 function grid(rows) {
   // Of a cluster that was not reached, nobody knows what is there.
-  const unknown = d.unreachable.filter(name => !value('cluster') || name === value('cluster'));
+  const unknown = value('status') ? [] :
+    d.unreachable.filter(name => !value('cluster') || name === value('cluster'));
   const columns = [...new Set(rows.map(row => row[d.grid]).concat(unknown))];
   const names = d.grid === 'cluster' ? d.clusters : d.secrets;
   columns.sort((a, b) => names.indexOf(a) - names.indexOf(b));
@@ -209,7 +210,8 @@ function copy(text) {
 }
 function selected(text) {
   const area = make('textarea', text);
-  document.body.append(area);
+  // Beside an open dialog, nothing can be selected.
+  (document.querySelector('dialog[open]') || document.body).append(area);
   area.select();
   const done = document.execCommand('copy');
   area.remove();
@@ -220,10 +222,15 @@ function told(command) {
   one.append(make('code', command), ' ', copy(command));
   return one;
 }
+const commands = new RegExp('ansible-playbook platform[.]cluster_secrets[.]' +
+  '(bootstrap|eso_stored_versions|eso_upgrade|explain|offboard|onboard|render|rotate|status)(?![-\\\\w])' +
+  '( -e [a-z_]+=[-\\\\w.]*\\\\w(,[-\\\\w.]*\\\\w)*' +
+  '| -e \\'{"cluster_secrets_regenerate": {"[-\\\\w.]+": "[-0-9]+"}}\\')*', 'g');
 function fix(text) {
   const one = make('div', undefined, {className: 'text fix'});
   let end = 0;
-  for (const found of text.matchAll(/ansible-playbook [\\w.]+\\w( -e ('[^']*'|[^\\s,]+))*/g)) {
+  // Only what is the collection's own is offered to be copied: others wrote some of the names around it.
+  for (const found of text.matchAll(commands)) {
     one.append(text.slice(end, found.index), told(found[0]));
     end = found.index + found[0].length;
   }

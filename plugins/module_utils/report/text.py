@@ -114,7 +114,7 @@ def nothing_there(entries: int, sources: dict[str, dict[str, bytes]] | None, cou
     :arg entries: how many it has; :arg sources: those in the central store, None where they were not read.
     :arg counts: the number of pairs by their state.
     """
-    if sources is None or any(sources.values()) or "synced" in counts:
+    if not entries or sources is None or any(sources.values()) or "synced" in counts:
         return []
     return [
         "Nothing of the catalog's %d entries is on this cluster. A bootstrap puts it there. %s" % (entries, OWN_CATALOG)

@@ -52,6 +52,7 @@ def test_whatever_decides_by_a_text_makes_a_boolean_or_number_of_it():
     for name, place, line in found:
         option = re.match(r"[a-z_]+: \"\{\{ %s( \| default\([^()]*\))? \}\}\"$" % name, line)
         converted = re.search(r"%s( \| default\(\w+\))? \| (bool|int)" % name, line)
+        converted = converted or f"map(attribute='{name}', default=false) | map('bool')" in line
         assigned = line.startswith(f"{name}:")
         assert option or converted or assigned, (place, line)
 

@@ -150,7 +150,6 @@ def test_what_is_refused(changes, message):
 #: What the JSON schema doesn't say.
 UNSEEN = (
     "is not a regular expression",
-    "nobody can set the label",
     "refers to no key",
     "which is not a reference",
     "needs the key",
@@ -161,6 +160,52 @@ UNSEEN = (
 def refused_by_schema(*entries):
     found = jsonschema.Draft7Validator(schema()).iter_errors({"cluster_secrets_catalog": list(entries)})
     return [error.message for error in found]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"enabled": "Off"},
+        {"enabled": "TRUE"},
+        {"data": None, "extract": "Yes"},
+        {"namespaces": [], "label": None, "namespaces_by_name": ["b"]},
+        {"namespace_selectors": [{}]},
+        {"namespace_selectors": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", "b"]}]}] * 2},
+        {"label": "a.b/c=d.e"},
+        {"type": "example.org/x"},
+    ],
+)
+def test_the_schema_takes_what_the_checker_takes(changes):
+    c.parse_catalog([entry(**changes)])
+    assert refused_by_schema(entry(**changes)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"namespace_selectors": [{"matchLabels": {}}], "label": None, "namespaces": []},
+        {"namespace_selectors": [{"matchExpressions": []}]},
+        {"namespaces": [], "label": None, "namespaces_by_name": []},
+        {"namespace_selectors": [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["x y"]}]}]},
+        {"label": "a=-a"},
+        {"label": "a..b/x"},
+        {"label": "kubernetes.io/metadata.name"},
+        {"written_by": " "},
+        {"written_by": {"src": ""}},
+        {"generate": {"b b": {}}},
+        {"type": "xkubernetes.io/foo"},
+    ],
+)
+def test_the_schema_refuses_what_the_checker_refuses(changes):
+    with pytest.raises(c.CatalogError):
+        c.parse_catalog([entry(**changes)])
+    assert refused_by_schema(entry(**changes))
+
+
+def test_what_ansible_templates_is_taken_as_it_is():
+    templated = {"data": "{{ d }}", "labels": "{{ l }}", "deletion_policy": "{{ p }}", "namespaces": "{{ n }}"}
+    assert refused_by_schema(entry(**templated), "{{ entry }}") == []
+    assert not list(jsonschema.Draft7Validator(schema()).iter_errors({"cluster_secrets_catalog_extra": "{{ a + b }}"}))
 
 
 def test_the_schema_is_one_and_takes_what_is_right(catalog):
