@@ -186,7 +186,18 @@ class Node(ControlPlane):
         elif component == "kubelet":
             self._wait(component, self._node_ready, 60)
 
+    #: Where the log of what was started last begins.
+    _log_begins = 0
+
+    def _spawn(self, component: str, argv: list[str]) -> int:
+        log = self.log(component)
+        self._log_begins = log.stat().st_size if log.exists() else 0
+        return super()._spawn(component, argv)
+
     def _containerd_answers(self) -> bool:
+        # It answers before its part for kubelets does, without which these end.
+        if b"containerd successfully booted" not in self.log("containerd").read_bytes()[self._log_begins :]:
+            return False
         try:
             self.inside(self._state["binaries"]["ctr"], "version")
         except ClusterError:

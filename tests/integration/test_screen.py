@@ -246,25 +246,19 @@ def test_brief_tells_what_a_rescue_only_points_at(cluster, tmp_path):
         return {"name": name, "ansible.builtin.fail": {"msg": text}}
 
     mended = [{"name": "Go on", "ansible.builtin.debug": {"msg": "went on"}}]
-    quotes = [
-        {"name": "Say", "ansible.builtin.fail": {"msg": "helm failed: {{ ansible_failed_result.msg }}. Undo it."}}
-    ]
-    blocks = [
-        {"block": [{"name": "Try", **escape}], "rescue": mended},
-        {
-            "block": [{"name": "Quoted", "ansible.builtin.fail": {"msg": "no such chart"}}],
-            "rescue": quotes,
-            "ignore_errors": True,
-        },
-        {
-            "block": [{"name": "Check", **checks}],
-            "rescue": [{"name": "Stop", "ansible.builtin.fail": {"msg": "see above"}}],
-        },
-    ]
+    quotes = fail("Say", "helm failed: {{ ansible_failed_result.msg }}. Undo it.")
     play = tmp_path / "play.yml"
-    play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": blocks}], sort_keys=False))
-    done = cluster.play(str(play), check=False, **BRIEF)
-    assert done.rc == 2 and "gone" not in done.stdout and "went on" in done.stdout
+
+    def run(*blocks):
+        hosts = {"hosts": "localhost", "gather_facts": False, "tasks": list(blocks)}
+        play.write_text(yaml.safe_dump([hosts], sort_keys=False))
+        return cluster.play(str(play), check=False, **BRIEF)
+
+    quoted = run({"block": [fail("Quoted", "no such chart\x1b[2J")], "rescue": [quotes]})
+    assert quoted.output.count("no such chart") == 1 and "\x1b" not in quoted.output
+    tried = {"block": [fail("Try", "it is gone")], "rescue": mended}
+    done = run(tried, {"block": [{"name": "Check", **checks}], "rescue": [fail("Stop", "see above")]})
+    assert done.rc == 2 and "it is gone" not in done.stdout and "went on" in done.stdout
     failures = done.stdout[done.stdout.index("failed: Check") :]
     assert "the disk is full" in failures and "failed: Stop: see above" in failures
     assert failures.index("disk is full") < failures.index("failed: Stop")
