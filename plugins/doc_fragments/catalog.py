@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   catalog:
     description:
-      - The catalog, a list of entries. The collection's README describes their keys.
+      - The catalog, a list of entries. C(docs/reference.md) of the collection describes their keys.
       - Entries with C(enabled=false) are left out.
     type: list
     elements: dict

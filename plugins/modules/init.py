@@ -171,7 +171,7 @@ vault-password*
 SCHEMA = "catalog.schema.json"
 
 _HEAD = """yaml-language-server: $schema=../../catalog.schema.json
-What is distributed, and where to; the README has the catalog's keys, and more variables may stand here.
+What is distributed, and where to; docs/reference.md has the catalog's keys, and more variables may stand here.
 The playbook platform.cluster_secrets.bootstrap brings it into the cluster."""
 
 

@@ -28,9 +28,6 @@ from integration import attacks
 #: Where the table of versions stands in the README.
 VERSIONS = "<!-- begin of the table of versions -->\n", "<!-- end of the table of versions -->\n"
 
-#: Where the table of the catalog's keys stands there.
-KEYS = "<!-- begin of the table of keys -->\n", "<!-- end of the table of keys -->\n"
-
 #: Where the table of attacks stands in docs/security.md.
 ATTACKS = "<!-- begin of the table of attacks -->\n", "<!-- end of the table of attacks -->\n"
 
@@ -96,7 +93,7 @@ def _kind(spec: dict[str, Any]) -> str:
 
 
 def reference() -> str:
-    """docs/reference.md: all playbooks, variables and keys of the catalog, from what they are checked by."""
+    """docs/reference.md: playbooks, roles, modules, variables and keys of the catalog, from what checks them."""
     lines = ["# Reference", "", "Written by `make generate` from what each is checked by.", "", "## Playbooks", ""]
     lines += ["Each is run by `ansible-playbook`, with `platform.cluster_secrets.` before its name. All but init have"]
     lines += [
@@ -111,7 +108,16 @@ def reference() -> str:
                 default = "required" if spec.get("required") else f"`{spec['default']}`" if spec["default"] else ""
                 lines.append(_row(f"`{variable}`", _kind(spec), default, spec["description"]))
             lines.append("")
-    lines += ["## Variables of the roles", ""]
+    lines += ["## Roles", "", *_table("Role", "What it does")]
+    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
+        role = path.parent.parent.name
+        main = yaml.safe_load(path.read_text())["argument_specs"]["main"]
+        lines.append(_row(f"[{role}](../roles/{role}/README.md)", main["short_description"]))
+    lines += ["", "## Modules", "", "`ansible-doc` has their options, examples and results.", ""]
+    lines += _table("Module", "What it does")
+    for path in sorted(ROOT.glob("plugins/modules/*.py")):
+        lines.append(_row(f"`{path.stem}`", _text(_documentation(path)["short_description"])))
+    lines += ["", "## Variables of the roles", ""]
     found: dict[str, tuple[dict[str, Any], list[str]]] = {}
     for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
         for spec in yaml.safe_load(path.read_text())["argument_specs"].values():
@@ -138,6 +144,14 @@ def reference() -> str:
     return "\n".join(lines)
 
 
+def _documentation(module: Path) -> dict[str, Any]:
+    """A module's DOCUMENTATION."""
+    text = re.search(r'^DOCUMENTATION = r?"""(.*?)"""', module.read_text(), re.MULTILINE | re.DOTALL)
+    assert text, module
+    found: dict[str, Any] = yaml.safe_load(text[1])
+    return found
+
+
 def _keys() -> str:
     return "\n".join([*_table("Key", "Meaning"), *(_row(f"`{key}`", text) for key, text in ENTRY_KEYS.items())])
 
@@ -154,9 +168,8 @@ def security() -> str:
 
 
 def readme() -> str:
-    """README.md with the catalog's keys as they are checked, and the table of versions as the matrix left it."""
-    text = _between((ROOT / "README.md").read_text(), KEYS, _keys())
-    return _between(text, VERSIONS, matrix.table())
+    """README.md with the table of versions as the matrix left it."""
+    return _between((ROOT / "README.md").read_text(), VERSIONS, matrix.table())
 
 
 def files() -> dict[Path, str]:

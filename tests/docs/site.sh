@@ -7,7 +7,7 @@ work=$1
 rm -rf "$work"
 mkdir -p "$work/rst/notes"
 cp "$root/docs/docsite/conf.py" "$root/docs/docsite/ansible.rst" "$work/rst/"
-cp "$root"/docs/*.md "$root/docs/permissions.yml" "$work/rst/notes/"
+cp -r "$root"/docs/*.md "$root/docs/permissions.yml" "$root/docs/catalog.schema.json" "$root/docs/images" "$work/rst/notes/"
 antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --no-add-antsibull-docs-version \
   --dest-dir "$work/rst" platform.cluster_secrets >"$work/antsibull.log" 2>&1 || { cat "$work/antsibull.log"; exit 1; }
 {

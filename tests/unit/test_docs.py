@@ -88,6 +88,37 @@ def test_each_documented_playbook_and_variable_is_there():
     assert len(seen) > 12
 
 
+def test_each_message_of_the_troubleshooting_is_the_code_s():
+    """What a user searches for is what he reads, but for names and numbers."""
+    rows = re.findall(r"^\| (.*) \| .* \|$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)[2:]
+    files = [path for top in ("plugins", "roles", "playbooks") for path in (ROOT / top).rglob("*")]
+    code = "".join(path.read_text() for path in files if path.suffix in (".py", ".yml"))
+    # Texts are broken over lines and filled in; what is left are their words.
+    code = " ".join(re.sub(r"""["\\]\s*\n\s*f?["']|\{\{.*?\}\}|\{[^{}]*\}|\\""", "", code).split())
+    messages = [message for row in rows for message in re.findall(r"`([^`]+)`", row)]
+    assert len(messages) > 18
+    for message in messages:
+        for words in re.split(r"\.\.\.|\bN\b|\bM\b|thing\(s\)|'[^']*'|object\(s\)", message):
+            assert words.strip(" ,:") in code, message
+
+
+def test_each_link_leads_somewhere():
+    """Files, and headings of Markdown, of README and guides."""
+    seen = 0
+    for path in (path for path in documents() if path.suffix == ".md"):
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+            if target.startswith("http"):
+                continue
+            name, _, heading = target.partition("#")
+            there = path.parent / name if name else path
+            assert there.exists(), (path.name, target)
+            if heading and there.suffix == ".md":
+                titles = re.findall(r"^#+ (.*)$", there.read_text(), re.MULTILINE)
+                assert heading in {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in titles}, target
+            seen += 1
+    assert seen > 40
+
+
 def test_each_documented_make_target_is_there():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     code = r"(?:`|^)make ([a-z-]+)(?:`| [A-Z_]+=| +#|$)"

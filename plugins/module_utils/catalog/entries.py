@@ -4,7 +4,7 @@
 """The catalog: what secrets exist, where they come from and which namespaces get them. Pure.
 
 A catalog is a list of entries. One entry yields one ClusterExternalSecret, whose name is the
-entry's; the README's catalog reference describes the keys. Everything else in the collection is
+entry's; docs/reference.md describes the keys. Everything else in the collection is
 derived from the parsed form, :class:`Entry`.
 """
 
@@ -36,7 +36,7 @@ DOCKER_CONFIG_KEY = ".dockerconfigjson"
 DAYS = re.compile(r"[1-9][0-9]{0,4}d\Z")
 DURATION = re.compile(r"(?=[^1-9]*[1-9])([0-9]+(h|m|s))+\Z")
 
-#: The keys of an entry, each with what the README and the schema say of it.
+#: The keys of an entry, each with what the reference and the schema say of it.
 ENTRY_KEYS = {
     "name": "the entry and its ClusterExternalSecret; required",
     "source": "the master Secret; required, unless every key names its own",
@@ -671,7 +671,7 @@ def _composed(check: Checker, given: Any, what: str) -> Text:
         check.fail(
             "'%s' has '%s', which is not a reference" % (what, error.args[0]),
             "Write '{key}', '{source/key}', '{json:key}', '{base64:key}', '{base64:user:password}' or another of the "
-            "words in the README's catalog reference, and '\\{' for a brace",
+            "words of docs/catalog.md, and '\\{' for a brace",
         )
 
 
