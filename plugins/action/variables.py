@@ -28,8 +28,8 @@ specifications.names()
 #: Whether somebody types what Ansible asks for. Known only before Ansible forks, as are the specifications.
 INTERACTIVE = os.isatty(0)
 
-#: What is worth a look before it is used: not what may be long, or looked up somewhere.
-_CHECKED = ("bool", "int", "str")
+#: What may be long: where a template gives it, the task that takes it checks it, and only that task has it made.
+_LONG = ("cluster_secrets_catalog", "cluster_secrets_catalog_extra")
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -57,8 +57,7 @@ class ActionModule(InProcessAction):
         _result, options = self.validate_argument_spec(self._options())
         problems = []
         for name, spec in specifications.specifications().items():
-            kind = spec.get("type", "str")
-            if name not in given or kind not in _CHECKED or (kind == "str" and not spec.get("choices")):
+            if name not in given or not _is_checked(name, spec, given[name]):
                 continue
             value = plain(self._templar.template(given[name]))
             said = None if value is None and not spec.get("required") else specifications.problem(name, value)
@@ -94,3 +93,10 @@ class ActionModule(InProcessAction):
             return connection(checked.validated_parameters).place()
         except (AnsibleActionFail, ClusterSecretsError):
             return None
+
+
+def _is_checked(name: str, spec: dict[str, Any], value: Any) -> bool:
+    kind = spec.get("type", "str")
+    if kind in ("dict", "list"):
+        return not (name in _LONG and isinstance(value, str))
+    return kind in ("bool", "int") or (kind == "str" and bool(spec.get("choices")))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ..module_utils.catalog.checker import close_to
@@ -65,6 +66,11 @@ def problem(name: str, value: Any) -> str | None:
         return "%s: %s is no mapping. Write it as 'key: value' lines" % (name, _shown(value))
     elif kind == "list" and not isinstance(value, (list, tuple, str)):
         return "%s: %s is no list. Write one item a line, each after '- '" % (name, _shown(value))
+    elif kind in ("dict", "list"):
+        # As a role checks it: what a text stands for, the elements and the keys.
+        bare = {key: part for key, part in spec.items() if key not in ("default", "required")}
+        for said in ArgumentSpecValidator({name: bare}).validate({name: value}).error_messages:
+            return "%s: %s" % (name, said)
     elif kind == "str" and spec.get("choices"):
         # YAML reads a bare 'off' as false.
         said = "off" if value is False and "off" in spec["choices"] else str(value)

@@ -34,6 +34,21 @@ def test_a_number_may_be_a_text(name):
         assert specifications.problem(name, value), value
 
 
+@pytest.mark.parametrize("name", sorted(name for name, spec in ALL.items() if spec.get("type") in ("list", "dict")))
+def test_a_list_or_mapping_is_one(name):
+    assert specifications.problem(name, [] if ALL[name]["type"] == "list" else {}) is None
+    for value in ({1: 2}, 7) if ALL[name]["type"] == "list" else ([1], 7, "words"):
+        said = specifications.problem(name, value)
+        assert said and said.startswith(f"{name}: "), value
+
+
+def test_elements_and_keys_are_checked_as_roles_check_them():
+    said = specifications.problem("cluster_secrets_eso_upgrade_accept", ["owner", "nobody"])
+    assert said and "nobody" in said and "owner" in said
+    assert specifications.problem("cluster_secrets_eso_upgrade_charts", [{"chart": "a", "colour": "red"}])
+    assert specifications.problem("cluster_secrets_disabled", "a,b") is None
+
+
 def used():
     """Each place where a boolean or a number is used in an expression of a playbook or role, as (name, place, text)."""
     for path in [*ROOT.glob("playbooks/**/*.yml"), *ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("roles/*/vars/*.yml")]:
