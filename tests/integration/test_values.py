@@ -250,6 +250,17 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
         ("teardown", "cluster_secrets_teardown_eso=2", "cluster_secrets_teardown_eso: '2' is no boolean"),
         ("talos_upgrade_gate", "cluster_secrets_gate_timeout=soon", "'soon' is no whole number. Write one like 60"),
         ("bootstrap", "cluster_secrets_isolation=none", "cluster_secrets_isolation: 'none' is none of: shared, entry"),
+        # Of the last role of the play, which would find it when everything else is written.
+        (
+            "bootstrap",
+            '{"cluster_secrets_guard_self_service_labels": {"a": "b"}}',
+            "cluster_secrets_guard_self_service_labels: a dict is no list. Write one item a line, each after '- '",
+        ),
+        (
+            "bootstrap",
+            '{"cluster_secrets_catalog_namespaces_add": ["ci"]}',
+            "cluster_secrets_catalog_namespaces_add: a list is no mapping. Write it as 'key: value' lines",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_before_the_first_request(bootstrapped, playbook, given, said):
