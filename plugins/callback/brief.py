@@ -11,9 +11,9 @@ type: stdout
 short_description: Tables, changes and failures, without the tasks around them
 version_added: 1.0.0
 description:
-  - Shows what a playbook of this collection has to say, one line for each task that changed something, and each failure
+  - Shows what a playbook of this collection reports, one line for each task that changed something, and each failure
     once, by its cause.
-  - With C(-v) and more it writes all that the callback P(ansible.builtin.default#callback) does.
+  - With C(-v) or more, it writes everything that the callback P(ansible.builtin.default#callback) does.
   - The C(ansible.cfg) and the C(Taskfile.yml) that the playbook C(init) writes use it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 extends_documentation_fragment:
@@ -61,7 +61,7 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
-        #: Failures of each host of which nobody knows yet whether their rescue mends them.
+        #: Failures of each host of which nobody knows yet whether their rescue fixes them.
         self._held: dict[str, list[tuple[Any, str]]] = {}
         #: (host, task) of those of whose items failures were told.
         self._told_of_items: set[tuple[str, str]] = set()

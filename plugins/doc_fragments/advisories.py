@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   advisories:
     description:
-      - A file or URL, YAML or JSON, with the known vulnerabilities of ESO and the days of its minor releases, in place
-        of those that the collection has. The guide on operations says what it holds.
+      - A YAML or JSON file or URL with ESO's known vulnerabilities and the dates of its minor releases, used instead of
+        the collection's own. The operations guide describes its contents.
     type: str
 """

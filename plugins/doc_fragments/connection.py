@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig file, or several joined by V(:), or the kubeconfig itself as a mapping.
+      - The path of a kubeconfig file, several paths separated by V(:), or the kubeconfig itself as a mapping.
       - Without it, E(K8S_AUTH_KUBECONFIG), the ServiceAccount of the pod, E(KUBECONFIG) and V(~/.kube/config) are tried
         in this order.
     type: raw
@@ -75,7 +75,7 @@ options:
     type: list
     elements: str
   concurrency:
-    description: How many requests may be under way at once.
+    description: The maximum number of concurrent requests.
     type: int
     default: 16
 requirements:
@@ -83,13 +83,11 @@ requirements:
   - urllib3 >= 2.2 and PyYAML (both come with the Python package kubernetes)
   - kubernetes, for kubeconfigs with an exec plugin or auth provider
 notes:
-  - A task that would run on the machine, as the user, by the Python and in the environment of Ansible itself is run in
-    Ansible's own process.
-    Any other task (delegated to another host, with C(become), C(environment), C(async) or another interpreter) is run
-    as every module is.
-    The result is the same.
-  - Each of these options can also be a variable of a host or group, C(cluster_secrets_kubeconfig),
-    C(cluster_secrets_context) and so on; an option of the task comes before it.
-  - All options that say how to reach the API can be set once for a play by C(module_defaults) of
+  - A task that would run on the same machine, as the same user, with the same Python and in the same environment as
+    Ansible itself runs in Ansible's own process. Any other task (delegated to another host, with C(become),
+    C(environment), C(async) or another interpreter) runs like any other module. The result is the same.
+  - Each of these options can also be set as a host or group variable (C(cluster_secrets_kubeconfig),
+    C(cluster_secrets_context) and so on). The task's own option takes precedence.
+  - All connection options can be set once for a play with C(module_defaults) for
     C(group/platform.cluster_secrets.cluster_secrets).
 """

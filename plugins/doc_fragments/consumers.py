@@ -12,8 +12,8 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   consumer_paths:
-    description: Fields of custom resources that name a Secret, beside all those of workloads, ServiceAccounts and
-      Ingresses. A kind that is not served is left out.
+    description: Fields of custom resources that name a Secret, in addition to those of workloads, ServiceAccounts and
+      Ingresses. A kind that the cluster does not serve is skipped.
     type: list
     elements: dict
     default: []
@@ -27,14 +27,14 @@ options:
         type: str
         required: true
       path:
-        description: The way to the field, with V([]) after the name of a list, such as V(spec.tls[].secretName). The
-          field holds a name, or an object with a C(name) and perhaps a C(key).
+        description: The path to the field, with V([]) after the name of a list, such as V(spec.tls[].secretName). The
+          field holds a name, or an object with a C(name) and optionally a C(key).
         type: str
         required: true
       plural:
-        description: The kind's name in the API. Without it, the kind in lower case with an C(s).
+        description: The kind's plural name in the API. By default, the kind in lower case with an C(s) appended.
         type: str
       namespace:
-        description: The namespace of the Secrets, for a kind that has none.
+        description: The namespace of the Secrets, for a cluster-scoped kind.
         type: str
 """

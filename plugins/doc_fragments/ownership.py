@@ -14,8 +14,8 @@ options:
   owner:
     description:
       - With V(gitops), the objects come from files that M(platform.cluster_secrets.render) wrote. This module then
-        writes none of them, and fails naming those that are not what the catalog says. It only lets go of the fields
-        that it applied itself before, so that the new owner can remove them.
+        writes none of them, but fails and names those that differ from the catalog. It only gives up the fields that it
+        applied itself before, so that the new owner can remove them.
     type: str
     choices: [collection, gitops]
     default: collection

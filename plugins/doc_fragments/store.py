@@ -29,10 +29,10 @@ options:
 options:
   isolation:
     description:
-      - V(shared) has one ClusterSecretStore for all entries. Whoever may create an ExternalSecret in a labelled
-        namespace reads every source.
-      - V(entry) gives each entry a store of its own, which reads that entry's source only and admits that entry's label
-        only.
+      - V(shared) uses one ClusterSecretStore for all entries. Anyone who may create an ExternalSecret in a labelled
+        namespace can read every source.
+      - V(entry) gives each entry its own store, which reads only that entry's source and admits only that entry's
+        label.
     type: str
     choices: [shared, entry]
     default: shared

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: adjusted
-short_description: A catalog with entries disabled, or given other namespaces, by their names
+short_description: Disable entries of a catalog, or change their namespaces, by name
 version_added: 1.0.0
 description:
-  - Returns the catalog with the changes, so that nobody has to copy an entry to change where it goes.
+  - Returns the catalog with the changes, so that an entry need not be copied to change where it goes.
   - A name that no entry has is an error.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:

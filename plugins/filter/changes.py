@@ -10,8 +10,8 @@ name: changes
 short_description: What modules changed, or would change, as lines of a table
 version_added: 1.0.0
 description:
-  - Makes one table of the results of the collection's modules. It names what is created, changed and removed, by the
-    kind of the objects, and ends with one line of totals. Values are never in it.
+  - Combines the results of the collection's modules into one table. It lists what is created, changed and removed, by
+    kind of object, and ends with one line of totals. It never contains values.
   - In check mode it is what a run would do.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:

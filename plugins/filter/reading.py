@@ -20,7 +20,7 @@ options:
     elements: dict
     required: true
   sources:
-    description: The names of the sources; without, all. One that no enabled entry reads is an error.
+    description: The names of the sources, by default all. A source that no enabled entry reads is an error.
     type: list
     elements: str
 """

@@ -11,7 +11,7 @@ short_description: The names of the master Secrets that a catalog's enabled entr
 version_added: 1.0.0
 description:
   - Checks the catalog as the modules do and returns the names of its sources, each once, in the catalog's order.
-  - Sources of which every value is generated are left out, since nobody has to give them.
+  - Sources whose values are all generated are left out, since nobody has to provide them.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _input:

@@ -10,8 +10,8 @@ name: contexts
 short_description: The contexts of the kubeconfig
 version_added: 1.0.0
 description:
-  - The names of the contexts in the file that E(K8S_AUTH_KUBECONFIG) or E(KUBECONFIG) names, or in C(~/.kube/config),
-    the current one first; nothing where there is no such file.
+  - Returns the names of the contexts in the file that E(K8S_AUTH_KUBECONFIG) or E(KUBECONFIG) names, or in
+    C(~/.kube/config), with the current one first, or nothing if there is no such file.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 """
 

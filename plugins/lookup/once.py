@@ -10,13 +10,13 @@ name: once
 short_description: Run another lookup once for all hosts
 version_added: 1.0.0
 description:
-  - Runs a lookup for the first host that needs it and gives the same result to all others, so that ten clusters are one
-    log-in to Vault.
+  - Runs a lookup for the first host that needs it and gives the same result to all others, so that ten clusters need
+    only one login to Vault.
   - A host for which the lookup has other terms, options or variables, such as another C(ansible_hashi_vault_url), gets
-    its own.
-  - What the terms name as files is looked for as the lookup does it, so that playbooks in other folders, and a
-    file that was written since, get what is theirs.
-  - The result is kept in the memory of the run, and nowhere else. A lookup that fails is run again for the next host.
+    its own result.
+  - Files that the terms name are searched for as the lookup does it, so that playbooks in other folders, and a file
+    that was written since, get their own result.
+  - The result is kept only in the memory of the run. A lookup that fails is run again for the next host.
   - Lookups whose result depends on all of a host's variables (C(template), C(vars), C(varnames)) are refused.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:

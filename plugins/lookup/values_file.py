@@ -15,7 +15,7 @@ description:
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _terms:
-    description: The path of the file, searched for as other lookups search files, and last in the current folder.
+    description: The path of the file, which is searched for as in other lookups, and finally in the current folder.
     required: true
   allow_plaintext:
     description: Whether to accept a file that is not encrypted.

@@ -25,7 +25,7 @@ EXPLAIN = "ansible-playbook platform.cluster_secrets.explain -e explain_namespac
 
 
 class Cause(NamedTuple):
-    """Where the chain to a target breaks: the link's name, what is so, and what mends it."""
+    """Where the chain to a target breaks: the link's name, what is so, and what fixes it."""
 
     namespace: str
     secret: str
@@ -39,7 +39,7 @@ class Cause(NamedTuple):
 
     def text(self) -> str:
         """It as a sentence."""
-        return "The chain to %s/%s breaks at: %s. %s. To mend it: %s. All of it: %s" % (
+        return "The chain to %s/%s breaks at: %s. %s. To fix it: %s. All of it: %s" % (
             self.namespace,
             self.secret,
             self.step,

@@ -87,7 +87,7 @@ class Program:
         self._output.seek(0)
         said = "\n".join(self._output.read().decode(errors="replace").strip().splitlines()[-_LINES:])
         told = "'%s' failed with exit status %d%s" % (" ".join(self._command), status, ": %s" % said if said else "")
-        return "%s. %sRun this again when it is mended." % (told, _hint(said))
+        return "%s. %sRun this again when it is fixed." % (told, _hint(said))
 
 
 @contextmanager

@@ -11,36 +11,35 @@ module: admission_policies
 short_description: Manage the admission policies that keep tenants out of the central store
 version_added: 1.0.0
 description:
-  - Manages ValidatingAdmissionPolicies, so that only the platform writes in the central namespace, sets labels that
-    begin with C(secrets/) or by which namespaces get Secrets, creates namespaces of names that the catalog lists, and
-    writes ESO's cluster-wide objects, and only ESO and Kubernetes' own controllers write the targets and the
-    ExternalSecrets behind them. No
-    tenant's ExternalSecret, SecretStore or PushSecret reaches the central store, and no tenant's Secret takes the name
-    of a target.
-  - Refuses to lock out the identity that it runs as, or GitOps where that owns the distribution. Warns of whoever calls
-    himself a GitOps controller and writes what the policies guard.
+  - Manages ValidatingAdmissionPolicies that let only the platform write to the central namespace, set labels that begin
+    with C(secrets/) or by which namespaces get Secrets, create namespaces whose names the catalog lists, and write
+    ESO's cluster-wide objects. Only ESO and Kubernetes' own controllers may write the targets and the ExternalSecrets
+    behind them. No tenant's ExternalSecret, SecretStore or PushSecret can reach the central store, and no tenant's
+    Secret can take the name of a target.
+  - Refuses to lock out the identity that it runs as, or GitOps if GitOps owns the distribution. Warns about writers
+    that call themselves a GitOps controller and write what the policies guard.
   - On a cluster without ValidatingAdmissionPolicies (before Kubernetes 1.30) it warns and changes nothing.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   state:
-    description: Whether the policies should be there.
+    description: Whether the policies should exist.
     type: str
     choices: [present, absent]
     default: present
   mode:
     description: V(audit) only reports, in the API server's audit log and as warnings, what V(enforce) would refuse.
-      Begin with it.
+      Start with this mode.
     type: str
     choices: [audit, enforce]
     default: audit
   owner:
-    description: Who writes the ClusterExternalSecrets, stores and labels. With V(gitops), O(mode=enforce) asks for a
-      ServiceAccount among O(platform_users), whom the policies let do so.
+    description: Who writes the ClusterExternalSecrets, stores and labels. With V(gitops), O(mode=enforce) requires a
+      ServiceAccount in O(platform_users), which the policies then allow to write them.
     type: str
     choices: [collection, gitops]
     default: collection
   self_service_labels:
-    description: Labels that anyone who may change a namespace may set or remove, the self-service mode.
+    description: Labels that anyone who may change a namespace may also set or remove (self-service mode).
     type: list
     elements: str
     default: []
@@ -70,8 +69,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 left:
-  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
-    remove it.
+  description: What should have been removed but was left in place, each with the C(object), the C(reason) and the
+    C(command) that would remove it.
   returned: when O(state=absent)
   type: list
   elements: dict
@@ -86,9 +85,8 @@ supported:
   type: bool
 writers:
   description:
-    - What field managers other than the collection's and ESO's wrote last of what the policies guard. V(enforce)
-      does not let them write it
-      again, unless they act as the platform.
+    - Field managers other than the collection's and ESO's, each with what it last wrote of what the policies guard.
+      V(enforce) does not let them write it again, unless they act as the platform.
   returned: when O(state=present)
   type: dict
   sample: {kubectl: [ClusterExternalSecret team-special]}

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: adopt
-short_description: Describe a cluster that was set up without the collection as variables and values
+short_description: Generate variables and values from a cluster that was set up without the collection
 version_added: 1.0.0
 description:
   - Reads the ClusterExternalSecrets, the store and the master Secrets of a cluster, and writes the variables and values
     with which M(platform.cluster_secrets.central_secrets) and the roles take it over. It writes nothing to the cluster.
-  - Where nothing reads through the store, it fails, and names the ClusterSecretStores that look like one.
-  - A ClusterExternalSecret becomes an entry when the entry makes every target byte for byte as it is. Any other is
-    listed with the reason and stays as it is.
+  - Fails if nothing reads through the store, and names the ClusterSecretStores that look like such a store.
+  - A ClusterExternalSecret becomes an entry if the entry reproduces every target byte for byte. Any other is listed
+    with the reason and left as it is.
   - The values are encrypted with the run's vault password before they touch the disk.
   - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -31,11 +31,11 @@ options:
     type: path
     required: true
   force:
-    description: Whether to replace files of these names that hold something else.
+    description: Whether to replace existing files of these names that have other content.
     type: bool
     default: false
   eso_namespace:
-    description: The namespace of ESO. Without it, the controller is looked for in all namespaces.
+    description: The namespace of ESO. Without it, all namespaces are searched for the controller.
     type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.advisories

@@ -12,22 +12,21 @@ short_description: Find hand-made Secrets, drift, leftovers, wide permissions an
 version_added: 1.0.0
 description:
   - Looks for hand-made Secrets that shadow a target, stale or failing targets, missing sources, labels without a
-    catalog entry, finalizers that ESO
-    left behind, objects that reach the central store besides the collection's, API versions that are no longer served,
-    and known vulnerabilities of
-    the running ESO.
-  - Names every subject, other than ESO, Kubernetes and the platform, whose permissions lead to master Secrets that its
-    labels don't give it. What only needs ESO's objects or labels is left out while the guard is enforced.
+    catalog entry, finalizers that ESO left behind, objects other than the collection's that reach the central store,
+    API versions that are no longer served, and known vulnerabilities of the running ESO.
+  - Names every subject, other than ESO, Kubernetes and the platform, whose permissions give access to master Secrets
+    that its labels do not provide. Access that needs only ESO's objects or labels is not reported while the guard is
+    enforced.
   - Changes nothing in the cluster. Of Secrets that are neither masters nor targets, only the metadata is read.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:
-    description: Looks in the same way, and writes no report file.
+    description: Runs the same checks, but writes no report file.
     support: full
 options:
   read_values:
-    description: Whether to read Secrets. Without, nothing is known of values, of their age, or of Secrets that somebody
-      made; a pair is what ESO says of its ExternalSecret. The permission to read Secrets is not needed then.
+    description: Whether to read Secrets. If not, nothing is known about values, their age or hand-made Secrets, and the
+      state of a pair is what ESO reports about its ExternalSecret. Permission to read Secrets is then not needed.
     type: bool
     default: true
   html:
@@ -37,19 +36,19 @@ options:
     description: Where to write the report as JSON.
     type: path
   metrics:
-    description: Where to write it as OpenMetrics text, for Prometheus. For the node exporter's textfile collector the
-      name ends in C(.prom).
+    description: Where to write the report as OpenMetrics text, for Prometheus. For the node exporter's textfile
+      collector, the name must end in C(.prom).
     type: path
   junit:
-    description: Where to write it as JUnit's XML, with a test case for each pair and for each error and warning.
-      Warnings fail their test case with O(fail_on=warning) only.
+    description: Where to write the report as JUnit XML, with a test case for each pair and for each error and warning.
+      Warnings fail their test case only with O(fail_on=warning).
     type: path
   consumers:
-    description: Whether to look at the workloads as well, for what they take from the targets.
+    description: Whether to also check what workloads use from the targets.
     type: bool
     default: true
   ends_within:
-    description: How many days before its end a certificate or token counts as a finding.
+    description: How many days before expiry a certificate or token is reported.
     type: int
     default: 30
   fail_on:

@@ -13,8 +13,8 @@ version_added: 1.0.0
 description:
   - Writes all Secrets of the central store's namespace, and the targets on request, to a file that is encrypted with
     the run's vault password before it touches the disk. Tokens of ServiceAccounts are left out.
-  - A file of the same name with the suffix C(.digests.json) holds a digest of each value, keyed by a salt that only the
-    encrypted file has.
+  - A file of the same name with the suffix C(.digests.json) holds a digest of each value, keyed with a salt that only
+    the encrypted file contains.
   - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -24,15 +24,15 @@ attributes:
 options:
   dest:
     description:
-      - The path of the file. One that holds the same Secrets already is left alone.
-      - Without it, a file in O(backup_dir) is made whose name has the cluster's address and the time.
+      - The path of the file. An existing file that already holds the same Secrets is left alone.
+      - Without it, a file is created in O(backup_dir), with the cluster's address and the time in its name.
     type: path
   backup_dir:
-    description: The folder for a file without a given name.
+    description: The folder for the file when no name is given.
     type: path
     default: cluster-secrets-backups
   targets:
-    description: Whether to write the Secrets that ESO manages too.
+    description: Whether to include the Secrets that ESO manages.
     type: bool
     default: false
   force:

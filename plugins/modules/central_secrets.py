@@ -11,10 +11,10 @@ module: central_secrets
 short_description: Seed the master Secrets of the central store
 version_added: 1.0.0
 description:
-  - Creates and updates the master Secrets that the catalog's entries read, from values that any lookup may give.
+  - Creates and updates the master Secrets that the catalog's entries read, with values that can come from any lookup.
   - All values are checked against the catalog before anything is written.
   - Keys and Secrets of other owners are left alone.
-  - When a value changes, the time is written down in the master Secret's annotation C(cluster-secrets/value-changed).
+  - When a value changes, the time is recorded in the master Secret's annotation C(cluster-secrets/value-changed).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -22,8 +22,8 @@ attributes:
     support: full
 options:
   state:
-    description: With V(absent), the master Secrets that this module made or took over are deleted, but for those that
-      others read, and O(values) is not needed.
+    description: With V(absent), the master Secrets that this module created or took over are deleted, except for those
+      that others read. O(values) is then not needed.
     type: str
     choices: [present, absent]
     default: present
@@ -38,56 +38,58 @@ options:
     type: bool
     default: true
   prune:
-    description: Whether to delete master Secrets that this module made or took over and that neither an entry nor
-      anybody else reads any more.
+    description: Whether to delete master Secrets that this module created or took over and that no entry, nor anything
+      else, reads any more.
     type: bool
     default: false
   prune_entries:
-    description: Whether the same run removes what entries made that left the catalog, so that O(takeover) does not
-      speak of it as lost.
+    description: Whether the same run removes what was created by entries that are no longer in the catalog, so that
+      O(takeover) does not report it as lost.
     type: bool
     default: false
   sources:
-    description: The master Secrets to write; without it, all. Values of others are not needed and not looked at.
+    description: The master Secrets to write, by default all. Values of others are neither needed nor looked at.
     type: list
     elements: str
   regenerate:
     description:
-      - The sources whose generated values are made anew, each with any text that tells one request from the next, such
-        as the date. A request that was carried out is remembered in an annotation, and not carried out again.
-      - Other values are made once, when the master Secret does not have them.
+      - The sources whose generated values are regenerated, each with a text that distinguishes one request from the
+        next, such as the date. A completed request is recorded in an annotation and not repeated.
+      - Other values are generated once, when the master Secret does not have them.
     type: dict
     default: {}
   takeover:
     description:
-      - When given, everything that was there before and that a bootstrap with this catalog would change or break is
-        looked for first, and what is not accepted fails the module before anything is written.
-      - A mapping of kinds and answers. The kinds are C(consumers) of the store that the catalog doesn't know (C(keep)
-        or C(drop)), C(entries), which are ClusterExternalSecrets of other makes (C(adopt) or C(overwrite)), C(stores)
+      - If given, the module first looks for everything that existed before and that a bootstrap with this catalog would
+        change or break. Anything that is not accepted fails the module before anything is written.
+      - A mapping of kinds to answers. The kinds are C(consumers) of the store that the catalog doesn't know (C(keep) or
+        C(drop)), C(entries), which are ClusterExternalSecrets that others created (C(adopt) or C(overwrite)), C(stores)
         with their permissions (C(adopt) or C(overwrite)), C(values) of master Secrets (C(overwrite)), C(targets) that
         exist already (C(adopt) or C(overwrite)), field C(managers) such as Argo CD (C(overwrite)), C(losses), which is
-        what this collection distributes now and would no longer (C(accept)), and C(ended), certificates and tokens that
-        are no longer good and would be written (C(accept)). C(operator) is for
+        what this collection distributes now but no longer would (C(accept)), C(access) of others to a central namespace
+        that existed before the collection (C(accept)), and C(ended), which are expired
+        certificates and tokens that would be written (C(accept)). C(operator) is for
         M(platform.cluster_secrets.eso_release).
-      - C(adopt) accepts what nobody notices, C(overwrite) all of it, after a backup of the Secrets that change. What is
-        not said is C(refuse).
+      - C(adopt) accepts changes that nobody notices, and C(overwrite) accepts all changes, after a backup of the
+        Secrets that change. The default for each kind is C(refuse).
     type: dict
   preflight:
-    description: Whether O(takeover) is about everything, or about the values of master Secrets only, as for a rotation.
+    description: Whether O(takeover) covers everything, or only the values of master Secrets, as for a rotation.
     type: str
     choices: [all, values]
     default: all
   backup:
-    description: Whether Secrets are backed up before they are removed. Without the run's vault password, none is
-      removed then.
+    description: Whether Secrets are backed up before they are removed. If so, none is removed without the run's vault
+      password.
     type: bool
     default: true
   backup_dir:
-    description: The folder, on the control node, for the backup that overwriting and removing take first.
+    description: The folder, on the control node, for the backup that is taken before Secrets are overwritten or
+      removed.
     type: path
     default: cluster-secrets-backups
   server_url:
-    description: The URL at which ESO is to reach the Kubernetes API, to compare with O(takeover).
+    description: The URL at which ESO is to reach the Kubernetes API, for the comparison that O(takeover) makes.
     type: str
     default: https://kubernetes.default.svc
 extends_documentation_fragment:
@@ -120,22 +122,22 @@ changes:
   sample: [{"kind": "Secret", "namespace": "central-secret-store", "name": "github-pat", "result": "updated"}]
 changed_sources:
   description:
-    - The master Secrets that change, each a mapping whose keys are the keys that do, for the option of that name of
+    - The master Secrets that change, each a mapping whose keys are the changed keys, for the option of the same name of
       M(platform.cluster_secrets.sync).
-    - Names are keys of mappings here, because Ansible masks those that a value is in everywhere else.
+    - Names are mapping keys here because everywhere else Ansible masks names that contain a value.
   returned: success
   type: dict
   sample: {"github-pat": {"token": true}}
 takeover:
-  description: What was there before, each with its kind, object, message, the answers that accept it, and whether it is
+  description: What existed before, each with its kind, object, message, the answers that accept it, and whether it is
     accepted.
   returned: when O(takeover) is given
   type: list
   elements: dict
 replace:
-  description: The targets that Kubernetes doesn't let change in place, a mapping of namespaces, each a mapping of
-    names, each a mapping whose key is the uid, for the option of that name of
-    M(platform.cluster_secrets.cluster_external_secrets). Ansible masks no keys.
+  description: The targets that Kubernetes does not allow to be changed in place, as a mapping of namespaces, each a
+    mapping of names, each a mapping whose key is the uid, for the option of the same name of
+    M(platform.cluster_secrets.cluster_external_secrets). Ansible does not mask keys.
   returned: when O(takeover) is given
   type: dict
 backup:
@@ -143,8 +145,8 @@ backup:
   returned: when O(takeover) is given, or Secrets are removed
   type: str
 left:
-  description: The Secrets that were to be removed and stay, each with the C(object), the C(reason) and the C(command)
-    that would remove it.
+  description: The Secrets that should have been removed but were left in place, each with the C(object), the C(reason)
+    and the C(command) that would remove it.
   returned: success
   type: list
   elements: dict

@@ -11,8 +11,8 @@ module: cluster_external_secrets
 short_description: Manage the catalog's ClusterExternalSecrets
 version_added: 1.0.0
 description:
-  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with a field manager of its
-    own, so that fields of others stay.
+  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with its own field manager,
+    so that fields set by others are kept.
   - Uses the newest API version of ESO that the cluster serves, C(v1) or C(v1beta1).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -30,13 +30,15 @@ options:
     default: false
   replace:
     description:
-      - Secrets to delete once the ClusterExternalSecrets are applied, so that ESO makes them anew; a mapping of
-        namespaces, each a mapping of names to uids, as M(platform.cluster_secrets.central_secrets) returns them.
-      - One that has another uid by then is left alone.
+      - Secrets to delete once the ClusterExternalSecrets are applied, so that ESO recreates them; a mapping of
+        namespaces, each a mapping of names, each a mapping whose key is the uid, as
+        M(platform.cluster_secrets.central_secrets) returns them.
+      - A Secret that has a different uid by then is left alone.
     type: dict
     default: {}
   wait_timeout:
-    description: How many seconds to wait for the next of the deleted ClusterExternalSecrets to be gone, until all are.
+    description: How many seconds to wait for the next deleted ClusterExternalSecret to disappear, and for ESO to
+      recreate a replaced Secret.
     type: int
     default: 60
 extends_documentation_fragment:
@@ -59,8 +61,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 left:
-  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
-    remove it.
+  description: What should have been removed but was left in place, each with the C(object), the C(reason) and the
+    C(command) that would remove it.
   returned: success
   type: list
   elements: dict

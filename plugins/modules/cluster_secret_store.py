@@ -12,25 +12,24 @@ short_description: Manage the ClusterSecretStores over the central namespace
 version_added: 1.0.0
 description:
   - Manages the ClusterSecretStores, and the ServiceAccounts that they read with.
-  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and no others. ESO may ask for
-    tokens of these
-    ServiceAccounts in the central namespace, and of no other.
+  - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and no others. ESO may request tokens
+    of these ServiceAccounts in the central namespace, and of no others.
   - A store's conditions admit only namespaces that carry the label of one of its entries.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   state:
-    description: Whether the stores and their ServiceAccounts should be there.
+    description: Whether the stores and their ServiceAccounts should exist.
     type: str
     choices: [present, absent]
     default: present
   stage:
     description:
-      - V(permissions) only applies what the stores read with. It needs no ESO and comes before an upgrade of it.
+      - V(permissions) applies only the ServiceAccounts and permissions that the stores read with. It does not need ESO,
+        and comes before an upgrade of ESO.
       - V(stores) only applies the stores.
       - V(all) applies both.
-      - V(settle) follows a change of O(isolation), after the ClusterExternalSecrets were applied. It waits until every
-        ExternalSecret reads
-        through the store that it should, and removes what served them until then.
+      - V(settle) follows a change of O(isolation), after the ClusterExternalSecrets have been applied. It waits until
+        every ExternalSecret reads through the right store, then removes what served them before.
     type: str
     choices: [all, permissions, stores, settle]
     default: all
@@ -41,10 +40,10 @@ options:
     default: false
   consumers:
     description:
-      - What becomes of those that read or write the central namespace through the shared store and that the catalog
-        doesn't know.
-      - With V(keep), the store and its permissions go on serving those that worked when the collection found a store
-        of another make. The store's annotation C(cluster-secrets/kept) names them; no later one is added.
+      - What happens to consumers that read or write the central namespace through the shared store and that the catalog
+        does not know.
+      - With V(keep), the store and its permissions continue to serve the consumers that worked when the collection
+        found a store created by others. The store's annotation C(cluster-secrets/kept) names them; none is added later.
       - With V(drop), the store serves the catalog only.
     type: str
     choices: [drop, keep]
@@ -90,8 +89,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 left:
-  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
-    remove it.
+  description: What should have been removed but was left in place, each with the C(object), the C(reason) and the
+    C(command) that would remove it.
   returned: when O(state=absent)
   type: list
   elements: dict
@@ -101,8 +100,8 @@ changes:
   type: list
   elements: dict
 pending:
-  description: Whether stores or permissions stay only until the ExternalSecrets have moved, so that O(stage=settle) has
-    something to do.
+  description: Whether some stores or permissions remain only until the ExternalSecrets have moved, so that
+    O(stage=settle) has something to do.
   returned: when O(state=present)
   type: bool
 api_version:

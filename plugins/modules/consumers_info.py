@@ -8,13 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: consumers_info
-short_description: Say which workloads use which targets, and which run with an older value
+short_description: Report which workloads use which targets, and which run with an older value
 version_added: 1.0.0
 description:
   - Looks at Deployments, StatefulSets, DaemonSets, CronJobs, Jobs, other pods, ServiceAccounts, Ingresses, and the
-    fields of O(consumer_paths), for what they take from the catalog's targets.
-  - Values are never returned. RV(old) compares when a container was started with when its Secret's value was last
-    written; it counts variables and mounts by C(subPath), since other mounted files follow a change.
+    fields of O(consumer_paths), to find what they use from the catalog's targets.
+  - Values are never returned. RV(old) compares a container's start time with the time when its Secret's value was last
+    written. It considers only environment variables and C(subPath) mounts, since other mounted files follow a change.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 extends_documentation_fragment:
   - platform.cluster_secrets.consumers
@@ -58,19 +58,19 @@ consumers:
       description: One of V(env), V(envFrom), V(volume), V(subPath), V(imagePullSecrets), V(tls), V(custom).
       type: str
     key:
-      description: The key, if only that is taken.
+      description: The key, if only one key is used.
       type: str
     optional:
-      description: Whether the consumer does without it.
+      description: Whether the consumer can do without it.
       type: bool
 unlabelled:
   description: References to the name of a target in a namespace that does not get it and has no other Secret of that
-    name, as RV(consumers), with the C(label) that is missing.
+    name, in the format of RV(consumers), with the missing C(label).
   returned: success
   type: list
   elements: dict
 missing_keys:
-  description: References to a key that the target does not have, as RV(consumers).
+  description: References to a key that the target does not have, in the format of RV(consumers).
   returned: success
   type: list
   elements: dict
@@ -87,7 +87,7 @@ unused:
       description: The target.
       type: str
 old:
-  description: Workloads with pods that keep an older value.
+  description: Workloads with pods that still hold an older value.
   returned: success
   type: list
   elements: dict

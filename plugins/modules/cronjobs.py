@@ -8,11 +8,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cronjobs
-short_description: Suspend CronJobs for the time of an upgrade, and resume them
+short_description: Suspend CronJobs during an upgrade, and resume them afterwards
 version_added: 1.0.0
 description:
-  - Suspends CronJobs that are not, and marks them by the annotation C(cluster-secrets.platform/suspended).
-  - Resumes those that carry the mark, and no other; what somebody else suspended stays so.
+  - Suspends CronJobs that are not yet suspended, and marks them with the annotation
+    C(cluster-secrets.platform/suspended).
+  - Resumes only those that carry the mark. CronJobs that somebody else suspended stay suspended.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -20,13 +21,12 @@ attributes:
     support: full
 options:
   state:
-    description: Whether they are to be suspended or resumed.
+    description: Whether to suspend or resume the CronJobs.
     type: str
     choices: [suspended, resumed]
     default: suspended
   cronjobs:
-    description: The CronJobs. One that is not there is an error before anything is suspended, and a warning when it is
-      to be resumed.
+    description: The CronJobs. A missing one is an error before anything is suspended, and a warning on resume.
     type: list
     elements: dict
     required: true

@@ -12,7 +12,7 @@ short_description: Find the newest chart of ESO in a repository
 version_added: 1.0.0
 description:
   - Reads the index of a helm repository, and finds the newest release of ESO in it that has no known vulnerability.
-  - It asks no cluster.
+  - It contacts no cluster.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:

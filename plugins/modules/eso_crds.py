@@ -11,7 +11,7 @@ module: eso_crds
 short_description: Apply ESO's CustomResourceDefinitions and wait until they are established
 version_added: 1.0.0
 description:
-  - Applies the CustomResourceDefinitions of a file or URL, server-side, and only those that differ from what is there.
+  - Applies the CustomResourceDefinitions from a file or URL server-side, but only those that differ from the live ones.
   - Waits until the API server serves the kinds that the collection uses, and fails when they are not defined at all.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:

@@ -13,14 +13,14 @@ version_added: 1.0.0
 description:
   - Fails when the release of the External Secrets Operator that a chart installs, or that runs, has a known
     vulnerability.
-  - Fails as well when the chart's hardening would stop something that works in the cluster now, and names it.
-  - With O(takeover), fails when ESO was installed otherwise, and the chart would upgrade it or drop its values, or when
-    the program helm is needed and missing, or one that the installed kubernetes.core can't drive.
+  - Also fails if the chart's hardening would break something that works in the cluster now, and names it.
+  - With O(takeover), fails if ESO was installed by other means and the chart would upgrade it or drop its values, or if
+    helm is needed but missing or not usable by the installed kubernetes.core.
   - Warns when the release can't be determined (an image named by its digest, or a tag that upstream doesn't publish).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   chart:
-    description: The chart to be installed, as helm takes it. Without it, the running controller is checked.
+    description: The chart to install, in any form that helm accepts. Without it, the running controller is checked.
     type: str
   chart_version:
     description: The version of a chart that is not a path.
@@ -45,19 +45,18 @@ options:
     type: str
   takeover:
     description:
-      - What may happen to what was there before the collection, as M(platform.cluster_secrets.central_secrets) takes
-        it.
-      - C(operator) is a release of ESO that was not made by the role C(eso); C(overwrite) lets the chart and O(values)
-        replace its own. O(release) must be given.
+      - What may happen to what existed before the collection, as in M(platform.cluster_secrets.central_secrets).
+      - C(operator) is a release of ESO that was not installed by the role C(eso); C(overwrite) lets the chart and
+        O(values) replace its own. O(release) must be given.
     type: dict
   force_conflicts:
     description: >-
-      Whether helm is to take fields of its release that somebody else has changed. Otherwise they are refused here,
-      where helm 4 would stop in the middle.
+      Whether helm should take over fields of its release that somebody else has changed. Otherwise the module refuses
+      them in advance, where helm 4 would stop midway.
     type: bool
     default: false
   helm_binary:
-    description: The program helm; the one on the PATH, unless given.
+    description: The path of the helm program. By default, the one on the PATH is used.
     type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.advisories
@@ -82,12 +81,13 @@ version:
   type: str
   sample: 2.9.0
 installed:
-  description: Whether helm's own record says that just this chart, with these values, is installed and finished.
+  description: Whether helm's own record says that exactly this chart, with these values, is installed and the
+    installation finished.
   returned: when O(chart) and O(release) are given, on success
   type: bool
 force_conflicts:
   description: >-
-    Whether helm is to be told to take the fields. It refuses that for a release whose objects it merges itself.
+    Whether to tell helm to take over the fields. helm refuses that for a release whose objects it merges itself.
   returned: success, or failure because of what was found
   type: bool
 unsupported:

@@ -8,35 +8,36 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: eso_stored_versions
-short_description: Store ESO's objects in the version that stays
+short_description: Rewrite ESO's objects in the current storage version
 version_added: 1.0.0
 description:
-  - Objects stay stored in the version in which they were last written. A CustomResourceDefinition remembers each such
-    version in C(status.storedVersions), and must not drop a version named there, as that of a newer ESO does with
+  - Objects remain stored in the version in which they were last written. A CustomResourceDefinition records each such
+    version in C(status.storedVersions), and must not drop a version listed there, as that of a newer ESO does with
     C(v1beta1).
-  - For each of ESO's definitions that remembers another version than the one it stores in, this writes every object
-    again without a change, those of all namespaces, and then removes the other versions from C(status.storedVersions).
-  - ExternalSecrets that name their ClusterExternalSecret in an older version get its new one. Without that, the
-    controller of 0.16 does not know them as its own, and no longer follows a change of the ClusterExternalSecret.
-  - So do the targets, and what generators remember, that name their ExternalSecret so. Kubernetes' garbage collector
-    would remove them once that version is no longer served.
-  - Interrupted, it can be run again.
+  - For each of ESO's definitions that records a version other than its storage version, the module rewrites every
+    object in all namespaces unchanged, and then removes the other versions from C(status.storedVersions).
+  - ExternalSecrets that refer to their ClusterExternalSecret in an older version are updated to the new one. Otherwise,
+    the controller of 0.16 does not recognise them as its own and no longer applies changes of the
+    ClusterExternalSecret.
+  - The same applies to targets and generator states that refer to their ExternalSecret in an older version. Kubernetes'
+    garbage collector would remove them once that version is no longer served.
+  - If interrupted, it can be run again.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   assume_crds:
     description:
-      - In check mode, the CustomResourceDefinitions that the run would have applied before this task, one file, URL or
-        folder for each time, with this module run after each time.
+      - In check mode, the CustomResourceDefinitions that the run would have applied before this task, as one file, URL
+        or folder per step, with this module run after each step.
     type: list
     elements: str
     default: []
   rename_owners:
-    description: Whether ExternalSecrets and targets name their owners anew. Not while a controller before 0.16 runs,
-      which knows them by C(v1beta1).
+    description: Whether to update the owner references of ExternalSecrets and targets. Do not do so while a controller
+      before 0.16 runs, which recognises them by C(v1beta1).
     type: bool
     default: true
   assume_renamed:
-    description: In check mode, whether the run would have done so before this task.
+    description: In check mode, whether the run would already have updated them before this task.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -57,7 +58,7 @@ changes:
   type: list
   elements: dict
 definitions:
-  description: The definitions whose C(status.storedVersions) were cleaned.
+  description: The definitions whose C(status.storedVersions) was cleaned up.
   returned: success
   type: list
   elements: str

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: eso_upgrade_check
-short_description: Find what an upgrade of ESO would stop, before it begins
+short_description: Find what an upgrade of ESO would break, before it begins
 version_added: 1.0.0
 description:
-  - Fails when something that works now would not work any more with one of the releases on the way, and names it, for
-    all objects of all namespaces.
-  - It compares the objects with the CustomResourceDefinitions of each release, so that removed fields and providers are
-    found, the values of helm's release with those of each chart, and looks for template functions that were removed.
-  - Each chart is rendered with the release's values by helm, which gets them through a pipe.
-  - Templates in Secrets are not looked at.
-  - Warns of those who apply objects in a version that will no longer be served.
+  - Checks all objects of all namespaces, and fails if something that works now would no longer work with one of the
+    releases on the way, and names it.
+  - It compares the objects with the CustomResourceDefinitions of each release to find removed fields and providers,
+    compares the values of the helm release with those of each chart, and looks for removed template functions.
+  - helm renders each chart with the release's values, which it gets through a pipe.
+  - Templates in Secrets are not checked.
+  - Warns about clients that apply objects in a version that will no longer be served.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   steps:
@@ -31,20 +31,21 @@ options:
         type: str
         required: true
       chart:
-        description: The folder of its chart. Without it, values are not looked at.
+        description: The folder of its chart. Without it, values are not checked.
         type: path
       crds:
         description: Its CustomResourceDefinitions, a file or URL, or a folder with such files.
         type: str
         required: true
   accept:
-    description: What doesn't count; the checks of RV(problems[].check).
+    description: Which kinds of problems to accept, named as in RV(problems[].check).
     type: list
     elements: str
     choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, names, tokens, conflicts]
     default: []
   force_conflicts:
-    description: Whether helm is to take fields that somebody else has changed, so that they don't count.
+    description: Whether helm should take over fields that somebody else has changed, so that they do not count as
+      problems.
     type: bool
     default: false
   helm_binary:
@@ -75,7 +76,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What would stop, also what is accepted.
+  description: What would break, including what is accepted.
   returned: success, or failure because of what was found
   type: list
   elements: dict
@@ -83,12 +84,12 @@ problems:
     check:
       description: >-
         What it is about: V(owner) a GitOps controller applies ESO; V(image) a value names the image; V(values) a value
-        is gone; V(versions) two releases serve no version in common; V(fields) a field, a value of it or a provider is
-        gone; V(functions) a template function was removed; V(names) the name of a ClusterExternalSecret is too long for
-        the finalizer that a release on the way makes of it; V(ca-provider) a SecretStore's certificate comes from
-        another namespace; V(token-secret) a template makes a ServiceAccount's token; V(tokens) a store would no longer
-        get the token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects, which
-        helm 4 doesn't take from him.
+        is gone; V(versions) two releases serve no version in common; V(fields) a field, one of its values or a provider
+        is gone; V(functions) a template function was removed; V(names) the name of a ClusterExternalSecret is too long
+        for the finalizer that a release on the way derives from it; V(ca-provider) a SecretStore's certificate comes
+        from another namespace; V(token-secret) a template creates a ServiceAccount token; V(tokens) a store would no
+        longer get the token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects,
+        which helm 4 does not take over.
       type: str
     object:
       description: The object, or the value.
@@ -98,7 +99,7 @@ problems:
       type: str
 force_conflicts:
   description: >-
-    Whether helm is to be told to take the fields. It refuses that for a release whose objects it merges itself.
+    Whether to tell helm to take over the fields. helm refuses that for a release whose objects it merges itself.
   returned: success, or failure because of what was found
   type: bool
 api_requests:

@@ -8,34 +8,34 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: eso_upgrade_steps
-short_description: Say by which releases an upgrade of ESO goes
+short_description: Plan the releases that an upgrade of ESO goes through
 version_added: 1.0.0
 description:
-  - Returns the charts by which helm gets from the release of the External Secrets Operator that runs to another one.
-    There is one for each minor release between them, its newest patch, as far as their charts are to be had.
-  - Between a release before 0.16 and one after it, 0.16.0 or 0.16.1 must be at hand, since only these serve both
+  - Returns the charts with which helm takes the External Secrets Operator from the running release to another one.
+    There is one for each minor release in between, in its newest patch release, as far as the charts are available.
+  - Between a release before 0.16 and one after it, 0.16.0 or 0.16.1 must be available, since only these serve both
     C(v1beta1) and C(v1).
-  - What runs is read from helm's record of its last finished operation, so that an operation that was interrupted is
-    done again.
+  - The running release is read from helm's record of its last finished operation, so that an interrupted operation is
+    repeated.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   to_version:
-    description: The release to go to. Without it, that of O(chart).
+    description: The release to upgrade to. By default, that of O(chart).
     type: str
   chart:
     description: The chart as helm takes it, a name in O(chart_repo), a URL or a path.
     type: str
     default: external-secrets
   chart_repo:
-    description: The repository of a chart that is a name. Its index says which releases are to be had, unless
-      O(charts) does.
+    description: The repository of a chart that is a name. Its index lists the available releases, unless O(charts)
+      does.
     type: str
     default: https://charts.external-secrets.io
   chart_version:
     description: The version of O(chart), when that is not a path.
     type: str
   charts:
-    description: The charts that are at hand, where there is no repository.
+    description: The available charts, if there is no repository.
     type: list
     elements: dict
     default: []
@@ -54,8 +54,8 @@ options:
     description: The same for O(chart).
     type: str
   accept_vulnerable:
-    description: Whether to go to a release with known vulnerabilities, with a warning. Those on the way only run for a
-      while.
+    description: Whether to upgrade to a release with known vulnerabilities, with a warning. Releases on the way run
+      only for a short time.
     type: bool
     default: false
   release_name:
@@ -85,12 +85,12 @@ running:
   type: str
   sample: 0.14.4
 to:
-  description: The release to go to.
+  description: The release to upgrade to.
   returned: success
   type: str
   sample: 2.9.0
 revision:
-  description: The revision of helm's release, to which C(helm rollback) goes back.
+  description: The revision of the helm release to which C(helm rollback) returns.
   returned: success
   type: int
 rollback:
@@ -103,7 +103,7 @@ crds_by_chart:
   returned: success
   type: bool
 steps:
-  description: The releases on the way, the first to install first; none when O(to_version) runs already.
+  description: The releases on the way, in the order of installation. Empty if O(to_version) already runs.
   returned: success
   type: list
   elements: dict

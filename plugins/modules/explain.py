@@ -8,12 +8,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: explain
-short_description: Say why a namespace does not have a Secret, and what mends it
+short_description: Explain why a namespace does not have a Secret, and how to fix it
 version_added: 1.0.0
 description:
-  - Looks at every link between a master Secret and the workloads of one namespace, and says which one is broken.
-  - Links that are broken because of another one are told apart from their cause.
-  - What the play may not read is said to be unknown, and the rest is judged without it.
+  - Looks at every link between a master Secret and the workloads of one namespace, and reports which one is broken.
+  - Links that are broken because of another one are distinguished from the cause.
+  - What the play may not read is reported as unknown, and the rest is judged without it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   namespace:
@@ -25,7 +25,7 @@ options:
     type: str
     required: true
   consumers:
-    description: Whether to look at the workloads as well, for what they take from the Secret.
+    description: Whether to also check what workloads use from the Secret.
     type: bool
     default: true
   fail:
@@ -74,17 +74,17 @@ links:
       description: V(ok), V(broken), V(follows) (broken, perhaps only because another one is), or V(unknown).
       type: str
     message:
-      description: What is so.
+      description: What was found.
       type: str
     fix:
-      description: The command, or the change, that mends it.
+      description: The command, or the change, that fixes it.
       type: str
 broken:
-  description: The first link that is broken for a reason of its own. V(null) when the chain is whole.
+  description: The first link that is broken for a reason of its own. V(null) if the chain is intact.
   returned: success, or failure because one is broken
   type: dict
 intact:
-  description: Whether no link is known to be broken; one that is unknown may be.
+  description: Whether no link is known to be broken. A link that is unknown may still be.
   returned: success, or failure because one is broken
   type: bool
 table:
@@ -144,7 +144,7 @@ def run(context: Context) -> dict[str, Any]:
         "api_requests": context.client.requests,
     }
     if broken and params["fail"]:
-        message = "Secret %s/%s: it breaks at: %s. %s. To mend it: %s"
+        message = "Secret %s/%s: it breaks at: %s. %s. To fix it: %s"
         shown_in = (params["namespace"], params["secret"], broken.step, broken.message, broken.fix)
         result.update(failed=True, msg=message % shown_in)
     return result

@@ -12,8 +12,8 @@ short_description: Show the state of many clusters in one table, one JSON file a
 version_added: 1.0.0
 description:
   - Puts together what M(platform.cluster_secrets.sync_info) returned for each cluster.
-  - Names the clusters of which nothing is known, the pairs that are not synced, and the clusters whose values differ
-    from those of most. It asks no cluster.
+  - Names the clusters about which nothing is known, the unsynced pairs, and the clusters whose values differ from those
+    of most clusters. It contacts no cluster.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:
@@ -28,7 +28,7 @@ options:
     type: dict
     required: true
   may_differ:
-    description: Sources whose values clusters may have of their own.
+    description: Sources whose values may differ between clusters.
     type: list
     elements: str
     default: []
@@ -66,11 +66,11 @@ counts:
   returned: success, or failure because of what was found
   type: dict
 unreachable:
-  description: The clusters of which nothing is known, each with the reason.
+  description: The clusters about which nothing is known, each with the reason.
   returned: success, or failure because of what was found
   type: dict
 drifted:
-  description: Sources, each with the clusters whose values differ from those of most.
+  description: Sources, each with the clusters whose values differ from those of most clusters.
   returned: success, or failure because of what was found
   type: dict
 table:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: helm_record
-short_description: Remove what an interrupted or failed operation of helm left in its record
+short_description: Remove what an interrupted or failed helm operation left in helm's records
 version_added: 1.0.0
 description:
-  - helm refuses to go on after an interrupted operation, and C(kubernetes.core.helm) takes a failed one for done. Once
-    its record is removed, helm adopts what the operation left, by its own annotations.
-  - The record of an operation that may still be running is waited for, until it ends or is older than O(timeout), which
-    helm would have given up after.
+  - helm refuses to continue after an interrupted operation, and C(kubernetes.core.helm) treats a failed one as done.
+    Once its record is removed, helm adopts what the operation left behind, by its own annotations.
+  - If an operation may still be running, the module waits until it ends or is older than O(timeout), after which helm
+    would have given up.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
-    description: Shows which records go.
+    description: Shows which records are removed.
     support: full
 options:
   release:
@@ -30,7 +30,7 @@ options:
     type: str
     default: external-secrets
   timeout:
-    description: How long helm's operations may take, as helm takes it (V(5m)).
+    description: How long helm operations may take, in helm's format (V(5m)).
     type: str
     default: 5m
 extends_documentation_fragment:

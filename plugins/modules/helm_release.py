@@ -11,19 +11,19 @@ module: helm_release
 short_description: Run kubernetes.core.helm with the collection's connection
 version_added: 1.0.0
 description:
-  - Resolves the connection as all modules of the collection do, so that helm goes to the same cluster, and runs
+  - Resolves the connection as all modules of the collection do, so that helm uses the same cluster, and runs
     C(kubernetes.core.helm) with it.
-  - helm gets the connection as a kubeconfig in memory; what the environment says of a cluster (E(KUBECONFIG),
-    E(K8S_AUTH_HOST), E(HELM_KUBECONTEXT) and so on) doesn't reach it.
-  - What no kubeconfig can say (O(proxy_headers) other than C(proxy_basic_auth)) is refused.
+  - helm gets the connection as an in-memory kubeconfig. Cluster settings in the environment (E(KUBECONFIG),
+    E(K8S_AUTH_HOST), E(HELM_KUBECONTEXT) and so on) do not reach it.
+  - Options that a kubeconfig cannot express (O(proxy_headers) other than C(proxy_basic_auth)) are refused.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
-    description: It is what kubernetes.core.helm shows.
+    description: Shows what kubernetes.core.helm shows.
     support: partial
 options:
   options:
-    description: The options of C(kubernetes.core.helm) but for those of the connection.
+    description: The options of C(kubernetes.core.helm), except for those of the connection.
     type: dict
     required: true
 extends_documentation_fragment:
@@ -43,7 +43,7 @@ EXAMPLES = r"""
 RETURN = r"""
 status:
   description: >-
-    As C(kubernetes.core.helm) returns it, like everything else, without the values under the name that it deprecates.
+    As returned by C(kubernetes.core.helm), like everything else, but without the values under their deprecated name.
   returned: success
   type: dict
 changes:

@@ -12,12 +12,12 @@ short_description: Write an inventory, a catalog and encrypted values to begin w
 version_added: 1.0.0
 description:
   - Writes a folder in which the collection's playbooks find the inventory, the catalog and the values by themselves.
-  - Its C(ansible.cfg) names the inventory, and is then the only one that Ansible reads in that folder. One that is
-    there already is left as it is; the playbooks then run with C(-i inventory.yml).
+  - Its C(ansible.cfg) names the inventory, and is then the only one that Ansible reads in that folder. An existing one
+    is left as it is; the playbooks then run with C(-i inventory.yml).
   - The catalog's first line names a JSON schema, C(catalog.schema.json) in the folder, by which editors complete and
     check it.
-  - Keys without a value are generated, and then kept in the central store only.
-  - Nothing is asked of any cluster; the options of a connection are taken as by every module, and not used.
+  - Values are generated for keys that have none, and are then kept only in the central store.
+  - No cluster is contacted. The connection options are accepted, as by every module, but not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   dest:
@@ -45,23 +45,24 @@ options:
         elements: str
         default: []
   values:
-    description: The values that there are, a mapping of names, each a mapping of keys to strings.
+    description: The known values, as a mapping of names, each of them a mapping of keys to strings.
     type: dict
     default: {}
   vault_password_again:
-    description: The vault password, typed once more. Another one is an error; without it, nothing is compared.
+    description: The vault password, typed again. A mismatch is an error; without this option, nothing is compared.
     type: str
   cluster_variables:
-    description: Variables of the inventory's host that say how its API is reached, such as C(cluster_secrets_context).
+    description: Variables of the inventory's host that define how its API is reached, such as
+      C(cluster_secrets_context).
     type: dict
     default: {}
   collections_path:
-    description: Where Ansible looks for collections, for C(ansible.cfg); what another one says, unless given.
+    description: Where Ansible looks for collections, for C(ansible.cfg). By default, what another C(ansible.cfg) says.
     type: list
     elements: path
     default: []
   force:
-    description: Whether to replace files that are there and hold something else.
+    description: Whether to replace existing files that have other content.
     type: bool
     default: false
 extends_documentation_fragment:

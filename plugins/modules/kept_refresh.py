@@ -8,13 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kept_refresh
-short_description: Refresh what reads a source beside the catalog, or name it
+short_description: Refresh, or report, what reads a source outside the catalog
 version_added: 1.0.0
 description:
-  - ClusterExternalSecrets and ExternalSecrets that were kept when a cluster was taken over read master Secrets beside
-    the catalog. After a rotation they would hold the old value until their own refresh interval is over.
-  - Those that were kept are refreshed by an annotation, and waited for.
-  - Others that read one of the sources are never written; they are named, with the command that refreshes them.
+  - ClusterExternalSecrets and ExternalSecrets that were kept when a cluster was taken over read master Secrets outside
+    the catalog. After a rotation, they would hold the old value until their own refresh interval has passed.
+  - Those that were kept are refreshed with an annotation, and the module waits for them.
+  - Others that read one of the sources are never written, but reported with the command that refreshes them.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -53,7 +53,7 @@ refreshed:
   type: list
   elements: str
 left:
-  description: Those that may hold the old value still, each with the C(object), the C(reason) and the C(command) that
+  description: Those that may still hold the old value, each with the C(object), the C(reason) and the C(command) that
     refreshes it.
   returned: success, or when some were not refreshed in time
   type: list

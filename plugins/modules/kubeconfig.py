@@ -11,9 +11,9 @@ module: kubeconfig
 short_description: Write the connection as a kubeconfig, for kubectl or helm
 version_added: 1.0.0
 description:
-  - Resolves the connection options as all modules of the collection do, and writes what comes of it as a kubeconfig
-    that needs no other file, except one with a token that others renew.
-  - The file holds credentials, so that only its owner may read it. Remove it when it isn't needed any more.
+  - Resolves the connection options as all modules of the collection do, and writes the result as a kubeconfig that
+    needs no other file, except for one with a token that others renew.
+  - The file holds credentials, so only its owner may read it. Remove it when it is no longer needed.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: logs
-short_description: The last lines of the log of the External Secrets controller
+short_description: Show the last lines of the External Secrets controller's log
 version_added: 1.0.0
 description:
-  - Reads the logs of all pods of the controller, by the API alone.
+  - Reads the logs of all controller pods, through the API alone.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -23,7 +23,7 @@ options:
     type: str
     default: external-secrets
   lines:
-    description: How many lines of each pod.
+    description: How many lines to return for each pod.
     type: int
     default: 100
 extends_documentation_fragment:
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pods:
-  description: The pods, each with its log's C(lines), or with what is wrong as its C(problem).
+  description: The pods, each with the C(lines) of its log, or with a C(problem) that says what is wrong.
   returned: success, or when no log could be read
   type: list
   elements: dict

@@ -29,12 +29,12 @@ options:
     default: present
   assignments:
     description:
-      - Which namespaces get which entries, a mapping of namespaces, each a list of entry names, instead of what the
+      - Which namespaces get which entries, as a mapping of namespaces to lists of entry names, instead of what the
         catalog lists.
-      - O(state=absent) needs it. An entry that the catalog does not have any more may then be named as well; ESO's
-        finalizer for it is removed. Where others would lose something by it, or ESO would go on distributing, nothing
-        is removed.
-      - With O(state=present), nothing is labelled where ESO would write over a Secret that it did not make.
+      - O(state=absent) requires it. An entry that is no longer in the catalog may then be named as well; ESO's
+        finalizer for it is removed. Nothing is removed if others would lose something, or if ESO would continue to
+        distribute.
+      - With O(state=present), nothing is labelled if ESO would overwrite a Secret that it did not create.
     type: dict
   missing:
     description: What to do about namespaces that do not exist. With V(fail), nothing at all is written.
@@ -44,17 +44,18 @@ options:
   exclusive:
     description:
       - Whether to remove labels that begin with C(secrets/) from namespaces to which neither the catalog nor
-        O(assignments) gives them. So the label of an entry that was removed from the catalog is removed, too.
-      - Labels by which objects of others select stay, and so do those that are no entry's and that somebody else set.
+        O(assignments) gives them. This also removes the label of an entry that was removed from the catalog.
+      - Labels that objects of others select by are kept, as are labels that belong to no entry and that somebody else
+        set.
     type: bool
     default: false
   wait:
-    description: With O(state=absent), whether to wait until ESO has removed the copies. Fails when it has not, and
-      names what holds each.
+    description: With O(state=absent), whether to wait until ESO has removed the copies. If it has not, the module fails
+      and names what holds each copy.
     type: bool
     default: true
   wait_timeout:
-    description: The seconds to wait.
+    description: How many seconds to wait.
     type: int
     default: 60
 extends_documentation_fragment:
@@ -88,8 +89,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 left:
-  description: What was to be removed and stays, each with the C(object), the C(reason) and the C(command) that would
-    remove it.
+  description: What should have been removed but was left in place, each with the C(object), the C(reason) and the
+    C(command) that would remove it.
   returned: success, when O(state=present)
   type: list
   elements: dict

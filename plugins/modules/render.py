@@ -13,9 +13,9 @@ version_added: 1.0.0
 description:
   - Writes the stores with their permissions, the ClusterExternalSecrets and the namespaces with their labels as
     manifests, for Argo CD, Flux or kubectl to apply. They hold no value of a Secret.
-  - They are the objects that M(platform.cluster_secrets.cluster_secret_store),
-    M(platform.cluster_secrets.cluster_external_secrets) and M(platform.cluster_secrets.namespace_labels) apply, which
-    change nothing on a cluster that has them.
+  - They are the same objects that M(platform.cluster_secrets.cluster_secret_store),
+    M(platform.cluster_secrets.cluster_external_secrets) and M(platform.cluster_secrets.namespace_labels) apply, so
+    those modules change nothing on a cluster that has them.
   - Namespaces are marked so that neither Argo CD nor Flux ever deletes them.
   - The files are written where the module runs.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -34,7 +34,7 @@ options:
     choices: [plain, kustomize]
     default: plain
   api_version:
-    description: The API version of ESO's objects. With it, no cluster is asked, and no consumer is kept.
+    description: The API version of ESO's objects. If given, no cluster is contacted and no consumer is kept.
     type: str
     choices: [v1, v1beta1]
   server_url:
@@ -42,7 +42,7 @@ options:
     type: str
     default: https://kubernetes.default.svc
   consumers:
-    description: As the option of that name of M(platform.cluster_secrets.cluster_secret_store).
+    description: Like the option of the same name of M(platform.cluster_secrets.cluster_secret_store).
     type: str
     choices: [drop, keep]
     default: drop

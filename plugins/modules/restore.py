@@ -11,11 +11,11 @@ module: restore
 short_description: Restore Secrets from a backup
 version_added: 1.0.0
 description:
-  - Makes the Secrets of a backup's central namespace what they were, and the targets in it on request. Other Secrets
-    are left alone.
-  - Secrets that hold something else are backed up first, into O(backup_dir).
-  - A backup that doesn't fit the digests beside it is refused, and so is one of another cluster, unless O(into)
-    says so.
+  - Restores the Secrets of a backup's central namespace, and the targets in it on request. Other Secrets are left
+    alone.
+  - Secrets with other content are backed up first, to O(backup_dir).
+  - A backup that does not match the digests next to it is refused, and so is one from another cluster, unless O(into)
+    allows it.
   - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
@@ -76,13 +76,13 @@ backup:
   returned: success
   type: str
 refresh:
-  description: The entries of O(catalog) whose targets do not hold what the restored sources say, as the keys of a
-    mapping, for the option C(names) of M(platform.cluster_secrets.sync).
+  description: The entries of O(catalog) whose targets do not match the restored sources, as the keys of a mapping, for
+    the option C(names) of M(platform.cluster_secrets.sync).
   returned: success
   type: dict
 written_by_others:
   description: The Secrets in the backup that were left alone because somebody else keeps writing them, each as
-    C(namespace/name) with who does.
+    C(namespace/name) with its writer.
   returned: success
   type: dict
 skipped_targets:

@@ -13,9 +13,9 @@ version_added: 1.0.0
 description:
   - Writes a table, such as RV(platform.cluster_secrets.sync_info#module:table), without the quotes and brackets of
     the action C(debug).
-  - On a terminal, the table is coloured by the states in it, and its last column is broken to the terminal's width,
-    under the others where these leave no room; what comes after an empty line stays as it is.
-  - With a callback that writes for programs, such as C(json), nothing is written. The lines are in the result.
+  - On a terminal, the table is coloured by the states in it, and its last column is wrapped to the terminal's width,
+    below the others if they leave no room. Lines after an empty line are left as they are.
+  - With a callback whose output is for programs, such as C(json), nothing is written. The lines are in the result.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   lines:

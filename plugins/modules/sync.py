@@ -11,11 +11,10 @@ module: sync
 short_description: Refresh the targets and wait until each holds its source's current value
 version_added: 1.0.0
 description:
-  - ESO notices a changed master Secret only when its refresh interval is over. This module makes it look now, by one
-    patch for each
-    ClusterExternalSecret, whatever the number of namespaces.
-  - Then it waits until every labelled namespace holds the value that the catalog and the central store call for, and
-    fails naming those that don't.
+  - ESO notices a changed master Secret only when its refresh interval has passed. This module makes it look
+    immediately, with one patch for each ClusterExternalSecret, whatever the number of namespaces.
+  - It then waits until every labelled namespace holds the value that the catalog and the central store call for, and
+    fails, naming those that do not.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:
@@ -27,7 +26,7 @@ attributes:
 options:
   refresh:
     description:
-      - V(auto) refreshes the entries of which a target is stale or failing.
+      - V(auto) refreshes the entries that have a stale or failing target.
       - V(always) refreshes all entries that have targets, and waits until ESO has refreshed each of them; V(never) only
         waits.
     type: str
@@ -36,7 +35,7 @@ options:
   changed_sources:
     description:
       - The keys of master Secrets that this play changes, as M(platform.cluster_secrets.central_secrets) returns them.
-      - In check mode they show which targets will become stale; a real run sees it by comparing.
+      - In check mode, they show which targets will become stale; a real run finds out by comparing.
     type: dict
     default: {}
   names:
@@ -84,11 +83,11 @@ targets:
   returned: success
   type: int
 namespaces:
-  description: In how many namespaces.
+  description: How many namespaces these pairs are in.
   returned: success
   type: int
 unsynced:
-  description: The pairs that are not as they should be, each with its state and what ESO says of it.
+  description: The unsynced pairs, each with its state and what ESO reports about it.
   returned: success, or when targets were not synced in time
   type: list
   elements: dict

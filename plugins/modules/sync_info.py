@@ -21,12 +21,12 @@ options:
     type: bool
     default: true
   consumers:
-    description: Whether to look at the workloads, to say who uses which target.
+    description: Whether to look at the workloads to report what uses which target.
     type: bool
     default: false
   read_values:
-    description: Whether to read Secrets. Without, nothing is known of values, of their age, or of Secrets that somebody
-      made; a pair is what ESO says of its ExternalSecret. The permission to read Secrets is not needed then.
+    description: Whether to read Secrets. If not, nothing is known about values, their age or hand-made Secrets, and the
+      state of a pair is what ESO reports about its ExternalSecret. Permission to read Secrets is then not needed.
     type: bool
     default: true
   html:
@@ -36,27 +36,27 @@ options:
     description: Where to write the pairs, and what is broken, as JSON. Not with O(brief).
     type: path
   namespaces:
-    description: Only the pairs of these namespaces; all, unless given.
+    description: Only return the pairs of these namespaces. By default, all are returned.
     type: list
     elements: str
     default: []
   secrets:
-    description: Only the pairs with these targets; all, unless given.
+    description: Only return the pairs with these targets. By default, all are returned.
     type: list
     elements: str
     default: []
   unsynced:
-    description: Whether RV(table) has only the pairs that are not synced, and a line with the number of the others.
+    description: Whether RV(table) has only the unsynced pairs, and a line with the number of the others.
     type: bool
     default: false
   brief:
-    description: Whether RV(rows) have only the namespace, secret, status and message, and there is no RV(table).
+    description: Whether RV(rows) have only the namespace, secret, status and message, and RV(table) is omitted.
     type: bool
     default: false
   digest_key:
     description:
-      - A random text. With it, RV(digests) has a digest of each master Secret that tells nothing to those who don't
-        have the text, for M(platform.cluster_secrets.fleet_report) to compare clusters by.
+      - A random text. If given, RV(digests) has a digest of each master Secret that reveals nothing to those who do not
+        have the text. M(platform.cluster_secrets.fleet_report) compares clusters by these digests.
     type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.consumers
@@ -125,10 +125,10 @@ rows:
       description: The time since then in seconds.
       type: int
     value_ends:
-      description: When the first certificate or token ends that the entry's sources hold, if any does.
+      description: When the first certificate or token in the entry's sources expires, if any does.
       type: str
     owner:
-      description: Who owns the secret, as the catalog says.
+      description: The owner of the secret, according to the catalog.
       type: str
     consumers:
       description: The objects that name the Secret. Only with O(consumers=true).
@@ -136,7 +136,7 @@ rows:
       elements: str
       sample: [Deployment backstage/backstage]
     old_consumers:
-      description: Those of them with pods that were started before its value was last changed, and keep the older one.
+      description: Those of them with pods that were started before the value last changed and still hold the older one.
         Only with O(consumers=true).
       type: list
       elements: str
@@ -145,8 +145,8 @@ digests:
   returned: when O(digest_key) is given and the sources may be read
   type: dict
 causes:
-  description: Where the chains to targets break, each cause once, of up to eight targets. With all targets current,
-    what is broken here will make them stale.
+  description: Where the chains to targets break, for up to eight targets, with each cause listed once. If all targets
+    are current, what is broken here will make them stale.
   returned: unless O(brief)
   type: list
   elements: dict
@@ -161,16 +161,16 @@ causes:
       description: The link that is broken, as M(platform.cluster_secrets.explain) names it.
       type: str
     message:
-      description: What is so.
+      description: What was found.
       type: str
     fix:
-      description: What mends it.
+      description: How to fix it.
       type: str
     explain:
       description: The command that shows the whole chain.
       type: str
 ended:
-  description: What is said of each certificate or token in a source that is no longer good.
+  description: A message about each expired certificate or token in a source.
   returned: unless O(brief)
   type: list
   elements: str

@@ -11,10 +11,10 @@ module: sync_snapshot
 short_description: Take or compare a snapshot of salted digests of the master and target Secrets
 version_added: 1.0.0
 description:
-  - Writes a file with a digest of each value, by scrypt and a random salt, and with no value itself, and with the
-    names of all stores, ExternalSecrets and ClusterExternalSecrets of the cluster that are ready; or compares the
+  - Writes a file with a digest of each value, made with scrypt and a random salt, but with no values, and with the
+    names of all stores, ExternalSecrets and ClusterExternalSecrets of the cluster that are ready. Or compares the
     cluster with such a file.
-  - Meant for before and after an upgrade of the nodes or of ESO.
+  - Intended for use before and after an upgrade of the nodes or of ESO.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:
@@ -32,9 +32,9 @@ options:
     required: true
   mark:
     description:
-      - What tells how far an upgrade is, such as the revision of helm's release. With it, V(taken) keeps a file that
-        has another mark, that of the upgrade's beginning, and V(compared) is content without a file, and removes the
-        file when nothing differs.
+      - A text that says how far an upgrade has come, such as the revision of the helm release. If given, V(taken) keeps
+        an existing file with another mark, which is from the beginning of the upgrade, and V(compared) succeeds without
+        a file, and removes the file if nothing differs.
     type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
@@ -57,13 +57,13 @@ secrets:
   returned: success, or failure because of what was found
   type: int
 rotated:
-  description: The Secrets whose values the collection itself changed since the snapshot was taken, which is no loss,
-    each as C(namespace/name).
+  description: The Secrets whose values the collection itself changed since the snapshot was taken, which does not count
+    as a loss, each as C(namespace/name).
   returned: when O(state=compared)
   type: list
   elements: str
 differences:
-  description: Each Secret that differs, with how, and each object that was ready and is not.
+  description: Each Secret that differs, with the difference, and each object that was ready and no longer is.
   returned: when O(state=compared)
   type: list
   elements: str

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: talos_kubernetes
-short_description: Upgrade the Kubernetes of a Talos cluster
+short_description: Upgrade Kubernetes on a Talos cluster
 version_added: 1.0.0
 description:
-  - Says what another version of Kubernetes would stop, calls C(talosctl upgrade-k8s), and waits until the API server
-    and all kubelets run it.
-  - While it does, a Lease in O(store_namespace) keeps other runs from the cluster.
+  - Reports what another version of Kubernetes would break, calls C(talosctl upgrade-k8s), and waits until the API
+    server and all kubelets run that version.
+  - Meanwhile, a Lease in O(store_namespace) keeps other runs away from the cluster.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -22,20 +22,20 @@ attributes:
 options:
   state:
     description:
-      - V(planned) reads only, and fails when the version would stop something that O(accept) does not name.
-      - V(upgraded) upgrades a cluster that does not run it yet.
+      - V(planned) only reads, and fails if the version would break something that O(accept) does not name.
+      - V(upgraded) upgrades a cluster that does not yet run the version.
     type: str
     choices: [planned, upgraded]
     default: planned
   version:
-    description: The version that is wanted, such as V(1.37.2).
+    description: The version to upgrade to, such as V(1.37.2).
     type: str
     required: true
   address:
-    description: Where C(talosctl) reaches a node of the control plane. It is needed when upgraded.
+    description: The address at which C(talosctl) reaches a control plane node. Required for V(upgraded).
     type: str
   command:
-    description: The program, and the arguments that all its calls share.
+    description: The program, with the arguments common to all its calls.
     type: list
     elements: str
     default: [talosctl]
@@ -46,8 +46,8 @@ options:
     default: []
   accept:
     description:
-      - What may stop. V(removed) are APIs that were asked for since the API server's start and that the version no
-        longer serves, V(kubelet) kubelets that are too old for it.
+      - What may break. V(removed) means APIs that were requested since the API server started and that the version no
+        longer serves, and V(kubelet) means kubelets that are too old for it.
     type: list
     elements: str
     choices: [removed, kubelet]
@@ -78,19 +78,19 @@ todo:
   returned: when O(state=planned)
   type: bool
 problems:
-  description: What would stop, also what is accepted.
+  description: What would break, including what is accepted.
   returned: when O(state=planned)
   type: list
   elements: dict
   contains:
     check:
-      description: What O(accept) names it by.
+      description: The name that O(accept) has for it.
       type: str
     message:
       description: What is wrong.
       type: str
 table:
-  description: How far the cluster is, as lines of text.
+  description: How far the upgrade has come, as lines of text.
   returned: when O(state=planned)
   type: list
   elements: str

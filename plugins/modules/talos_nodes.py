@@ -8,14 +8,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: talos_nodes
-short_description: Upgrade nodes of Talos, and go on where an earlier run stopped
+short_description: Upgrade Talos nodes, and continue where an earlier run stopped
 version_added: 1.0.0
 description:
-  - Compares what nodes run with what they are to run, so that an upgrade which was interrupted goes on where it was.
-  - Calls C(talosctl) for all nodes that it is given at the same time, and waits until each is ready and runs what is
-    wanted. While it does, a Lease in O(store_namespace) keeps other runs from the cluster.
-  - Before a node is touched, the annotation C(cluster-secrets/node-upgrade) says what for and whether it was cordoned;
-    afterwards that goes, with a cordon that the upgrade has left.
+  - Compares what nodes run with what they should run, so that an interrupted upgrade continues where it stopped.
+  - Calls C(talosctl) for all given nodes at the same time, and waits until each is ready and runs what is wanted.
+    Meanwhile, a Lease in O(store_namespace) keeps other runs away from the cluster.
+  - Before a node is touched, the annotation C(cluster-secrets/node-upgrade) records the purpose and whether the node
+    was cordoned. Afterwards, the annotation is removed, together with a cordon that the upgrade left behind.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -24,16 +24,16 @@ attributes:
 options:
   state:
     description:
-      - V(planned) reads only. It waits for a run that may be at work on the cluster, and fails when there is one.
-      - V(upgraded) upgrades O(nodes) at the same time, by a reboot where V(staged) came before. A node that was begun
-        and is away is waited for before it is touched again.
+      - V(planned) only reads. It waits for a run that may be at work on the cluster, and fails if there is one.
+      - V(upgraded) upgrades O(nodes) at the same time, by a reboot where V(staged) came before. If the upgrade of a
+        node was begun and the node is away, the module waits for it before touching it again.
       - V(staged) installs what is wanted without a reboot.
-      - V(arrived) waits for O(nodes) that were begun earlier, and finishes them.
+      - V(arrived) waits for O(nodes) whose upgrade was begun earlier, and finishes it.
     type: str
     choices: [planned, upgraded, staged, arrived]
     default: planned
   nodes:
-    description: The nodes. When planned, those of the control plane come first, whatever the order here.
+    description: The nodes. V(planned) puts control plane nodes first, whatever the order here.
     type: list
     elements: dict
     required: true
@@ -43,24 +43,24 @@ options:
         type: str
         required: true
       address:
-        description: Where C(talosctl) reaches it; its name unless said.
+        description: The address at which C(talosctl) reaches it. By default, its name.
         type: str
   image:
-    description: The installer's image, whose tag is the version that is wanted.
+    description: The installer image, whose tag is the wanted version.
     type: str
     required: true
   version:
-    description: The version that is wanted, such as V(v1.11.2), for an O(image) whose tag is none.
+    description: The wanted version, such as V(v1.11.2), if the tag of O(image) is not a version.
     type: str
   schematic:
-    description: The schematic of the Image Factory that is wanted, too. Without it, any will do.
+    description: The Image Factory schematic that is wanted as well. Without it, any is accepted.
     type: str
   workers:
-    description: How many nodes that are not of the control plane are upgraded at the same time.
+    description: How many worker nodes are upgraded at the same time.
     type: int
     default: 1
   command:
-    description: The program, and the arguments that all its calls share.
+    description: The program, with the arguments common to all its calls.
     type: list
     elements: str
     default: [talosctl]
@@ -70,7 +70,7 @@ options:
     elements: str
     default: [--wait]
   stage_arguments:
-    description: The arguments of C(talosctl upgrade) with which it does not reboot.
+    description: The arguments that keep C(talosctl upgrade) from rebooting.
     type: list
     elements: str
     default: [--no-reboot]
@@ -101,27 +101,27 @@ EXAMPLES = r"""
 
 RETURN = r"""
 todo:
-  description: The nodes that have yet to be upgraded, in the order of their upgrade, as O(nodes) has them.
+  description: The nodes that have yet to be upgraded, in upgrade order and in the format of O(nodes).
   returned: when O(state=planned)
   type: list
   elements: dict
 batches:
-  description: The same, as lists of those that are upgraded together.
+  description: The same, as lists of nodes that are upgraded together.
   returned: when O(state=planned)
   type: list
   elements: list
 back:
-  description: Those that were begun or staged, and run what is wanted.
+  description: Nodes whose upgrade was begun or staged and that run what is wanted.
   returned: when O(state=planned)
   type: list
   elements: dict
 begun:
-  description: The names of those that were begun.
+  description: The names of nodes whose upgrade was begun.
   returned: when O(state=planned)
   type: list
   elements: str
 control_plane:
-  description: The names of those that belong to the control plane.
+  description: The names of the control plane nodes.
   returned: when O(state=planned)
   type: list
   elements: str

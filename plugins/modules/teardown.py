@@ -12,19 +12,19 @@ short_description: Remove what the collection set up, and nothing else
 version_added: 1.0.0
 description:
   - Removes the catalog's ClusterExternalSecrets, the labels of the namespaces and ESO's finalizers, the admission
-    policies, the stores with their permissions and, after a backup, the master Secrets, in the order that leaves no
-    finalizer and no orphan. Namespaces and ESO stay.
-  - Only what the collection made or took over goes, and only if nobody else uses it. What has the same name, or is
-    selected by others, stays and is named, with the command that would remove it.
+    policies, the stores with their permissions and, after a backup, the master Secrets, in an order that leaves no
+    finalizers or orphans behind. Namespaces and ESO stay.
+  - Only what the collection created or took over is removed, and only if nobody else uses it. What merely has the same
+    name, or is selected by others, stays and is reported with the command that would remove it.
   - Everything is read and planned, and all permissions are checked, before the first deletion.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
-    description: Shows what goes, and never a value.
+    description: Shows what is removed, but never a value.
     support: full
 options:
   backup:
-    description: Whether the master Secrets are backed up before they go, which needs the run's vault password.
+    description: Whether the master Secrets are backed up before they are removed, which needs the run's vault password.
     type: bool
     default: true
   backup_dir:
@@ -32,16 +32,16 @@ options:
     type: path
     default: cluster-secrets-backups
   wait_timeout:
-    description: Seconds without any progress after which waiting for ESO's own removals ends.
+    description: How many seconds without progress to wait for ESO's own removals.
     type: int
     default: 60
   uninstall:
-    description: Whether ESO will be uninstalled next, so that a connection which helm can't be given, and a helm that
-      the installed kubernetes.core can't drive, are refused now.
+    description: Whether ESO will be uninstalled next. If so, a connection that cannot be passed to helm, or a helm that
+      the installed kubernetes.core cannot use, is refused now.
     type: bool
     default: false
   helm_binary:
-    description: The program helm, for O(uninstall); the one on the PATH, unless given.
+    description: The path of the helm program, for O(uninstall). By default, the one on the PATH is used.
     type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
@@ -74,7 +74,8 @@ table:
   type: list
   elements: str
 held:
-  description: What was to go with its ClusterExternalSecret and is still there, each as a sentence with the command.
+  description: What should have been removed with its ClusterExternalSecret but is still there, each as a sentence with
+    the command.
   returned: success
   type: list
   elements: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: upgrade_gate
-short_description: Say whether the next node may be upgraded
+short_description: Check whether the next node may be upgraded
 version_added: 1.0.0
 description:
-  - Fails unless all that the cluster's secrets need is well, and names each cause. It writes nothing and takes a few
-    requests, so that it fits between two nodes.
+  - Fails unless everything that the cluster's secrets depend on is healthy, and names each cause. It writes nothing and
+    takes only a few requests, so it fits between two nodes.
   - The gate is open when every node is ready, the Deployments of ESO are available and its webhook has an endpoint, the
     stores and the catalog's ClusterExternalSecrets are ready, every target is current, and no pod waits for a Secret.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -24,22 +24,23 @@ options:
     default: []
   except_namespaces:
     description:
-      - Namespaces whose targets and pods don't count, such as that of a tenant whose pod has always waited for a Secret
-        that nobody makes.
+      - Namespaces whose targets and pods are ignored, such as that of a tenant whose pod has always waited for a Secret
+        that nobody creates.
     type: list
     elements: str
     default: []
   drain:
     description:
-      - Whether nodes are about to be drained. The gate then also asks for the pull Secrets that pods name, since a pod
-        that moves may have to pull its image again, and that ESO can be drained.
-      - It can be if no PodDisruptionBudget forbids its eviction now, and if several replicas elect a leader.
+      - Whether nodes are about to be drained. The gate then also requires the pull Secrets that pods name, since a pod
+        that moves may have to pull its image again, and it requires that ESO can be drained.
+      - ESO can be drained if no PodDisruptionBudget forbids its eviction now and, if it has several replicas, they
+        elect a leader.
     type: bool
     default: false
   window:
     description:
-      - How many hours the upgrade may take. The gate then also asks that the credentials of this task, and the
-        certificates and tokens in the catalog's master Secrets, such as a talosconfig's, don't end before.
+      - How many hours the upgrade may take. The gate then also requires that the credentials of this task, and the
+        certificates and tokens in the catalog's master Secrets, such as a talosconfig's, do not expire before then.
       - It needs the Python package C(cryptography) on the host of the task.
     type: int
     default: 0
@@ -48,7 +49,7 @@ options:
     type: str
     default: external-secrets
   wait:
-    description: Whether to wait until the gate is open, and until the cluster can be looked at.
+    description: Whether to wait until the cluster can be checked and the gate is open.
     type: bool
     default: false
   wait_timeout:
@@ -61,8 +62,8 @@ options:
     default: true
   json:
     description:
-      - Where to write what was found as JSON, on the host that the module runs on, also when the cluster could not be
-        looked at. It has C(server), C(time), C(open), C(problems) as below, and C(error).
+      - Where to write the result as JSON, on the host that the module runs on, even if the cluster could not be
+        checked. It has C(server), C(time), C(open), C(problems) as below, and C(error).
     type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.connection

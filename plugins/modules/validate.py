@@ -11,10 +11,10 @@ module: validate
 short_description: Check a catalog and its values without a cluster
 version_added: 1.0.0
 description:
-  - Checks the catalog, and the values against it, by the rules that M(platform.cluster_secrets.central_secrets) goes by
-    before it writes anything. The first mistake is an error that names the entry and the fix; what is only suspicious
-    is a warning.
-  - Sends no request, so that it can be run for each change of a repository.
+  - Checks the catalog, and the values against it, by the rules that M(platform.cluster_secrets.central_secrets) applies
+    before it writes anything. The first mistake is an error that names the entry and the fix; anything that is only
+    suspicious is a warning.
+  - Sends no requests, so it can be run for each change to a repository.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:
@@ -42,14 +42,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 entries:
-  description: What each enabled entry makes of what, for whom.
+  description: What each enabled entry creates, from which sources and for which namespaces.
   returned: success
   type: list
   elements: dict
   sample:
     - {name: smtp, sources: [smtp], target: smtp, type: Opaque, label: secrets/smtp=true, namespaces: [shop]}
 sources:
-  description: The sources to which values must be given, each with the keys that are read.
+  description: The sources that need values, each with the keys that are read.
   returned: success
   type: dict
   sample: {smtp: [password, user]}

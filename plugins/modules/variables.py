@@ -11,15 +11,15 @@ module: variables
 short_description: Check the variables of the roles and playbooks before anything is done
 version_added: 1.0.0
 description:
-  - Checks each variable of the collection that the host has, against the argument specifications of all roles and the
-    playbooks' own variables. All that are wrong are named in one error.
-  - Warns of a variable that begins like one of the collection's and is none, with the closest name.
-  - Says which cluster the host's connection leads to, by its server and the context of the kubeconfig.
+  - Checks each variable of the collection that the host has against the argument specifications of all roles and the
+    playbooks' own variables. All wrong ones are named in one error.
+  - Warns about variables that are named like the collection's but are unknown, and suggests the closest name.
+  - Reports which cluster the host's connection leads to, by its server and the context of the kubeconfig.
   - Sends no request. The playbooks of the collection begin with it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   prefixes:
-    description: With what, besides C(cluster_secrets_), the names of variables begin that the playbook has of its own.
+    description: The prefixes, besides C(cluster_secrets_), of the playbook's own variables.
     type: list
     elements: str
     default: []
@@ -49,8 +49,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cluster:
-  description: The server and the context of the host's connection; nothing where that is made on another machine, or
-    can't be.
+  description: The server and the context of the host's connection; nothing if the connection is made on another
+    machine, or cannot be made.
   returned: success
   type: dict
   sample: {server: "https://10.0.0.2:6443", context: admin@prod}
@@ -59,7 +59,7 @@ vault_password_typed:
   returned: success
   type: bool
 unknown:
-  description: The names that are none of the collection's.
+  description: The names that the collection does not know.
   returned: success
   type: list
   elements: str

@@ -11,12 +11,13 @@ module: workload_restart
 short_description: Restart the workloads that run with an older value of a target
 version_added: 1.0.0
 description:
-  - Finds the pods that were started before the value of a target was last written and that keep the older one, in a
-    variable or a mount by C(subPath), and restarts what they belong to, as C(kubectl rollout restart) does.
+  - Finds the pods that were started before the value of a target was last written and that still hold the older one, in
+    an environment variable or a C(subPath) mount, and restarts what they belong to, as C(kubectl rollout restart) does.
   - Deployments, StatefulSets and DaemonSets are restarted. Jobs, pods that nothing controls and pods of other kinds are
     named in RV(left).
-  - It goes by waves of O(limit) workloads, waits until each wave is rolled out, and stops at the first that is not.
-    Interrupted or stopped, it can be run again, and goes on; nothing is restarted twice.
+  - It works in waves of O(limit) workloads and waits until each wave is rolled out. If a workload is not, the others of
+    its namespace are left alone; if that happens in more namespaces than succeed, nothing more is restarted.
+  - If interrupted or stopped, it can be run again and continues; nothing is restarted twice.
   - A workload with the annotation C(cluster-secrets/restart) of V(false) is left alone.
   - The targets must be current, as after M(platform.cluster_secrets.sync).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
@@ -27,7 +28,7 @@ options:
     choices: [reported, restarted]
     default: restarted
   names:
-    description: The catalog entries whose targets count. Without it, all.
+    description: The catalog entries whose targets are considered. By default, all.
     type: list
     elements: str
   changed_sources:
@@ -78,13 +79,13 @@ old:
       type: list
       elements: str
 left:
-  description: Those that are not restarted, or keep an older value all the same, as RV(old), each with the C(reason).
-    None with O(state=reported).
+  description: Workloads that are not restarted, or that still hold an older value, in the format of RV(old), each with
+    the C(reason). Empty with O(state=reported).
   returned: success, or failure because of a rollout
   type: list
   elements: dict
 table:
-  description: Those that run with an older value, as lines of text; none without any.
+  description: The workloads that run with an older value, as lines of text. Empty if there are none.
   returned: success, or failure because of a rollout
   type: list
   elements: str

@@ -24,7 +24,7 @@ SERIAL: _Variables = {"cluster_secrets_serial": _of("raw", "how many clusters at
 
 _UPGRADE: _Variables = {
     "cluster_secrets_upgrade_cronjobs": _of(
-        "list", "CronJobs that wait for the upgrade, each {namespace, name}", "[]", elements="dict"
+        "list", "CronJobs to suspend during the upgrade, each {namespace, name}", "[]", elements="dict"
     ),
     "cluster_secrets_snapshot": _of(
         "str", "the file with the state before the upgrade", "cluster_secrets.HOST.snapshot.json"
@@ -32,13 +32,13 @@ _UPGRADE: _Variables = {
 }
 _BEFORE: _Variables = {
     "cluster_secrets_upgrade_etcd_check": _of("list", "a command that fails unless there is a snapshot of etcd"),
-    "cluster_secrets_upgrade_window": _of("int", "seconds for which the control plane may be away", "8"),
+    "cluster_secrets_upgrade_window": _of("int", "how many hours credentials must remain valid", "8"),
 }
-_COMMAND = _of("list", "the program, and the arguments that all calls share", "[talosctl]")
+_COMMAND = _of("list", "the program, with the arguments common to all calls", "[talosctl]")
 
 
 def _wait(default: str) -> _Variables:
-    return {"cluster_secrets_upgrade_timeout": _of("int", "seconds to wait until all is well", default)}
+    return {"cluster_secrets_upgrade_timeout": _of("int", "seconds to wait until everything is healthy", default)}
 
 
 #: What each playbook does, and its own variables.
@@ -52,8 +52,8 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             "init_keys": _of("raw", "its keys, as a list or separated by commas", "username,password"),
             "init_namespaces": _of("raw", "the namespaces that get it", "demo"),
             "init_values": _of("dict", "values, {NAME: {KEY: VALUE}}; others are generated", "asked for"),
-            "init_cluster": _of("dict", "variables of the connection, for the inventory", "{}"),
-            "init_force": _of("bool", "replace files that are there", "false"),
+            "init_cluster": _of("dict", "connection variables for the inventory", "{}"),
+            "init_force": _of("bool", "replace existing files", "false"),
         },
     ),
     "validate": (
@@ -62,11 +62,11 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     ),
     "bootstrap": ("Sets up everything, from ESO to the Secrets in the namespaces.", SERIAL),
     "status": (
-        "Shows the state of every namespace/secret pair; fails unless all are synced and the chains to them are whole.",
+        "Shows the state of every namespace/secret pair; fails unless all are synced and their chains are intact.",
         {
             "status_namespaces": _of("list", "only these namespaces"),
             "status_secrets": _of("list", "only these Secrets"),
-            "status_unsynced": _of("bool", "list only what is not synced", "false"),
+            "status_unsynced": _of("bool", "list only unsynced pairs", "false"),
             "cluster_secrets_status_html": _of("str", "where to write a page"),
             "cluster_secrets_status_json": _of("str", "where to write JSON"),
         },
@@ -76,11 +76,11 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         {
             "fleet_html": _of("str", "where to write a page"),
             "fleet_json": _of("str", "where to write JSON"),
-            "fleet_may_differ": _of("list", "sources whose values clusters have of their own", "[]"),
+            "fleet_may_differ": _of("list", "sources whose values may differ between clusters", "[]"),
         },
     ),
     "explain": (
-        "Walks from the source to the pods of one namespace, and says where the chain breaks.",
+        "Follows the chain from the source to the pods of one namespace, and reports where it breaks.",
         {
             "explain_namespace": _of("str", "the namespace", required=True),
             "explain_secret": _of("str", "the Secret", required=True),
@@ -92,8 +92,8 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             "cluster_secrets_audit_html": _of("str", "where to write a page"),
             "cluster_secrets_audit_json": _of("str", "where to write JSON"),
             "cluster_secrets_audit_metrics": _of("str", "where to write OpenMetrics"),
-            "cluster_secrets_audit_junit": _of("str", "where to write JUnit's XML"),
-            "cluster_secrets_audit_ends_within": _of("int", "days before the end of a value in which it is told", "30"),
+            "cluster_secrets_audit_junit": _of("str", "where to write JUnit XML"),
+            "cluster_secrets_audit_ends_within": _of("int", "how many days before expiry a value is reported", "30"),
             "cluster_secrets_audit_fail_on": _of(
                 "str", "what fails the play", "error", choices=["error", "warning", "never"]
             ),
@@ -108,38 +108,38 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         },
     ),
     "offboard": (
-        "Takes some of the catalog's secrets from one namespace, and the finalizers that ESO would leave.",
+        "Removes some of the catalog's secrets from one namespace, with the finalizers that ESO would leave.",
         {
             "offboard_namespace": _of("str", "the namespace", required=True),
             "offboard_secrets": _of("raw", "the entries, as a list or separated by commas", required=True),
         },
     ),
     "rotate": (
-        "Brings changed values to every namespace, and waits for them.",
+        "Distributes changed values to every namespace, and waits until they have arrived.",
         {**SERIAL, "rotate_sources": _of("raw", "only these sources; nothing else is touched", "those that changed")},
     ),
     "adopt": (
-        "Writes down a cluster that was set up without the collection.",
+        "Generates variables and values from a cluster that was set up without the collection.",
         {
             "adopt_dest": _of("str", "the folder", "."),
             "adopt_eso_namespace": _of("str", "where ESO runs", "where it is found"),
-            "adopt_force": _of("bool", "replace files that are there", "false"),
+            "adopt_force": _of("bool", "replace existing files", "false"),
         },
     ),
-    "logs": ("Shows the end of ESO's log.", {"logs_lines": _of("int", "how many lines of each pod", "100")}),
+    "logs": ("Shows the end of ESO's log.", {"logs_lines": _of("int", "how many lines to show for each pod", "100")}),
     "backup": (
         "Writes the master Secrets to an encrypted file.",
         {
             "backup_dest": _of("str", "the file", "a new one in cluster_secrets_backup_dir"),
-            "backup_targets": _of("bool", "the targets, too", "false"),
+            "backup_targets": _of("bool", "include the targets", "false"),
         },
     ),
     "restore": (
-        "Brings the master Secrets of a backup back.",
+        "Restores the master Secrets from a backup.",
         {
             "restore_src": _of("str", "the file", required=True),
-            "restore_into": _of("str", "the uid of this cluster, for a backup of another"),
-            "restore_targets": _of("bool", "the targets, too", "false"),
+            "restore_into": _of("str", "the uid of this cluster, for a backup from another"),
+            "restore_targets": _of("bool", "restore the targets, too", "false"),
             "restore_verify": _of("bool", "wait until every target is current", "true"),
         },
     ),
@@ -147,34 +147,34 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         "Writes the catalog's objects as files for Argo CD or Flux, without values.",
         {
             "render_dest": _of("str", "the folder", "cluster-secrets"),
-            "render_format": _of("str", "how they are written", "kustomize", choices=["plain", "kustomize"]),
+            "render_format": _of("str", "the format of the files", "kustomize", choices=["plain", "kustomize"]),
         },
     ),
-    "eso_upgrade": ("Takes ESO to another release, one minor after the other.", SERIAL),
+    "eso_upgrade": ("Upgrades ESO to another release, one minor release at a time.", SERIAL),
     "eso_stored_versions": ("Stores all of ESO's objects as v1; a part of eso_upgrade.", SERIAL),
     "talos_upgrade_pre": (
-        "Before nodes are upgraded: whether to go on, and a snapshot.",
+        "Run before nodes are upgraded: checks whether to continue, and takes a snapshot.",
         {**_UPGRADE, **_BEFORE, **_wait("60")},
     ),
-    "talos_upgrade_gate": ("Between two nodes: whether to go on.", {}),
-    "talos_upgrade_post": ("After the last node: whether something was lost.", {**_UPGRADE, **_wait("600")}),
+    "talos_upgrade_gate": ("Run between two nodes: checks whether to continue.", {}),
+    "talos_upgrade_post": ("Run after the last node: checks whether anything was lost.", {**_UPGRADE, **_wait("600")}),
     "talos_upgrade": (
         "Upgrades the nodes, one after the other.",
         {
             **SERIAL,
             "talos_upgrade_nodes": _of("list", "the nodes, each {name, address}", elements="dict", required=True),
             "talos_upgrade_command": _COMMAND,
-            "talos_upgrade_timeout": _of("int", "seconds in which a node has to be back", "1800"),
-            "talos_upgrade_image": _of("str", "the installer's image", required=True),
-            "talos_upgrade_version": _of("str", "what nodes are to run, where the image's tag doesn't say it"),
-            "talos_upgrade_schematic": _of("str", "the schematic that they are to run", "any"),
-            "talos_upgrade_workers": _of("int", "how many workers at the same time", "1"),
-            "talos_upgrade_check": _of("list", "a command, or several, before and after a node of the control plane"),
+            "talos_upgrade_timeout": _of("int", "seconds within which a node must be back", "1800"),
+            "talos_upgrade_image": _of("str", "the installer image", required=True),
+            "talos_upgrade_version": _of("str", "the version that nodes should run, unless the image's tag says it"),
+            "talos_upgrade_schematic": _of("str", "the schematic that nodes are to run", "any"),
+            "talos_upgrade_workers": _of("int", "how many workers to upgrade at the same time", "1"),
+            "talos_upgrade_check": _of("list", "one or more commands to run before and after each control plane node"),
             "talos_upgrade_stage": _of("bool", "install only; the next run without it reboots", "false"),
             "talos_upgrade_arguments": _of("list", "arguments of 'talosctl upgrade'", "['--wait']"),
-            "talos_upgrade_stage_arguments": _of("list", "with which it doesn't reboot", "['--no-reboot']"),
+            "talos_upgrade_stage_arguments": _of("list", "arguments that keep it from rebooting", "['--no-reboot']"),
             "talos_upgrade_reboot_arguments": _of(
-                "list", "arguments of 'talosctl reboot', for what was staged", "['--drain', '--wait']"
+                "list", "arguments of 'talosctl reboot', for staged nodes", "['--drain', '--wait']"
             ),
             **_UPGRADE,
             **_BEFORE,
@@ -190,12 +190,12 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             ),
             "talos_upgrade_command": _COMMAND,
             "talos_upgrade_timeout": _of(
-                "int", "seconds for the API server and the kubelets, once talosctl has ended", "1800"
+                "int", "seconds to wait for the API server and the kubelets, once talosctl has ended", "1800"
             ),
             "talos_upgrade_kubernetes": _of("str", "the version", required=True),
             "talos_upgrade_kubernetes_arguments": _of("list", "more arguments of 'talosctl upgrade-k8s'", "[]"),
             "talos_upgrade_kubernetes_accept": _of(
-                "list", "removed: APIs in use that are gone then; kubelet: kubelets that are too old", "[]"
+                "list", "removed: APIs in use that will be gone; kubelet: kubelets that are too old", "[]"
             ),
             **_UPGRADE,
             **_BEFORE,
@@ -203,9 +203,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         },
     ),
     "teardown": (
-        "Removes what the collection made or took over and nobody else uses.",
+        "Removes what the collection created or took over and nobody else uses.",
         {
-            "cluster_secrets_teardown_confirmed": _of("bool", "that it may, where nobody can be asked", "false"),
+            "cluster_secrets_teardown_confirmed": _of("bool", "the confirmation where nobody can be asked", "false"),
             "cluster_secrets_teardown_backup": _of("bool", "back up the master Secrets first", "true"),
             "cluster_secrets_teardown_eso": _of("bool", "uninstall ESO, too", "false"),
         },

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ways to break a bootstrapped cluster, each a context that mends it at its end."""
+"""Ways to break a bootstrapped cluster, each a context that fixes it at its end."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def made(platform, path, body):
 
 
 @contextmanager
-def patched(platform, path, broken, mended):
+def patched(platform, path, broken, fixed):
     platform.patch(path, broken)
     try:
         yield
     finally:
-        platform.patch(path, mended)
+        platform.patch(path, fixed)
 
 
 def pod(name, image_pull=None, secret=None):
@@ -69,7 +69,7 @@ def stuck(platform, body, reason, message=""):
 
 @contextmanager
 def node_not_ready(platform):
-    """While kwok, which would mend it at once, is stopped."""
+    """While kwok, which would fix it at once, is stopped."""
     if not platform.plane:
         pytest.skip("needs the embedded control plane")
 

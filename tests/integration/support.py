@@ -118,7 +118,7 @@ class Platform:
         )
         outcome = Outcome(done.returncode, done.stdout, done.stderr)
         assert not check or done.returncode == 0, outcome.output
-        # Whatever goes away in a later Ansible is mended before it does; but for collections of another time.
+        # Whatever goes away in a later Ansible is fixed before it does; but for collections of another time.
         assert "ANSIBLE_COLLECTIONS_PATH" in environment or "[DEPRECATION" not in outcome.output, outcome.output
         return outcome
 

@@ -110,7 +110,7 @@ def test_a_definition_that_a_crash_left_half_established(release):
     needed = "clustersecretstores.external-secrets.io"
     path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{needed}"
     bare.plane.stop_component("kube-apiserver", signal.SIGKILL)
-    # The state is set in etcd itself, since a running server would mend it at once.
+    # The state is set in etcd itself, since a running server would fix it at once.
     stored = bare.plane.etcd_get(f"/registry/apiextensions.k8s.io/customresourcedefinitions/{needed}")
     for condition in stored["status"]["conditions"]:
         if condition["type"] == "Established":

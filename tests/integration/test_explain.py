@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One command says where the chain to a Secret breaks, and the command that it names mends it."""
+"""One command says where the chain to a Secret breaks, and the command that it names fixes it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SECRET = "/api/v1/namespaces/cert-manager/secrets/cloudflare-api-token"
 MASTER = f"{SOURCES}/cloudflare-api-token"
 LABEL = "secrets/cloudflare-api-token"
 ESO = "/apis/external-secrets.io/v1"
-MENDING = "ansible-playbook platform.cluster_secrets."
+FIXING = "ansible-playbook platform.cluster_secrets."
 
 
 def encoded(value):
     return base64.b64encode(value).decode()
 
 
-# -- ways to break it that mend themselves, or that the command mends -------------------------------------------------
+# -- ways to break it that fix themselves, or that the command fixes -------------------------------------------------
 
 
 @contextmanager
@@ -281,15 +281,15 @@ def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step,
         assert leaked(outcome.output) == []
         if breaking in SHOWN:
             others_see_it(whole, catalog, pair, found)
-        command = found["fix"].partition(MENDING)[2]
-        if found["fix"].startswith(MENDING) and ", " not in command:
+        command = found["fix"].partition(FIXING)[2]
+        if found["fix"].startswith(FIXING) and ", " not in command:
             name, *arguments = shlex.split(command)
             whole.play(name, *arguments)
             whole.eventually(lambda: explained(whole, catalog, pair).result["intact"], what="a whole chain")
         elif "rotate -e rotate_sources=" in found["fix"]:
             whole.play("rotate")
             assert explained(whole, catalog, pair).result["intact"]
-    # What is mended by hand, the contexts mend.
+    # What is fixed by hand, the contexts fix.
     if pair == PAIR:
         whole.play("bootstrap")
         assert explained(whole, catalog, pair).result["intact"]
@@ -302,7 +302,7 @@ def test_the_playbook_fails_with_the_verdict(whole):
         )
     assert done.rc == 2 and "\nBROKEN   label " in done.stdout and "it breaks at: label" in done.stdout
     assert (
-        "\nTo mend it: ansible-playbook platform.cluster_secrets.onboard -e onboard_namespace=cert-manager"
+        "\nTo fix it: ansible-playbook platform.cluster_secrets.onboard -e onboard_namespace=cert-manager"
         in done.stdout
     )
     for given in ("explain_namespace=cert-manager", "explain_secret=gh-oauth"):

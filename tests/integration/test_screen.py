@@ -92,7 +92,7 @@ def test_on_a_terminal_states_have_colours_and_lines_fit(cluster):
     assert any(line.startswith("        ") for line in table)
     # What is to be done stays in one piece.
     assert any(
-        line.startswith("To mend it: ") and line.endswith("-e onboard_secrets=cloudflare-api-token") for line in lines
+        line.startswith("To fix it: ") and line.endswith("-e onboard_secrets=cloudflare-api-token") for line in lines
     )
 
 
@@ -211,14 +211,14 @@ def test_brief_shows_changes_and_tables_and_each_failure_once(cluster):
 
 def test_brief_says_what_tasks_say_themselves(cluster, tmp_path):
     fails = {"ansible.builtin.fail": {"msg": "it is {{ item | default('broken') }}"}}
-    mended = [{"ansible.builtin.debug": {"msg": "it is mended"}}]
+    fixed = [{"ansible.builtin.debug": {"msg": "it is fixed"}}]
     tasks_of = [
         {"name": "Say", "ansible.builtin.debug": {"msg": ["one", "two"]}},
         {"name": "Show a variable", "ansible.builtin.debug": {"var": "cluster_secrets_hosts"}},
         {
             "name": "Rescued",
             "block": [{"name": "Break", **fails}],
-            "rescue": mended,
+            "rescue": fixed,
         },
         {"name": "Ignored", **fails, "ignore_errors": True},
         {"name": "Hidden", "no_log": True, "ignore_errors": True, **fails},
@@ -232,7 +232,7 @@ def test_brief_says_what_tasks_say_themselves(cluster, tmp_path):
     play.write_text(yaml.safe_dump([hosts], sort_keys=False))
     done = cluster.play(str(play), "--diff", check=False, **BRIEF)
     lines = done.stdout.splitlines()
-    assert done.rc == 2 and lines[:2] == ["one", "two"] and "it is mended" in lines and "+new" in lines
+    assert done.rc == 2 and lines[:2] == ["one", "two"] and "it is fixed" in lines and "+new" in lines
     assert {"changed: Run", "changed: Compare", "failed: Each: it is worn", "failed: Each: it is torn"} <= set(lines)
     assert "broken" not in done.stdout and "Left out" not in done.stdout, done.stdout
     assert lines[-1].startswith("localhost: ok=") and lines[-1].endswith(" changed=2 unreachable=0 failed=1")
@@ -245,7 +245,7 @@ def test_brief_tells_what_a_rescue_only_points_at(cluster, tmp_path):
     def fail(name, text):
         return {"name": name, "ansible.builtin.fail": {"msg": text}}
 
-    mended = [{"name": "Go on", "ansible.builtin.debug": {"msg": "went on"}}]
+    fixed = [{"name": "Go on", "ansible.builtin.debug": {"msg": "went on"}}]
     quotes = fail("Say", "helm failed: {{ ansible_failed_result.msg }}. Undo it.")
     play = tmp_path / "play.yml"
 
@@ -256,7 +256,7 @@ def test_brief_tells_what_a_rescue_only_points_at(cluster, tmp_path):
 
     quoted = run({"block": [fail("Quoted", "no such chart\x1b[2J")], "rescue": [quotes]})
     assert quoted.output.count("no such chart") == 1 and "\x1b" not in quoted.output
-    tried = {"block": [fail("Try", "it is gone")], "rescue": mended}
+    tried = {"block": [fail("Try", "it is gone")], "rescue": fixed}
     done = run(tried, {"block": [{"name": "Check", **checks}], "rescue": [fail("Stop", "see above")]})
     assert done.rc == 2 and "it is gone" not in done.stdout and "went on" in done.stdout
     failures = done.stdout[done.stdout.index("failed: Check") :]

@@ -52,9 +52,9 @@ def test_every_difference_is_named(bootstrapped, snapshot):
     ):
         assert difference in outcome.stdout
     assert leaked(outcome.output) == []
-    mended = {"api-token": base64.b64encode(platform.values["cloudflare-api-token"]["api-token"].encode()).decode()}
+    fixed = {"api-token": base64.b64encode(platform.values["cloudflare-api-token"]["api-token"].encode()).decode()}
     platform.patch(
-        "/api/v1/namespaces/central-secret-store/secrets/cloudflare-api-token", {"data": {**mended, "extra": None}}
+        "/api/v1/namespaces/central-secret-store/secrets/cloudflare-api-token", {"data": {**fixed, "extra": None}}
     )
     platform.play("talos_upgrade_post", variables=snapshot)
 

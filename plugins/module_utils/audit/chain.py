@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the chain from a source to one namespace's pods breaks, and what mends it. Pure."""
+"""Where the chain from a source to one namespace's pods breaks, and what fixes it. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ STEPS = (
 
 
 class Link(NamedTuple):
-    """One link of the chain: its state, what is so, and the command or the change that mends it.
+    """One link of the chain: its state, what is so, and the command or the change that fixes it.
 
     ``symptom`` marks what is broken and may be so only because another link is.
     """
@@ -256,7 +256,7 @@ class _View:
         reason = failed_namespaces(live).get(self.name)
         if reason is not None and not self._is_made():
             message = "ESO could not make the ExternalSecret here: %s" % reason
-            return Link(step, BROKEN, message, "Mend what it names, then run %s" % ROTATE, symptom=True)
+            return Link(step, BROKEN, message, "Fix what it names, then run %s" % ROTATE, symptom=True)
         condition = ready_condition(live)
         if (condition or {}).get("status") != "True" and not self._is_made():
             said = (condition or {}).get("message") or "ESO has not looked at it yet"
@@ -298,7 +298,7 @@ class _View:
             return Link(step, BROKEN, "ESO has not looked at %s yet" % name, LOGS, symptom=True)
         if condition.get("status") != "True":
             look = "kubectl --namespace %s describe externalsecret %s" % (self.name, self.entry.external_secret)
-            fix = "Look at why: %s; mend that, then: %s" % (look, ROTATE)
+            fix = "Look at why: %s; fix that, then: %s" % (look, ROTATE)
             said = "; ".join(filter(None, (condition.get("message", ""), self.found.refusal)))
             return Link(step, BROKEN, "ESO says of %s: %s" % (name, said), fix, True)
         return Link(step, OK, "%s is ready" % name)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..live.eso import Release
     from ..live.snapshot import Inventory, Snapshot
 
-#: What mends most of it, as it is typed; LOGS is where to look.
+#: What fixes most of it, as it is typed; LOGS is where to look.
 BOOTSTRAP, ROTATE, LOGS, ADOPT, ONBOARD, OFFBOARD = (
     "ansible-playbook platform.cluster_secrets." + command
     for command in (
@@ -242,7 +242,7 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
     unowned = {key_of(item): item for item in inventory.secrets if not is_of_eso(item)}
     fixes = {
         state.STALE: ROTATE,
-        state.FAILING: "Look at why (kubectl describe externalsecret), mend that, then: " + ROTATE,
+        state.FAILING: "Look at why (kubectl describe externalsecret), fix that, then: " + ROTATE,
         state.MISSING: LOGS,
         state.UNLABELLED: BOOTSTRAP + ", or remove the namespace from the catalog",
         state.ABSENT_NAMESPACE: "Create the namespace, or remove it from the catalog",

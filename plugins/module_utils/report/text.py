@@ -130,7 +130,7 @@ def _users(row: dict[str, Any]) -> str:
 def findings_table(findings: list[Finding]) -> list[str]:
     """The findings as lines of aligned text: severity, check, namespace, name, what is wrong.
 
-    Of many that only inform and say the same, there is one line. After an empty line, what mends the first finding of
+    Of many that only inform and say the same, there is one line. After an empty line, what fixes the first finding of
     each check, and how many there are like it.
     """
     lines = [("SEVERITY", "CHECK", "NAMESPACE", "NAME", "WHAT"), *_finding_rows(findings)]
@@ -184,7 +184,7 @@ def old_values_table(found: list[dict[str, Any]], restartable: bool) -> list[str
 
 
 def chain_table(links: list[dict[str, Any]]) -> list[str]:
-    """The links of a chain as lines of aligned text: the state, which link it is, what is so, what mends it."""
+    """The links of a chain as lines of aligned text: the state, which link it is, what is so, what fixes it."""
     lines = [("", "LINK", "")]
     for link in links:
         lines.append((_LINKS[link["state"]], link["step"], link["message"]))
@@ -195,7 +195,7 @@ def chain_table(links: list[dict[str, Any]]) -> list[str]:
             *table,
             "",
             "It breaks at: %s. %s." % (broken["step"], broken["message"]),
-            broken["fix"] if broken["fix"].startswith("Look at ") else "To mend it: %s" % broken["fix"],
+            broken["fix"] if broken["fix"].startswith("Look at ") else "To fix it: %s" % broken["fix"],
         ]
     unknown = sum(1 for link in links if link["state"] == "unknown")
     if unknown:

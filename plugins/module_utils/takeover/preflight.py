@@ -439,7 +439,7 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
     for name in sorted(set(by_name) & set(live)):
         entry, item = by_name[name], live[name]
         if _rewritten(item):
-            continue  # somebody made it what it is, and a bootstrap mends that
+            continue  # somebody made it what it is, and a bootstrap fixes that
         selected = _selected(item, cluster)
         going = _going(entry, selected, cluster)
         target = consumers.distributed_target(item)

