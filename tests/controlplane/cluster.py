@@ -35,6 +35,9 @@ from .pki import Pki, write_kubeconfig
 #: Who the kubeconfig's client certificate says it is; the audit log is counted by this name.
 ADMIN_USER = "cluster-admin"
 
+#: How many seconds a part may take to start. It takes two, and a minute on two cores that three workers keep busy.
+START = 180
+
 #: The user agent of the harness's own requests, which no test counts.
 HARNESS = "test-harness"
 
@@ -244,7 +247,7 @@ class ControlPlane:
                 self._prepare(binaries)
                 for component in self.components:
                     self.start_component(component)
-                self._wait("kube-controller-manager", self._controllers_run, 60)
+                self._wait("kube-controller-manager", self._controllers_run, START)
             except BaseException:
                 self.stop()
                 raise
@@ -406,11 +409,11 @@ class ControlPlane:
     def _started(self, component: str) -> None:
         """Wait until what was just started can be used, where others need it."""
         if component == "kube-apiserver":
-            self._wait(component, self.ready, 60)
-            self._wait(component, self._bootstrapped, 60)
+            self._wait(component, self.ready, START)
+            self._wait(component, self._bootstrapped, START)
         elif component == "kwok":
             self._create_node()
-            self._wait(component, self._node_ready, 30)
+            self._wait(component, self._node_ready, START)
 
     def _bootstrapped(self) -> bool:
         return self.api.request("GET", "/api/v1/namespaces/default")[0] == 200
@@ -498,7 +501,7 @@ class ControlPlane:
             if not self.alive(component):
                 self.start_component(component)
         if lose_data:
-            self._wait("kube-controller-manager", self._controllers_run, 60)
+            self._wait("kube-controller-manager", self._controllers_run, START)
 
     # -- the audit log -----------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from . import build, sandbox
-from .cluster import ClusterError, ControlPlane
+from .cluster import START, ClusterError, ControlPlane
 from .images import Image
 from .pki import Pki
 
@@ -115,7 +115,7 @@ class Node(ControlPlane):
     def _place(self) -> None:
         self._spawn("sandbox", [sys.executable, "-m", "controlplane.sandbox", str(self.run)])
         place = self.run / "sandbox.json"
-        self._wait("sandbox", place.exists, 30)
+        self._wait("sandbox", place.exists, START)
         self._state["sandbox"] = json.loads(place.read_text())
         self._save()
         self._configure()
@@ -181,10 +181,10 @@ class Node(ControlPlane):
     def _started(self, component: str) -> None:
         super()._started(component)
         if component == "containerd":
-            self._wait(component, self._containerd_answers, 60)
+            self._wait(component, self._containerd_answers, START)
             self._import_images()
         elif component == "kubelet":
-            self._wait(component, self._node_ready, 60)
+            self._wait(component, self._node_ready, START)
 
     #: Where the log of what was started last begins.
     _log_begins = 0
@@ -317,7 +317,7 @@ SystemdCgroup = false
             status, answer = self.api.request("POST", path, body)
             if status not in (201, 409):
                 raise ClusterError(f"cannot create {path}: {status} {answer}")
-        self._wait("kubelet", self._dns_ready, 90)
+        self._wait("kubelet", self._dns_ready, START)
 
     def _dns_ready(self) -> bool:
         _status, body = self.api.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
