@@ -127,7 +127,12 @@ class Node(ControlPlane):
         pki.issue("kubelet", f"system:node:{NAME}", "system:nodes", server=True, addresses=(self.address,))
         pki.issue("kube-proxy", "system:kube-proxy")
 
+    #: Where the log of what was started last begins.
+    _log_begins = 0
+
     def _spawn(self, component: str, argv: list[str]) -> int:
+        log = self.log(component)
+        self._log_begins = log.stat().st_size if log.exists() else 0
         if component == "sandbox":
             return super()._spawn(component, argv)
         inside = ["nsenter", f"--target={self._state['sandbox']['pid']}", "--net", "--mount", "--pid", "--"]
@@ -185,14 +190,6 @@ class Node(ControlPlane):
             self._import_images()
         elif component == "kubelet":
             self._wait(component, self._node_ready, START)
-
-    #: Where the log of what was started last begins.
-    _log_begins = 0
-
-    def _spawn(self, component: str, argv: list[str]) -> int:
-        log = self.log(component)
-        self._log_begins = log.stat().st_size if log.exists() else 0
-        return super()._spawn(component, argv)
 
     def _containerd_answers(self) -> bool:
         # It answers before its part for kubelets does, without which these end.
