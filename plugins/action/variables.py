@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.api.kubeconfig import connection
+from ..module_utils.api.kubeconfig import connection, left_to_kubeconfig
 from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS
 from ..module_utils.report.text import place_text
@@ -35,6 +35,7 @@ _LONG = ("cluster_secrets_catalog", "cluster_secrets_catalog_extra")
 _OPTIONS: dict[str, dict[str, Any]] = {
     "prefixes": {"type": "list", "elements": "str", "default": []},
     "cluster": {"type": "bool", "default": True},
+    "roles": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -56,11 +57,14 @@ class ActionModule(InProcessAction):
         result: dict[str, Any] = ActionBase.run(self, tmp, given)
         _result, options = self.validate_argument_spec(self._options())
         problems = []
+        scope = {name for role in options["roles"] for name in specifications.of_roles().get(role, ())}
         for name, spec in specifications.specifications().items():
-            if name not in given or not _is_checked(name, spec, given[name]):
+            if name not in given or not self._is_checked(name, spec, given[name], scope):
                 continue
-            value = plain(self._templar.template(given[name]))
-            said = None if value is None and not spec.get("required") else specifications.problem(name, value)
+            try:
+                said = specifications.problem(name, plain(self._templar.template(given[name])))
+            except AnsibleError as error:
+                said = "%s: %s" % (name, error)
             if said:
                 problems.append(said)
         if problems:
@@ -71,32 +75,47 @@ class ActionModule(InProcessAction):
                 "the variable '%s' is none of this collection's. %s" % (name, close or "Is it misspelled?")
                 for name, close in unknown.items()
             ]
-        cluster = self._cluster(given) if options["cluster"] else None
+        cluster, current = self._cluster(given) if options["cluster"] else (None, None)
         if cluster and not self._task.no_log:
             several = len(given.get("ansible_play_hosts_all") or ()) > 1
             prefix = "%s: " % given.get("inventory_hostname") if several else ""
             show(["%sCluster: %s" % (prefix, place_text(cluster))])
         typed = INTERACTIVE and RunVault(self._loader).is_typed()
-        result.update(changed=False, unknown=list(unknown), cluster=cluster, vault_password_typed=typed)
+        result.update(
+            changed=False, unknown=list(unknown), cluster=cluster, current=current, vault_password_typed=typed
+        )
         return result
 
-    def _cluster(self, task_vars: dict[str, Any]) -> dict[str, Any] | None:
-        """Where the host's connection leads; None where another machine makes it, or what uses it will say what is
-        wrong with it."""
+    def _is_checked(self, name: str, spec: dict[str, Any], value: Any, scope: set[str]) -> bool:
+        """Whether to look at a variable before it is used: not at what is long, or has to be looked up for others."""
+        kind = spec.get("type", "str")
+        if value is None or kind in ("bool", "int"):
+            return True
+        if kind in ("dict", "list"):
+            if name in _LONG:
+                return not isinstance(value, str)
+            return name in scope or not self._templar.is_template(value)
+        return kind == "str" and bool(spec.get("choices"))
+
+    def _cluster(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Where the host's connection leads, and the kubeconfig and context if only its current context says so.
+
+        None where another machine makes it, or what uses it will say what is wrong with it.
+        """
         if not self._same_place(task_vars):
-            return None
+            return None, None
         try:
             self._connect(task_vars)
             checked = ArgumentSpecValidator(self._options()).validate(plain(self._task.args))
             if checked.error_messages:
-                return None
-            return connection(checked.validated_parameters).place()
+                return None, None
+            place = connection(checked.validated_parameters).place()
+            if self._began:
+                return place, dict(self._began)
+            kubeconfig = checked.validated_parameters.get("kubeconfig")
+            named = kubeconfig is None or isinstance(kubeconfig, str)
+            if place["context"] and named and left_to_kubeconfig(checked.validated_parameters):
+                return place, {"kubeconfig": kubeconfig, "context": place["context"]}
+            return place, None
         except (AnsibleActionFail, ClusterSecretsError):
-            return None
-
-
-def _is_checked(name: str, spec: dict[str, Any], value: Any) -> bool:
-    kind = spec.get("type", "str")
-    if kind in ("dict", "list"):
-        return not (name in _LONG and isinstance(value, str))
-    return kind in ("bool", "int") or (kind == "str" and bool(spec.get("choices")))
+            return None, None

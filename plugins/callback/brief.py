@@ -49,6 +49,9 @@ _LINES = 15
 #: How many characters of two texts must be the same for one to quote the other.
 _ENOUGH = 60
 
+#: So few that anything may hold them.
+_WORD = 20
+
 _SUCCESS = "All assertions passed"
 
 
@@ -63,8 +66,9 @@ class CallbackModule(Default):
         super().__init__()
         #: Failures of each host of which nobody knows yet whether their rescue fixes them.
         self._held: dict[str, list[tuple[Any, str]]] = {}
-        #: (host, task) of those of whose items failures were told.
+        #: (host, task) of those of whose items failures were told, and of those that were said to be tried again.
         self._told_of_items: set[tuple[str, str]] = set()
+        self._waiting: set[tuple[str, str]] = set()
 
     @property
     def _brief(self) -> bool:
@@ -136,22 +140,25 @@ class CallbackModule(Default):
     def _failed(self, result: Any, values: dict[str, Any]) -> None:
         """Show a failure; that of a task whose block has a rescue only when this ends in a failure of its own."""
         text = "failed: %s: %s" % (self._name(result), _cause(result, values))
-        host = self._host(result)
         if _is_rescued(self._task_of(result)):
-            self._held.setdefault(host, []).append((result, text))
-            return
-        for earlier, held in self._held.pop(host, []):
+            self._held.setdefault(self._host(result), []).append((result, text))
+        else:
+            self._show_failure(result, text)
+
+    def _show_failure(self, result: Any, text: str) -> None:
+        for earlier, held in self._held.pop(self._host(result), []):
             # What the rescue says again, it says better.
             if not _tells(text, held):
                 self._line(earlier, held, C.COLOR_ERROR, stderr=bool(self.get_option("display_failed_stderr")))
         self._line(result, text, C.COLOR_ERROR, stderr=bool(self.get_option("display_failed_stderr")))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Likewise."""
+        """Likewise; no rescue takes that over."""
         if not self._brief:
             super().v2_runner_on_unreachable(result)
-            return
-        self._failed(result, self._values_of(result))
+        elif not self._task_of(result).ignore_unreachable:
+            cause = _cause(result, self._values_of(result))
+            self._show_failure(result, "unreachable: %s: %s" % (self._name(result), cause))
 
     def v2_runner_on_skipped(self, result: Any) -> None:
         """Nothing."""
@@ -188,7 +195,10 @@ class CallbackModule(Default):
         """Once, that it is tried again."""
         if not self._brief:
             super().v2_runner_retry(result)
-        elif self._values_of(result).get("attempts") == 1:
+            return
+        key = (self._host(result), self._task_of(result)._uuid)
+        if key not in self._waiting:
+            self._waiting.add(key)
             self._line(result, "waiting: %s" % self._name(result), C.COLOR_DEBUG)
 
     def v2_on_file_diff(self, result: Any) -> None:
@@ -257,7 +267,7 @@ def _tells(text: str, held: str) -> bool:
     """Whether a failure says what an earlier one said, whose own text it quotes."""
     cause, earlier = (one.split(": ", 2)[-1] for one in (text, held))
     quoted = cause.partition(": ")[2] or cause
-    return earlier in text or quoted[:_ENOUGH] in held
+    return earlier in text or (len(quoted) > _WORD and quoted[:_ENOUGH] in held)
 
 
 def _is_rescued(task: Any) -> bool:

@@ -54,7 +54,7 @@ from ..plugin_utils.plain import plain
 from ..plugin_utils.shared import RUN
 
 #: Lookups whose result depends on what no key of theirs says.
-_OF_A_HOST = ("template", "vars", "varnames")
+_OF_A_HOST = ("config", "merge_variables", "template", "vars", "varnames")
 
 
 class LookupModule(LookupBase):

@@ -664,8 +664,8 @@ def plan_namespace(name: str, labels: dict[str, str]) -> Action:
 def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Action | None:
     """The patch that removes ``labels`` (keys) and ESO's ``finalizers`` from a live namespace.
 
-    Both go in one JSON patch. A patch of the finalizers replaces the whole list, so it tests
-    that the list is the one that was read; other writers of the namespace don't disturb it.
+    Both go in one JSON patch, which tests that each of the labels, and the list of finalizers as a whole, is what was
+    read; whatever else is written to the namespace doesn't disturb it.
     """
     meta = live["metadata"]
     current = meta.get("labels") or {}
@@ -678,9 +678,9 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
     before: Object = {}
     after: Object = {}
     if present:
-        operations += [
-            {"op": "remove", "path": "/metadata/labels/" + key.replace("~", "~0").replace("/", "~1")} for key in present
-        ]
+        for key in present:
+            path = "/metadata/labels/" + key.replace("~", "~0").replace("/", "~1")
+            operations += [{"op": "test", "path": path, "value": current[key]}, {"op": "remove", "path": path}]
         before["labels"], after["labels"] = {key: current[key] for key in present}, {}
     if kept != held:
         path = "/metadata/finalizers"

@@ -89,7 +89,7 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups, helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
@@ -126,7 +126,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover 
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -149,63 +151,30 @@ def run(context: Context) -> dict[str, Any]:
         problem = helm.problem(params["helm_binary"])
         if problem:
             raise EsoError(problem)
-    namespace = params["store_namespace"]
     version = eso.served(client)[0]
-    layout = stores.Layout("shared", params["store"], namespace, api_version=version or ESO_VERSIONS[0])
-    calls: tuple[Callable[[], Any], ...] = (
-        lambda: snapshot.read_stores(client, layout, version is not None),
-        lambda: snapshot.read_users(client, version) if version else snapshot.Users([], [], [], []),
-        lambda: client.list(NAMESPACES, partial=True)[0],
-        lambda: client.list(SECRETS, namespace=namespace)[0],
-        lambda: _policies(client, guard.Names(params["store"], namespace, entries)),
-        lambda: snapshot.read_secret_stores(client, version) if version else [],
-    )
-    live_stores, users, namespaces, central, policies, secret_stores = client.each(lambda call: call(), calls)
-    kind = {"apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version), "kind": "ClusterExternalSecret"}
-    distributed = [{**item, **kind} for item in users.distributed]
-    going = removal.entries_going(distributed, layout, (), {entry.name for entry in entries})
-    removed = {action.name for action in going.actions}
-    cluster_stores = [item for (kind, _name), item in live_stores.items() if kind == "ClusterSecretStore"]
-    used = removal.readers(namespace, cluster_stores, users, removed, namespaces)
-    of_stores = removal.stores_going(live_stores, layout, used)
-    staying = [item for item in distributed if item["metadata"]["name"] not in removed]
-    gone = {action.name for action in of_stores.actions if action.kind == "ClusterSecretStore"}
-    of_namespaces = removal.namespaces_going(
-        namespaces,
-        entries,
-        [item for item in distributed if item["metadata"]["name"] in removed],
-        {item["metadata"]["name"] for item in staying},
-        consumers.selecting(
-            staying,
-            [item for item in cluster_stores if item["metadata"]["name"] not in gone],
-            users.cluster_pushes,
-        ),
-    )
-    of_policies = removal.policies_going(policies)
-    reading = {**used, **consumers.through_own_stores(namespace, secret_stores, users.externals)}
-    masters = removal.masters_going(central, (), required_sources(entries), reading, written_by_others(entries))
-    batches = [
-        of_namespaces.actions,
-        # A binding without its policy is an error that the API server reports.
-        *removal.in_turn(of_policies.actions, "Binding"),
-        *removal.in_turn(of_stores.actions, "ClusterSecretStore"),
-        masters.actions,
-    ]
-    made = {key_of(item) for item in users.externals if any(consumers.is_made_by(item, name) for name in removed)}
+    layout = stores.Layout("shared", params["store"], params["store_namespace"], api_version=version or ESO_VERSIONS[0])
+    found = _read(client, layout, version, entries)
+    parts = _plan(found, layout, entries)
+    removed = {action.name for action in parts.going.actions}
+    externals = found.users.externals
+    made = {key_of(item) for item in externals if any(consumers.is_made_by(item, name) for name in removed)}
     leftover: list[removal.Left] = []
     path = None
-    if params["backup"] and masters.actions:
-        names = {action.name for action in masters.actions}
-        secrets = [item for item in central if item["metadata"]["name"] in names]
+    if params["backup"] and parts.masters.actions:
+        names = {action.name for action in parts.masters.actions}
+        secrets = [item for item in found.central if item["metadata"]["name"] in names]
         path = backups.save(context, secrets, snapshot.identity(client))
-    Executor(client, check_mode=True).run(going.actions, *batches)
+    Executor(client, check_mode=True).run(parts.going.actions, *parts.batches())
     executor = Executor(client, context.check_mode)
-    actions = executor.run(going.actions)
+    actions = executor.run(parts.going.actions)
     if removed and not context.check_mode:
         wait_until_gone(client, cluster_external_secrets(layout.api_version), removed, params["wait_timeout"])
         leftover = _still_there(context, layout.api_version, removed, made)
-    actions += executor.run(*batches)
-    left = [one for part in (going, of_namespaces, of_policies, of_stores, masters) for one in part.left] + leftover
+        # That may have taken minutes, in which somebody may have begun to use what was to go.
+        gone = [item for item in found.users.distributed if item["metadata"]["name"] in removed]
+        parts = parts.confirmed(_plan(_read(client, layout, version, entries), layout, entries, gone))
+    actions += executor.run(*parts.batches())
+    left = [one for part in parts for one in part.left] + leftover
     return context.result(
         actions,
         left=[one._asdict() for one in left],
@@ -213,6 +182,99 @@ def run(context: Context) -> dict[str, Any]:
         table=[one.text() for one in left],
         backup=path,
     )
+
+
+class _Found(NamedTuple):
+    """What a cluster has, as it was read."""
+
+    stores: dict[tuple[str, str], Object]
+    users: snapshot.Users
+    namespaces: list[Object]
+    central: list[Object]
+    policies: list[tuple[str, Object]]
+    secret_stores: list[Object]
+
+
+class _Parts(NamedTuple):
+    """What goes and what stays: ClusterExternalSecrets first, the rest in the order of batches()."""
+
+    going: removal.Going
+    namespaces: removal.Going
+    policies: removal.Going
+    stores: removal.Going
+    masters: removal.Going
+
+    def batches(self) -> list[list[Action]]:
+        """What is removed once the ClusterExternalSecrets are gone."""
+        return [
+            self.namespaces.actions,
+            # A binding without its policy is an error that the API server reports.
+            *removal.in_turn(self.policies.actions, "Binding"),
+            *removal.in_turn(self.stores.actions, "ClusterSecretStore"),
+            self.masters.actions,
+        ]
+
+    def confirmed(self, later: _Parts) -> _Parts:
+        """What still goes by a later plan, as it was read and backed up for this one."""
+        kept = []
+        for before, after in zip(self[1:], later[1:]):
+            still = {(action.kind, action.namespace, action.name) for action in after.actions}
+            going = [one for one in before.actions if (one.kind, one.namespace, one.name) in still]
+            kept.append(after._replace(actions=going))
+        return _Parts(self.going, *kept)
+
+
+def _read(client: Client, layout: stores.Layout, version: str | None, entries: list[Entry]) -> _Found:
+    namespace = layout.namespace
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: snapshot.read_stores(client, layout, version is not None),
+        lambda: snapshot.read_users(client, version) if version else snapshot.Users([], [], [], []),
+        lambda: client.list(NAMESPACES, partial=True)[0],
+        lambda: client.list(SECRETS, namespace=namespace)[0],
+        lambda: _policies(client, guard.Names(layout.store, namespace, entries)),
+        lambda: snapshot.read_secret_stores(client, version) if version else [],
+    )
+    return _Found(*client.each(lambda call: call(), calls))
+
+
+def _plan(found: _Found, layout: stores.Layout, entries: list[Entry], gone: list[Object] | None = None) -> _Parts:
+    """What goes.
+
+    :arg gone: the ClusterExternalSecrets that went before, after which no others go.
+    """
+    users, namespaces, namespace = found.users, found.namespaces, layout.namespace
+    kind = {"apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version), "kind": "ClusterExternalSecret"}
+    distributed = [{**item, **kind} for item in users.distributed]
+    if gone is None:
+        going = removal.entries_going(distributed, layout, (), {entry.name for entry in entries})
+        removed = {action.name for action in going.actions}
+        went = [item for item in distributed if item["metadata"]["name"] in removed]
+    else:
+        going = removal.Going([], [])
+        went = [
+            item for item in gone if item["metadata"]["name"] not in {one["metadata"]["name"] for one in distributed}
+        ]
+        removed = {item["metadata"]["name"] for item in went}
+    cluster_stores = [item for (kind, _name), item in found.stores.items() if kind == "ClusterSecretStore"]
+    used = removal.readers(namespace, cluster_stores, users, removed, namespaces)
+    of_stores = removal.stores_going(found.stores, layout, used)
+    staying = [item for item in distributed if item["metadata"]["name"] not in removed]
+    without = {action.name for action in of_stores.actions if action.kind == "ClusterSecretStore"}
+    of_namespaces = removal.namespaces_going(
+        namespaces,
+        entries,
+        went,
+        {item["metadata"]["name"] for item in staying},
+        consumers.selecting(
+            staying,
+            [item for item in cluster_stores if item["metadata"]["name"] not in without],
+            users.cluster_pushes,
+        ),
+    )
+    of_policies = removal.policies_going(found.policies)
+    reading = {**used, **consumers.through_own_stores(namespace, found.secret_stores, users.externals)}
+    masters = removal.masters_going(found.central, (), required_sources(entries), reading, written_by_others(entries))
+    return _Parts(going, of_namespaces, of_policies, of_stores, masters)
 
 
 def _still_there(context: Context, version: str, removed: set[str], made: set[tuple[str, str]]) -> list[removal.Left]:

@@ -24,9 +24,15 @@ options:
     elements: str
     default: []
   cluster:
-    description: Whether to say which cluster it is.
+    description: Whether to report which cluster it is.
     type: bool
     default: true
+  roles:
+    description: The roles of which lists and mappings are checked even if they are templates. Those of other roles and
+      playbooks are then not templated, because their lookups may not be meant for this play.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
 attributes:
@@ -54,6 +60,13 @@ cluster:
   returned: success
   type: dict
   sample: {server: "https://10.0.0.2:6443", context: admin@prod}
+current:
+  description: The kubeconfig, if one is named, and its current context; nothing if something else says which cluster it
+    is. If the result is registered as C(cluster_secrets_at), the later tasks of the play stay with that context,
+    whatever becomes the current one meanwhile.
+  returned: success
+  type: dict
+  sample: {kubeconfig: null, context: admin@prod}
 vault_password_typed:
   description: Whether the vault password was typed for this run, on a terminal.
   returned: success

@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.api.kubeconfig import mixture
+from ..module_utils.api.kubeconfig import left_to_kubeconfig, mixture
 from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spellings, spoken
 from .arguments import resolved
 from .plain import plain
@@ -46,6 +46,9 @@ _MODULES = "ansible_collections.platform.cluster_secrets.plugins.modules."
 
 #: What variables that say how to reach a host's cluster begin with.
 PREFIX = "cluster_secrets_"
+
+#: What the playbooks register their first task as, the module variables.
+AT = PREFIX + "at"
 
 #: Settings of the interpreter that name none.
 _DISCOVERED = ("auto", "auto_silent", "auto_legacy", "auto_legacy_silent")
@@ -165,7 +168,24 @@ class InProcessAction(NormalAction):
             problem = mixture(said, own, "%s (of the task)", lambda name: PREFIX + name)
         if problem:
             raise AnsibleActionFail(problem)
+        self._stay(given, said, task_vars)
         self._task.args = given
+
+    #: The kubeconfig, and what was its current context when the play began; None where that does not count.
+    _began: Mapping[str, Any] | None = None
+
+    def _stay(self, given: dict[str, Any], said: dict[str, Any], task_vars: dict[str, Any]) -> None:
+        """Fill in the context that was the kubeconfig's current one when the play began, if nothing else says one.
+
+        Whoever works in another terminal may change it there at any time, and a play must not end on another cluster
+        than it began on.
+        """
+        registered = task_vars.get(AT)
+        began = registered.get("current") if isinstance(registered, Mapping) else None
+        merged = {option: given.get(option) if value is None else value for option, value in said.items()}
+        if began and merged.get("kubeconfig") == began["kubeconfig"] and left_to_kubeconfig(merged):
+            given["context"] = began["context"]
+            self._began = began
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         task, connection = self._task, self._connection

@@ -26,13 +26,23 @@ PREFIX = "cluster_secrets_"
 
 
 @functools.lru_cache(maxsize=1)
-def specifications() -> dict[str, dict[str, Any]]:
-    """The variables with their specifications, as argument_specs.yml writes them."""
-    found = {PREFIX + name: {"type": spec.get("type", "str")} for name, spec in AUTH_OPTIONS.items()}
+def of_roles() -> dict[str, dict[str, dict[str, Any]]]:
+    """The variables of each role with their specifications, as argument_specs.yml writes them."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(_ROOT.glob("roles/*/meta/argument_specs.yml")):
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        own = found.setdefault(path.parent.parent.name, {})
         for entry_point in document["argument_specs"].values():
-            found.update(entry_point.get("options") or {})
+            own.update(entry_point.get("options") or {})
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def specifications() -> dict[str, dict[str, Any]]:
+    """All variables with their specifications."""
+    found = {PREFIX + name: {"type": spec.get("type", "str")} for name, spec in AUTH_OPTIONS.items()}
+    for own in of_roles().values():
+        found.update(own)
     return {**found, **variables()}
 
 
@@ -50,6 +60,10 @@ def problem(name: str, value: Any) -> str | None:
     """What is wrong with the value of a variable, or None."""
     spec = specifications()[name]
     kind = spec.get("type", "str")
+    if value is None:
+        # What a playbook calls a variable's default is a text for people.
+        needed = spec.get("required") if name in variables() else spec.get("default") is not None
+        return "%s: it is empty. Give it a value, or leave it out" % name if needed else None
     if kind == "bool":
         try:
             boolean(value, strict=True)

@@ -232,6 +232,40 @@ def test_each_command_says_first_which_cluster_it_is_at(both, at, way):
     assert yaml.safe_load(default.kubeconfig.read_text())["clusters"][0]["cluster"]["server"] not in said
 
 
+def test_a_play_stays_on_the_cluster_that_it_began_on(both, tmp_path):
+    """Somebody changes the current context while it runs."""
+    meant, _default = both
+    first, second = (yaml.safe_load(one.kubeconfig.read_text()) for one in both)
+    together = {"apiVersion": "v1", "kind": "Config", "current-context": "meant"}
+    for part, name in (("clusters", "cluster"), ("users", "user")):
+        together[part] = [
+            {"name": said, name: one[part][0][name]} for said, one in (("meant", first), ("default", second))
+        ]
+    contexts = [{"name": said, "context": {"cluster": said, "user": said}} for said in ("meant", "default")]
+    config = tmp_path / "config"
+    config.write_text(yaml.safe_dump({**together, "contexts": contexts}))
+    checks = {"platform.cluster_secrets.variables": None, "register": "cluster_secrets_at"}
+    asks = {"platform.cluster_secrets.eso_info": None, "ignore_errors": True}
+    changes = {
+        "name": "Change it",
+        "ansible.builtin.replace": {"path": str(config), "regexp": "current-context: meant"},
+    }
+    changes["ansible.builtin.replace"]["replace"] = "current-context: default"
+    own = {**asks, "platform.cluster_secrets.eso_info": {"context": "default"}}
+    play = tmp_path / "play.yml"
+    hosts = {"hosts": "localhost", "gather_facts": False}
+    play.write_text(
+        yaml.safe_dump(
+            [{**hosts, "tasks": [checks, changes, asks]}, {**hosts, "tasks": [checks, asks]}, {**hosts, "tasks": [own]}]
+        )
+    )
+    marks = [one.mark() for one in both]
+    meant.play(str(play), KUBECONFIG=str(config), K8S_AUTH_KUBECONFIG="")
+    asked = [len(requests_of_others(one, mark)) for one, mark in zip(both, marks)]
+    # Only what names the other cluster itself asks it.
+    assert asked[0] == 2 * asked[1] > 0
+
+
 def test_a_kubeconfig_of_a_hosts_own_is_not_overruled_by_the_environment(both, at):
     """AWX's credential beside it would make every cluster of a fleet the same one."""
     meant, default = both

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 import yaml
 from fleets import LOCAL, Fleet, recaps
-from support import CANARY, Outcome, another, browse, leaked
+from support import CANARY, ROOT, Outcome, another, browse, leaked
 
 from controlplane import values
 
@@ -271,6 +271,36 @@ def test_nodes_are_upgraded_in_waves_and_no_cluster_waits_for_another_of_its_wav
     assert staged == {"a": True, "b": True, "c": False}, outcome.output
     assert "Stopped before this wave: down failed." in outcome.stdout
     assert outcome.stdout.index("Staged.") < outcome.stdout.index("[b] => (item=node-0)"), outcome.stdout
+
+
+def test_a_cluster_that_fails_early_ends_only_the_waves_after_its_own(tmp_path):
+    """The tasks of the playbooks, under the strategy of the runbooks; no cluster is asked."""
+    begin = yaml.safe_load((ROOT / "playbooks/talos_upgrade.yml").read_text())[0]["pre_tasks"][0]
+    assert "wave_members" in begin["ansible.builtin.set_fact"]
+    slow = {"ansible.builtin.command": "sleep {{ {'b': 5, 'c': 2}[inventory_hostname] | default(0) }}"}
+    play = {
+        "hosts": "all",
+        "connection": "local",
+        "gather_facts": False,
+        "strategy": "free",
+        "serial": [3, 2, 1],
+        "tasks": [
+            begin,
+            {"ansible.builtin.fail": {"msg": "broken"}, "when": "inventory_hostname == 'a'"},
+            {**slow, "when": "inventory_hostname == 'c'"},
+            {"ansible.builtin.include_tasks": str(ROOT / "playbooks/tasks/wave.yml")},
+            {**slow, "when": "inventory_hostname == 'b'"},
+            {"ansible.builtin.debug": {"msg": "through: {{ inventory_hostname }}"}},
+        ],
+    }
+    path = tmp_path / "play.yml"
+    path.write_text(yaml.safe_dump([play], sort_keys=False))
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "a,b,c,d,e,f,", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert re.findall(r"through: (\w)", done.stdout) == ["c", "b"], done.stdout
+    assert done.stdout.count("Stopped before this wave: a failed.") == 2, done.stdout
 
 
 def annotations(platform):

@@ -264,6 +264,32 @@ def test_brief_tells_what_a_rescue_only_points_at(cluster, tmp_path):
     assert failures.index("disk is full") < failures.index("failed: Stop")
 
 
+def test_brief_hides_no_cause_that_nothing_else_tells(cluster, tmp_path):
+    stop = {"name": "Stop", "ansible.builtin.fail": {"msg": "rollout stopped: no"}}
+    lost = {
+        "name": "Break",
+        "ansible.builtin.fail": {"msg": "node worker-1 lost quorum: etcd no longer answers"},
+    }
+    far = {"name": "Look there", "ansible.builtin.ping": None, "vars": {"ansible_connection": "ssh"}}
+    again = {"name": "Try", "ansible.builtin.command": {"argv": ["false"]}, "until": False, "retries": 2, "delay": 0}
+    play = tmp_path / "play.yml"
+
+    def run(*tasks):
+        hosts = {"hosts": "localhost", "gather_facts": False, "tasks": list(tasks)}
+        play.write_text(yaml.safe_dump([hosts], sort_keys=False))
+        nobody = ("-e", f"ansible_ssh_executable={tmp_path / 'ssh'}", "-e", "ansible_host=127.0.0.1")
+        return cluster.play(str(play), *nobody, check=False, **BRIEF)
+
+    (tmp_path / "ssh").write_text("#!/bin/sh\necho nobody is there >&2\nexit 255\n")
+    (tmp_path / "ssh").chmod(0o700)
+    assert "lost quorum" in run({"block": [lost], "rescue": [stop]}).stdout
+    # No rescue is run for a host that is not reached.
+    done = run({"block": [far], "rescue": [stop]})
+    assert done.rc == 4 and "unreachable: Look there: " in done.stdout and "nobody is there" in done.stdout, done.output
+    waited = run(again).stdout.splitlines()
+    assert waited.count("waiting: Try") == 1 and waited.index("waiting: Try") < len(waited) - 1
+
+
 def test_every_task_is_typed_here():
     assert set(tasks()) - {"platform:logs:follow", "platform:status:follow"} == set(TYPED)
     # Nobody has kubectl here; what it is told is what the logs are found by.

@@ -250,6 +250,18 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
         ("teardown", "cluster_secrets_teardown_eso=2", "cluster_secrets_teardown_eso: '2' is no boolean"),
         ("talos_upgrade_gate", "cluster_secrets_gate_timeout=soon", "'soon' is no whole number. Write one like 60"),
         ("bootstrap", "cluster_secrets_isolation=none", "cluster_secrets_isolation: 'none' is none of: shared, entry"),
+        (
+            "bootstrap",
+            '{"cluster_secrets_guard_mode": null}',
+            "cluster_secrets_guard_mode: it is empty. Give it a value",
+        ),
+        (
+            "bootstrap",
+            '{"cluster_secrets_eso_values": {"image": {"tag": "{{ none_such.tag }}"}}}',
+            "cluster_secrets_eso_values: 'none_such' is undefined",
+        ),
+        ("rotate", '{"rotate_sources": []}', "rotate_sources names no source"),
+        ("rotate", "rotate_sources=", "rotate_sources names no source"),
         # Of the last role of the play, which would find it when everything else is written.
         (
             "bootstrap",
@@ -268,6 +280,12 @@ def test_a_value_of_the_wrong_kind_is_refused_before_the_first_request(bootstrap
     outcome = bootstrapped.play(playbook, "-e", given, "-e", "restore_src=none", check=False)
     assert outcome.rc == 2 and said in " ".join(outcome.stdout.split()), outcome.stdout
     assert bootstrapped.requests(mark) == []
+
+
+def test_what_another_playbook_looks_up_is_not_looked_up(bootstrapped):
+    bootstrapped.play(
+        "status", "-e", json.dumps({"talos_upgrade_nodes": "{{ lookup('ansible.builtin.pipe', 'false') }}"})
+    )
 
 
 def test_numbers_and_booleans_as_texts_work_where_they_are_used(bootstrapped):

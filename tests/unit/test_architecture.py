@@ -123,8 +123,13 @@ def test_every_file_belongs_to_a_layer():
 def test_a_play_that_does_not_check_its_roles_checks_all_variables_first():
     """Where ``rolespec_validate`` is false, the play's first task has checked whatever a role's specification asks."""
     (play,) = yaml.safe_load((ROOT / "playbooks/bootstrap.yml").read_text())
-    assert [key for key in play["pre_tasks"][0] if key != "name"] == ["platform.cluster_secrets.variables"]
+    (checking,) = [task for task in play["pre_tasks"] if "platform.cluster_secrets.variables" in task]
+    assert {key for task in play["pre_tasks"] for key in task if "." in key} == {
+        "ansible.builtin.set_fact",
+        "platform.cluster_secrets.variables",
+    }
     roles = list(_roles(play["tasks"]))
+    assert {*checking["platform.cluster_secrets.variables"]["roles"]} == {"catalog", *(role for role, *_ in roles)}
     assert [(role, entry) for role, entry, validated in roles if validated] == []
     for role, entry, _validated in roles:
         specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
@@ -133,6 +138,21 @@ def test_a_play_that_does_not_check_its_roles_checks_all_variables_first():
             assert spec.get("type", "str") in ("bool", "int", "list", "dict", "str", "path"), (role, name)
             assert not spec.get("required"), (role, name)
     assert len(roles) == 11
+
+
+def test_each_playbook_stays_on_its_cluster_and_counts_all_hosts():
+    """What registers the first task stays with its context; who has failed already has a path of his own, too."""
+    paths = [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "playbooks/tasks").glob("*.yml")]
+    assert [path.name for path in paths if "ansible_play_hosts | length" in path.read_text()] == []
+    found = 0
+    for path in (ROOT / "playbooks").glob("*.yml"):
+        for play in yaml.safe_load(path.read_text()):
+            for task in play.get("pre_tasks", []):
+                options = task.get("platform.cluster_secrets.variables", {}) or {}
+                if "platform.cluster_secrets.variables" in task and options.get("cluster", True):
+                    assert task.get("register") == "cluster_secrets_at", path.name
+                    found += 1
+    assert found > 18
 
 
 def _roles(node: object) -> Iterator[tuple[str, str, bool]]:

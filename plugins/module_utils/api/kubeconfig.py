@@ -252,6 +252,12 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
     return target
 
 
+def left_to_kubeconfig(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> bool:
+    """Whether nothing but a kubeconfig's own current context says which cluster it is."""
+    environ = os.environ if environ is None else environ
+    return not any(params.get(name) or from_environment(name, environ)[1] for name in ("context", *_BY_ADDRESS))
+
+
 def from_environment(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
     """(the environment variable that sets a connection option, its value or None); its first name without a value."""
     names = ["K8S_AUTH_" + one.upper() for one in (name, _ALIASES.get(name)) if one]

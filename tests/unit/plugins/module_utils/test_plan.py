@@ -88,6 +88,7 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
     )
     action = plan.plan_unlabel(live, {"secrets/one"}, [desired.finalizer("one")])
     assert action.body == [
+        {"op": "test", "path": "/metadata/labels/secrets~1one", "value": "true"},
         {"op": "remove", "path": "/metadata/labels/secrets~1one"},
         {"op": "test", "path": "/metadata/finalizers", "value": live["metadata"]["finalizers"]},
         {"op": "replace", "path": "/metadata/finalizers", "value": ["kubernetes", desired.finalizer("two")]},
