@@ -18,8 +18,9 @@ export ANSIBLE_INVENTORY_UNPARSED_WARNING := false
 export ANSIBLE_NOCOWS := true
 export ANSIBLE_PYTHON_INTERPRETER := $(VENV)/bin/python
 
-# Two sets of files at a time, each with control planes of its own; a file's tests stay together and in order.
-WORKERS ?= 2
+# Three sets of files at a time, each with control planes of its own; a file's tests stay together and in order. They wait
+# more than they compute, so that two cores do.
+WORKERS ?= 3
 PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Tests import the harness as a package, and the collection as it was built and installed.

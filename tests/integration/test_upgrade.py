@@ -9,6 +9,7 @@ import base64
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -167,6 +168,45 @@ def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, cat
     )
     platform.play("bootstrap")
     assert "17 targets are synced" in platform.play("status").stdout
+
+
+def test_teardown_looks_again_once_it_has_waited(bootstrapped):
+    """While ESO removes targets, of which somebody holds one, a team begins to use the store."""
+    platform = bootstrapped
+    eso = "/apis/external-secrets.io/v1"
+    held = "/api/v1/namespaces/cert-manager/secrets/cloudflare-api-token"
+    used = {
+        "secretStoreRef": {"kind": "ClusterSecretStore", "name": "central-secret-store"},
+        "target": {"name": "late"},
+        "dataFrom": [{"extract": {"key": "cloudflare-api-token"}}],
+    }
+    late = {
+        "apiVersion": "external-secrets.io/v1",
+        "kind": "ClusterExternalSecret",
+        "metadata": {"name": "late"},
+        "spec": {"namespaces": ["cert-manager"], "externalSecretSpec": used},
+    }
+    platform.patch(held, {"metadata": {"finalizers": ["example.com/held"]}})
+
+    def begin():
+        ours = f"{eso}/clusterexternalsecrets"
+        platform.eventually(lambda: not platform.request("GET", ours)["items"], 60, "the end of ours")
+        platform.request("POST", ours, late)
+        platform.patch(held, {"metadata": {"finalizers": None}})
+
+    beginner = threading.Thread(target=begin)
+    beginner.start()
+    outcome = platform.play("teardown")
+    beginner.join()
+    assert "ClusterSecretStore central-secret-store stays: " in outcome.stdout, outcome.stdout
+    assert platform.get(f"{eso}/clustersecretstores/central-secret-store")
+    assert platform.data("central-secret-store", "cloudflare-api-token")
+    assert platform.get("/api/v1/namespaces/central-secret-store/secrets/github-pat") is None
+    platform.delete(f"{eso}/clusterexternalsecrets/late")
+    platform.eventually(lambda: not platform.get(f"{eso}/clusterexternalsecrets/late"), 60, "the end of late")
+    platform.play("teardown")
+    assert platform.get(f"{eso}/clustersecretstores/central-secret-store") is None
+    platform.play("bootstrap")
 
 
 def test_nothing_is_left_running_on_ctrl_c(tmp_path):
