@@ -64,8 +64,9 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
-        #: Failures of each host of which nobody knows yet whether their rescue fixes them.
-        self._held: dict[str, list[tuple[Any, str]]] = {}
+        #: Failures of each host of which nobody knows yet whether their rescue fixes them: result, text, and the block
+        #: that has the rescue.
+        self._held: dict[str, list[tuple[Any, str, str]]] = {}
         #: (host, task) of those of whose items failures were told, and of those that were said to be tried again.
         self._told_of_items: set[tuple[str, str]] = set()
         self._waiting: set[tuple[str, str]] = set()
@@ -106,8 +107,7 @@ class CallbackModule(Default):
             super().v2_runner_on_ok(result)
             return
         task, values = self._task_of(result), self._values_of(result)
-        if not _is_handler_of_failures(task):
-            self._held.pop(self._host(result), None)
+        self._forget_fixed(result)
         if isinstance(task, TaskInclude):
             return
         self._handle_warnings(values)
@@ -140,13 +140,24 @@ class CallbackModule(Default):
     def _failed(self, result: Any, values: dict[str, Any]) -> None:
         """Show a failure; that of a task whose block has a rescue only when this ends in a failure of its own."""
         text = "failed: %s: %s" % (self._name(result), _cause(result, values))
-        if _is_rescued(self._task_of(result)):
-            self._held.setdefault(self._host(result), []).append((result, text))
-        else:
+        self._forget_fixed(result)
+        rescuing = _rescuing(self._task_of(result))
+        if rescuing is None:
             self._show_failure(result, text)
+            return
+        held = self._held.get(self._host(result), [])
+        # What failed in an inner rescue is the outer one's now, with all that led to it.
+        self._held[self._host(result)] = [(*one[:2], rescuing) for one in held] + [(result, text, rescuing)]
+
+    def _forget_fixed(self, result: Any) -> None:
+        """Forget what failed in blocks that are over: the host goes on, so their rescues have fixed it."""
+        held = self._held.pop(self._host(result), [])
+        around = {block._uuid for _child, block in _around(self._task_of(result))}
+        if any(one[2] in around for one in held):
+            self._held[self._host(result)] = [one for one in held if one[2] in around]
 
     def _show_failure(self, result: Any, text: str) -> None:
-        for earlier, held in self._held.pop(self._host(result), []):
+        for earlier, held, _block in self._held.pop(self._host(result), []):
             # What the rescue says again, it says better.
             if not _tells(text, held):
                 self._line(earlier, held, C.COLOR_ERROR, stderr=bool(self.get_option("display_failed_stderr")))
@@ -270,14 +281,14 @@ def _tells(text: str, held: str) -> bool:
     return earlier in text or (len(quoted) > _WORD and quoted[:_ENOUGH] in held)
 
 
-def _is_rescued(task: Any) -> bool:
-    """Whether a failure of the task is taken over by the 'rescue' of a block around it."""
-    return any(block.rescue and not _is_in(child, [*block.rescue, *block.always]) for child, block in _around(task))
-
-
-def _is_handler_of_failures(task: Any) -> bool:
-    """Whether the task stands in a 'rescue' or an 'always'."""
-    return any(_is_in(child, [*block.rescue, *block.always]) for child, block in _around(task))
+def _rescuing(task: Any) -> str | None:
+    """The innermost block around a task whose 'rescue' takes its failure over, by its uuid."""
+    blocks = (
+        block._uuid
+        for child, block in _around(task)
+        if block.rescue and not _is_in(child, [*block.rescue, *block.always])
+    )
+    return next(blocks, None)
 
 
 def _around(task: Any) -> Iterator[tuple[Any, Block]]:

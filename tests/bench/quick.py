@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """``make bench-quick``: what the benchmark measures, small, for CI.
 
-Requests are counted, which no busy machine changes. Times count only by their ratio to another way's in the same run.
+Requests are counted, which no busy machine changes except where they wait. Times count only by their ratio to another
+way's in the same run.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def goals(bench: Bench) -> list[tuple[str, float, float]]:
             ratio = cells[workload, OURS]["spread"][0] / cells[workload, RAW_PLAY]["spread"][0]
             found.append((f"{workload}, time over {RAW_PLAY}", ratio, 2.5))
     found.append(("rotate, writes", cells["rotate", OURS]["writes"], 2))
-    found.append(("rotate, requests", cells["rotate", OURS]["requests"], 24))
+    # It looks how far ESO is, less and less often; on a busy machine that takes longer.
+    rotated = cells["rotate", OURS]
+    found.append(("rotate, requests beside one a second", rotated["requests"] - rotated["seconds"], 24))
     for row in bench.grown:
         where = f"{row['work']}, {row['namespaces']} namespaces, {row['entries']} entries"
         found.append((f"{where}, writes", row["writes"], 0))

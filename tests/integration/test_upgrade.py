@@ -229,7 +229,7 @@ def test_nothing_is_left_running_on_ctrl_c(tmp_path):
         # Python drops an interrupt that falls into a finalizer; people then press the keys again.
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(60)
             break
         except subprocess.TimeoutExpired:
             continue
