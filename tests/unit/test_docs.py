@@ -109,7 +109,7 @@ def test_each_link_leads_somewhere():
         for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
             if target.startswith("http"):
                 continue
-            name, _, heading = target.partition("#")
+            name, _mark, heading = target.partition("#")
             there = path.parent / name if name else path
             assert there.exists(), (path.name, target)
             if heading and there.suffix == ".md":
