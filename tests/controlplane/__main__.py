@@ -34,8 +34,10 @@ def main() -> int:
     run = commands.add_parser("run", help="start it, run a command with its variables, stop it")
     run.add_argument("argv", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    # SIGTERM takes the same way out as Ctrl-C, so that nothing is left running.
+    # SIGTERM takes the same way out as Ctrl-C, so that nothing is left running. A shell has what it starts in the
+    # background ignore Ctrl-C, and what that starts, too.
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     plane = (Node if options.node else ControlPlane)(options.name, bound=options.command == "run")
     try:
         if options.command == "build":
