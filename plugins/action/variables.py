@@ -113,7 +113,8 @@ class ActionModule(InProcessAction):
             if self._began:
                 return place, dict(self._began)
             kubeconfig = checked.validated_parameters.get("kubeconfig")
-            named = kubeconfig is None or isinstance(kubeconfig, str)
+            # A path, and not what a kubeconfig holds: the result is shown.
+            named = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
             if place["context"] and named and left_to_kubeconfig(checked.validated_parameters):
                 return place, {"kubeconfig": kubeconfig, "context": place["context"]}
             return place, None
