@@ -129,7 +129,7 @@ def test_a_play_that_does_not_check_its_roles_checks_all_variables_first():
         "platform.cluster_secrets.variables",
     }
     roles = list(_roles(play["tasks"]))
-    assert {*checking["platform.cluster_secrets.variables"]["roles"]} == {"catalog", *(role for role, *_ in roles)}
+    assert {*checking["platform.cluster_secrets.variables"]["roles"]} == {"catalog", *(one[0] for one in roles)}
     assert [(role, entry) for role, entry, validated in roles if validated] == []
     for role, entry, _validated in roles:
         specs = yaml.safe_load((ROOT / "roles" / role / "meta/argument_specs.yml").read_text())
