@@ -9,7 +9,7 @@ import base64
 import binascii
 import datetime
 import json
-from typing import Any, Iterable, Iterator, Tuple
+from typing import Any, Callable, Iterable, Iterator, Tuple
 
 from .errors import DependencyError
 
@@ -39,6 +39,26 @@ def ended(value: bytes, now: datetime.datetime) -> str | None:
     """
     over = [one for one in ends(value) if one[1] <= now]
     return "%s ended at %s" % (over[0][0], over[0][1].strftime("%Y-%m-%d %H:%M UTC")) if over else None
+
+
+def all_ended(
+    values: dict[str, dict[str, bytes]], now: datetime.datetime, warn: Callable[[str], Any]
+) -> list[tuple[str, str, str]]:
+    """(source, key, what :func:`ended` says) of each value that is no longer good.
+
+    :arg warn: told once, when certificates can't be read, and none is looked at from there on.
+    """
+    found: list[tuple[str, str, str]] = []
+    for source, data in values.items():
+        for key, value in data.items():
+            try:
+                over = ended(value, now)
+            except DependencyError as error:
+                warn("whether certificates have ended is not looked at: %s" % error)
+                return found
+            if over:
+                found.append((source, key, over))
+    return found
 
 
 def _ends(value: bytes) -> Ends:

@@ -93,12 +93,8 @@ def run(context: Context) -> dict[str, Any]:
         values, ignored = check_values(entries, given)
         for one in remarks(entries, values, ignored):
             context.warn(one)
-        now = state.utcnow()
-        for source, keys in values.items():
-            for key, value in keys.items():
-                over = lifetimes.ended(value, now)
-                if over:
-                    context.warn("source '%s', key '%s': %s; a bootstrap refuses it" % (source, key, over))
+        for ended in lifetimes.all_ended(values, state.utcnow(), context.warn):
+            context.warn("source '%s', key '%s': %s; a bootstrap refuses it" % ended)
     shown = [
         {
             "name": entry.name,

@@ -24,7 +24,7 @@ from ..desired.distribution import (
     fields_of,
     is_owned,
 )
-from ..errors import CatalogError, DependencyError
+from ..errors import CatalogError
 from ..plan import plan_apply
 from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of
 from .express import target_metadata
@@ -284,22 +284,15 @@ def ended(
 
     :arg warn: told once, when certificates can't be read.
     """
-    found: list[Finding] = []
+    written: dict[str, dict[str, bytes]] = {}
     for source, data in values.items():
         live = central.get(source)
         old = decode(live) if live else {}
-        for key, value in data.items():
-            if old.get(key) == value:
-                continue
-            try:
-                over = lifetimes.ended(value, now)
-            except DependencyError as error:
-                warn("whether certificates have ended is not looked at: %s" % error)
-                return found
-            if over:
-                message = "key '%s': %s" % (key, over)
-                found.append(Finding("ended", "Secret %s/%s" % (namespace, source), message, (ACCEPT,)))
-    return found
+        written[source] = {key: value for key, value in data.items() if old.get(key) != value}
+    return [
+        Finding("ended", "Secret %s/%s" % (namespace, source), "key '%s': %s" % (key, over), (ACCEPT,))
+        for source, key, over in lifetimes.all_ended(written, now, warn)
+    ]
 
 
 def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dict[str, bytes]) -> Iterator[Finding]:
