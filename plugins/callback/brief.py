@@ -151,9 +151,9 @@ class CallbackModule(Default):
 
     def _forget_fixed(self, result: Any) -> None:
         """Forget what failed in blocks that are over: the host goes on, so their rescues have fixed it."""
-        held = self._held.pop(self._host(result), [])
-        around = {block._uuid for _child, block in _around(self._task_of(result))}
-        if any(one[2] in around for one in held):
+        held = self._held.get(self._host(result))
+        if held:
+            around = {block._uuid for _child, block in _around(self._task_of(result))}
             self._held[self._host(result)] = [one for one in held if one[2] in around]
 
     def _show_failure(self, result: Any, text: str) -> None:

@@ -115,7 +115,6 @@ configured:
   type: bool
 """
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -124,7 +123,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.e
     LABEL_PREFIX,
     parse_catalog,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import schema
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import document
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, run_module
@@ -227,7 +226,7 @@ def run(context: Context) -> dict[str, Any]:
         VARIABLES: variables.dump_plain(settings, _HEAD),
     }
     configuration = _configuration(params["collections_path"])
-    configured = _is_configured(os.path.join(params["dest"], CONFIGURATION), configuration)
+    configured = _says(os.path.join(params["dest"], CONFIGURATION), configuration)
     if configured is None:
         texts[CONFIGURATION] = configuration
     if not os.path.exists(os.path.join(params["dest"], IGNORED)):
@@ -235,8 +234,8 @@ def run(context: Context) -> dict[str, Any]:
     secret = {VALUES: variables.dump_plain(values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, params["dest"], texts, secret, params["force"], context.check_mode)
     # Of the collection itself, and nobody else's.
-    text, path = json.dumps(schema(), indent=1) + "\n", os.path.join(params["dest"], SCHEMA)
-    if not os.path.exists(path) or files.read(path, SCHEMA).decode("utf-8", "replace") != text:
+    text, path = document(), os.path.join(params["dest"], SCHEMA)
+    if not _says(path, text):
         written.append(SCHEMA)
         if not context.check_mode:
             files.write(path, text, "schema")
@@ -256,9 +255,11 @@ def _configuration(collections_path: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_configured(path: str, text: str) -> bool | None:
+def _says(path: str, text: str) -> bool | None:
     """Whether a file is there and says ``text``; None when there is none."""
-    return files.read(path, CONFIGURATION).decode("utf-8", "replace") == text if os.path.exists(path) else None
+    if not os.path.exists(path):
+        return None
+    return files.read(path, os.path.basename(path)).decode("utf-8", "replace") == text
 
 
 def _connection(given: dict[str, Any]) -> dict[str, Any]:

@@ -251,9 +251,8 @@ def _plan(found: _Found, layout: stores.Layout, entries: list[Entry], gone: list
         went = [item for item in distributed if item["metadata"]["name"] in removed]
     else:
         going = removal.Going([], [])
-        went = [
-            item for item in gone if item["metadata"]["name"] not in {one["metadata"]["name"] for one in distributed}
-        ]
+        back = {item["metadata"]["name"] for item in distributed}
+        went = [item for item in gone if item["metadata"]["name"] not in back]
         removed = {item["metadata"]["name"] for item in went}
     cluster_stores = [item for (kind, _name), item in found.stores.items() if kind == "ClusterSecretStore"]
     used = removal.readers(namespace, cluster_stores, users, removed, namespaces)

@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 from ansible_collections.platform.cluster_secrets.plugins.doc_fragments import connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import ENTRY_KEYS
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import schema
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import document
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import playbooks
 
@@ -183,7 +183,7 @@ def files() -> dict[Path, str]:
         ROOT / "docs/security.md": security(),
         ROOT / "README.md": readme(),
         ROOT / "docs/reference.md": reference(),
-        ROOT / "docs/catalog.schema.json": json.dumps(schema(), indent=1) + "\n",
+        ROOT / "docs/catalog.schema.json": document(),
     }
 
 

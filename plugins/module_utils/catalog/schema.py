@@ -9,6 +9,7 @@ templates (``{{``) is taken as it is.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Dict, Pattern, Sequence
 
@@ -59,6 +60,11 @@ def schema() -> _Schema:
         },
         "definitions": {"entry": _entry()},
     }
+
+
+def document() -> str:
+    """The schema as the text of a file."""
+    return json.dumps(schema(), indent=1) + "\n"
 
 
 def _entry() -> _Schema:
