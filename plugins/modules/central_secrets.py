@@ -446,6 +446,9 @@ def _preflight(
     refused = [one for one in findings if not one.accepted(answers)]
     if refused:
         return findings, {"failed": True, "msg": takeover_refused(refused)}
+    warning = preflight.warning(findings)
+    if warning:
+        context.warn(warning)
     findings = [one for one in findings if answers[one.kind] == preflight.OVERWRITE]
     removals = {key for one in findings if one.kind != "values" for key in one.remove}
     result: dict[str, Any] = {

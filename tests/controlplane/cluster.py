@@ -357,6 +357,9 @@ class ControlPlane:
                 "--use-service-account-credentials",
                 "--controllers=*,-nodeipam",
                 "--leader-elect=false",
+                # An API server that takes its time to come back is no node's death: the pods would stay unready, for
+                # kwok says only once that they are ready.
+                "--node-monitor-grace-period=1h",
             ],
             "kube-scheduler": [
                 f"--kubeconfig={run}/kube-scheduler.kubeconfig",

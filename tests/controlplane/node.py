@@ -179,7 +179,9 @@ class Node(ControlPlane):
                 "--kubelet-preferred-address-types=InternalIP",
                 "--enable-admission-plugins=NodeRestriction",
                 "--allow-privileged=true",
-            ]
+            ],
+            # The default: this kubelet says again that its pods are ready.
+            "kube-controller-manager": ["--node-monitor-grace-period=50s"],
         }
         return [*super().argv(component), *own.get(component, [])]
 

@@ -329,8 +329,12 @@ def test_no_tenant_holds_up_the_change(bootstrapped, catalog):
         "spec": {**external["spec"], "target": {"name": "loot"}},
     }
     platform.request("POST", f"{ESO}/namespaces/holds-up/externalsecrets", forged)
+    # It is served, by the permission that the change takes away.
+    platform.eventually(lambda: platform.secret("holds-up", "loot"), what="the loot")
     quota = {"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}}
     platform.request("POST", "/api/v1/namespaces/holds-up/resourcequotas", quota)
+    path = "/api/v1/namespaces/holds-up/resourcequotas/none"
+    platform.eventually(lambda: (platform.get(path).get("status") or {}).get("hard"), what="the quota")
     time.sleep(1)
     platform.delete(f"/api/v1/namespaces/holds-up/secrets/{name}")
     stay = {"metadata": {"name": "stay", "finalizers": ["example.com/stay"]}}
@@ -345,7 +349,9 @@ def test_no_tenant_holds_up_the_change(bootstrapped, catalog):
             check=False,
         )
         # Only what the tenant holds up itself is reported.
-        assert done.rc == 2 and "1 of 18 targets were not synced" in done.stdout and "holds-up/" in done.stdout
+        held_up = "1 of 18 targets were not synced" in done.stdout and "holds-up/" in done.stdout
+        assert done.rc == 2 and held_up, done.output
+        assert "ExternalSecret holds-up/loot: it uses ClusterSecretStore" in done.output
         assert platform.get(f"{RBAC}/roles/central-secret-store-reader")["rules"][0]["resourceNames"] == ["-"]
         findings = {one["check"] for one in _audit(platform, **ENTRY)}
         assert not {"isolation-unfinished", "may-label", "reads-every-source"} & findings

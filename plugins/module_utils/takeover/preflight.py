@@ -82,9 +82,10 @@ class Finding:
 
     ``answers`` are the answers for its kind that accept it; none means that no run may go on. ``backup`` lists the
     (namespace, name) of Secrets that change, ``remove`` those of them that Kubernetes doesn't let change in place.
+    ``warns`` is whether a run that goes on says it in a warning.
     """
 
-    __slots__ = ("answers", "backup", "kind", "message", "object", "remove")
+    __slots__ = ("answers", "backup", "kind", "message", "object", "remove", "warns")
 
     def __init__(
         self,
@@ -94,6 +95,7 @@ class Finding:
         answers: tuple[str, ...],
         backup: list[tuple[str, str]] | None = None,
         remove: list[tuple[str, str]] | None = None,
+        warns: bool = False,
     ) -> None:
         self.kind = kind
         self.object = what
@@ -101,6 +103,7 @@ class Finding:
         self.answers = answers
         self.backup = backup or []
         self.remove = remove or []
+        self.warns = warns
 
     def accepted(self, answers: dict[str, str]) -> bool:
         """Whether the answers, ``{kind: answer}``, accept it."""
@@ -220,6 +223,12 @@ def find(
             *_losses(entries, layout, cluster, prune),
         ]
     return in_order(found)
+
+
+def warning(found: list[Finding]) -> str:
+    """What a run that goes on says in a warning, or an empty text."""
+    said = ["%s: %s" % (one.object, one.message) for one in found if one.warns]
+    return "\n".join([*said[:5], "and %d more" % (len(said) - 5)] if len(said) > 5 else said)
 
 
 def in_order(found: list[Finding]) -> list[Finding]:
@@ -403,12 +412,14 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
             message = "it uses ClusterSecretStore %s and is not in the catalog; it goes on as it is" % layout.store
             yield Finding("consumers", label, message, (REFUSE, KEEP, DROP))
     for one, lost in losing:
-        if is_owned(store) and one.label() not in names and not (one.item.get("status") or {}).get("refreshTime"):
-            continue  # what a tenant only asks for holds up nobody
         # Nothing joins what was kept, so that only those can be kept on.
-        answers = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
+        answers: tuple[str, ...] = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
+        # A tenant makes one whenever he likes, and its status proves nothing: he would hold up every bootstrap.
+        of_tenant = KEEP not in answers and bool(one.item["metadata"].get("namespace"))
+        if of_tenant:
+            answers = (REFUSE, *answers)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))
-        yield Finding("consumers", one.label(), message, answers)
+        yield Finding("consumers", one.label(), message, answers, warns=of_tenant)
 
 
 def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune: bool) -> Iterator[Finding]:
