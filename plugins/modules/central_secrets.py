@@ -381,8 +381,11 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         users = snapshot.read_users(client, version)
         cluster_stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
         layout = stores.Layout(params["isolation"], params["store"], namespace)
-        named = {entry.name for entry in context.catalog}
-        names = removal.leaving(users.distributed, layout, () if absent else named) | (set() if absent else named)
+        named = set() if absent else {entry.name for entry in context.catalog}
+        names = set(named)
+        # Those of entries that left the catalog go on distributing until they are pruned.
+        if absent or params["prune_entries"]:
+            names |= removal.leaving(users.distributed, layout, named)
         used = removal.readers(namespace, cluster_stores, users, names, client.list(NAMESPACES, partial=True)[0])
         secret_stores = snapshot.read_secret_stores(client, version)
         used.update(consumers.through_own_stores(namespace, secret_stores, users.externals))
@@ -468,8 +471,7 @@ def _preflight(
 def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Finding]:
     """Who else has a foot in the central namespace and in ESO's, before the first master Secret is written."""
     params, client = context.params, context.client
-    # The label of the collection, anyone may set; this, only who may bind cluster roles.
-    if ("ClusterRoleBinding", stores.READER) in cluster.stores:
+    if stores.is_established(cluster.stores, layout):
         return []  # the audit's to say from now on
     namespace, of_eso = params["store_namespace"], params["eso_namespace"]
     names = [namespace] if namespace in cluster.namespaces else []

@@ -212,7 +212,7 @@ def _externals(consumer: consumers.Consumer, externals: list[Object]) -> list[Ob
     if consumer.kind == "ExternalSecret":
         return [consumer.item]
     name = consumer.item["metadata"]["name"]
-    return [item for item in externals if consumer.kind == "ClusterExternalSecret" and consumers.is_made_by(item, name)]
+    return [item for item in externals if consumer.kind == "ClusterExternalSecret" and consumers.maker(item) == name]
 
 
 def _is_refreshed(before: Object, live: Object) -> bool:

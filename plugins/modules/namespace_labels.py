@@ -365,7 +365,7 @@ def _there_still(client: Client, copies: dict[str, dict[str, Entry]], seconds: i
         targets = {((item.get("spec") or {}).get("target") or {}).get("name") or name for name, item in made.items()}
         for name, entry in names.items():
             target = entry.target
-            if name in made and consumers.is_made_by(made[name], entry.name):
+            if name in made and consumers.maker(made[name]) == entry.name:
                 held.append(removal.ending("ExternalSecret", made[name]))
             secret = client.get(SECRETS.path(target, namespace))
             if secret is None or target in targets - {target if name in made else ""}:
@@ -394,12 +394,14 @@ def _refuse_shared(
     foreign = [
         name
         for name, one in distributed.items()
-        if not is_owned(one) and key in consumers.label_keys(consumers.selection(one.get("spec") or {}))
+        # Ours may be of another catalog, or of an entry that has left this one.
+        if (not is_owned(one) or name not in {*names, *entries})
+        and key in consumers.label_keys(consumers.selection(one.get("spec") or {}))
     ]
     if foreign:
         raise CatalogError(
-            "the label '%s=%s' gives namespace '%s' what ClusterExternalSecret '%s' distributes, which this collection "
-            "did not make. If the Secret is to go all the same: kubectl label namespace %s %s-"
+            "the label '%s=%s' gives namespace '%s' what ClusterExternalSecret '%s' distributes, which no enabled "
+            "entry of the catalog makes. If the Secret is to go all the same: kubectl label namespace %s %s-"
             % (key, value, namespace, "' and '".join(foreign), namespace, key)
         )
     others = [one.name for one in entries.values() if one.label == entry.label and one.name not in names]

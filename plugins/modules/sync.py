@@ -42,6 +42,11 @@ options:
     description: Only look at these entries of the catalog.
     type: list
     elements: str
+  except_namespaces:
+    description: Do not wait for the targets in these namespaces.
+    type: list
+    elements: str
+    default: []
   namespaces:
     description: Only wait for the targets in these namespaces.
     type: list
@@ -142,6 +147,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "changed_sources": {"type": "dict", "default": {}},
     "names": {"type": "list", "elements": "str"},
     "namespaces": {"type": "list", "elements": "str"},
+    "except_namespaces": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 120},
     **CATALOG_OPTION,
@@ -166,6 +172,7 @@ def run(context: Context) -> dict[str, Any]:
         for row in state.judge(entries, before)
         if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)
         and row.namespace in (params["namespaces"] or [row.namespace])
+        and row.namespace not in params["except_namespaces"]
     ]
     foreseen = params["changed_sources"] if context.check_mode else {}
     of: dict[str, list[state.Row]] = {}

@@ -30,6 +30,11 @@ options:
     type: str
     choices: [taken, compared]
     required: true
+  except_namespaces:
+    description: Namespaces whose targets, and objects of ESO, are not compared.
+    type: list
+    elements: str
+    default: []
   mark:
     description:
       - A text that says how far an upgrade has come, such as the revision of the helm release. If given, V(taken) keeps
@@ -63,7 +68,8 @@ rotated:
   type: list
   elements: str
 differences:
-  description: Each Secret that differs, with the difference, and each object that was ready and no longer is.
+  description: Each Secret that differs, with the difference, and each object of the catalog or of the whole cluster that
+    was ready and no longer is. A tenant's own are named in a warning.
   returned: when O(state=compared)
   type: list
   elements: str
@@ -77,6 +83,7 @@ import os
 from typing import TYPE_CHECKING, Any, Iterator
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.consumers import maker
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -89,7 +96,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     decode,
     holds_true,
     label_of,
-    ready_condition,
     resource_of,
 )
 
@@ -105,6 +111,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
     "mark": {"type": "str"},
+    "except_namespaces": {"type": "list", "elements": "str", "default": []},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
 }
@@ -140,11 +147,21 @@ def run(context: Context) -> dict[str, Any]:
     saved = _load(path)
     now = _digests(context, found, bytes.fromhex(saved["salt"]))
     rotated = _rotated(context, found, saved)
-    differences = _compare(saved["secrets"], now, rotated)
+    left_out = tuple("%s/" % name for name in context.params["except_namespaces"])
+    differences = [one for one in _compare(saved["secrets"], now, rotated) if not one.startswith(left_out)]
     said = _conditions(context, found, version)
-    differences += [
-        "%s: was ready, and is not: %s" % (label, said[label]) for label in saved["ready"] if said.get(label)
-    ]
+    ours = _of_catalog(context, found)
+    of_tenants = []
+    for label in saved["ready"]:
+        _kind, _space, place = label.partition(" ")
+        if not said.get(label) or place.startswith(left_out):
+            continue
+        text = "%s: was ready, and is not: %s" % (label, said[label])
+        # Any tenant can make one, and break it.
+        (of_tenants if "/" in place and label not in ours else differences).append(text)
+    if of_tenants:
+        more = " and %d more" % (len(of_tenants) - 5) if len(of_tenants) > 5 else ""
+        context.warn("not of the catalog: %s%s" % ("; ".join(of_tenants[:5]), more))
     result = {"changed": False, "secrets": len(now), "differences": differences, "rotated": sorted(rotated)}
     if differences:
         result.update(
@@ -165,10 +182,18 @@ def _conditions(context: Context, taken: snapshot.Snapshot, version: str) -> dic
     found = {label_of(kind, item): item for kind, items in zip(kinds, lists) for item in items}
     found.update((label_of("ExternalSecret", item), item) for item in taken.externals.values())
     return {
-        label: None
-        if holds_true(item, "Ready")
-        else (ready_condition(item) or {}).get("message") or "ESO has not looked at it"
+        label: None if holds_true(item, "Ready") else state.said_by(item) or "ESO has not looked at it"
         for label, item in found.items()
+    }
+
+
+def _of_catalog(context: Context, taken: snapshot.Snapshot) -> set[str]:
+    """The ExternalSecrets, by kind and place, that the catalog's ClusterExternalSecrets make."""
+    names = {entry.name: entry.external_secret for entry in context.entries}
+    return {
+        label_of("ExternalSecret", item)
+        for (_namespace, name), item in taken.externals.items()
+        if names.get(maker(item) or "") == name
     }
 
 

@@ -119,6 +119,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NODES
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos import UPGRADE, run_locked
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import kubernetes
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade.nodes import is_control_plane, misplaced
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories import Number
@@ -149,6 +150,10 @@ def run(context: Context) -> dict[str, Any]:
         return {"changed": False, "api_requests": client.requests}
     if not params["address"]:
         raise NotReady("'address' is missing: where talosctl reaches a node of the control plane. Nothing was changed.")
+    control_plane = [item for item in nodes if is_control_plane(item)]
+    wrong = [misplaced(item, params["address"]) for item in control_plane]
+    if wrong and all(wrong):
+        raise NotReady("%s. Correct 'address' (talos_upgrade_nodes). Nothing was changed." % "; ".join(wrong))
     if not context.check_mode:
         to = ["upgrade-k8s", "--nodes", params["address"], "--to", advisories.text(wanted)]
         lock = Lock(client, UPGRADE, params["store_namespace"])

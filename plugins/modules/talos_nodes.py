@@ -43,7 +43,8 @@ options:
         type: str
         required: true
       address:
-        description: The address at which C(talosctl) reaches it. By default, its name.
+        description: The address at which C(talosctl) reaches it. By default, its name. An IP address must be one that
+          the Node has in its status.
         type: str
   image:
     description: The installer image, whose tag is the wanted version.
@@ -225,6 +226,7 @@ def _carried_out(context: Context, given: dict[str, dict[str, Any]], wanted: nod
     params, client = context.params, context.client
     if params["state"] == "arrived":
         return _arrived(context, list(given), wanted)
+    _refuse_misplaced(_live(context, list(given)), given)
     commands = Commands(params["command"], params["arguments"], params["stage_arguments"], params["reboot_arguments"])
     progress = context.progress("nodes are done")
     upgrade = Upgrade(
@@ -256,6 +258,14 @@ def _live(context: Context, names: list[str]) -> list[Object]:
     if absent:
         raise NotReady("there is no Node %s. Nothing was changed." % ", ".join(absent))
     return [item for item in found if item]
+
+
+def _refuse_misplaced(live: list[Object], given: dict[str, dict[str, Any]]) -> None:
+    """Raise NotReady for an address that is another node's, maybe another cluster's."""
+    found = [nodes.misplaced(item, given[item["metadata"]["name"]].get("address") or "") for item in live]
+    wrong = "; ".join(filter(None, found))
+    if wrong:
+        raise NotReady("%s. Correct the list (talos_upgrade_nodes). Nothing was changed." % wrong)
 
 
 def _predicted(context: Context, names: list[str], wanted: nodes.Wanted) -> list[Any]:
@@ -298,6 +308,7 @@ def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.W
             "there is no Node %s. %sCorrect the list (talos_upgrade_nodes). Nothing was changed."
             % (", ".join(absent), "".join(close_to(name, live) for name in absent))
         )
+    _refuse_misplaced([live[name] for name in given], given)
     ordered = nodes.in_order([live[name] for name in given])
     todo = [item for item in ordered if nodes.status(item, wanted) == nodes.TO_DO]
     others = sorted(name for name in live if name not in given and nodes.running(live[name]) != wanted.version)

@@ -37,7 +37,8 @@ options:
     default: 60
   uninstall:
     description: Whether ESO will be uninstalled next. If so, a connection that cannot be passed to helm, or a helm that
-      the installed kubernetes.core cannot use, is refused now.
+      the installed kubernetes.core cannot use, is refused now, and so is a cluster with objects of ESO that the module
+      does not remove.
     type: bool
     default: false
   helm_binary:
@@ -121,6 +122,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     cluster_external_secrets,
     external_secrets,
     key_of,
+    label_of,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
@@ -157,9 +159,11 @@ def run(context: Context) -> dict[str, Any]:
     parts = _plan(found, layout, entries)
     removed = {action.name for action in parts.going.actions}
     externals = found.users.externals
-    made = {key_of(item) for item in externals if any(consumers.is_made_by(item, name) for name in removed)}
+    made = {key_of(item) for item in externals if consumers.maker(item) in removed}
     leftover: list[removal.Left] = []
     path = None
+    if params["uninstall"]:
+        _refuse_others(client, parts, made)
     if params["backup"] and parts.masters.actions:
         names = {action.name for action in parts.masters.actions}
         secrets = [item for item in found.central if item["metadata"]["name"] in names]
@@ -182,6 +186,28 @@ def run(context: Context) -> dict[str, Any]:
         table=[one.text() for one in left],
         backup=path,
     )
+
+
+def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str | None, str]]) -> None:
+    """Raise EsoError where ESO, and with it the definitions of its kinds, would take what the run does not remove.
+
+    :arg made: (namespace, name) of the ExternalSecrets that go with their ClusterExternalSecrets.
+    """
+    going = {(one.kind, one.namespace, one.name) for one in [*parts.going.actions, *parts.stores.actions]}
+    going |= {("ExternalSecret", *key) for key in made}
+    others = [
+        label_of(item["kind"], item)
+        for item in snapshot.objects_of_eso(client)
+        if (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) not in going
+        and "deletionTimestamp" not in item["metadata"]
+    ]
+    if others:
+        more = " and %d more" % (len(others) - 5) if len(others) > 5 else ""
+        raise EsoError(
+            "Without ESO these would stop, or go with the definitions of their kinds: %s%s. Remove them, or leave ESO "
+            "('uninstall: false', the variable cluster_secrets_teardown_eso). Nothing was changed."
+            % (", ".join(others[:5]), more)
+        )
 
 
 class _Found(NamedTuple):
@@ -288,7 +314,7 @@ def _still_there(context: Context, version: str, removed: set[str], made: set[tu
         found.clear()
         externals = client.list(external_secrets(version), missing_ok=True)[0]
         for item in externals:
-            if key_of(item) in made and any(consumers.is_made_by(item, name) for name in removed):
+            if key_of(item) in made and consumers.maker(item) in removed:
                 found.append(removal.ending("ExternalSecret", item))
         for item in client.list(SECRETS, selector=ESO_MANAGED, partial=True)[0]:
             owners = item["metadata"].get("ownerReferences") or []

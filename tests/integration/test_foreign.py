@@ -124,7 +124,7 @@ ROWS = [
     (
         "offboard",
         {"offboard_namespace": "cert-manager", "offboard_secrets": "cloudflare-api-token"},
-        "which this collection did not make",
+        "which no enabled entry of the catalog makes",
     ),
     (
         "onboard",

@@ -9,6 +9,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog i
 
 ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
 
+#: What ESO writes of the ClusterExternalSecret that made an ExternalSecret, without its name.
+CONTROLS = {"apiVersion": "external-secrets.io/v1", "controller": True}
+
 
 def entries(*raw):
     return catalog.parse_catalog(list(raw))

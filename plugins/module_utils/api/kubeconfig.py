@@ -107,7 +107,9 @@ class Connection:
     def place(self) -> dict[str, str | None]:
         """Which cluster it is, as people know it: ``server``, without credentials, and ``context``."""
         parts = urlsplit(self.server or "")
-        return {"server": "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]), "context": self.context}
+        # Behind one address, the path may say which cluster it is.
+        server = "%s://%s%s" % (parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))
+        return {"server": server, "context": self.context}
 
     def proxy_to_use(self) -> str | None:
         """The proxy's URL, or None where the server is reached without one."""

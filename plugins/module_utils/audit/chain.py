@@ -267,9 +267,8 @@ class _View:
 
     def _is_made(self) -> bool:
         """Whether the ExternalSecret is the one that the ClusterExternalSecret makes."""
-        uid = ((self.found.distributed or {}).get("metadata") or {}).get("uid")
-        owners = ((self.found.external or {}).get("metadata") or {}).get("ownerReferences") or []
-        return any(one.get("kind") == "ClusterExternalSecret" and one.get("uid") == uid for one in owners)
+        distributed, external = self.found.distributed, self.found.external
+        return bool(distributed and external) and consumers.maker(external) == distributed["metadata"]["name"]
 
     def external(self) -> Link:
         step, live = "ExternalSecret", self.found.external

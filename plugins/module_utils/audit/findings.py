@@ -474,14 +474,14 @@ def _reads(spec: Object, central: set[str]) -> bool:
 def _is_distributed(external: Object, inventory: Inventory) -> bool:
     """Whether ESO made, and keeps, an ExternalSecret; what its owner references say alone is no proof."""
     namespace, name = key_of(external)
-    owners = external["metadata"].get("ownerReferences") or []
-    named = {owner.get("uid"): owner.get("name") for owner in owners if owner.get("kind") == "ClusterExternalSecret"}
+    maker = consumers.maker(external)
     labels = ((inventory.snapshot.namespaces.get(namespace) or {}).get("metadata") or {}).get("labels") or {}
-    for one in inventory.distributed:
-        meta, spec = one["metadata"], one.get("spec") or {}
-        if named.get(meta.get("uid")) == meta["name"] and name == (spec.get("externalSecretName") or meta["name"]):
-            return consumers.selects(one, namespace, labels)
-    return False
+    return any(
+        one["metadata"]["name"] == maker
+        and consumers.external_name(one) == name
+        and consumers.selects(one, namespace, labels)
+        for one in inventory.distributed
+    )
 
 
 def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:

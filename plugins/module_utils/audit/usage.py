@@ -209,7 +209,8 @@ def findings(report: Report) -> list[Finding]:
     for use, entry in report.unlabelled:
         severity = INFO if use.reference.optional else WARNING
         message = "names Secret %s, which this namespace does not get" % use.reference.secret
-        fix = ONBOARD % (use.owner.namespace, entry.name)
+        # Whoever runs a workload asks for it by this.
+        fix = "Only if the namespace is to have it: " + ONBOARD % (use.owner.namespace, entry.name)
         found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
     for use in report.keys:
         severity = INFO if use.reference.optional else WARNING

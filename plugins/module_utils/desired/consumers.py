@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
 from ..catalog.entries import selector_keys, selector_names
-from ..resources import Object, key_of, label_of, matches
+from ..resources import ESO_GROUP, Object, key_of, label_of, matches
 from .distribution import is_owned
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def find(
         for item in distributed
         if item["metadata"]["name"] not in names and (ours_too or not is_owned(item)) and _uses(_spec(item), store)
     ]
-    made = {(one["metadata"]["name"], external_name(one)) for one in distributed}
+    made: set[tuple[str | None, str]] = {(one["metadata"]["name"], external_name(one)) for one in distributed}
     names_live = {one["metadata"]["name"] for one in distributed}
     for item in externals:
         if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or ends(item, names_live):
@@ -270,10 +270,16 @@ def external_name(distributed: Object) -> str:
     return _spec(distributed).get("externalSecretName") or distributed["metadata"]["name"]
 
 
-def is_made_by(external: Object, name: str) -> bool:
-    """Whether a live ExternalSecret was made by the ClusterExternalSecret ``name``."""
-    owners = external["metadata"].get("ownerReferences") or []
-    return any(one.get("kind") == "ClusterExternalSecret" and one.get("name") == name for one in owners)
+def maker(external: Object) -> str | None:
+    """The name of the ClusterExternalSecret that keeps a live ExternalSecret as it is, or None.
+
+    ESO asks who controls it: one that a tenant took from its controller is the tenant's.
+    """
+    for one in external["metadata"].get("ownerReferences") or []:
+        if one.get("controller") and one.get("kind") == "ClusterExternalSecret":
+            group = str(one.get("apiVersion")).partition("/")[0]
+            return one.get("name") if group == ESO_GROUP else None
+    return None
 
 
 def _spec(item: Object) -> Object:
@@ -290,10 +296,8 @@ def ends(external: Object, distributed: set[str]) -> bool:
 
     :arg distributed: the names of the live ClusterExternalSecrets.
     """
-    owners = [one for one in external["metadata"].get("ownerReferences") or [] if one.get("controller")]
-    return "deletionTimestamp" in external["metadata"] or any(
-        one.get("kind") == "ClusterExternalSecret" and one.get("name") not in distributed for one in owners
-    )
+    owner = maker(external)
+    return "deletionTimestamp" in external["metadata"] or (owner is not None and owner not in distributed)
 
 
 def pushes_to(consumer: Consumer, store: str) -> bool:
@@ -308,11 +312,9 @@ def _has_pushed(push: Object, store: str) -> bool:
     return bool(synced.get("ClusterSecretStore/" + store))
 
 
-def _is_made(external: Object, made: set[tuple[str, str]]) -> bool:
+def _is_made(external: Object, made: set[tuple[str | None, str]]) -> bool:
     """Whether a ClusterExternalSecret keeps the ExternalSecret as it is."""
-    owners = external["metadata"].get("ownerReferences") or []
-    name = external["metadata"]["name"]
-    return any(one.get("kind") == "ClusterExternalSecret" and (one.get("name"), name) in made for one in owners)
+    return (maker(external), external["metadata"]["name"]) in made
 
 
 def _references(spec: Object) -> Iterator[tuple[Any, Object]]:

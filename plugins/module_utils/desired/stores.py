@@ -84,6 +84,17 @@ def reader_name(entry_name: str | None = None) -> str:
     return READER if entry_name is None else "%s-%s" % (READER, entry_name)
 
 
+def is_established(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
+    """Whether a bootstrap has bound the readers of this central namespace before.
+
+    The label of the collection, anyone may set; this, only who may bind cluster roles.
+
+    :arg live: the live objects that are or may be the stores', by (kind, name).
+    """
+    subjects = live.get(("ClusterRoleBinding", READER), {}).get("subjects") or []
+    return any(one.get("namespace") == layout.namespace for one in subjects)
+
+
 def conditions(entries: Iterable[Entry]) -> list[Object]:
     """A store's conditions that admit the namespaces which ``entries`` select; without any, none is admitted.
 
@@ -408,7 +419,7 @@ def unmoved(
     for item in externals:
         namespace, name = key_of(item)
         entry = by_name.get(name)
-        if entry is None or "deletionTimestamp" in item["metadata"] or not consumers.is_made_by(item, entry.name):
+        if entry is None or "deletionTimestamp" in item["metadata"] or consumers.maker(item) != entry.name:
             continue
         if not selected(namespaces.get(namespace), entry):
             continue

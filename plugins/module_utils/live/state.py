@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from ..catalog.entries import Unreadable
-from ..desired.consumers import is_made_by
+from ..desired.consumers import maker
 from ..desired.distribution import CHANGED, MANAGER, RESTORER, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
 from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
@@ -207,6 +207,11 @@ def judge_target(
 _SAID = 500
 
 
+def said_by(item: Object) -> str:
+    """What ESO says of a live object of its kinds, cut to what can be read."""
+    return _said(ready_condition(item))
+
+
 def _said(condition: Object | None) -> str:
     text = str((condition or {}).get("message") or "")
     return text if len(text) <= _SAID else text[:_SAID] + " ..."
@@ -217,7 +222,7 @@ def hindrance(entry: Entry, external: Object | None) -> str:
     if external is None:
         return ""
     meta = external["metadata"]
-    if not is_made_by(external, entry.name):
+    if maker(external) != entry.name:
         return (
             "the ExternalSecret %s there was not made by ClusterExternalSecret %s, so that ESO leaves it alone; "
             "delete it" % (meta["name"], entry.name)

@@ -26,7 +26,7 @@ from ..desired.distribution import (
 )
 from ..errors import CatalogError
 from ..plan import plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of
+from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of
 from .express import target_metadata
 
 if TYPE_CHECKING:
@@ -341,6 +341,8 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
         if stores.is_store(want):
             if not is_owned(live):
                 yield _store(layout, live, what)
+            elif _central_of(live) != layout.namespace:
+                yield _moved(layout, live, what)
             continue
         # Anyone may have given it our label.
         if live.get("roleRef", want.get("roleRef")) != want.get("roleRef"):
@@ -358,6 +360,17 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
         )
 
 
+def _central_of(store: Object) -> str:
+    """The namespace that a live store of the Kubernetes provider reads."""
+    provider = ((store.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+    return str(provider.get("remoteNamespace") or "default")
+
+
+def _moved(layout: stores.Layout, live: Object, what: str) -> Finding:
+    message = "it reads namespace '%s', and would read '%s'" % (_central_of(live), layout.namespace)
+    return Finding("stores", what, message, (OVERWRITE,))
+
+
 def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
     spec = live.get("spec") or {}
     provider = (spec.get("provider") or {}).get("kubernetes")
@@ -365,10 +378,8 @@ def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
         others = ", ".join(spec.get("provider") or {}) or "none"
         message = "its provider is %s, not kubernetes: whoever reads through it would read elsewhere" % others
         return Finding("stores", what, message, (OVERWRITE,))
-    namespace = provider.get("remoteNamespace") or "default"
-    if namespace != layout.namespace:
-        message = "it reads namespace '%s', and would read '%s'" % (namespace, layout.namespace)
-        return Finding("stores", what, message, (OVERWRITE,))
+    if _central_of(live) != layout.namespace:
+        return _moved(layout, live, what)
     account = ((provider.get("auth") or {}).get("serviceAccount") or {}).get("name")
     reader = "ServiceAccount %s" % account if account else "credentials of its own"
     open_to = "the namespaces of its conditions" if spec.get("conditions") else "any namespace"
@@ -653,10 +664,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
         if owner is not None and of_eso and owner.get("kind") == "ExternalSecret" and _goes(owner, key[0], cluster):
             continue  # Kubernetes is about to remove it
         if owner is not None:
-            message = "it belongs to %s %s, so ESO can't fill it, and it stays as it is" % (
-                owner.get("kind"),
-                owner.get("name"),
-            )
+            message = "it belongs to %s, so ESO can't fill it, and it stays as it is" % " and ".join(controllers(live))
             yield Finding("targets", what, message, (ADOPT, OVERWRITE))
             continue
         differs = _difference(entry, live, expected[entry.name])
@@ -735,7 +743,7 @@ def _tools_by_marks(secret: Object) -> list[str]:
 def controllers(live: Object) -> list[str]:
     """The controllers that own a live object."""
     owners = live["metadata"].get("ownerReferences") or []
-    return ["%s %s" % (one.get("kind"), one.get("name")) for one in owners if one.get("controller")]
+    return owners_of({"metadata": {"ownerReferences": [one for one in owners if one.get("controller")]}})
 
 
 def renewers(secret: Object) -> list[str]:

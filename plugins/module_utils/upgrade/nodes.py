@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any, NamedTuple
 
@@ -49,6 +50,27 @@ def running(node: Object) -> str:
 def is_control_plane(node: Object) -> bool:
     """Whether a live node belongs to the control plane."""
     return _CONTROL_PLANE in (node["metadata"].get("labels") or {})
+
+
+def misplaced(node: Object, address: str) -> str:
+    """Why a live node can't be meant by an IP address, or nothing; of a name, nobody here knows whose it is.
+
+    Nodes of the same name are in every cluster.
+    """
+    try:
+        wanted = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    known = []
+    for one in (node.get("status") or {}).get("addresses") or []:
+        try:
+            known.append(ipaddress.ip_address(str(one.get("address"))))
+        except ValueError:
+            continue
+    if not known or wanted in known:
+        return ""
+    name = node["metadata"]["name"]
+    return "Node %s of this cluster has the address %s, and not %s" % (name, ", ".join(map(str, known)), wanted)
 
 
 def begun(node: Object) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired i
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
-from samples import ONE, entries, namespace
+from samples import CONTROLS, ONE, entries, namespace
 
 NOW = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
 LAYOUT = stores.Layout("shared", "central", "store", eso=("eso", "eso"))
@@ -41,7 +41,7 @@ def whole():
     found.namespace = namespace("a", {"secrets/one": "true"})
     found.distributed = {**distribution.cluster_external_secret(entry, "central", "v1"), **READY}
     found.distributed["metadata"] = {**found.distributed["metadata"], "uid": "u"}
-    owner = {"kind": "ClusterExternalSecret", "name": "one", "uid": "u"}
+    owner = {**CONTROLS, "kind": "ClusterExternalSecret", "name": "one", "uid": "u"}
     found.external = {
         "metadata": {"name": "one", "namespace": "a", "ownerReferences": [owner]},
         "spec": found.distributed["spec"]["externalSecretSpec"],

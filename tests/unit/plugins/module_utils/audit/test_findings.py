@@ -15,7 +15,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
     cluster_external_secret,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
-from samples import ONE, entries
+from samples import CONTROLS, ONE, entries
 
 LAYOUT = stores.Layout("shared", "store", "central", "https://kubernetes.default.svc")
 BY_ESO = {"reconcile.external-secrets.io/managed": "true"}
@@ -162,7 +162,7 @@ def test_entries_that_are_missing_left_over_or_foreign():
 
 
 def test_what_tenants_make_of_the_store():
-    owner = {"kind": "ClusterExternalSecret", "name": "one", "uid": "ces"}
+    owner = {**CONTROLS, "kind": "ClusterExternalSecret", "name": "one", "uid": "ces"}
     made = external("one", ownerReferences=[owner])
     forged = external("loot", ownerReferences=[owner])
     in_place = external("one", "unlabelled", ownerReferences=[owner])

@@ -12,7 +12,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.health import Health
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Snapshot
-from samples import ONE, entries
+from samples import CONTROLS, ONE, entries
 
 READY = {"type": "Ready", "status": "True"}
 CONTROLLER = {"app.kubernetes.io/name": "external-secrets"}
@@ -54,7 +54,7 @@ def targets(held=b"v", kind="Opaque"):
     labelled = {"metadata": {"name": "a", "labels": {"secrets/one": "true"}}}
     meta = {"name": "one", "namespace": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}
     secret = {"metadata": meta, "type": kind, "data": {"KEY": base64.b64encode(held).decode()}}
-    owner = {"kind": "ClusterExternalSecret", "name": "one"}
+    owner = {**CONTROLS, "kind": "ClusterExternalSecret", "name": "one"}
     external = ready("one")
     external["metadata"].update({"namespace": "a", "ownerReferences": [owner]})
     return Snapshot([labelled], [secret], "1", [external], {"src": {"key": b"v"}})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
-from samples import ONE, entries
+from samples import CONTROLS, ONE, entries
 
 STORE = {"kind": "ClusterSecretStore", "name": "store"}
 
@@ -51,11 +51,16 @@ def test_what_an_external_secret_reads():
 def test_what_a_cluster_external_secret_makes_is_no_consumer_of_its_own():
     made = {"metadata": {"name": "c"}, "spec": {"externalSecretSpec": external()["spec"], "namespaces": ["b", "a"]}}
     child = external("c")
-    child["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "c"}]
+    child["metadata"]["ownerReferences"] = [{**CONTROLS, "kind": "ClusterExternalSecret", "name": "c"}]
     forged = external("f")
-    forged["metadata"]["ownerReferences"] = [{"kind": "ClusterExternalSecret", "name": "c"}]
+    forged["metadata"]["ownerReferences"] = [{**CONTROLS, "kind": "ClusterExternalSecret", "name": "c"}]
     labels = [one.label() for one in find([made], [child, forged])]
     assert labels == ["ClusterExternalSecret c", "ExternalSecret a/f"]
+    # Taken from its controller, or given to another one, ESO leaves it to whoever did that.
+    for changes in ({"controller": False}, {"apiVersion": "example.com/v1"}):
+        taken = external("c")
+        taken["metadata"]["ownerReferences"] = [{**CONTROLS, "kind": "ClusterExternalSecret", "name": "c", **changes}]
+        assert [one.label() for one in find([made], [taken])] == ["ClusterExternalSecret c", "ExternalSecret a/c"]
     known = {**made, "metadata": {"name": "known"}}
     ours = {**made, "metadata": {"name": "ours", "labels": OWNED}}
     assert find([known, ours]) == []

@@ -9,6 +9,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import pl
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import checker
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from samples import CONTROLS
 
 ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
 TWO = {**ONE, "name": "two", "label": "secrets/two", "source": "other"}
@@ -94,7 +95,7 @@ def test_only_objects_of_ours_belong_to_an_entry():
 
 def test_what_has_not_moved_yet():
     def external(name, store, namespace="a", owner=None, **meta):
-        owners = [{"kind": "ClusterExternalSecret", "name": owner or name}]
+        owners = [{**CONTROLS, "kind": "ClusterExternalSecret", "name": owner or name}]
         meta = {"namespace": namespace, "name": name, "ownerReferences": owners, **meta}
         return {"metadata": meta, "spec": {"secretStoreRef": {"name": store}}}
 

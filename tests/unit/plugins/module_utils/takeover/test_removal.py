@@ -10,7 +10,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired i
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Users
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight, removal
-from samples import ONE, entries
+from samples import CONTROLS, ONE, entries
 
 LAYOUT = stores.Layout("shared", "store", "central")
 STORE = {"metadata": {"name": "store"}, "spec": {"provider": {"kubernetes": {"remoteNamespace": "central"}}}}
@@ -121,7 +121,7 @@ def test_the_central_namespace_is_no_target():
 
 
 def test_what_is_going_already_needs_nothing():
-    owner = {"kind": "ClusterExternalSecret", "name": "gone", "controller": True}
+    owner = {**CONTROLS, "kind": "ClusterExternalSecret", "name": "gone"}
     spec = {"secretStoreRef": {"kind": "ClusterSecretStore", "name": "store"}, "data": [{"remoteRef": {"key": "s"}}]}
     made = {"metadata": {"name": "gone", "namespace": "a", "ownerReferences": [owner]}, "spec": spec}
     ending = {"metadata": {"name": "e", "namespace": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}

@@ -56,6 +56,20 @@ def test_what_is_done_and_what_is_not():
     assert nodes.waits_for(None, WANTED) == ["it is not in the cluster"]
 
 
+@pytest.mark.parametrize(
+    ("address", "is_wrong"),
+    [("10.0.0.11", False), ("fd00::b", False), ("10.0.1.11", True), ("control-1.example.com", False), ("", False)],
+)
+def test_an_address_that_is_another_nodes(address, is_wrong):
+    """A node of the same name is in every cluster."""
+    item = node()
+    assert nodes.misplaced(item, address) == ""
+    known = ("control-1", "10.0.0.11", "FD00:0::B")
+    item["status"]["addresses"] = [{"type": "InternalIP", "address": one} for one in known]
+    said = "Node n of this cluster has the address 10.0.0.11, fd00::b, and not 10.0.1.11" if is_wrong else ""
+    assert nodes.misplaced(item, address) == said
+
+
 def test_the_order():
     mark = json.dumps({"to": "v1", "cordoned": False})
     worker, begun, control = node(), node(mark=mark), node(control=True)
