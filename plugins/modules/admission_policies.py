@@ -105,7 +105,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, guard
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    OWNED,
+    OWNER_LABEL,
+    is_owned,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import LockOut
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -199,6 +203,10 @@ def run(context: Context) -> dict[str, Any]:
         for item in found
     }
     pairs = [(item, live.get((item["kind"], item["metadata"]["name"]))) for item in desired]
+    elsewhere = {guard.guarded_elsewhere(item, params["store_namespace"]) for _desired, item in pairs if item} - {None}
+    if elsewhere:
+        _tell_of(context, str(elsewhere.pop()))
+        return context.result([], supported=True, **({"left": []} if absent else {"writers": {}, "summary": []}))
     executor = Executor(client, context.check_mode)
     if absent:
         going = removal.policies_going((item["kind"], item) for _desired, item in pairs if item)
@@ -224,6 +232,23 @@ def run(context: Context) -> dict[str, Any]:
     bindings = [action for action in planned if action.kind.endswith("Binding")]
     actions = executor.run([action for action in planned if action not in bindings], bindings)
     return context.result(actions, supported=True, writers=writers, summary=_summary(params["mode"], writers))
+
+
+def _tell_of(context: Context, guarded: str) -> None:
+    """Say, or raise LockOut where this catalog is to be protected, that the guard is another catalog's."""
+    params = context.params
+    message = (
+        "the guard on this cluster protects the central namespace '%s' of another catalog, and there can be one only; "
+        "it is left as it is" % guarded
+    )
+    if params["state"] == "present" and params["mode"] == "enforce":
+        raise LockOut(
+            "%s, and '%s' is not protected. If that catalog is gone, delete what is left of it (kubectl delete "
+            "validatingadmissionpolicies,validatingadmissionpolicybindings --selector %s=%s); otherwise set 'mode' to "
+            "'audit' (the variable cluster_secrets_guard_mode)."
+            % (message, params["store_namespace"], OWNER_LABEL, OWNED[OWNER_LABEL])
+        )
+    context.warn(message)
 
 
 def _supported(client: Client) -> bool:

@@ -43,6 +43,12 @@ options:
     elements: str
     choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, names, tokens, conflicts]
     default: []
+  accept_objects:
+    description: Which objects to accept with all their problems, named as in RV(problems[].object). A tenant's
+      ExternalSecret then accepts nobody else's.
+    type: list
+    elements: str
+    default: []
   force_conflicts:
     description: Whether helm should take over fields that somebody else has changed, so that they do not count as
       problems.
@@ -142,6 +148,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         },
     },
     "accept": {"type": "list", "elements": "str", "choices": list(checks.CHECKS), "default": []},
+    "accept_objects": {"type": "list", "elements": "str", "default": []},
     "force_conflicts": {"type": "bool", "default": False},
     "helm_binary": {"type": "path"},
     "release_name": {"type": "str", "default": "external-secrets"},
@@ -172,15 +179,17 @@ def run(context: Context) -> dict[str, Any]:
             context.warn(sentence)
         result["problems"] = [one._asdict() for one in problems]
         result["force_conflicts"] = params["force_conflicts"] and merged
-        stopping = [one for one in problems if one.check not in params["accept"]]
+        stopping = [
+            one for one in problems if one.check not in params["accept"] and one.object not in params["accept_objects"]
+        ]
         if stopping:
             shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]
             more = ["and %d more" % (len(stopping) - _SHOWN)] if len(stopping) > _SHOWN else []
             result.update(
                 failed=True,
                 msg="The upgrade would stop %d thing(s) that work now. Nothing was changed. Correct them, or accept a "
-                "kind of them in 'cluster_secrets_eso_upgrade_accept'.\n- %s"
-                % (len(stopping), "\n- ".join(shown + more)),
+                "kind of them in 'cluster_secrets_eso_upgrade_accept', or single objects, as they are named here, in "
+                "'cluster_secrets_eso_upgrade_accept_objects'.\n- %s" % (len(stopping), "\n- ".join(shown + more)),
             )
     result["api_requests"] = client.requests
     return result

@@ -68,8 +68,8 @@ rotated:
   type: list
   elements: str
 differences:
-  description: Each Secret that differs, with the difference, and each object of the catalog or of the whole cluster that
-    was ready and no longer is. A tenant's own are named in a warning.
+  description: Each Secret that differs, with the difference, and each object of the catalog, or of the whole cluster,
+    that was ready and no longer is. A tenant's own are named in a warning.
   returned: when O(state=compared)
   type: list
   elements: str

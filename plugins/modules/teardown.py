@@ -341,7 +341,7 @@ def _policies(client: Client, names: guard.Names) -> list[tuple[str, Object]]:
     kinds = (("ValidatingAdmissionPolicy", POLICIES), ("ValidatingAdmissionPolicyBinding", POLICY_BINDINGS))
     for kind, resource in kinds:
         for item in client.list(resource, missing_ok=True)[0]:
-            if (kind, item["metadata"]["name"]) in wanted:
+            if (kind, item["metadata"]["name"]) in wanted and not guard.guarded_elsewhere(item, names.store_namespace):
                 found.append((kind, {**item, "apiVersion": ADMISSION}))
     return found
 

@@ -17,7 +17,10 @@ from ..advisories import OURS
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL, Entry
 from ..resources import ADMISSION, ESO_GROUP, Object, key_of
 from . import consumers
-from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, metadata
+from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, is_owned, metadata
+
+#: On every policy and binding: the central namespace that they guard. A cluster has one guard.
+CENTRAL_ANNOTATION = "cluster-secrets/central-namespace"
 
 if TYPE_CHECKING:
     from ..live.eso import Release
@@ -161,7 +164,17 @@ def policies(
         _store_use(identities, names, release),
         _cluster_objects(identities),
     ]
-    return found + [_binding(item["metadata"]["name"], mode) for item in found]
+    found += [_binding(item["metadata"]["name"], mode) for item in found]
+    for item in found:
+        item["metadata"]["annotations"] = {CENTRAL_ANNOTATION: names.store_namespace}
+    return found
+
+
+def guarded_elsewhere(live: Object, namespace: str) -> str | None:
+    """The central namespace that a live policy or binding of ours guards, if that is not ``namespace`` but another
+    catalog's on the same cluster."""
+    guarded = (live["metadata"].get("annotations") or {}).get(CENTRAL_ANNOTATION)
+    return guarded if is_owned(live) and guarded not in (None, namespace) else None
 
 
 def enforced(live_policies: list[Object], bindings: list[Object]) -> set[str]:

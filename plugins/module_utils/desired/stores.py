@@ -95,6 +95,14 @@ def is_established(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
     return any(one.get("namespace") == layout.namespace for one in subjects)
 
 
+def is_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
+    """Whether the binding of the readers, of which a cluster has one, is that of another catalog's readers.
+
+    :arg live: as for :func:`is_established`.
+    """
+    return bool((live.get(("ClusterRoleBinding", READER)) or {}).get("subjects")) and not is_established(live, layout)
+
+
 def conditions(entries: Iterable[Entry]) -> list[Object]:
     """A store's conditions that admit the namespaces which ``entries`` select; without any, none is admitted.
 

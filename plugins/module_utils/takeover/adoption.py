@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..catalog.entries import Entry, Unreadable, parse_catalog
 from ..catalog.values import written_by_others
-from ..desired import stores
+from ..desired import consumers, stores
 from ..errors import CatalogError
 from ..resources import Object, decode
 from . import preflight
@@ -49,6 +49,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
 
     :arg targets: the live Secrets that ESO manages, by (namespace, name).
     """
+    filled = _filled(cluster, targets)
     own = stores.own_entries(cluster.stores.values(), layout)
     known = {layout.store, *map(layout.own_store, own)}
     catalog: list[dict[str, Any]] = []
@@ -68,7 +69,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
             if found:
                 # Its value is somebody else's to renew.
                 entry["written_by"] = found[entry["source"]] if list(found) == [entry["source"]] else found
-            _check(entry, cluster, targets)
+            _check(entry, cluster, {key: item for key, item in targets.items() if filled.get(key) == name})
             parse_catalog([*catalog, entry])
         except (Inexpressible, CatalogError) as error:
             foreign[name] = str(error)
@@ -103,6 +104,21 @@ def nothing_found(layout: stores.Layout, cluster: Cluster) -> str:
 def _is_central(live: Object, known: set[str]) -> bool:
     reference = ((live.get("spec") or {}).get("externalSecretSpec") or {}).get("secretStoreRef") or {}
     return reference.get("kind") == "ClusterSecretStore" and reference.get("name") in known
+
+
+def _filled(cluster: Cluster, targets: dict[tuple[str, str], Object]) -> dict[tuple[str, str], str]:
+    """The live Secrets, by (namespace, name), that a ClusterExternalSecret fills, each with its name.
+
+    One that a tenant took from it says nothing of the entry.
+    """
+    makers = {item["metadata"].get("uid"): consumers.maker(item) for item in cluster.users.externals}
+    found = {}
+    for key, item in targets.items():
+        for owner in item["metadata"].get("ownerReferences") or []:
+            name = makers.get(owner.get("uid")) if owner.get("kind") == "ExternalSecret" else None
+            if owner.get("controller") and name:
+                found[key] = name
+    return found
 
 
 def _check(raw: dict[str, Any], cluster: Cluster, targets: dict[tuple[str, str], Object]) -> None:

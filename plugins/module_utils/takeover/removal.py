@@ -297,7 +297,10 @@ def stores_going(
     """
     shared = {(one["kind"], one["metadata"]["name"]) for one in stores.desired(layout, [])}
     going = Going([], [])
+    of_others = stores.is_of_others(live, layout)
     for key, item in live.items():
+        if of_others and key[0].startswith("Cluster") and not stores.is_store(item):
+            continue
         entry = stores.entry_of(item, layout)
         if key not in shared and entry is None:
             continue

@@ -15,10 +15,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import Users
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import adoption, preflight
-from samples import ONE, entries
+from samples import CONTROLS, ONE, entries
 
 LAYOUT = stores.Layout("shared", "store", "central", "https://kubernetes.default.svc")
 KUBERNETES = {"provider": {"kubernetes": {"remoteNamespace": "central"}}}
+
+
+FILLED = {"ownerReferences": [{"kind": "ExternalSecret", "name": "one", "uid": "es", "controller": True}]}
 
 
 def secret(name, namespace, kind="Opaque", meta=None, **data):
@@ -41,7 +44,9 @@ class Cluster:
     """What live.snapshot.Cluster reads, given."""
 
     def __init__(self, items=(), central=(), there=(), label="secrets/one"):
-        self.users = Users(list(items), [], [], [])
+        owner = {**CONTROLS, "kind": "ClusterExternalSecret", "name": "one"}
+        made = {"metadata": {"name": "one", "namespace": "a", "uid": "es", "ownerReferences": [owner]}}
+        self.users = Users(list(items), [made], [], [])
         self.central = {item["metadata"]["name"]: item for item in central}
         self.stores = {(item["kind"], item["metadata"]["name"]): item for item in there or [store()]}
         self.namespaces = {"a": {"metadata": {"name": "a", "labels": {label: "true"}}}}
@@ -83,10 +88,14 @@ def test_a_value_that_is_no_text_is_kept_byte_for_byte():
         ([], None, "its source src is not in the central namespace"),
         ([secret("src", "central", key=b"")], None, "its source src has nothing in key"),
         ([secret("src", "central", other=b"x")], None, "key"),
-        ([secret("src", "central", key=b"v")], secret("one", "a", KEY=b"w"), "holds something else than it says today"),
         (
             [secret("src", "central", key=b"v")],
-            secret("one", "a", kind="kubernetes.io/tls", KEY=b"v"),
+            secret("one", "a", meta=FILLED, KEY=b"w"),
+            "holds something else than it says today",
+        ),
+        (
+            [secret("src", "central", key=b"v")],
+            secret("one", "a", kind="kubernetes.io/tls", meta=FILLED, KEY=b"v"),
             "in namespace a",
         ),
     ],
@@ -94,6 +103,15 @@ def test_a_value_that_is_no_text_is_kept_byte_for_byte():
 def test_what_would_not_give_the_same_targets_stays_foreign(central, target, reason):
     found = read(Cluster([distributed()], central), *([target] if target else []))
     assert found.catalog == [] and reason in found.foreign["one"] and found.values == {}
+
+
+def test_what_a_tenant_took_from_eso_says_nothing_of_the_entry():
+    taken = {"ownerReferences": [{**FILLED["ownerReferences"][0], "kind": "Certificate", "uid": "his"}]}
+    for meta in (None, taken):
+        found = read(
+            Cluster([distributed()], [secret("src", "central", key=b"v")]), secret("one", "a", meta=meta, KEY=b"w")
+        )
+        assert [one.name for one in found.entries()] == ["one"]
 
 
 def test_who_renews_a_source_is_said_and_its_value_not_taken():
