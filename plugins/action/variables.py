@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.api.kubeconfig import connection, left_to_kubeconfig
 from ..module_utils.errors import ClusterSecretsError
-from ..module_utils.module import AUTH_OPTIONS
+from ..module_utils.module import AUTH_OPTIONS, STORE_NAMESPACE_OPTION
 from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
 from ..plugin_utils.in_process import InProcessAction
@@ -37,6 +37,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "cluster": {"type": "bool", "default": True},
     "roles": {"type": "list", "elements": "str", "default": []},
 }
+
+
+def given_central(templar: Any, task_vars: dict[str, Any]) -> str:
+    """The central namespace of the host."""
+    default = STORE_NAMESPACE_OPTION["store_namespace"]["default"]
+    return str(templar.template(task_vars.get("cluster_secrets_store_namespace", default)))
 
 
 class ActionModule(InProcessAction):
@@ -109,7 +115,9 @@ class ActionModule(InProcessAction):
             checked = ArgumentSpecValidator(self._options()).validate(plain(self._task.args))
             if checked.error_messages:
                 return None, None
-            place = connection(checked.validated_parameters).place()
+            found = connection(checked.validated_parameters)
+            central = given_central(self._templar, task_vars)
+            place = {**found.place(), "way": found.way(), "central": central}
             if self._began:
                 return place, dict(self._began)
             kubeconfig = checked.validated_parameters.get("kubeconfig")

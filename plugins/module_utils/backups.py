@@ -71,9 +71,24 @@ def save(context: Context, live: List[Object], cluster: Tuple[str, str]) -> str 
 
     :arg cluster: as live.snapshot.identity() returns it.
     """
+    _refuse_passing(context.params["backup_dir"])
     path = automatic(context.params["backup_dir"], context.client.server)
     write(context.vault, path, live, cluster, dry=context.check_mode)
     return None if context.check_mode else path
+
+
+def _refuse_passing(folder: str) -> None:
+    """Raise FileError for a folder that AWX removes with the job: the backup may be the only copy."""
+    of_job = os.environ.get("AWX_ISOLATED_DATA_DIR")
+    if not of_job or "AWX_HOST" not in os.environ:
+        return
+    path, of_job = os.path.realpath(folder), os.path.realpath(of_job)
+    if os.path.commonpath([path, of_job]) == of_job:
+        raise FileError(
+            "the backup would be lost: '%s' is in the job's own folder, which AWX removes when the job ends. Set "
+            "'backup_dir' (the variable cluster_secrets_backup_dir) to a folder that is mounted into the execution "
+            "environment." % folder
+        )
 
 
 def read(vault: Vault, path: str) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def run(context: Context) -> dict[str, Any]:
     differences = [one for one in _compare(saved["secrets"], now, rotated) if not one.startswith(left_out)]
     said = _conditions(context, found, version)
     ours = _of_catalog(context, found)
-    of_tenants = []
+    of_tenants: list[str] = []
     for label in saved["ready"]:
         _kind, _space, place = label.partition(" ")
         if not said.get(label) or place.startswith(left_out):

@@ -188,13 +188,13 @@ def run(context: Context) -> dict[str, Any]:
     )
 
 
-def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str | None, str]]) -> None:
+def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) -> None:
     """Raise EsoError where ESO, and with it the definitions of its kinds, would take what the run does not remove.
 
     :arg made: (namespace, name) of the ExternalSecrets that go with their ClusterExternalSecrets.
     """
     going = {(one.kind, one.namespace, one.name) for one in [*parts.going.actions, *parts.stores.actions]}
-    going |= {("ExternalSecret", *key) for key in made}
+    going |= {("ExternalSecret", namespace, name) for namespace, name in made}
     others = [
         label_of(item["kind"], item)
         for item in snapshot.objects_of_eso(client)

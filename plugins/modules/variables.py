@@ -55,11 +55,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cluster:
-  description: The server and the context of the host's connection; nothing if the connection is made on another
-    machine, or cannot be made.
+  description: The server and the context of the host's connection, a digest that is the same for all connections that
+    reach the same server the same way, and the central namespace; nothing if the connection is made on another machine,
+    or cannot be made.
   returned: success
   type: dict
-  sample: {server: "https://10.0.0.2:6443", context: admin@prod}
+  sample: {server: "https://10.0.0.2:6443", context: admin@prod, way: 5d41402abc4b..., central: central-secret-store}
 current:
   description: The kubeconfig, if one is named, and its current context; nothing if something else says which cluster it
     is. If the result is registered as C(cluster_secrets_at), the later tasks of the play stay with that context,

@@ -38,7 +38,7 @@ KWOK = "v0.8.0"
 KUBERNETES_VARIABLE = "CLUSTER_SECRETS_KUBERNETES"
 
 #: The newest of each minor release of which all modules are to be had.
-OTHER_KUBERNETES = ("v1.30.14", "v1.31.13", "v1.32.13", "v1.33.13", "v1.34.4", "v1.35.4", "v1.36.3")
+OTHER_KUBERNETES = ("v1.30.14", "v1.31.13", "v1.32.9", "v1.33.13", "v1.34.4", "v1.35.4", "v1.36.3")
 
 #: Older releases whose controller some tests run; each is built when a test first asks for it.
 OLDER_ESO = ("v0.14.4", "v0.16.1")

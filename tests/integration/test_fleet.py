@@ -306,3 +306,40 @@ def test_a_cluster_that_fails_early_ends_only_the_waves_after_its_own(tmp_path):
 
 def annotations(platform):
     return platform.get("/api/v1/nodes/node-0")["metadata"].get("annotations") or {}
+
+
+def test_a_host_without_a_context_does_not_get_another_ones_cluster(fleet):
+    """One kubeconfig for all, as on AWX: whoever names no context gets the current one."""
+    whole = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": [], "current-context": "a"}
+    for name in ("a", "b"):
+        config = yaml.safe_load(fleet.platforms[name].kubeconfig.read_text())
+        whole["clusters"].append({**config["clusters"][0], "name": name})
+        whole["users"].append({**config["users"][0], "name": name})
+        whole["contexts"].append({"name": name, "context": {"cluster": name, "user": name}})
+    shared = fleet.folder / "shared"
+    shared.write_text(yaml.safe_dump(whole))
+    inventory = fleet.inventory.read_text()
+
+    def play(*hosts):
+        of_a = {**yaml.safe_load(inventory)["clusters"]["hosts"]["a"], "cluster_secrets_kubeconfig": str(shared)}
+        named = {f"host-{number}": {**of_a, **more} for number, more in enumerate(hosts)}
+        fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": named, "vars": LOCAL}}))
+        return fleet.play("rotate")
+
+    def context(name):
+        return {"cluster_secrets_context": name}
+
+    marks = {name: one.mark() for name, one in fleet.platforms.items()}
+    try:
+        for hosts in ((context("a"), {}), ({}, {})):
+            refused = play(*hosts)
+            assert refused.rc == 2 and "reach the same cluster" in refused.stdout, refused.output
+            assert "by a kubeconfig's current context (a)" in refused.stdout
+        assert all(one.writes(marks[name]) == [] for name, one in fleet.platforms.items())
+        for hosts in (
+            ({}, context("b")),
+            (context("a"), {"cluster_secrets_kubeconfig": str(fleet.platforms["b"].kubeconfig)}),
+        ):
+            assert play(*hosts).rc == 0
+    finally:
+        fleet.inventory.write_text(inventory)

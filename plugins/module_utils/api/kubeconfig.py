@@ -11,6 +11,8 @@ labelled namespaces; any other kubeconfig is left to that package.
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import os
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Mapping
@@ -110,6 +112,16 @@ class Connection:
         # Behind one address, the path may say which cluster it is.
         server = "%s://%s%s" % (parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"))
         return {"server": server, "context": self.context}
+
+    def way(self) -> str:
+        """The same text for all connections that reach the same API server the same way, and that trust the same.
+
+        Behind two proxies, one address may be two servers.
+        """
+        _scheme, _credentials, proxy = proxies.parts(self.proxy_to_use() or "")
+        trusted = self.ca_data or (files.read(self.ca_file, "certificate authority") if self.ca_file else b"")
+        parts = [self.place()["server"], self.server_name, proxy, trusted.decode("ascii", "replace").strip()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def proxy_to_use(self) -> str | None:
         """The proxy's URL, or None where the server is reached without one."""

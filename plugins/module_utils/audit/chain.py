@@ -268,7 +268,9 @@ class _View:
     def _is_made(self) -> bool:
         """Whether the ExternalSecret is the one that the ClusterExternalSecret makes."""
         distributed, external = self.found.distributed, self.found.external
-        return bool(distributed and external) and consumers.maker(external) == distributed["metadata"]["name"]
+        if distributed is None or external is None:
+            return False
+        return consumers.maker(external) == distributed["metadata"]["name"]
 
     def external(self) -> Link:
         step, live = "ExternalSecret", self.found.external
