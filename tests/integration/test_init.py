@@ -300,7 +300,8 @@ def test_teardown_asks_and_names_the_cluster(after, tmp_path):
     elsewhere = after.play("teardown", variables=unsaid, check=False)
     assert elsewhere.rc == 2 and "cluster_secrets_teardown_confirmed: true" in elsewhere.stdout
     server = yaml.safe_load(after.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-    question = f"goes from {server}, with the master Secrets and every Secret made of them. Type 'yes' to go on"
+    place = f"localhost ({server}, context embedded)"
+    question = f"goes from {place}, with the master Secrets and every Secret made of them. Type 'yes' to go on"
     argv = after.argv("teardown", variables=unsaid)
     status, seen = on_a_terminal(after, argv, [("to go on", "no")], tmp_path, width=300)
     assert status == 2 and question in seen and "Nothing was changed." in seen
