@@ -205,7 +205,7 @@ def run(context: Context) -> dict[str, Any]:
         done = executor.run(going.actions)
         return context.result(done, api_version=version, left=[one._asdict() for one in going.left])
     shared_store = live.get(("ClusterSecretStore", layout.store))
-    squatted = _squatted(live, layout, shared_store) if stage != "stores" else []
+    squatted = _squatted(live, layout) if stage != "stores" else []
     if squatted:
         live = {key: item for key, item in live.items() if item not in squatted}
     prepared = stores.prepared(layout, context.entries, own, shared_store)
@@ -236,21 +236,22 @@ def run(context: Context) -> dict[str, Any]:
     return context.result(actions, api_version=version, pending=pending)
 
 
-def _squatted(live: dict[tuple[str, str], Object], layout: stores.Layout, store: Object | None) -> list[Object]:
+def _squatted(live: dict[tuple[str, str], Object], layout: stores.Layout) -> list[Object]:
     """ServiceAccounts of readers' names that were there before anything of the cluster's that only the platform
     writes. Whoever made one may hold a token of it; made anew, it has another uid, and such tokens end.
 
-    One that the live ``store`` (None: absent) reads by stays.
+    One that a live store reads by stays.
     """
     if stores.is_established(live, layout):
         return []
-    in_use = reading_account(store)
+    accounts = filter(None, (reading_account(item) for item in live.values() if stores.is_store(item)))
+    in_use = {name for namespace, name in accounts if namespace in ("", layout.namespace)}
     return [
         item
         for (kind, name), item in live.items()
         if kind == "ServiceAccount"
         and (name == stores.READER or name.startswith(stores.READER + "-"))
-        and (in_use is None or in_use[1] != name)
+        and name not in in_use
     ]
 
 

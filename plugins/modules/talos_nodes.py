@@ -44,7 +44,7 @@ options:
         required: true
       address:
         description: The address at which C(talosctl) reaches it. By default, its name. An IP address must be one that
-          the Node has in its status.
+          the Node has in its status; if it is reached at another one, give a name.
         type: str
   image:
     description: The installer image, whose tag is the wanted version.
@@ -265,7 +265,10 @@ def _refuse_misplaced(live: list[Object], given: dict[str, dict[str, Any]]) -> N
     found = [nodes.misplaced(item, given[item["metadata"]["name"]].get("address") or "") for item in live]
     wrong = "; ".join(filter(None, found))
     if wrong:
-        raise NotReady("%s. Correct the list (talos_upgrade_nodes). Nothing was changed." % wrong)
+        raise NotReady(
+            "%s. Correct the list (talos_upgrade_nodes); a node that is reached at an address it does not know needs a "
+            "name there. Nothing was changed." % wrong
+        )
 
 
 def _predicted(context: Context, names: list[str], wanted: nodes.Wanted) -> list[Any]:

@@ -111,6 +111,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     wait_until_gone,
     wait_while,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import resource_of_definition
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ADMISSION,
     ESO_GROUP,
@@ -188,6 +189,10 @@ def run(context: Context) -> dict[str, Any]:
     )
 
 
+#: Kinds whose objects ESO makes for itself.
+_OF_ESO_ITSELF = ("GeneratorState",)
+
+
 def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) -> None:
     """Raise EsoError where ESO, and with it the definitions of its kinds, would take what the run does not remove.
 
@@ -195,11 +200,18 @@ def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) ->
     """
     going = {(one.kind, one.namespace, one.name) for one in [*parts.going.actions, *parts.stores.actions]}
     going |= {("ExternalSecret", namespace, name) for namespace, name in made}
+    live = [one for one in snapshot.definitions(client) if one["spec"]["names"]["kind"] not in _OF_ESO_ITSELF]
+    lists = client.each(
+        lambda one: client.list(resource_of_definition(one), partial=True, missing_ok=True)[0],
+        live,
+    )
     others = [
-        label_of(item["kind"], item)
-        for item in snapshot.objects_of_eso(client)
-        if (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) not in going
-        and "deletionTimestamp" not in item["metadata"]
+        label_of(kind, item)
+        for kind, items in zip([one["spec"]["names"]["kind"] for one in live], lists)
+        for item in items
+        if (kind, item["metadata"].get("namespace"), item["metadata"]["name"]) not in going
+        # What only ESO can end would never end.
+        and ("deletionTimestamp" not in item["metadata"] or item["metadata"].get("finalizers"))
     ]
     if others:
         more = " and %d more" % (len(others) - 5) if len(others) > 5 else ""

@@ -329,12 +329,11 @@ def test_a_host_without_a_context_does_not_get_another_ones_cluster(fleet):
     def context(name):
         return {"cluster_secrets_context": name}
 
-    marks = {name: one.mark() for name, one in fleet.platforms.items()}
     try:
         refused = play(context("a"), {}, context("b"))
-        assert refused.rc == 2 and "reach the same cluster" in refused.stdout, refused.output
-        assert {name: one["failed"] for name, one in recaps(refused).items()} == {"host-0": 1, "host-1": 1, "host-2": 0}
-        assert fleet.platforms["a"].writes(marks["a"]) == []
+        said = "host-1 names no context and got the kubeconfig's current one (a), which is the cluster of host-0"
+        assert refused.rc == 2 and said in " ".join(refused.stdout.split()), refused.output
+        assert {name: one["failed"] for name, one in recaps(refused).items()} == {"host-0": 0, "host-1": 1, "host-2": 0}
         for hosts in (
             ({}, context("b")),
             (context("a"), {"cluster_secrets_kubeconfig": str(fleet.platforms["b"].kubeconfig)}),

@@ -94,7 +94,12 @@ class Finding:
 def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Finding]:
     """All findings. :arg rows: of the same snapshot, as state.judge() returns them."""
     entries, namespace = scope.entries, scope.layout.namespace
-    enforced = guard.enforced(inventory.policies, inventory.policy_bindings)
+    # The guard of another catalog protects that.
+    policies, bindings = (
+        [item for item in items if guard.guarded_elsewhere(item, namespace) is None]
+        for items in (inventory.policies, inventory.policy_bindings)
+    )
+    enforced = guard.enforced(policies, bindings)
     found: list[Finding] = []
     found.extend(_sources(entries, inventory.snapshot))
     found.extend(_open(entries))

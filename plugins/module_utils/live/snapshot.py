@@ -60,19 +60,6 @@ def definitions(client: Client) -> list[Object]:
     return [item for item in client.each(lambda name: client.get(CRDS.path(name)), names) if item]
 
 
-def objects_of_eso(client: Client) -> list[Object]:
-    """The metadata of all live objects of ESO's kinds, each with its kind, but for what ESO keeps for itself."""
-    found = []
-    for definition in definitions(client):
-        spec, names = definition["spec"], definition["spec"]["names"]
-        served = [version["name"] for version in spec["versions"] if version["served"]]
-        if served and names["kind"] != "GeneratorState":
-            api = "%s/%s" % (spec["group"], served[0])
-            found.append((names["kind"], Resource(api, names["plural"], namespaced=spec["scope"] == "Namespaced")))
-    lists = client.each(lambda one: client.list(one[1], partial=True, missing_ok=True)[0], found)
-    return [{**item, "kind": kind} for (kind, _resource), items in zip(found, lists) for item in items]
-
-
 class Snapshot:
     """What was read: live ``namespaces`` by name, ``secrets`` and ``externals`` by (namespace, name).
 

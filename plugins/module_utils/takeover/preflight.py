@@ -428,7 +428,7 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
         # A tenant makes one whenever he likes, and its status proves nothing: he would hold up every bootstrap.
         of_tenant = KEEP not in answers and bool(one.item["metadata"].get("namespace"))
         if of_tenant:
-            answers = (REFUSE, *answers)
+            answers = (REFUSE, KEEP, *answers)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))
         yield Finding("consumers", one.label(), message, answers, warns=of_tenant)
 

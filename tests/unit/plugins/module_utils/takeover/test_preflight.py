@@ -190,7 +190,9 @@ def test_a_tenant_that_reads_through_our_store_holds_up_nobody():
     """Whatever its status says: the tenant writes that, or has been served before it was told."""
     for status in ({}, {"refreshTime": "2026-01-01T00:00:00Z"}):
         found = consumers_of(with_consumer({**reading("lost"), "status": status}, shared(conditions=[])))
-        assert said(found) == [("consumers", "ExternalSecret a/e", ("refuse", "drop"))] and found[0].warns
+        assert said(found) == [("consumers", "ExternalSecret a/e", ("refuse", "keep", "drop"))] and found[0].warns
+        for answer in preflight.ANSWERS["consumers"]:
+            assert found[0].accepted(preflight.checked_answers({"consumers": answer}))
         assert found[0].accepted(preflight.checked_answers({}))
         assert "ExternalSecret a/e: it uses ClusterSecretStore store" in preflight.warning(found)
 
