@@ -234,6 +234,16 @@ def test_another_catalog_of_ours_on_the_same_cluster_stays(platform, catalog):
         path = f"{ESO}/clusterexternalsecrets/theirs"
         uid = own.get(path)["metadata"]["uid"]
         own.play("bootstrap", variables={"cluster_secrets_distribution_prune": True})
+        # There is one guard, and it is the first one's.
+        guarded = own.play("bootstrap", variables=other)
+        assert "protects the central namespace 'central-secret-store' of another catalog" in guarded.output
+        assert guarded.recap["changed"] == 0
+        enforcing = own.play("bootstrap", variables={**other, "cluster_secrets_guard_mode": "enforce"}, check=False)
+        assert enforcing.rc == 2 and "'other-central' is not protected" in enforcing.stdout
+        mark = own.mark()
+        refused = own.play("teardown", variables={"cluster_secrets_teardown_eso": True}, check=False)
+        assert refused.rc == 2 and "Without ESO these would stop" in refused.stdout, refused.output
+        assert "ClusterExternalSecret theirs" in refused.stdout and own.writes(mark) == []
         outcome = own.play("teardown")
         assert "ClusterExternalSecret theirs stays: it is of another catalog" in outcome.stdout
         assert own.get(path)["metadata"]["uid"] == uid

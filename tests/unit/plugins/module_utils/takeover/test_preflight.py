@@ -241,6 +241,16 @@ def test_a_store_of_others(changes, text, answers):
     assert text in found.message and found.answers == answers
 
 
+def test_our_own_store_that_reads_another_namespace():
+    """Of a mistyped or forgotten variable, generated values would be made anew there, and distributed."""
+    moved = shared()
+    moved["spec"]["provider"] = {"kubernetes": {"remoteNamespace": "elsewhere"}}
+    (found,) = [one for one in find(Cluster(there=[moved])) if one.kind == "stores"]
+    assert found.message == "it reads namespace 'elsewhere', and would read 'central'"
+    assert found.answers == ("overwrite",)
+    assert find(Cluster(there=[shared()])) == []
+
+
 def test_a_store_with_another_provider():
     store = {**shared(owned=False), "spec": {"provider": {"vault": {}}}}
     (found,) = [one for one in find(Cluster(there=[store])) if one.kind == "stores"]
