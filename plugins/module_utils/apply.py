@@ -93,6 +93,18 @@ class Executor:
                 self._run_batch(batch)
         return actions
 
+    def has_effect(self, action: Action, live: Object) -> bool:
+        """Whether an apply would change a live object, by a dry run: old API servers drop fields that they don't know.
+
+        One that is refused has: the write itself then says why.
+        """
+        query = {"fieldManager": action.manager, "force": "true", "dryRun": "All"}
+        try:
+            answer = self.client.request("PATCH", action.path, query, action.body, "application/apply-patch+yaml")
+        except ApiError:
+            return True
+        return _content(answer) != _content(live)
+
     def _run_batch(self, batch: list[Action]) -> None:
         lost: List[ApiUnreachable] = []
 
@@ -259,6 +271,16 @@ def _unbound(body: Object) -> Object:
     """What an apply is about: without the version that it is bound to, and without what the path says."""
     meta = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
     return {**{key: value for key, value in body.items() if key not in ("apiVersion", "kind")}, "metadata": meta}
+
+
+def _content(live: Object) -> Object:
+    """What people write of a live object."""
+    meta = live["metadata"]
+    return {
+        "labels": meta.get("labels") or {},
+        "annotations": meta.get("annotations") or {},
+        **{key: value for key, value in live.items() if key not in ("apiVersion", "kind", "metadata", "status")},
+    }
 
 
 def _wait_for(error: ApiError, begun: float) -> None:

@@ -195,6 +195,7 @@ def run(context: Context) -> dict[str, Any]:
         version or ESO_VERSIONS[0],
     )
     live = snapshot.read_stores(client, layout, installed=version is not None)
+    layout.others = stores.readers_of_others(live, layout)
     if params["consumers"] == "keep" and version and not absent:
         snapshot.keep_consumers(client, layout, context.entries, version, live)
     by_gitops = params["owner"] == "gitops" and not absent

@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 #: What the collection can't do without.
@@ -102,12 +103,18 @@ def run(context: Context) -> dict[str, Any]:
     desired = [] if params["src"] is None else read_files(params["src"])
     names = [item["metadata"]["name"] for item in desired]
     live = _get(client, {*names, *NEEDED})
-    planned = [plan_apply(item, live[name]) or plan_touch(live[name]) for item, name in zip(desired, names)]
+    executor = Executor(client, context.check_mode)
+
+    def applied(item: Object) -> Action | None:
+        found = live[item["metadata"]["name"]]
+        action = plan_apply(item, found)
+        return None if action and found and not executor.has_effect(action, found) else action
+
+    applies = client.each(applied, desired)
+    planned = [action or plan_touch(live[name]) for action, name in zip(applies, names)]
     planned += [plan_touch(live[name]) for name in NEEDED if name not in names]
     unhooked = [plan_without_conversion(item, live[name]) for item, name in zip(desired, names)]
-    actions = Executor(client, context.check_mode).run(
-        [action for action in unhooked if action], [action for action in planned if action]
-    )
+    actions = executor.run([action for action in unhooked if action], [action for action in planned if action])
     # All are waited for, or a run right after this one could find some that need a touch.
     pending = {name for name, found in live.items() if not is_established(found)}
     established = not pending

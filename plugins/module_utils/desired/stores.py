@@ -47,7 +47,8 @@ class Layout:
     """Where the stores are and how they reach the API: what all functions here need.
 
     :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too;
-        :arg noted: the texts of those that the catalog serves anyway.
+        :arg noted: the texts of those that the catalog serves anyway; :arg others: as :func:`readers_of_others` returns
+        them.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Layout:
         api_version: str = "v1",
         kept: Sequence[Consumer] = (),
         noted: Sequence[str] = (),
+        others: Sequence[Object] = (),
     ) -> None:
         self.isolation = isolation
         self.store = store
@@ -69,6 +71,7 @@ class Layout:
         self.api_version = api_version
         self.kept = list(kept)
         self.noted = list(noted)
+        self.others = list(others)
 
     def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""
@@ -95,12 +98,21 @@ def is_established(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
     return any(one.get("namespace") == layout.namespace for one in subjects)
 
 
-def is_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
-    """Whether the binding of the readers, of which a cluster has one, is that of another catalog's readers.
+def readers_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> list[Object]:
+    """The subjects, of the one binding of all readers that a cluster has, that are another catalog's readers.
 
     :arg live: as for :func:`is_established`.
     """
-    return bool((live.get(("ClusterRoleBinding", READER)) or {}).get("subjects")) and not is_established(live, layout)
+    binding = live.get(("ClusterRoleBinding", READER))
+    if binding is None or not is_owned(binding):
+        return []
+    return [
+        _service_account(one["name"], one["namespace"])
+        for one in binding.get("subjects") or []
+        if one.get("kind") == "ServiceAccount"
+        and one.get("namespace") != layout.namespace
+        and (one["name"] == READER or one["name"].startswith(READER + "-"))
+    ]
 
 
 def conditions(entries: Iterable[Entry]) -> list[Object]:
@@ -136,9 +148,10 @@ def desired(
     review = {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
     token = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": readers, "verbs": ["create"]}
     subjects = [_service_account(name, layout.namespace) for name in readers]
+    everyone = sorted([*subjects, *layout.others], key=lambda one: (one["namespace"], one["name"]))
     permissions += [
         {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": metadata(READER), "rules": [review]},
-        _binding("ClusterRoleBinding", metadata(READER), "ClusterRole", subjects),
+        _binding("ClusterRoleBinding", metadata(READER), "ClusterRole", everyone),
         {"apiVersion": RBAC, "kind": "Role", "metadata": metadata(TOKEN_ROLE, layout.namespace), "rules": [token]},
         _binding(
             "RoleBinding",

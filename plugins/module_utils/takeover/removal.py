@@ -297,9 +297,9 @@ def stores_going(
     """
     shared = {(one["kind"], one["metadata"]["name"]) for one in stores.desired(layout, [])}
     going = Going([], [])
-    of_others = stores.is_of_others(live, layout)
+    others = stores.readers_of_others(live, layout)
     for key, item in live.items():
-        if of_others and key[0].startswith("Cluster") and not stores.is_store(item):
+        if others and key[0].startswith("Cluster") and not stores.is_store(item):
             continue
         entry = stores.entry_of(item, layout)
         if key not in shared and entry is None:

@@ -125,3 +125,25 @@ def test_what_an_apply_will_have_made_can_be_assumed():
         "spec": {"a": [3], "b": 2},
     }
     assert plan.assumed(None, {"a": 1}) == {"a": 1}
+
+
+def test_the_readers_of_another_catalog_stay_bound():
+    def bound(namespace, live):
+        of = stores.Layout("entry", "s", namespace)
+        of.others = stores.readers_of_others(live, of)
+        return named(stores.desired(of, ENTRIES))["ClusterRoleBinding", stores.READER]
+
+    def spaces(binding):
+        return [one["namespace"] for one in binding["subjects"]]
+
+    key = ("ClusterRoleBinding", stores.READER)
+    first = bound("b", {})
+    assert spaces(first) == ["b"] * 3
+    both = bound("a", {key: first})
+    assert spaces(both) == ["a"] * 3 + ["b"] * 3
+    # Whoever comes next changes nothing.
+    assert bound("b", {key: both}) == both == bound("a", {key: both})
+    assert stores.is_established({key: both}, stores.Layout("entry", "s", "b"))
+    assert not stores.is_established({key: first}, stores.Layout("entry", "s", "a"))
+    # Somebody else's binding is no reason to bind anybody.
+    assert stores.readers_of_others({key: {**both, "metadata": {"name": "x"}}}, stores.Layout("entry", "s", "a")) == []
