@@ -58,11 +58,11 @@ def external(name, namespace="a", store="store", **meta):
     return {"metadata": {"name": name, "namespace": namespace, "uid": "u-" + name, **meta}, "spec": spec}
 
 
-def binding(namespace, *rules, subject=USER):
+def binding(namespace, *rules, subject=None):
     """A RoleBinding and its Role, or a ClusterRoleBinding (of no namespace) and its ClusterRole."""
     kind = "Role" if namespace else "ClusterRole"
     meta = {"name": "given", **({"namespace": namespace} if namespace else {})}
-    bound = {"metadata": meta, "roleRef": {"kind": kind, "name": "given"}, "subjects": [subject]}
+    bound = {"metadata": meta, "roleRef": {"kind": kind, "name": "given"}, "subjects": [subject or USER]}
     role = {"metadata": meta, "rules": list(rules)}
     return (
         {"bindings": [bound], "roles": [role]} if namespace else {"cluster_bindings": [bound], "cluster_roles": [role]}
