@@ -341,7 +341,7 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
         if stores.is_store(want):
             if not is_owned(live):
                 yield _store(layout, live, what)
-            elif _central_of(live) != layout.namespace:
+            elif _central_of(live) != layout.namespace and _is_as_applied(live):
                 yield _moved(layout, live, what)
             continue
         # Anyone may have given it our label.
@@ -364,6 +364,15 @@ def _central_of(store: Object) -> str:
     """The namespace that a live store of the Kubernetes provider reads."""
     provider = ((store.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
     return str(provider.get("remoteNamespace") or "default")
+
+
+def _is_as_applied(store: Object) -> bool:
+    """Whether it was the collection that wrote which namespace a live store of ours reads; an edit is taken back."""
+    return any(
+        "remoteNamespace" in fields_of(record, "spec", "provider", "kubernetes")
+        for record in store["metadata"].get("managedFields") or []
+        if applied_by_us(record)
+    )
 
 
 def _moved(layout: stores.Layout, live: Object, what: str) -> Finding:

@@ -245,6 +245,10 @@ def test_our_own_store_that_reads_another_namespace():
     """Of a mistyped or forgotten variable, generated values would be made anew there, and distributed."""
     moved = shared()
     moved["spec"]["provider"] = {"kubernetes": {"remoteNamespace": "elsewhere"}}
+    # Of somebody's edit, which is taken back.
+    assert find(Cluster(there=[moved])) == []
+    fields = {"f:spec": {"f:provider": {"f:kubernetes": {"f:remoteNamespace": {}}}}}
+    moved["metadata"]["managedFields"] = [{"manager": MANAGER, "operation": "Apply", "fieldsV1": fields}]
     (found,) = [one for one in find(Cluster(there=[moved])) if one.kind == "stores"]
     assert found.message == "it reads namespace 'elsewhere', and would read 'central'"
     assert found.answers == ("overwrite",)
