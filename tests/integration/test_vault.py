@@ -213,7 +213,9 @@ def test_no_value_is_in_any_command_line(bootstrapped):
 
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(look)
-        bootstrapped.play("rotate")
-        stop.set()
+        try:
+            bootstrapped.play("rotate")
+        finally:
+            stop.set()
         future.result()
     assert seen
