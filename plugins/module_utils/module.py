@@ -18,7 +18,7 @@ from .desired.stores import ISOLATIONS, SHARED, Layout
 from .errors import OWN_CATALOG, ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
 from .plan import Action, plan_namespace
-from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, printable
+from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, printable, shortened
 
 Options = Dict[str, Dict[str, Any]]
 Result = Dict[str, Any]
@@ -323,7 +323,7 @@ def wait_until_gone(client: Client, resource: Resource, names: Set[str], seconds
         left.difference_update(gone)
         if gone:
             return None
-        shown = ", ".join(sorted(left)[:5]) + (" and %d more" % (len(left) - 5) if len(left) > 5 else "")
+        shown = shortened(sorted(left))
         return NotReady(
             "ClusterExternalSecrets are being deleted, and none has gone for %d s: %s. ESO removes their finalizer; "
             "is its controller running?" % (seconds, shown)

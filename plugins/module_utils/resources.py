@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
-from typing import Any, Dict
+from typing import Any, Dict, Sequence
 
 #: All that may be a control character; most texts have none.
 _SUSPICIOUS = re.compile("[^\t\n -~\u00a1-\u00ac\u00ae-\u05ff]")
@@ -176,6 +176,12 @@ def owners_of(item: Object) -> list[str]:
     """Kind and name of each owner of a live object, such as 'ExternalSecret token', without what no name has."""
     owners = item["metadata"].get("ownerReferences") or []
     return [" ".join(_ODD.sub(REPLACEMENT, str(one.get(key))) for key in ("kind", "name")) for one in owners]
+
+
+def shortened(texts: Sequence[str], number: int = 5, separator: str = ", ") -> str:
+    """The first of some texts, and how many more there are."""
+    more = " and %d more" % (len(texts) - number) if len(texts) > number else ""
+    return separator.join(texts[:number]) + more
 
 
 def is_of_eso(secret: Object) -> bool:

@@ -131,6 +131,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     POLICIES,
     POLICY_BINDINGS,
     resource_of,
+    shortened,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
@@ -334,7 +335,7 @@ def _locked_out(client: Client, identities: guard.Identities, owner: str) -> str
 
 
 def _some(written: list[str]) -> str:
-    return ", ".join(written[:3]) + (" and %d more" % (len(written) - 3) if len(written) > 3 else "")
+    return shortened(written, 3)
 
 
 def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:

@@ -195,10 +195,11 @@ def run(context: Context) -> dict[str, Any]:
         version or ESO_VERSIONS[0],
     )
     live = snapshot.read_stores(client, layout, installed=version is not None)
-    layout.others = stores.readers_of_others(live, layout)
     if params["consumers"] == "keep" and version and not absent:
         snapshot.keep_consumers(client, layout, context.entries, version, live)
     by_gitops = params["owner"] == "gitops" and not absent
+    # Files hold this catalog's only.
+    layout.others = [] if by_gitops else stores.readers_of_others(live, layout)
     executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
     own = stores.own_entries(live.values(), layout)
     if absent:

@@ -130,7 +130,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import ADVISORIES_OPTION, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, shortened
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
@@ -319,11 +319,9 @@ def _elsewhere(client: Client, namespace: str) -> list[Object]:
 
 
 def _stop(what: str, objects: list[str], variable: str) -> str:
-    more = " and %d more" % (len(objects) - 5) if len(objects) > 5 else ""
-    return "%s: %s%s. Set '%s: true', or delete what is not needed. Nothing was changed." % (
+    return "%s: %s. Set '%s: true', or delete what is not needed. Nothing was changed." % (
         what,
-        ", ".join(objects[:5]),
-        more,
+        shortened(objects),
         variable,
     )
 

@@ -97,6 +97,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     holds_true,
     label_of,
     resource_of,
+    shortened,
 )
 
 if TYPE_CHECKING:
@@ -160,8 +161,7 @@ def run(context: Context) -> dict[str, Any]:
         # Any tenant can make one, and break it.
         (of_tenants if "/" in place and label not in ours else differences).append(text)
     if of_tenants:
-        more = " and %d more" % (len(of_tenants) - 5) if len(of_tenants) > 5 else ""
-        context.warn("not of the catalog: %s%s" % ("; ".join(of_tenants[:5]), more))
+        context.warn("not of the catalog: %s" % shortened(of_tenants, separator="; "))
     result = {"changed": False, "secrets": len(now), "differences": differences, "rotated": sorted(rotated)}
     if differences:
         result.update(

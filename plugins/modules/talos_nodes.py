@@ -171,6 +171,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     Object,
     Resource,
     label_of,
+    shortened,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos import (
     UPGRADE,
@@ -218,7 +219,7 @@ def run(context: Context) -> dict[str, Any]:
     if params["state"] == "planned":
         return _planned(context, given, wanted)
     begun = time.monotonic()
-    actions = _predicted(context, list(given), wanted) if context.check_mode else _carried_out(context, given, wanted)
+    actions = _predicted(context, given, wanted) if context.check_mode else _carried_out(context, given, wanted)
     return context.result(actions, seconds=0 if context.check_mode else round(time.monotonic() - begun))
 
 
@@ -226,7 +227,7 @@ def _carried_out(context: Context, given: dict[str, dict[str, Any]], wanted: nod
     params, client = context.params, context.client
     if params["state"] == "arrived":
         return _arrived(context, list(given), wanted)
-    _refuse_misplaced(_live(context, list(given)), given)
+    _meant(context, given)
     commands = Commands(params["command"], params["arguments"], params["stage_arguments"], params["reboot_arguments"])
     progress = context.progress("nodes are done")
     upgrade = Upgrade(
@@ -271,7 +272,14 @@ def _refuse_misplaced(live: list[Object], given: dict[str, dict[str, Any]]) -> N
         )
 
 
-def _predicted(context: Context, names: list[str], wanted: nodes.Wanted) -> list[Any]:
+def _meant(context: Context, given: dict[str, dict[str, Any]]) -> list[Object]:
+    """The live nodes that are given. Raises NotReady for one that is absent, or that another one's address is for."""
+    live = _live(context, list(given))
+    _refuse_misplaced(live, given)
+    return live
+
+
+def _predicted(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.Wanted) -> list[Any]:
     """What a run writes first; what an upgrade makes of a node, nobody knows before."""
     state = context.params["state"]
     plan: dict[str, Callable[[Object], Any]] = {
@@ -279,7 +287,8 @@ def _predicted(context: Context, names: list[str], wanted: nodes.Wanted) -> list
         "upgraded": lambda item: plan_node_begun(item, wanted.version),
         "arrived": plan_node_finished,
     }
-    planned = [plan[state](item) for item in _live(context, names)]
+    live = _live(context, list(given)) if state == "arrived" else _meant(context, given)
+    planned = [plan[state](item) for item in live]
     return Executor(context.client, check_mode=True).run([action for action in planned if action])
 
 
@@ -367,10 +376,7 @@ def _held_up(context: Context, names: set[str]) -> list[str]:
     ]
     volumes = nodes.held_by_nodes(found(PERSISTENT_VOLUMES), names)
     if volumes:
-        lines.append(
-            "Volumes that only one node has, whose pods wait until it is back: %s%s."
-            % (", ".join(volumes[:10]), " and %d more" % (len(volumes) - 10) if len(volumes) > 10 else "")
-        )
+        lines.append("Volumes that only one node has, whose pods wait until it is back: %s." % shortened(volumes, 10))
     return lines + unknown
 
 

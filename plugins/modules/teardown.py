@@ -124,6 +124,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     external_secrets,
     key_of,
     label_of,
+    shortened,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
@@ -214,11 +215,9 @@ def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) ->
         and ("deletionTimestamp" not in item["metadata"] or item["metadata"].get("finalizers"))
     ]
     if others:
-        more = " and %d more" % (len(others) - 5) if len(others) > 5 else ""
         raise EsoError(
-            "Without ESO these would stop, or go with the definitions of their kinds: %s%s. Remove them, or leave ESO "
-            "('uninstall: false', the variable cluster_secrets_teardown_eso). Nothing was changed."
-            % (", ".join(others[:5]), more)
+            "Without ESO these would stop, or go with the definitions of their kinds: %s. Remove them, or leave ESO "
+            "('uninstall: false', the variable cluster_secrets_teardown_eso). Nothing was changed." % shortened(others)
         )
 
 

@@ -19,9 +19,6 @@ from ..resources import ADMISSION, ESO_GROUP, Object, key_of
 from . import consumers
 from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, is_owned, metadata
 
-#: On every policy and binding: the central namespace that they guard. A cluster has one guard.
-CENTRAL_ANNOTATION = "cluster-secrets/central-namespace"
-
 if TYPE_CHECKING:
     from ..live.eso import Release
     from .consumers import Consumer
@@ -32,6 +29,9 @@ _Pairs = List[Tuple[str, str]]
 _GENERATORS = "generators." + ESO_GROUP
 
 PREFIX = "cluster-secrets-"
+
+#: On every policy and binding: the central namespace that they guard. A cluster has one guard.
+CENTRAL_ANNOTATION = "cluster-secrets/central-namespace"
 CENTRAL_NAMESPACE, CENTRAL_STORE, LABELS, TARGETS, TARGET_NAMES, DISTRIBUTED, STORE_USE, CLUSTER_OBJECTS = (
     PREFIX + name
     for name in (

@@ -47,8 +47,7 @@ class Layout:
     """Where the stores are and how they reach the API: what all functions here need.
 
     :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too;
-        :arg noted: the texts of those that the catalog serves anyway; :arg others: as :func:`readers_of_others` returns
-        them.
+        :arg noted: the texts of those that the catalog serves anyway. ``others`` are of :func:`readers_of_others`.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Layout:
         api_version: str = "v1",
         kept: Sequence[Consumer] = (),
         noted: Sequence[str] = (),
-        others: Sequence[Object] = (),
     ) -> None:
         self.isolation = isolation
         self.store = store
@@ -71,7 +69,7 @@ class Layout:
         self.api_version = api_version
         self.kept = list(kept)
         self.noted = list(noted)
-        self.others = list(others)
+        self.others: list[Object] = []
 
     def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""

@@ -26,7 +26,7 @@ from ..desired.distribution import (
 )
 from ..errors import CatalogError
 from ..plan import plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of
+from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of, shortened
 from .express import target_metadata
 
 if TYPE_CHECKING:
@@ -433,11 +433,10 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
             yield Finding("consumers", label, message, (REFUSE, KEEP, DROP))
     for one, lost in losing:
         # Nothing joins what was kept, so that only those can be kept on.
-        answers: tuple[str, ...] = (KEEP, DROP) if not is_owned(store) or one.label() in names else (DROP,)
+        late = is_owned(store) and one.label() not in names
         # A tenant makes one whenever he likes, and its status proves nothing: he would hold up every bootstrap.
-        of_tenant = KEEP not in answers and bool(one.item["metadata"].get("namespace"))
-        if of_tenant:
-            answers = (REFUSE, KEEP, *answers)
+        of_tenant = late and bool(one.item["metadata"].get("namespace"))
+        answers = (REFUSE, KEEP, DROP) if of_tenant else (DROP,) if late else (KEEP, DROP)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))
         yield Finding("consumers", one.label(), message, answers, warns=of_tenant)
 
@@ -485,8 +484,8 @@ def _rewritten(live: Object) -> bool:
 
 
 def _made_in(distributed: Object, namespaces: list[str]) -> str:
-    shown = ", ".join(namespaces[:5]) + (" and %d more" % (len(namespaces) - 5) if len(namespaces) > 5 else "")
-    return "Secret %s in namespace %s" % (consumers.distributed_target(distributed), shown or "none")
+    shown = shortened(namespaces) or "none"
+    return "Secret %s in namespace %s" % (consumers.distributed_target(distributed), shown)
 
 
 def _way_on(by_name: dict[str, Entry], live: dict[str, Object]) -> str:
