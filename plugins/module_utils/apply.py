@@ -80,7 +80,7 @@ class Executor:
         if self.read_only:
             raise Drift(
                 "GitOps owns the distribution, and %d object(s) are not what the catalog says: %s%s. Commit what "
-                "platform.cluster_secrets.render writes. Nothing was changed."
+                "platform.cluster_secrets.render writes. None of them was written."
                 % (
                     len(actions),
                     ", ".join("%s (%s)" % (one.label(), _TO_BE[one.result]) for one in actions[:5]),
@@ -229,7 +229,7 @@ class Executor:
                 place = "in namespace '%s'" % namespace if namespace else "at the cluster scope"
                 first = wanted[permission][0]
                 raise MissingPermission(
-                    "missing permission: '%s' on %s%s %s, needed for %s%s. This task changed nothing. Grant it to the "
+                    "missing permission: '%s' on %s%s %s, needed for %s%s. None of it was written. Grant it to the "
                     "identity that this play uses."
                     % (
                         verb,

@@ -175,6 +175,12 @@ class Context:
         self._client: Client | None = None
         self._catalog: List[Entry] | None = None
 
+    def part(self, params: dict[str, Any], check_mode: bool) -> Context:
+        """The context of a part of the work, with options of its own: the same client and catalog."""
+        part = Context(params, check_mode, self.diff_mode, self.warn, self._vault, self.progress)
+        part._client, part._catalog = self.client, self.catalog
+        return part
+
     @property
     def vault(self) -> Vault:
         """ansible-vault with the run's passwords. Raises FileError where the module is not run by its action."""
@@ -216,7 +222,8 @@ class Context:
         :arg assumed: the run installs ESO first, so in check mode assume the newest version.
         :raises EsoError: when the cluster serves none.
         """
-        version, served = eso.served(self.client)
+        with self.client.remembering():
+            version, served = eso.served(self.client)
         if version:
             return version
         if assumed and self.check_mode:
@@ -311,6 +318,7 @@ def wait_while(
         if time.monotonic() >= deadline:
             raise error
         time.sleep(interval)
+        client.forget()
 
 
 def wait_until_gone(client: Client, resource: Resource, names: Set[str], seconds: float) -> None:

@@ -82,6 +82,9 @@ class Client:
         self.unreadable: set[str] = set()
         self._deadline: float | None = None
         self._answered = False
+        #: What was read within :meth:`remembering`, by what was asked for.
+        self._read: dict[tuple[Any, ...], Any] = {}
+        self._remembers = False
         #: When the server answered last, by its own clock, as HTTP has it.
         self.server_date: str | None = None
         self._open(target)
@@ -146,6 +149,33 @@ class Client:
             yield
         finally:
             self._deadline = before
+
+    @contextmanager
+    def remembering(self) -> Iterator[None]:
+        """Ask for nothing twice: within such blocks, what was read in one before is what it was then.
+
+        Until something is written: whatever it was, it may have made others write, too. What is read outside of these
+        blocks, as to wait for something, always comes from the server.
+        """
+        before, self._remembers = self._remembers, True
+        try:
+            yield
+        finally:
+            self._remembers = before
+
+    def forget(self) -> None:
+        """Read anew what was read before: it has been some time, or something was written."""
+        self._read = {}
+
+    def _once(self, asked: tuple[Any, ...], read: Callable[[], _Out]) -> _Out:
+        """What ``read()`` returns, or returned within a block of :meth:`remembering`."""
+        if not self._remembers:
+            return read()
+        known = self._read
+        if asked not in known:
+            known[asked] = read()
+        found: _Out = known[asked]
+        return found
 
     def _left(self) -> float:
         """How many seconds a retry may take from now on."""
@@ -243,6 +273,9 @@ class Client:
 
         :arg what: what the request is for, the start of an error's text.
         """
+        # Reviews ask, and a dry run writes nothing.
+        if method != "GET" and not path.endswith("reviews") and "dryRun" not in (query or ()):
+            self.forget()
         response = self._send(
             method, path, query, body, content_type or ("application/json" if body is not None else None), accept
         )
@@ -280,6 +313,9 @@ class Client:
 
     def get(self, path: str, what: str | None = None) -> Object | None:
         """One object, or None when there is none (404)."""
+        return self._once(("get", path), lambda: self._get(path, what))
+
+    def _get(self, path: str, what: str | None) -> Object | None:
         try:
             found: Object = self.request("GET", path, what=what)
         except ApiError as error:
@@ -305,12 +341,21 @@ class Client:
         :arg missing_ok: an unknown resource (404) is an empty list.
         :returns: the items and the list's resourceVersion.
         """
+        path = resource.path(namespace=namespace)
+        what = what or "cannot list %s" % resource.plural
+        items, version = self._once(
+            ("list", path, selector, partial, missing_ok),
+            lambda: self._list(path, resource.plural, selector, partial, missing_ok, what),
+        )
+        return items[:], version
+
+    def _list(
+        self, path: str, plural: str, selector: str | None, partial: bool, missing_ok: bool, what: str
+    ) -> tuple[List[Object], str | None]:
         items: List[Object] = []
         query = {"limit": str(PAGE)}
         if selector:
             query["labelSelector"] = selector
-        path = resource.path(namespace=namespace)
-        what = what or "cannot list %s" % resource.plural
         while True:
             try:
                 page = self.request("GET", path, query, accept=PARTIAL if partial else None, what=what)
@@ -325,7 +370,7 @@ class Client:
                 raise
             if "items" not in page:
                 raise _foreign(what)
-            items.extend(self._readable(page["items"] or [], str(page.get("kind") or resource.plural)))
+            items.extend(self._readable(page["items"] or [], str(page.get("kind") or plural)))
             version = page.get("metadata", {}).get("resourceVersion")
             token = page.get("metadata", {}).get("continue")
             if not token:

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ClusterExternalSecrets, and targets that have to be made anew."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from ..apply import Executor
+from ..desired import stores
+from ..desired.distribution import cluster_external_secret, is_owned
+from ..errors import EsoError, NotReady
+from ..module import (
+    CATALOG_OPTION,
+    ESO_OBJECT_OPTIONS,
+    ISOLATION_OPTION,
+    OWNER_OPTION,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    wait_until_gone,
+    wait_while,
+)
+from ..plan import plan_delete, plan_refresh_one, plan_release, plan_takeover
+from ..resources import ESO_GROUP, SECRETS, cluster_external_secrets, external_secrets
+from ..takeover import removal
+
+if TYPE_CHECKING:
+    from ..api.client import Client
+    from ..module import Context
+    from ..plan import Action
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "prune": {"type": "bool", "default": False},
+    "replace": {"type": "dict", "default": {}},
+    "wait_timeout": {"type": "int", "default": 60},
+    **CATALOG_OPTION,
+    **ESO_OBJECT_OPTIONS,
+    **ISOLATION_OPTION,
+    **OWNER_OPTION,
+    **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
+}
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Plan against the live objects and write the difference."""
+    params, client = context.params, context.client
+    absent = params["state"] == "absent"
+    entries = [] if absent else context.entries
+    try:
+        version = context.eso_version(params["assume_installed"])
+    except EsoError:
+        if absent:
+            return context.result([], api_version=None, left=[])
+        raise
+    resource = cluster_external_secrets(version)
+    with client.remembering():
+        live, _version = client.list(resource, missing_ok=True)
+    layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
+    kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
+    by_name = {item["metadata"]["name"]: {**item, **kind} for item in live}
+    theirs = {name for name, item in by_name.items() if not is_owned(item)}
+    pairs = [
+        plan_takeover(
+            cluster_external_secret(entry, layout.store_of(entry.name), version),
+            by_name.get(entry.name),
+            entry.name not in theirs,
+        )
+        for entry in entries
+    ]
+    going = removal.Going([], [])
+    if absent or params["prune"]:
+        named = {entry.name for entry in context.entries} if absent else ()
+        going = removal.entries_going(list(by_name.values()), layout, {entry.name for entry in entries}, named)
+    deletes = going.actions
+    by_gitops = params["owner"] == "gitops" and not absent
+    actions = Executor(client, context.check_mode, params["force_conflicts"], by_gitops).run(
+        [adoption for adoption, _applied in pairs if adoption],
+        [applied for _adoption, applied in pairs if applied],
+        deletes,
+    )
+    releases = [plan_release(by_name.get(entry.name)) for entry in entries] if by_gitops else []
+    actions += Executor(client, context.check_mode).run([action for action in releases if action])
+    actions += _replace(context, version)
+    if deletes and not context.check_mode:
+        wait_until_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
+    left = [one._asdict() for one in going.left]
+    return context.result(actions, api_version=version, left=left)
+
+
+def _replace(context: Context, version: str) -> list[Action]:
+    """Delete the Secrets to replace that are still the ones which were looked at, one after the other.
+
+    Each is waited for until ESO has made it anew, so that a run which stops leaves one missing at most.
+    """
+    client, executor = context.client, Executor(context.client, context.check_mode)
+    by_target = {entry.target: entry for entry in context.entries}
+    done: list[Action] = []
+    held: list[str] = []
+    for namespace, names in context.params["replace"].items():
+        if namespace == context.params["store_namespace"]:
+            continue  # what is there is no target
+        for name, uids in names.items():
+            item = client.get(SECRETS.path(name, namespace))
+            if item is None or item["metadata"]["uid"] not in uids:
+                continue
+            if item["metadata"].get("finalizers"):
+                # It would stay as it is for ever, and keep those after it from their turn.
+                held.append("%s/%s (%s)" % (namespace, name, ", ".join(item["metadata"]["finalizers"])))
+                continue
+            done += executor.run([plan_delete({**item, "apiVersion": "v1", "kind": "Secret"})])
+            entry = by_target.get(name)
+            if context.check_mode or entry is None:
+                continue
+            # ESO may have given up for a while.
+            executor.run([plan_refresh_one(external_secrets(version), entry.external_secret, namespace)])
+            wait_while(
+                client, functools.partial(_not_made, client, namespace, name, uids), context.params["wait_timeout"]
+            )
+    if held:
+        raise NotReady(
+            "Secrets that have to be made anew are held by finalizers: %s. The others were done. Have their namespaces "
+            "take the finalizers away, then run this again." % "; ".join(held)
+        )
+    return done
+
+
+def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -> NotReady | None:
+    item = client.get(SECRETS.path(name, namespace))
+    if item is not None and item["metadata"]["uid"] not in uids:
+        return None
+    return NotReady(
+        "the Secret %s/%s was deleted to be made anew, and ESO has not made it yet. Those after it were left as they "
+        "are. Look at ESO's log, then run this again." % (namespace, name)
+    )
