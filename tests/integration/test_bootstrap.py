@@ -60,7 +60,7 @@ def test_check_mode_then_run_then_again(platform):
     assert again.recap["changed"] == 0
     assert platform.writes(mark) == []
     for outcome in (predicted, done, again):
-        assert "Seed the master Secrets" in outcome.stdout
+        assert "Apply the catalog" in outcome.stdout
         assert leaked(outcome.output) == []
 
 

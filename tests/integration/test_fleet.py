@@ -232,7 +232,7 @@ def test_a_cluster_that_is_killed_in_the_middle_is_named_and_a_rerun_converges(f
     lines = []
     for line in process.stdout:
         lines.append(line)
-        if "Set up what the stores may read] *" in line:
+        if "Apply the catalog] *" in line:
             dying.stop_component("kube-apiserver", 9)
     process.wait(timeout=300)
     found = recaps(Outcome(process.returncode, "".join(lines), ""))

@@ -84,7 +84,7 @@ def test_what_gitops_owns_is_never_written(gitops):
         outcome = gitops.play("bootstrap", *arguments, variables=variables, check=False)
         assert outcome.rc == 2 and gitops.writes(mark) == []
         assert "GitOps owns the distribution, and" in outcome.stdout
-        assert "Commit what platform.cluster_secrets.render writes. Nothing was changed." in outcome.stdout
+        assert "Commit what platform.cluster_secrets.render writes. None of them was written." in outcome.stdout
 
 
 def test_a_rotation_leaves_what_gitops_compares_as_it_is(gitops):

@@ -192,7 +192,7 @@ def test_brief_shows_changes_and_tables_and_each_failure_once(cluster):
         done = cluster.play("bootstrap", **BRIEF).stdout
     for text, word in ((predicted, "would change"), (done, "changed")):
         lines = text.splitlines()
-        assert f"{word}: Label the namespaces" in lines and "TASK [" not in text and "ok: [" not in text
+        assert f"{word}: Apply the catalog" in lines and "TASK [" not in text and "ok: [" not in text
         table = lines[lines.index("CHANGE   KIND       NUMBER  WHICH") :]
         assert table[1:4] == [
             "changed  Namespace  1       cert-manager",
@@ -202,7 +202,7 @@ def test_brief_shows_changes_and_tables_and_each_failure_once(cluster):
     assert re.search(r"^localhost: ok=\d+ changed=1 unreachable=0 failed=0$", done, re.MULTILINE)
     missing = {"cluster_secrets_values_file": "none.yml"}
     failed = cluster.play("bootstrap", "-e", json.dumps(missing), check=False, **BRIEF)
-    said = "failed: Seed the master Secrets: the values file 'none.yml' does not exist."
+    said = "failed: Apply the catalog: the values file 'none.yml' does not exist."
     assert failed.rc == 2 and failed.output.count("none.yml' does not exist") == 1, failed.output
     assert said in failed.stdout and "init -e init_dest=" in failed.stdout
     # With -v there is all that Ansible says.

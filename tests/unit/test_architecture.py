@@ -178,7 +178,7 @@ def _roles(node: object) -> Iterator[tuple[str, str, bool]]:
         for item in node:
             yield from _roles(item)
     elif isinstance(node, dict):
-        imported = node.get("ansible.builtin.import_role")
+        imported = node.get("ansible.builtin.import_role") or node.get("ansible.builtin.include_role")
         if imported:
             name = imported["name"].rpartition(".")[2]
             yield name, imported.get("tasks_from", "main"), imported.get("rolespec_validate", True)

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, DependencyError
 from ..resources import Object, Resource
 from . import depth, proxies
+from .alike import Alike
 from .kubeconfig import Connection
 
 USER_AGENT = "platform.cluster_secrets"
@@ -353,6 +354,7 @@ class Client:
         self, path: str, plural: str, selector: str | None, partial: bool, missing_ok: bool, what: str
     ) -> tuple[List[Object], str | None]:
         items: List[Object] = []
+        alike = Alike()
         query = {"limit": str(PAGE)}
         if selector:
             query["labelSelector"] = selector
@@ -370,7 +372,9 @@ class Client:
                 raise
             if "items" not in page:
                 raise _foreign(what)
-            items.extend(self._readable(page["items"] or [], str(page.get("kind") or plural)))
+            found = self._readable(page["items"] or [], str(page.get("kind") or plural))
+            alike.share(found)
+            items.extend(found)
             version = page.get("metadata", {}).get("resourceVersion")
             token = page.get("metadata", {}).get("continue")
             if not token:

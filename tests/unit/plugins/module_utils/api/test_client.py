@@ -147,3 +147,44 @@ def test_a_proxys_password_is_in_no_error():
     with pytest.raises(errors.ConnectionOptionsError) as caught:
         client.Client(kubeconfig.connection({"host": "http://one", "api_key": "k", "proxy": "ftp://me:s3cret@p"}, {}))
     assert "s3cret" not in str(caught.value)
+
+
+def test_what_was_read_is_not_asked_for_again_until_something_is_written():
+    page = {"kind": "List", "metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "a"}}]}
+    with Answers((200, {}, page)) as server:
+        own = server.client()
+        with own.remembering():
+            found, _version = own.list(resources.NAMESPACES)
+            found.clear()  # what one does with its list is its own matter
+            assert own.list(resources.NAMESPACES)[0] == page["items"] and len(server.asked) == 1
+            own.list(resources.NAMESPACES, partial=True)
+            own.list(resources.NAMESPACES, selector="a=b")
+            own.get("/apis/a")
+            own.get("/apis/a")
+            assert len(server.asked) == 4
+        own.list(resources.NAMESPACES)
+        assert len(server.asked) == 5  # outside, it is always read anew
+        review = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        own.request("POST", review, body={})
+        own.request("PATCH", "/api/v1/namespaces/a", {"dryRun": "All"}, {})
+        with own.remembering():
+            own.get("/apis/a")
+        assert len(server.asked) == 7
+        own.request("PATCH", "/api/v1/namespaces/a", body={})
+        with own.remembering():
+            own.get("/apis/a")
+        assert len(server.asked) == 9
+
+
+def test_what_was_tried_to_write_is_read_anew():
+    """A write whose answer was lost may have been done."""
+    failing = (500, {}, {"kind": "Status", "message": "lost"})
+    item = (200, {}, {"kind": "Namespace"})
+    with Answers(item, failing, item) as server:
+        own = server.client()
+        with own.remembering():
+            own.get("/api/v1/namespaces/a")
+            with pytest.raises(errors.ApiError):
+                own.request("DELETE", "/api/v1/namespaces/a")
+            own.get("/api/v1/namespaces/a")
+        assert [method for method, _path, _headers in server.asked] == ["GET", "DELETE", "GET"]

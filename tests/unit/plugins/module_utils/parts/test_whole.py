@@ -1,0 +1,141 @@
+# Copyright (c) 2026, platform.cluster_secrets contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which parts run, in which order, with what of the others' results, and what is said when one fails."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import whole
+from answers import Answers
+
+PARAMS = {
+    "catalog": [],
+    "values": None,
+    "assume_installed": False,
+    "eso_namespace": "external-secrets",
+    "eso_service_account": "external-secrets",
+    "isolation": "shared",
+    "owner": "collection",
+    "platform_users": [],
+    "platform_groups": [],
+    "store": "central-secret-store",
+    "store_namespace": "central-secret-store",
+}
+CHANGE = {"kind": "Namespace", "name": "central-secret-store", "result": "created"}
+
+
+class Parts:
+    """Parts that note how they were called, and return what they are told."""
+
+    def __init__(self, monkeypatch, **results):
+        self.calls = []
+        self.warnings = []
+        for name, part in whole.PARTS.items():
+            monkeypatch.setitem(whole.PARTS, name, part._replace(run=self._run(name, results.get(name, {}))))
+
+    def _run(self, name, result):
+        def run(context):
+            self.calls.append((name, context.check_mode, context.params))
+            context.warn("of %s" % name)
+            if isinstance(result, Exception) and not context.check_mode:
+                raise result
+            found = {"changed": False, "changes": [], "api_requests": 0}
+            if name == "secrets":
+                found["changed_sources"] = {}
+            return {**found, **(result if isinstance(result, dict) else {"changed": True, "changes": [CHANGE]})}
+
+        return run
+
+    def run(self, check_mode=False, **parts):
+        self.calls, self.warnings = [], []
+        with Answers((200, {}, {"kind": "Namespace"})) as server:
+            context = module.Context({**PARAMS, "parts": parts}, check_mode, False, self.warnings.append)
+            context._client = server.client()
+            return whole.run(context)
+
+
+def names(calls, check_mode):
+    return [name for name, checked, _params in calls if checked is check_mode]
+
+
+def test_all_are_planned_in_their_order_and_nothing_is_done_twice(monkeypatch):
+    parts = Parts(monkeypatch)
+    result = parts.run(**{name: {} for name in reversed(list(whole.PARTS))})
+    assert names(parts.calls, True) == list(whole.PARTS)
+    # There is nothing to write, nor to wait for.
+    assert names(parts.calls, False) == [] and result["changed"] is False and result["changes"] == []
+    assert parts.warnings == ["of %s" % name for name in whole.PARTS]
+
+
+def test_what_changes_is_written_after_all_is_planned(monkeypatch):
+    changes = {"changed": True, "changes": [CHANGE]}
+    parts = Parts(monkeypatch, secrets={**changes, "changed_sources": {}}, permissions=changes)
+    predicted = parts.run(check_mode=True, permissions={}, secrets={})
+    assert names(parts.calls, False) == []
+    # Both find the same missing, and say it once.
+    assert predicted["changed"] and predicted["changes"] == [CHANGE]
+    parts.run(permissions={}, secrets={})
+    assert [(name, checked) for name, checked, _params in parts.calls] == [
+        ("secrets", True),
+        ("permissions", True),
+        ("secrets", False),
+        ("permissions", False),
+    ]
+    # A warning stands once, though the part ran twice.
+    assert parts.warnings == ["of secrets", "of permissions"]
+
+
+@pytest.mark.parametrize(("part", "result"), [("verify", {"unsynced": [{}]}), ("stores", {"ready": False})])
+def test_what_is_not_current_is_waited_for(monkeypatch, part, result):
+    parts = Parts(monkeypatch, **{part: result})
+    parts.run(**{part: {}})
+    assert names(parts.calls, False) == [part]
+
+
+def test_a_part_has_its_options_and_what_others_found(monkeypatch):
+    found = {"changed_sources": {"github-pat": {"token": True}}, "replace": {"a": {"b": {"uid": True}}}}
+    parts = Parts(monkeypatch, secrets=found)
+    result = parts.run(check_mode=True, secrets={"prune": "yes"}, labels={}, unlabel={}, entries={}, verify={})
+    params = {name: options for name, _checked, options in parts.calls}
+    assert params["secrets"]["prune"] is True and params["secrets"]["state"] == "present"
+    assert params["labels"]["exclusive"] is False and params["unlabel"]["exclusive"] is True
+    assert params["entries"]["replace"] == found["replace"] == result["secrets"]["replace"]
+    assert params["verify"]["changed_sources"] == found["changed_sources"]
+    assert params["entries"]["store_namespace"] == "central-secret-store"
+    # What no part of this run found is what the options say.
+    parts.run(check_mode=True, verify={"changed_sources": {"kargo": {"password": True}}})
+    assert parts.calls[0][2]["changed_sources"] == {"kargo": {"password": True}}
+
+
+def test_a_failure_says_what_was_written_before(monkeypatch):
+    changes = {"changed": True, "changes": [CHANGE], "changed_sources": {}}
+    parts = Parts(monkeypatch, secrets=changes, stores=errors.NotReady("it is not ready."))
+    result = parts.run(secrets={}, stores={}, verify={})
+    assert result["failed"] and result["changes"] == [CHANGE] and "verify" not in result
+    assert result["msg"] == "it is not ready.\n1 object(s) were written before that; a rerun goes on from there."
+
+
+def test_what_is_refused_stops_all_before_the_first_write(monkeypatch):
+    refused = {"failed": True, "msg": "no."}
+    parts = Parts(monkeypatch, secrets={"changed": True, "changes": [CHANGE], "changed_sources": {}}, guard=refused)
+    result = parts.run(secrets={}, guard={})
+    assert result["msg"] == "no." and names(parts.calls, False) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"secret": {}}, "parts: there is no part 'secret'. Those that there are: secrets, permissions,"),
+        ({"labels": {"missing": "make"}}, "parts: labels: value of missing must be one of"),
+        ({"labels": {"exclusive": True}}, "parts: labels: exclusive. Supported parameters include:"),
+        ({"secrets": {"values": {}}}, "parts: secrets: values. Supported parameters include:"),
+        ({"guard": "audit"}, "parts: 'guard' must be a mapping of options."),
+    ],
+)
+def test_wrong_parts_are_named(monkeypatch, given, said):
+    parts = Parts(monkeypatch)
+    with pytest.raises(errors.CatalogError) as refused:
+        parts.run(**given)
+    assert said in str(refused.value) and parts.calls == []
