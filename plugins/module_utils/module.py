@@ -174,6 +174,8 @@ class Context:
         self.warn: Callable[[str], Any] = lambda text: warn(printable(text))
         self._client: Client | None = None
         self._catalog: List[Entry] | None = None
+        #: Whether a run would do more than its result lists, such as wait for something, or write a backup.
+        self.does_more = False
 
     def part(self, params: dict[str, Any], check_mode: bool) -> Context:
         """The context of a part of the work, with options of its own: the same client and catalog."""

@@ -69,6 +69,12 @@ class Outcome:
         assert found, self.output
         return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", found.group(1))}
 
+    @property
+    def table(self) -> list[str]:
+        """What a playbook says that it changed, or would change: the lines of its table, none without a change."""
+        found = re.search(r"^CHANGE +KIND .*\n(?:.+\n)+\nObjects: .*$", self.stdout, re.MULTILINE)
+        return found[0].splitlines() if found else []
+
 
 class Platform:
     """A cluster under test, and how to run the collection against it."""

@@ -54,7 +54,7 @@ def test_check_mode_then_run_then_again(platform):
     assert platform.writes(mark) == []
     done = platform.play("bootstrap", "--diff", "-vvvv")
     assert done.recap["changed"] > 0
-    assert task_results(predicted) == task_results(done)
+    assert task_results(predicted) == task_results(done) and predicted.table == done.table != []
     mark = platform.mark()
     again = platform.play("bootstrap", "--diff", "-vvvv")
     assert again.recap["changed"] == 0
@@ -164,7 +164,7 @@ def test_rotation_writes_once_for_the_source_and_once_for_each_entry(bootstrappe
         "patch /apis/external-secrets.io/v1/clusterexternalsecrets/application-docker-registry",
         "patch /apis/external-secrets.io/v1/clusterexternalsecrets/kargo-git-credentials",
     ]
-    assert predicted.recap["changed"] == done.recap["changed"] == 2
+    assert predicted.table == done.table != []
     for namespace in ("argocd", "backstage-kargo", "image-factory-kargo"):
         assert platform.data(namespace, "git-credentials")["password"] == changed["github-pat"]["token"]
     mark = platform.mark()

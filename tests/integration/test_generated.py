@@ -40,7 +40,7 @@ def test_made_once_and_anew_on_request(bootstrapped, given):
     platform = bootstrapped
     predicted = platform.play("bootstrap", "--check", variables=given)
     done = platform.play("bootstrap", "-vvvv", "--diff", variables=given)
-    assert done.recap["changed"] == predicted.recap["changed"] > 0
+    assert done.table == predicted.table != []
     first = platform.data("made", "made")
     assert re.fullmatch("[A-Za-z0-9]{32}", first["PASSWORD"]) and re.fullmatch("[0-9a-f]{64}", first["TOKEN"])
     assert platform.data("central-secret-store", "made-source") == {

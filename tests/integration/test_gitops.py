@@ -118,7 +118,7 @@ def test_the_way_to_gitops_leaves_it_the_only_owner(platform, catalog, tmp_path)
         apply(p, tmp_path)
         predicted = p.play("bootstrap", "--check", variables=GITOPS)
         outcome = p.play("bootstrap", variables=GITOPS)
-        assert predicted.recap["changed"] == outcome.recap["changed"] > 0
+        assert predicted.table == outcome.table != []
         mark = p.mark()
         assert p.play("bootstrap", variables=GITOPS).recap["changed"] == 0 and p.writes(mark) == []
         smaller = [

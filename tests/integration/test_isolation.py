@@ -78,7 +78,7 @@ def test_there_and_back_on_a_cluster_in_use(bootstrapped, catalog):
     with Poller(platform) as poller:
         predicted = platform.play("bootstrap", "--check", variables=ENTRY)
         done = platform.play("bootstrap", variables=ENTRY)
-        assert done.recap["changed"] == predicted.recap["changed"] > 3
+        assert done.table == predicted.table != []
         assert stores(platform) == sorted(["central-secret-store", *names])
         shared = platform.get(f"{ESO}/clustersecretstores/central-secret-store")
         assert [one["status"] for one in shared["status"]["conditions"]] == ["True"]
@@ -90,7 +90,7 @@ def test_there_and_back_on_a_cluster_in_use(bootstrapped, catalog):
         platform.play("rotate", variables={**ENTRY, "cluster_secrets_verify_refresh": "always"})
         predicted = platform.play("bootstrap", "--check")
         done = platform.play("bootstrap")
-        assert done.recap["changed"] == predicted.recap["changed"] > 2
+        assert done.table == predicted.table != []
         assert stores(platform) == ["central-secret-store"]
         assert platform.play("bootstrap").recap["changed"] == 0
     assert poller.looks > 50 and poller.seen == []
@@ -137,7 +137,7 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
     }
     predicted = platform.play("bootstrap", "--check", variables=prune)
     done = platform.play("bootstrap", variables=prune)
-    assert done.recap["changed"] == predicted.recap["changed"]
+    assert done.table == predicted.table
     assert "central-secret-store-extra" not in stores(platform)
     assert platform.get(f"{RBAC}/roles/central-secret-store-reader-extra") is None
     assert platform.play("bootstrap", variables=prune).recap["changed"] == 0
@@ -162,7 +162,7 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
     try:
         predicted = platform.play("bootstrap", "--check", variables=variables)
         done = platform.play("bootstrap", variables=variables)
-        assert predicted.recap["changed"] == done.recap["changed"]
+        assert predicted.table == done.table
         assert platform.play("bootstrap", variables=variables).recap["changed"] == 0
         assert platform.data("kargo", "both") == {"A": "1", "B": "1-Mg=="}
         assert platform.secret("central-secret-store", "both") is None
@@ -308,7 +308,7 @@ def test_an_upgrade_of_the_collection_changes_no_target(platform, tmp_path):
         with Poller(upgraded) as poller:
             predicted = upgraded.play("bootstrap", "--check", ANSIBLE_COLLECTIONS_PATH=COLLECTIONS)
             done = upgraded.play("bootstrap", ANSIBLE_COLLECTIONS_PATH=COLLECTIONS)
-        assert done.recap["changed"] == predicted.recap["changed"] > 0
+        assert done.table == predicted.table != []
         assert poller.looks > 20 and poller.seen == []
         assert upgraded.play("bootstrap").recap["changed"] == 0
 

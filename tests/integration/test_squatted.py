@@ -94,7 +94,7 @@ def test_a_token_of_the_reader_from_before_ends(squatted):
     squatted.delete(f"/api/v1/namespaces/{ESO}/serviceaccounts/external-secrets")
     predicted = squatted.play("bootstrap", "--check", variables=variables)
     done = squatted.play("bootstrap", variables=variables)
-    assert predicted.recap["changed"] == done.recap["changed"] > 0
+    assert predicted.table == done.table != []
     with pytest.raises(ApiError) as refused:
         before.get(f"/api/v1/namespaces/{CENTRAL}/secrets/github-pat")
     assert refused.value.status == 401

@@ -134,7 +134,7 @@ def test_a_takeover_changes_no_target(byhand, eso):
         mark = own.mark()
         again = own.play("bootstrap", *arguments)
     assert poller.changes == [] and poller.reads > 50
-    assert predicted.recap["changed"] == outcome.recap["changed"] == 5
+    assert predicted.table == outcome.table != []
     assert again.recap["changed"] == 0 and own.writes(mark) == []
     assert leaked(predicted.output + outcome.output + again.output) == []
     live = own.get(f"{eso}/clusterexternalsecrets/database")

@@ -141,7 +141,7 @@ def test_teardown_leaves_nothing_and_namespaces_delete_cleanly(bootstrapped, cat
     platform.play("bootstrap")
     predicted = platform.play("teardown", "--check")
     done = platform.play("teardown")
-    assert done.recap["changed"] == predicted.recap["changed"] > 0
+    assert done.table == predicted.table != []
     assert platform.play("teardown").recap["changed"] == 0
     namespaces = platform.request("GET", "/api/v1/namespaces")["items"]
     for item in namespaces:

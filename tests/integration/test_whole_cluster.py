@@ -131,7 +131,7 @@ def installed(whole):
     """The documented catalog on it, ESO installed anew, everything kept by a few commands away from the defaults."""
     predicted = whole.play("bootstrap", "--check", "--diff")
     done = whole.play("bootstrap")
-    assert predicted.recap["changed"] == done.recap["changed"] > 0
+    assert predicted.table == done.table != []
     assert whole.play("bootstrap").recap["changed"] == 0
     # The registry lets in who has the documented credentials, and nobody else.
     pat = whole.values["github-pat"]

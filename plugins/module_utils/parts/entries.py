@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..apply import Executor
 from ..desired import stores
 from ..desired.distribution import cluster_external_secret, is_owned
-from ..errors import EsoError, NotReady
+from ..errors import EsoError, NotReady, WriteError
 from ..module import (
     CATALOG_OPTION,
     ESO_OBJECT_OPTIONS,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..api.client import Client
     from ..module import Context
     from ..plan import Action
+    from ..resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -111,7 +112,7 @@ def _replace(context: Context, version: str) -> list[Action]:
                 # It would stay as it is for ever, and keep those after it from their turn.
                 held.append("%s/%s (%s)" % (namespace, name, ", ".join(item["metadata"]["finalizers"])))
                 continue
-            done += executor.run([plan_delete({**item, "apiVersion": "v1", "kind": "Secret"})])
+            done += _deleted(executor, item)
             entry = by_target.get(name)
             if context.check_mode or entry is None:
                 continue
@@ -126,6 +127,26 @@ def _replace(context: Context, version: str) -> list[Action]:
             "take the finalizers away, then run this again." % "; ".join(held)
         )
     return done
+
+
+def _deleted(executor: Executor, item: Object) -> list[Action]:
+    """Delete a Secret, also when ESO has just tried to make it its own, as long as it holds what was looked at."""
+    while True:
+        try:
+            return executor.run([plan_delete({**item, "apiVersion": "v1", "kind": "Secret"})])
+        except WriteError:
+            now = executor.client.get(SECRETS.path(item["metadata"]["name"], item["metadata"]["namespace"]))
+            if now is None or _content(now) != _content(item) or _version(now) == _version(item):
+                raise
+            item = now
+
+
+def _content(secret: Object) -> tuple[Any, ...]:
+    return secret["metadata"]["uid"], secret.get("type"), secret.get("data")
+
+
+def _version(secret: Object) -> Any:
+    return secret["metadata"]["resourceVersion"]
 
 
 def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -> NotReady | None:

@@ -66,7 +66,8 @@ def run(context: Context) -> dict[str, Any]:
         absent = sorted(set(assignments) - set(live))
         done = _apply(context, [action for action in planned if action])
         copies = _copies(context, assignments, live)
-        if copies and params["wait"] and not context.check_mode:
+        context.does_more = bool(copies and params["wait"])
+        if context.does_more and not context.check_mode:
             seconds = params["wait_timeout"]
             try:
                 wait_while(client, lambda: _there_still(client, copies, seconds), seconds)

@@ -293,6 +293,7 @@ def _preflight(
         result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
     changing = sorted({key for one in findings for key in one.backup})
     if changing:
+        context.does_more = True
         secrets = [whole[key] for key in changing if key in whole]
         result["backup"] = backups.save(context, secrets, snapshot.identity(client))
     return findings, result

@@ -113,10 +113,13 @@ def run(context: Context) -> dict[str, Any]:
     names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
     # What was read just now says it, unless something has been written since.
     ready = not actions and not state.not_ready([item for item in live.values() if stores.is_store(item)], names)
-    if stage != "permissions" and params["wait"] and not ready and not context.check_mode:
-        wait_while(client, lambda: _not_ready(client, layout, names, params["wait_timeout"]), params["wait_timeout"])
+    if stage != "permissions" and params["wait"] and not ready:
+        context.does_more = True
+        if not context.check_mode:
+            seconds = params["wait_timeout"]
+            wait_while(client, lambda: _not_ready(client, layout, names, seconds), seconds)
     pending = bool(retired) or any(final[kind_and_name(item)] != item for item in prepared)
-    return context.result(actions, api_version=version, pending=pending, ready=ready)
+    return context.result(actions, api_version=version, pending=pending)
 
 
 def _squatted(live: dict[tuple[str, str], Object], layout: stores.Layout) -> list[Object]:

@@ -74,6 +74,7 @@ def run(context: Context) -> dict[str, Any]:
         "namespaces": len({row.namespace for row in rows}),
     }
     unsynced = [row for row in rows if row.status != state.SYNCED]
+    context.does_more = bool(unsynced)
     if params["wait"] and not context.check_mode:
         progress = context.progress("targets are current")
         nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))

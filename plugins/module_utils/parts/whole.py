@@ -95,16 +95,19 @@ class _Pass:
         self._parts = parts
         self._check_mode = check_mode
         self._found: dict[str, _ParamsT] = {}
+        self._does_more = False
 
     def run(self) -> dict[str, Any]:
         """The result of all parts, or of those up to the one that failed."""
         failed: _ParamsT = {}
         for name, function, params in self._steps():
+            part = self._context.part(params, self._check_mode)
             try:
-                found = function(self._context.part(params, self._check_mode))
+                found = function(part)
             except ClusterSecretsError as error:
                 found = {"failed": True, "msg": str(error)}
             self._found[name] = found
+            self._does_more = self._does_more or part.does_more
             if found.get("failed"):
                 failed = {"failed": True, "msg": found["msg"] + self._done()}
                 break
@@ -131,12 +134,8 @@ class _Pass:
             yield name, PARTS[name].run, params
 
     def is_done(self) -> bool:
-        """Whether nothing is to be written, nor to be waited for."""
-        return (
-            not any(found["changed"] for found in self._found.values())
-            and self._found.get("stores", {}).get("ready", True)
-            and not self._found.get("verify", {}).get("unsynced")
-        )
+        """Whether nothing is to be written, nor anything else to be done."""
+        return not self._does_more and not any(found["changed"] for found in self._found.values())
 
     def _done(self) -> str:
         """What to add to a failure: what was written before it."""
