@@ -344,6 +344,16 @@ def wait_until_gone(client: Client, resource: Resource, names: Set[str], seconds
         time.sleep(0.2)
 
 
+def reads_once(run: Callable[[Context], Result]) -> Callable[[Context], Result]:
+    """The run function of a module that only reads and never waits: it asks the API server for nothing twice."""
+
+    def once(context: Context) -> Result:
+        with context.client.remembering():
+            return run(context)
+
+    return once
+
+
 def outcome(run: Callable[[Context], Result], context: Context) -> Result:
     """The result of ``run(context)``; an error of the collection becomes a failed result with its text.
 

@@ -136,6 +136,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     PLATFORM_OPTIONS,
     layout_of,
     read_usage,
+    reads_once,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
@@ -171,6 +172,7 @@ def _broken_chain(cause: causes.Cause) -> findings.Finding:
     return findings.Finding(findings.ERROR, "broken-chain", cause.namespace, cause.secret, message, fix)
 
 
+@reads_once
 def run(context: Context) -> dict[str, Any]:
     """Read, judge, report."""
     params = context.params

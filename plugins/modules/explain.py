@@ -110,6 +110,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CONSUMER_OPTIONS,
     customs,
     layout_of,
+    reads_once,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
@@ -129,6 +130,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@reads_once
 def run(context: Context) -> dict[str, Any]:
     """Read one chain and judge it."""
     params = context.params

@@ -208,6 +208,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CONSUMER_OPTIONS,
     layout_of,
     read_usage,
+    reads_once,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
@@ -253,6 +254,7 @@ def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str]) ->
     return found
 
 
+@reads_once
 def run(context: Context) -> dict[str, Any]:
     """Read and judge."""
     params = context.params
