@@ -104,13 +104,18 @@ CHAIN_OPTIONS: Options = {
 }
 
 
-def layout_of(params: Mapping[str, Any]) -> Layout:
-    """The layout of the stores that a module's options are about."""
+def layout_of(params: Mapping[str, Any], version: str | None = None) -> Layout:
+    """The layout of the stores that a module's options are about.
+
+    :arg version: the API version of ESO that manifests are made for; without one, the newest.
+    """
     return Layout(
         params["isolation"],
         params["store"],
         params["store_namespace"],
-        eso=(params["eso_namespace"], params["eso_service_account"]),
+        params.get("server_url") or "",
+        (params.get("eso_namespace") or "", params.get("eso_service_account") or ""),
+        version or ESO_VERSIONS[0],
     )
 
 

@@ -89,6 +89,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     ISOLATION_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    layout_of,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS, ESO_GROUP
@@ -121,14 +122,7 @@ def run(context: Context) -> dict[str, Any]:
 
     params, entries = context.params, context.entries
     version = params["api_version"] or context.eso_version()
-    layout = stores.Layout(
-        params["isolation"],
-        params["store"],
-        params["store_namespace"],
-        params["server_url"],
-        (params["eso_namespace"], params["eso_service_account"]),
-        version,
-    )
+    layout = layout_of(params, version)
     if params["consumers"] == "keep" and not params["api_version"]:
         live = snapshot.read_stores(context.client, layout, True)
         snapshot.keep_consumers(context.client, layout, entries, version, live)

@@ -23,7 +23,8 @@ ALLOWED = {
     "files": {"errors"},
     "helm": set(),
     "catalog": {"errors", "resources"},
-    "desired": {"catalog", "resources", "advisories"},
+    "desired": {"catalog", "resources", "advisories", "tools"},
+    "tools": set(),
     "plan": {"desired", "resources", "workloads"},
     "api": {"errors", "resources", "files"},
     "live": {"workloads", "permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},
@@ -55,9 +56,10 @@ ALLOWED = {
         "permissions",
         "plan",
         "resources",
+        "tools",
         "variables",
     },
-    "upgrade": {"advisories", "audit", "desired", "errors", "live", "plan", "resources"},
+    "upgrade": {"advisories", "audit", "desired", "errors", "live", "plan", "resources", "tools"},
     "variables": set(),
     "permissions": {"resources"},
     "fleet": {"errors"},
@@ -92,6 +94,7 @@ PURE = (
     "permissions",
     "workloads",
     "lifetimes",
+    "tools",
 )
 FILES = sorted(path for path in UTILS.rglob("*.py") if path.name != "__init__.py")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Sequence, Tup
 from ..advisories import OURS
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL, Entry
 from ..resources import ADMISSION, ESO_GROUP, Object, key_of
+from ..tools import GITOPS_ACCOUNTS
 from . import consumers
 from .distribution import ESO_MANAGED_LABEL, MANAGER, TARGET_LABEL, is_owned, metadata
 
@@ -61,14 +62,6 @@ KEYS, NAMES = "keys", "names"
 
 ACTIONS = {"audit": ["Audit", "Warn"], "enforce": ["Deny"]}
 
-#: Field managers of GitOps controllers, and the ServiceAccounts that these run as by default.
-_GITOPS = {
-    "argocd-controller": "argocd-application-controller",
-    "argocd-application-controller": "argocd-application-controller",
-    "kustomize-controller": "kustomize-controller",
-    "helm-controller": "helm-controller",
-}
-
 #: Managers that are the collection's, ESO's and Kubernetes' own.
 _KNOWN_MANAGERS = (MANAGER, "external-secrets", "kube-controller-manager", "kube-apiserver")
 
@@ -95,7 +88,7 @@ class Identities:
     def covers_manager(self, manager: str) -> bool:
         """Whether a GitOps controller's field manager is the platform's; others have no known identity and count as
         covered."""
-        account = _GITOPS.get(manager)
+        account = GITOPS_ACCOUNTS.get(manager)
         if account is None:
             return True
         return any(user.endswith(":" + account) for user in self.users) or any(

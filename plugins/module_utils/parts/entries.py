@@ -9,7 +9,6 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from ..apply import Executor
-from ..desired import stores
 from ..desired.distribution import cluster_external_secret, is_owned
 from ..errors import EsoError, NotReady, WriteError
 from ..module import (
@@ -19,6 +18,7 @@ from ..module import (
     OWNER_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    layout_of,
     wait_until_gone,
     wait_while,
 )
@@ -60,7 +60,7 @@ def run(context: Context) -> dict[str, Any]:
     resource = cluster_external_secrets(version)
     with client.remembering():
         live, _version = client.list(resource, missing_ok=True)
-    layout = stores.Layout(params["isolation"], params["store"], params["store_namespace"])
+    layout = layout_of(params)
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
     by_name = {item["metadata"]["name"]: {**item, **kind} for item in live}
     theirs = {name for name, item in by_name.items() if not is_owned(item)}

@@ -24,10 +24,11 @@ from ..module import (
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    layout_of,
 )
 from ..plan import plan_apply, plan_delete, plan_restore, redact_secret
 from ..report.text import takeover_refused
-from ..resources import ADMISSION, ESO_GROUP, ESO_VERSIONS, NAMESPACES, SECRETS, decode, key_of, resource_of
+from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, SECRETS, decode, key_of, resource_of
 from ..takeover import access, backup, preflight, removal
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
     if version:
         users = snapshot.read_users(client, version)
         cluster_stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
-        layout = stores.Layout(params["isolation"], params["store"], namespace)
+        layout = layout_of(params)
         named = set() if absent else {entry.name for entry in context.catalog}
         names = set(named)
         # Those of entries that left the catalog go on distributing until they are pruned.
@@ -258,14 +259,7 @@ def _preflight(
         findings += preflight.ended(namespace, central, values, state.utcnow(), context.warn)
     else:
         version = eso.served(client)[0]
-        layout = stores.Layout(
-            params["isolation"],
-            params["store"],
-            namespace,
-            params["server_url"],
-            (params["eso_namespace"], params["eso_service_account"]),
-            api_version=version or ESO_VERSIONS[0],
-        )
+        layout = layout_of(params, version)
         cluster = snapshot.Cluster(client, layout, version, central)
         cluster.look(client, preflight.suspects(context.entries, cluster))
         findings = preflight.find(

@@ -21,10 +21,11 @@ from ..module import (
     OWNER_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    layout_of,
     wait_while,
 )
 from ..plan import assumed, plan_apply, plan_delete, plan_release, plan_takeover
-from ..resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, external_secrets, kind_and_name, resource_of
+from ..resources import ESO_GROUP, NAMESPACES, external_secrets, kind_and_name, resource_of
 from ..takeover import removal
 
 if TYPE_CHECKING:
@@ -63,14 +64,7 @@ def run(context: Context) -> dict[str, Any]:
         if not absent and stage != "permissions":
             raise
         version = None
-    layout = stores.Layout(
-        params["isolation"],
-        params["store"],
-        params["store_namespace"],
-        params["server_url"],
-        (params["eso_namespace"], params["eso_service_account"]),
-        version or ESO_VERSIONS[0],
-    )
+    layout = layout_of(params, version)
     with client.remembering():
         live = snapshot.read_stores(client, layout, installed=version is not None)
         if params["consumers"] == "keep" and version and not absent:

@@ -27,6 +27,7 @@ from ..desired.distribution import (
 from ..errors import CatalogError
 from ..plan import plan_apply
 from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of, shortened
+from ..tools import TOOLS
 from .express import target_metadata
 
 if TYPE_CHECKING:
@@ -63,18 +64,6 @@ _ROLE_SETS = (
 
 #: The field manager of ESO's controller.
 ESO_MANAGER = "external-secrets"
-
-#: Tools that keep writing objects: the prefixes of their field managers, and the labels or annotations they set.
-_TOOLS = {
-    "Argo CD": (("argocd",), ("argocd.argoproj.io/instance", "argocd.argoproj.io/tracking-id")),
-    "Flux": (
-        ("kustomize-controller", "helm-controller"),
-        ("kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"),
-    ),
-    "helm": (("helm",), ("meta.helm.sh/release-name",)),
-    "Terraform": (("terraform", "hashicorp"), ()),
-    "kapp": (("kapp",), ("kapp.k14s.io/app",)),
-}
 
 
 class Finding:
@@ -701,9 +690,9 @@ def tools(live: Object) -> list[str]:
     managers = [str(one.get("manager", "")).lower() for one in meta.get("managedFields") or []]
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
     return sorted(
-        tool
-        for tool, (prefixes, keys) in _TOOLS.items()
-        if any(manager.startswith(prefixes) for manager in managers) or any(key in marks for key in keys)
+        name
+        for name, tool in TOOLS.items()
+        if any(manager.startswith(tool.managers) for manager in managers) or any(mark in marks for mark in tool.marks)
     )
 
 

@@ -14,6 +14,7 @@ from ..desired.distribution import WHOLE_NAME
 from ..live.eso import LIMITED_TOKENS_SINCE
 from ..plan import storage_version
 from ..resources import Object, label_of
+from ..tools import GITOPS
 from . import schemas
 
 #: What may be accepted, each with what it is about.
@@ -46,14 +47,6 @@ _WHOLE_NAMES_SINCE, _WHOLE_NAMES_UNTIL = (0, 20, 0), (2, 14, 0)
 
 #: Who writes ESO's objects without an intention of its own: ESO, and this collection, which writes what is served.
 _OWN_MANAGERS = ("external-secrets", "platform.cluster_secrets")
-
-#: Marks by which GitOps controllers name themselves on what they apply.
-_GITOPS = {
-    "argocd.argoproj.io/tracking-id": "Argo CD",
-    "argocd.argoproj.io/instance": "Argo CD",
-    "helm.toolkit.fluxcd.io/name": "Flux",
-    "kustomize.toolkit.fluxcd.io/name": "Flux",
-}
 
 
 class Stage(NamedTuple):
@@ -159,7 +152,7 @@ def _owner(live: Live) -> Iterator[Problem]:
         return
     meta = live.deployment["metadata"]
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
-    for who in sorted({_GITOPS[mark] for mark in marks if mark in _GITOPS}):
+    for who in sorted(name for name, tool in GITOPS.items() if any(mark in marks for mark in tool.marks)):
         yield Problem("owner", "Deployment %s" % meta["name"], "%s applies it: upgrade ESO there" % who)
 
 
