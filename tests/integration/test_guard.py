@@ -27,6 +27,7 @@ from attacks import (
     STORE,
     TARGET,
     TENANTS,
+    WIDE,
     external,
     patch,
     post,
@@ -442,6 +443,17 @@ def test_a_field_manager_is_named_and_stops_nothing(bootstrapped, catalog):
         assert "somebody who calls himself 'argocd-controller'" in str(enforced["warnings"])
     finally:
         platform.patch(path, {"metadata": {"annotations": {"team": None}}})
+
+
+def test_ten_thousand_names_are_kept(bootstrapped, enforced, catalog):
+    """The API server takes no expression of more than 100,000 characters."""
+    many = [f"kept-{number:05d}-{'n' * 40}" for number in range(10_000)]
+    long = {**catalog[0], "namespaces": [*catalog[0]["namespaces"], *many]}
+    bootstrapped.module("admission_policies", mode="enforce", catalog=[long, *catalog[1:]])
+    for name in (many[0], many[5_000], many[-1]):
+        creation = post("/api/v1/namespaces", {"metadata": {"name": name}})
+        bootstrapped.eventually(lambda one=creation: enforced[WIDE].refusal([one]) == GUARD, what=f"{name} kept")
+    bootstrapped.play("bootstrap", variables={"cluster_secrets_guard_mode": "enforce"})
 
 
 def test_switching_the_guard_off(bootstrapped, enforced):

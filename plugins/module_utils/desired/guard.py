@@ -11,7 +11,7 @@ subresources and every version of ESO's API.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Collection, Iterable, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, List, Sequence, Tuple
 
 from ..advisories import OURS
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL, Entry
@@ -57,8 +57,12 @@ _CONTROLLERS = ("system:kube-controller-manager",) + tuple(
 _KUBERNETES_USERS = ("system:kube-controller-manager", "system:kube-scheduler", "system:apiserver")
 _KUBERNETES_GROUPS = ("system:nodes", "system:serviceaccounts:kube-system")
 
-#: Variables of the policy on labels: the keys and the names that it guards, as JSON lists.
+#: Variables of the policy on labels: the keys and the names that it guards, as JSON lists. Of many names there are
+#: several, numbered.
 KEYS, NAMES = "keys", "names"
+
+#: Characters of one such list; the API server takes no longer expression than 100,000.
+_LIST = 50_000
 
 ACTIONS = {"audit": ["Audit", "Warn"], "enforce": ["Deny"]}
 
@@ -192,7 +196,21 @@ def unguarded(
         return keys, names
     said = {one["name"]: one["expression"] for one in (policy.get("spec") or {}).get("variables") or []}
     open_keys = {key for key in keys if not key.startswith(LABEL_PREFIX)} - _json_list(said.get(KEYS))
-    return open_keys, names - _json_list(said.get(NAMES))
+    lists = [text for name, text in said.items() if name == NAMES or name.startswith(NAMES + "_")]
+    return open_keys, names.difference(*map(_json_list, lists))
+
+
+def _lists(values: list[str]) -> Iterator[list[str]]:
+    """The values in their order, in lists that are short enough for an expression each; one at least."""
+    found: list[str] = []
+    size = 0
+    for value in values:
+        size += len(value) + 4  # quotes, comma and space
+        if size > _LIST:
+            yield found
+            found, size = [], len(value) + 4
+        found.append(value)
+    yield found
 
 
 def _json_list(text: str | None) -> set[str]:
@@ -362,10 +380,15 @@ def _labels(identities: Identities, names: Names, self_service_labels: Collectio
             json.dumps(list(self_service_labels)),
         )
 
+    lists = {
+        NAMES if not number else "%s_%d" % (NAMES, number): json.dumps(values)
+        for number, values in enumerate(_lists(names.namespaces))
+    }
+    kept_for_us = " || ".join("object.metadata.name in variables.%s" % name for name in lists)
     variables = [
         # As JSON, in which the audit reads them.
         (KEYS, json.dumps(names.labels)),
-        (NAMES, json.dumps(names.namespaces)),
+        *lists.items(),
         ("now", "has(object.metadata.labels) ? object.metadata.labels : {}"),
         ("was", "oldObject != null && has(oldObject.metadata.labels) ? oldObject.metadata.labels : {}"),
         ("kept", "%s.all(k, k in variables.was && variables.was[k] == variables.now[k])" % guarded("variables.now")),
@@ -383,7 +406,7 @@ def _labels(identities: Identities, names: Names, self_service_labels: Collectio
         [
             ("variables.kept && variables.whole", message),
             (
-                "request.operation != 'CREATE' || !(object.metadata.name in variables.names)",
+                "request.operation != 'CREATE' || !(%s)" % kept_for_us,
                 "this name is kept for a namespace of the platform's, which gets Secrets as soon as it exists; ask "
                 "the platform to create it",
             ),

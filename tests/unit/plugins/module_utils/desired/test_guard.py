@@ -71,6 +71,19 @@ def test_the_policy_on_labels_says_what_it_guards():
     assert {"central", "eso"} <= set(json.loads(said[guard.NAMES]))
 
 
+def test_no_expression_is_longer_than_the_api_server_takes():
+    """A list of 10,000 names is cut into several, of which the audit reads every one."""
+    (entry,) = entries({**ONE, "namespaces": [f"{number:05d}-{'n' * 57}" for number in range(10_000)]})
+    found = guard.policies(IDENTITIES, guard.Names("s", "central", [entry]), [], "enforce", eso.Release(None))
+    policy = next(one for one in found if one["metadata"]["name"] == guard.LABELS)
+    said = [one["expression"] for one in (*policy["spec"]["variables"], *policy["spec"]["validations"])]
+    assert max(map(len, said)) < 60_000
+    names = {*entry.namespaces, "central"}
+    assert guard.unguarded([policy], {guard.LABELS}, set(), {*names, "another"}) == (set(), {"another"})
+    numbered = [one["name"] for one in policy["spec"]["variables"] if one["name"].startswith(guard.NAMES)]
+    assert len(numbered) > 10 and all(f"variables.{one}" in "".join(said) for one in numbered)
+
+
 def test_a_field_manager_is_no_identity():
     labels = {"f:metadata": {"f:labels": {"f:mesh": {}}}}
     namespace = {"metadata": {"name": "a", "managedFields": [{"manager": "argocd-controller", "fieldsV1": labels}]}}
