@@ -95,9 +95,8 @@ def test_a_missing_permission_is_named_before_anything_is_written(bootstrapped, 
             kubeconfig=kubeconfig,
         )
         assert outcome.result["msg"] == (
-            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. This task "
-            "changed nothing. "
-            "Grant it to the identity that this play uses."
+            "missing permission: 'patch' on namespaces at the cluster scope, needed for Namespace default. None of "
+            "it was written. Grant it to the identity that this play uses."
         )
     events = bootstrapped.requests(mark, "system:serviceaccount:default:reader")
     assert events and not [event for event in events if event["verb"] == "patch"]
@@ -267,3 +266,37 @@ def test_a_wait_outlives_the_api_server(bootstrapped):
     finally:
         values.write_vault(platform.values, platform.vault, platform.password)
         platform.play("rotate")
+
+
+def test_what_one_part_may_not_do_keeps_all_from_being_written(bootstrapped, catalog, grant):
+    """Who may write the master Secrets and not the labels: neither is written, and it is said what is missing."""
+    rules = [
+        {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]},
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]},
+    ]
+    grant("seeder", rules, subject=grant.account("seeder"))
+    changed = {**bootstrapped.values, "github-pat": {**bootstrapped.values["github-pat"], "token": CANARY + "other"}}
+    options = {"catalog": catalog, "values": changed, "kubeconfig": grant.kubeconfig("seeder")}
+    labels = {"assignments": {"default": ["cloudflare-api-token"]}}
+    mark = bootstrapped.mark()
+    assert bootstrapped.module("apply", check_mode=True, parts={"secrets": {}}, **options).result["changed"]
+    outcome = bootstrapped.module("apply", parts={"secrets": {}, "labels": labels}, check=False, **options)
+    assert "missing permission: 'patch' on namespaces" in outcome.result["msg"] and leaked(outcome.output) == []
+    events = bootstrapped.requests(mark, "system:serviceaccount:default:seeder")
+    assert events and not [event for event in events if event["verb"] in ("patch", "delete")]
+
+
+def test_a_part_that_fails_says_what_was_written_before(bootstrapped, catalog):
+    labels = {"assignments": {"default": ["cloudflare-api-token"]}}
+    verify = {"names": ["cloudflare-api-token"], "namespaces": ["default"], "wait_timeout": 1}
+    try:
+        with controller_scaled_down(bootstrapped):
+            parts = {"labels": labels, "verify": verify}
+            outcome = bootstrapped.module("apply", catalog=catalog, parts=parts, check=False)
+        written = {"kind": "Namespace", "name": "default", "result": "updated"}
+        assert outcome.result["changes"] == [written] and "not synced after 1 s" in outcome.result["msg"]
+        assert outcome.result["msg"].endswith("\n1 object(s) were written before that; a rerun goes on from there.")
+        again = bootstrapped.module("apply", catalog=catalog, parts={**parts, "verify": {**verify, "wait_timeout": 60}})
+        assert again.result["changed"] is False and again.result["verify"]["unsynced"] == []
+    finally:
+        bootstrapped.module("namespace_labels", catalog=catalog, state="absent", **labels)

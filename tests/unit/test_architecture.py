@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,3 +188,10 @@ def _roles(node: object) -> Iterator[tuple[str, str, bool]]:
             yield name, imported.get("tasks_from", "main"), imported.get("rolespec_validate", True)
         for key in ("tasks", "block", "rescue", "always"):
             yield from _roles(node.get(key))
+
+
+def test_the_document_has_the_same_layers():
+    rows = re.findall(r"^\| `(.+?)` \| .+ \| (.+) \|$", (ROOT / "docs/architecture.md").read_text(), re.MULTILINE)
+    said = {where.rstrip("/").removesuffix(".py"): {*imported.split(", ")} - {"nothing"} for where, imported in rows}
+    assert said.pop("plugins/modules") == {"all of the above"}
+    assert said == ALLOWED
