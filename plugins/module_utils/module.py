@@ -181,11 +181,14 @@ class Context:
         self._catalog: List[Entry] | None = None
         #: Whether a run would do more than its result lists, such as wait for something, or write a backup.
         self.does_more = False
+        #: Whether it only plans what the same run then does.
+        self.plans = False
 
     def part(self, params: dict[str, Any], check_mode: bool) -> Context:
         """The context of a part of the work, with options of its own: the same client and catalog."""
         part = Context(params, check_mode, self.diff_mode, self.warn, self._vault, self.progress)
         part._client, part._catalog = self.client, self.catalog
+        part.plans = check_mode and not self.check_mode
         return part
 
     @property
@@ -234,6 +237,7 @@ class Context:
         if version:
             return version
         if assumed and self.check_mode:
+            self.does_more = True
             return ESO_VERSIONS[0]
         if served:
             shown = (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS))

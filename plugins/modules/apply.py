@@ -68,7 +68,7 @@ EXAMPLES = r"""
 - name: Bring the cluster to the catalog, once ESO runs
   platform.cluster_secrets.apply:
     catalog: "{{ cluster_secrets_catalog }}"
-    values: "{{ lookup('platform.cluster_secrets.values_file', 'cluster_secrets.vault.yml') }}"
+    values: "{{ cluster_secrets_values }}"
     parts:
       secrets:
         takeover: {}

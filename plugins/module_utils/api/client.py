@@ -274,8 +274,9 @@ class Client:
 
         :arg what: what the request is for, the start of an error's text.
         """
-        # Reviews ask, and a dry run writes nothing.
-        if method != "GET" and not path.endswith("reviews") and "dryRun" not in (query or ()):
+        # A review, which is posted, only asks, and a dry run writes nothing.
+        asks = method == "GET" or (method == "POST" and path.endswith("reviews")) or "dryRun" in (query or ())
+        if not asks:
             self.forget()
         response = self._send(
             method, path, query, body, content_type or ("application/json" if body is not None else None), accept

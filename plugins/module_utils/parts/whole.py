@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, NamedTuple
 
 from ..errors import CatalogError, ClusterSecretsError
@@ -82,8 +83,11 @@ def run(context: Context) -> dict[str, Any]:
     context.warn = once
     planned = _Pass(context, parts, check_mode=True)
     result = planned.run()
-    if context.check_mode or result.get("failed") or planned.is_done():
+    if context.check_mode or planned.is_done():
         return result
+    if result.get("failed"):
+        # What was planned was not written.
+        return {**result, "changed": False, "changes": [], **({"diff": []} if context.diff_mode else {})}
     return _Pass(context, parts, check_mode=False).run()
 
 
@@ -147,11 +151,7 @@ class _Pass:
 
 def _distinct(found: Iterable[_ParamsT]) -> list[_ParamsT]:
     """Each once. In check mode, several parts find the same missing: the central namespace, say."""
-    seen: list[_ParamsT] = []
-    for one in found:
-        if one not in seen:
-            seen.append(one)
-    return seen
+    return list({json.dumps(one, sort_keys=True): one for one in found}.values())
 
 
 def _named(context: Context) -> list[str]:
@@ -170,7 +170,9 @@ def _checked(context: Context, name: str, given: Any) -> _ParamsT:
     own = {key: spec for key, spec in part.options.items() if key not in SHARED and key not in part.fixed}
     if not isinstance(given, dict):
         raise CatalogError("parts: '%s' must be a mapping of options." % name)
-    checked = ArgumentSpecValidator(own).validate(given)
+    # ansible-core before 2.19 makes an empty text of the none of a template.
+    said = {key: value for key, value in given.items() if value not in (None, "")}
+    checked = ArgumentSpecValidator(own).validate(said)
     if checked.error_messages:
         raise CatalogError("parts: %s: %s." % (name, "; ".join(checked.error_messages).rstrip(".")))
     shared = {key: context.params[key] for key in SHARED if key in part.options}

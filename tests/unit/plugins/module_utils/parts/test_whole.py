@@ -124,6 +124,29 @@ def test_what_is_refused_stops_all_before_the_first_write(monkeypatch):
     parts = Parts(monkeypatch, secrets={"changed": True, "changes": [CHANGE], "changed_sources": {}}, guard=refused)
     result = parts.run(secrets={}, guard={})
     assert result["msg"] == "no." and names(parts.calls, False) == []
+    assert result["changed"] is False and result["changes"] == []
+
+
+def test_an_option_of_nothing_is_left_out(monkeypatch):
+    """What a template makes of none; ansible-core before 2.19 makes an empty text of it."""
+    parts = Parts(monkeypatch)
+    parts.run(check_mode=True, labels={"assignments": ""}, verify={"names": "", "namespaces": None})
+    params = {name: options for name, _checked, options in parts.calls}
+    assert params["labels"]["assignments"] is None
+    assert params["verify"]["names"] is None and params["verify"]["namespaces"] is None
+
+
+def test_a_run_without_the_operator_fails(monkeypatch):
+    """Its check mode does not."""
+    versions = (404, {}, {"kind": "Status", "message": "none"})
+    for check_mode in (True, False):
+        with Answers(versions) as server:
+            params = {**PARAMS, "parts": {"verify": {}}}
+            context = module.Context(params, check_mode, False, lambda _text: None)
+            context._client = server.client()
+            result = whole.run(context)
+        assert result.get("failed", False) is not check_mode
+        assert check_mode or "is not installed" in result["msg"]
 
 
 @pytest.mark.parametrize(
