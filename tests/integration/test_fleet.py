@@ -238,11 +238,12 @@ def test_a_cluster_that_is_killed_in_the_middle_is_named_and_a_rerun_converges(f
     found = recaps(Outcome(process.returncode, "".join(lines), ""))
     assert process.returncode == 2
     assert {name: one["failed"] for name, one in found.items()} == {"a": 0, "b": 0, "c": 1}, "".join(lines)
+    assert "Done: a, b. Failed: c." in "".join(lines)
     dying.start_component("kube-apiserver")
     dying.restart(15)
     again = fleet.play("bootstrap", "--limit", "a,b,c", cluster_secrets_isolation="entry")
     assert again.rc == 0, again.output
-    assert {recaps(again)[name]["changed"] for name in ("a", "b")} == {0}
+    assert {recaps(again)[name]["changed"] for name in ("a", "b")} == {0} and "Done: a, b, c." in again.stdout
 
 
 def test_nodes_are_upgraded_in_waves_and_no_cluster_waits_for_another_of_its_wave(fleet):

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -159,6 +160,27 @@ def test_a_play_that_does_not_check_its_roles_checks_all_variables_first():
             assert spec.get("type", "str") in ("bool", "int", "list", "dict", "str", "path"), (role, name)
             assert not spec.get("required"), (role, name)
     assert len(roles) == 7
+
+
+def test_what_all_parts_share_is_the_same_wherever_they_are_applied():
+    """A variable of the role catalog is honoured by every role and by bootstrap."""
+    paths = [*(ROOT / "roles").glob("*/tasks/*.yml"), *(ROOT / "playbooks").rglob("*.yml")]
+    found = [options for path in paths for options in _applied(yaml.safe_load(path.read_text()))]
+    shared = [{key: value for key, value in one.items() if key not in ("parts", "values")} for one in found]
+    assert len(found) > 9 and all(one == shared[0] for one in shared) and len(shared[0]) == 10
+    assert {one["values"] for one in found if "values" in one} == {"{{ cluster_secrets_values }}"}
+
+
+def _applied(node: object) -> Iterator[dict[str, Any]]:
+    """The options of all tasks of the module apply, wherever they stand."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _applied(item)
+    elif isinstance(node, dict):
+        if "platform.cluster_secrets.apply" in node:
+            yield node["platform.cluster_secrets.apply"]
+        for key in ("tasks", "pre_tasks", "block", "rescue", "always"):
+            yield from _applied(node.get(key))
 
 
 def test_each_playbook_stays_on_its_cluster_and_counts_all_hosts():
