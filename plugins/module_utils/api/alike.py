@@ -14,11 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..resources import Object
 
-#: Of an object's metadata, what many have alike; ``managedFields`` is looked at entry by entry.
-_OF_METADATA = ("ownerReferences",)
-
-#: Of a managedFields entry.
-_OF_MANAGER = ("manager", "operation", "apiVersion", "fieldsType", "time", "subresource", "fieldsV1")
+#: Of an object, and of its metadata, what each has of its own, or what is a value.
+_OWN = ("data", "stringData", "metadata", "status", "resourceVersion", "managedFields", "ownerReferences")
 
 
 class Alike:
@@ -27,22 +24,27 @@ class Alike:
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}
 
-    def _one(self, holder: dict[str, Any], key: str) -> None:
-        """Replace a part by an equal one that was seen before, if there is one."""
-        value = holder.get(key)
-        if value:
-            # Version 2 of the format depends on nothing but the value.
-            holder[key] = self._known.setdefault(value if isinstance(value, str) else marshal.dumps(value, 2), value)
+    def _same(self, value: Any) -> Any:
+        """The equal value that was seen before, or this one."""
+        # Version 2 of the format depends on nothing but the value.
+        return self._known.setdefault(value if isinstance(value, str) else marshal.dumps(value, 2), value)
+
+    def _share(self, holder: dict[str, Any]) -> None:
+        """Replace what a mapping holds by equal values that were seen before."""
+        for key, value in holder.items():
+            if value and key not in _OWN and isinstance(value, (str, dict, list)):
+                holder[key] = self._same(value)
 
     def share(self, items: list[Object]) -> None:
         """Have the objects share what they have alike with those that were seen before."""
         for item in items:
             meta = item.get("metadata") or {}
-            for key in _OF_METADATA:
-                self._one(meta, key)
-            for entry in meta.get("managedFields") or ():
-                for key in _OF_MANAGER:
-                    self._one(entry, key)
-            self._one(item, "spec")
+            # From the inside out: of owners, or of fields that were written at another time, most parts are alike.
+            for key in ("ownerReferences", "managedFields"):
+                for at, one in enumerate(meta.get(key) or ()):
+                    self._share(one)
+                    meta[key][at] = self._same(one)
+            self._share(item)
+            self._share(meta)
             if isinstance(item.get("status"), dict):
-                self._one(item["status"], "conditions")
+                self._share(item["status"])
