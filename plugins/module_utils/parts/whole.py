@@ -83,11 +83,11 @@ def run(context: Context) -> dict[str, Any]:
     context.warn = once
     planned = _Pass(context, parts, check_mode=True)
     result = planned.run()
-    if context.check_mode or planned.is_done():
-        return result
-    if result.get("failed"):
+    if result.get("failed") and not context.check_mode:
         # What was planned was not written.
         return {**result, "changed": False, "changes": [], **({"diff": []} if context.diff_mode else {})}
+    if context.check_mode or planned.is_done():
+        return result
     return _Pass(context, parts, check_mode=False).run()
 
 
@@ -139,7 +139,7 @@ class _Pass:
 
     def is_done(self) -> bool:
         """Whether nothing is to be written, nor anything else to be done."""
-        return not self._does_more and not any(found["changed"] for found in self._found.values())
+        return not self._does_more and not any(found.get("changed") for found in self._found.values())
 
     def _done(self) -> str:
         """What to add to a failure: what was written before it."""

@@ -27,9 +27,10 @@ CHANGE = {"kind": "Namespace", "name": "central-secret-store", "result": "create
 
 
 class Parts:
-    """Parts that note how they were called, and return what they are told."""
+    """Parts that note how they were called, and return what they are told; errors are raised once they write."""
 
-    def __init__(self, monkeypatch, **results):
+    def __init__(self, monkeypatch, raises_at_once=False, **results):
+        self._raises_at_once = raises_at_once
         self.calls = []
         self.warnings = []
         for name, part in whole.PARTS.items():
@@ -39,7 +40,7 @@ class Parts:
         def run(context):
             self.calls.append((name, context.check_mode, context.params))
             context.warn("of %s" % name)
-            if isinstance(result, Exception) and not context.check_mode:
+            if isinstance(result, Exception) and (self._raises_at_once or not context.check_mode):
                 raise result
             context.does_more = isinstance(result, dict) and "does_more" in result
             found = {"changed": False, "changes": [], "api_requests": 0}
@@ -119,9 +120,12 @@ def test_a_failure_says_what_was_written_before(monkeypatch):
     assert result["msg"] == "it is not ready.\n1 object(s) were written before that; a rerun goes on from there."
 
 
-def test_what_is_refused_stops_all_before_the_first_write(monkeypatch):
-    refused = {"failed": True, "msg": "no."}
-    parts = Parts(monkeypatch, secrets={"changed": True, "changes": [CHANGE], "changed_sources": {}}, guard=refused)
+@pytest.mark.parametrize("refused", [{"failed": True, "msg": "no."}, errors.CatalogError("no.")])
+def test_what_is_refused_stops_all_before_the_first_write(monkeypatch, refused):
+    changes = {"changed": True, "changes": [CHANGE], "changed_sources": {}}
+    parts = Parts(monkeypatch, raises_at_once=True, secrets=changes, guard=refused)
+    predicted = parts.run(check_mode=True, secrets={}, guard={})
+    assert predicted["failed"] and predicted["changes"] == [CHANGE]
     result = parts.run(secrets={}, guard={})
     assert result["msg"] == "no." and names(parts.calls, False) == []
     assert result["changed"] is False and result["changes"] == []
