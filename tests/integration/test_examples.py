@@ -29,7 +29,7 @@ REFUSED = {
 }
 
 #: What changes or removes what others need.
-LAST = ("cluster_secret_store", "teardown", "helm_release")
+LAST = ("apply", "cluster_secret_store", "teardown", "helm_release")
 
 
 def examples():
