@@ -236,8 +236,7 @@ class Context:
             version, served = eso.served(self.client)
         if version:
             return version
-        if assumed and self.check_mode:
-            self.does_more = True
+        if assumed and self.check_mode and not self.plans:
             return ESO_VERSIONS[0]
         if served:
             shown = (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS))

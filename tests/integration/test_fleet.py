@@ -233,6 +233,10 @@ def test_a_cluster_that_is_killed_in_the_middle_is_named_and_a_rerun_converges(f
     for line in process.stdout:
         lines.append(line)
         if "Apply the catalog] *" in line:
+            # In the middle: the first that is written for this isolation is there.
+            role = "/apis/rbac.authorization.k8s.io/v1/namespaces/central-secret-store/roles"
+            own = f"{role}/central-secret-store-reader-cloudflare-api-token"
+            fleet.platforms["c"].eventually(lambda: fleet.platforms["c"].get(own), what="the first write")
             dying.stop_component("kube-apiserver", 9)
     process.wait(timeout=300)
     found = recaps(Outcome(process.returncode, "".join(lines), ""))

@@ -137,7 +137,7 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
     }
     predicted = platform.play("bootstrap", "--check", variables=prune)
     done = platform.play("bootstrap", variables=prune)
-    assert done.table == predicted.table
+    assert done.table == predicted.table != []
     assert "central-secret-store-extra" not in stores(platform)
     assert platform.get(f"{RBAC}/roles/central-secret-store-reader-extra") is None
     assert platform.play("bootstrap", variables=prune).recap["changed"] == 0
@@ -162,7 +162,7 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
     try:
         predicted = platform.play("bootstrap", "--check", variables=variables)
         done = platform.play("bootstrap", variables=variables)
-        assert predicted.table == done.table
+        assert predicted.table == done.table != []
         assert platform.play("bootstrap", variables=variables).recap["changed"] == 0
         assert platform.data("kargo", "both") == {"A": "1", "B": "1-Mg=="}
         assert platform.secret("central-secret-store", "both") is None

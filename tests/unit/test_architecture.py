@@ -160,7 +160,7 @@ def test_a_play_that_does_not_check_its_roles_checks_all_variables_first():
             # Any value is a text or a path.
             assert spec.get("type", "str") in ("bool", "int", "list", "dict", "str", "path"), (role, name)
             assert not spec.get("required"), (role, name)
-    assert len(roles) == 8
+    assert len(roles) == 7
 
 
 def test_what_all_parts_share_is_the_same_wherever_they_are_applied():

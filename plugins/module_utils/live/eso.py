@@ -103,10 +103,9 @@ def controller(client: Client, namespace: str, name: str | None = None) -> Objec
     """
     if name:
         return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")
-    found, _version = client.list(
-        DEPLOYMENTS, namespace=namespace, selector=CONTROLLER_SELECTOR, what="cannot look at ESO's controller"
-    )
-    return found[0] if found else None
+    # Without a selector, so that who looks at everything beside it, too, has read it by this.
+    found, _version = client.list(DEPLOYMENTS, namespace=namespace, what="cannot look at ESO's controller")
+    return next((item for item in found if (item["metadata"].get("labels") or {}).get(NAME_LABEL) == CONTROLLER), None)
 
 
 def neighbours(client: Client, namespace: str) -> tuple[list[Object], list[str]]:

@@ -46,8 +46,7 @@ def run(context: Context) -> dict[str, Any]:
     try:
         version = context.eso_version()
     except EsoError:
-        if context.check_mode:
-            context.does_more = True
+        if context.check_mode and not context.plans:
             # Nothing is there to refresh; a run that installs ESO first finds nothing stale either.
             return context.result([], refreshed=[], targets=0, namespaces=0, unsynced=[])
         raise

@@ -140,17 +140,17 @@ def test_an_option_of_nothing_is_left_out(monkeypatch):
     assert params["verify"]["names"] is None and params["verify"]["namespaces"] is None
 
 
-def test_a_run_without_the_operator_fails(monkeypatch):
-    """Its check mode does not."""
+def test_a_run_without_the_operator_fails_before_it_writes():
+    """Its check mode does not fail."""
     versions = (404, {}, {"kind": "Status", "message": "none"})
     for check_mode in (True, False):
         with Answers(versions) as server:
-            params = {**PARAMS, "parts": {"verify": {}}}
+            params = {**PARAMS, "concurrency": 1, "parts": {"verify": {}}}
             context = module.Context(params, check_mode, False, lambda _text: None)
             context._client = server.client()
             result = whole.run(context)
         assert result.get("failed", False) is not check_mode
-        assert check_mode or "is not installed" in result["msg"]
+        assert check_mode or ("is not installed" in result["msg"] and server.asked[-1][0] == "GET")
 
 
 @pytest.mark.parametrize(
