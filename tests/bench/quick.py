@@ -27,7 +27,7 @@ RUNS = 2
 ROTATED = 20
 #: Requests of what people run, with two pages of namespaces, however many entries there are; one more is a regression.
 #: Status and audit look at the chain to one target of each store, which takes 15, as explain does.
-REQUESTS = {"bootstrap": 63, "status": 33, "audit": 72, "verify": 6}
+REQUESTS = {"bootstrap": 31, "status": 32, "audit": 68, "verify": 6}
 
 
 def measure(bench: Bench) -> None:
