@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..catalog.entries import Entry
     from ..module import Context
     from ..plan import Action
-    from ..resources import Object, Resource
+    from ..resources import Object
 
 #: Writers that the summary names; one namespace can have hundreds.
 _SHOWN = 5
@@ -168,7 +168,7 @@ def _supported(client: Client) -> bool:
 
 
 class _Seen(NamedTuple):
-    """What there is: namespaces (metadata), and ESO's cluster-wide objects by kind (all but the first, metadata)."""
+    """What there is: namespaces (metadata), and ESO's cluster-wide objects by kind (of generators, metadata)."""
 
     namespaces: list[Object]
     by_kind: dict[str, list[Object]]
@@ -192,12 +192,10 @@ def _look(client: Client) -> _Seen:
     ]
     # Whole, as other parts read them, too.
     resources = [(NAMESPACES, True), *((resource_of(*one), one[1] == "ClusterGenerator") for one in kinds)]
-    namespaces, *lists = client.each(lambda one: _listed(client, *one), resources)
+    namespaces, *lists = client.each(
+        lambda one: client.list(one[0], partial=one[1], missing_ok=one[0] != NAMESPACES)[0], resources
+    )
     return _Seen(namespaces, {kind: found for (_api, kind), found in zip(kinds, lists)}, version)
-
-
-def _listed(client: Client, resource: Resource, partial: bool) -> list[Object]:
-    return client.list(resource, partial=partial, missing_ok=resource != NAMESPACES)[0]
 
 
 def _kept(client: Client, store: str, entries: list[Entry], seen: _Seen) -> list[consumers.Consumer]:
