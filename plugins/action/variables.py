@@ -6,18 +6,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.api.kubeconfig import connection, left_to_kubeconfig
+from ..module_utils.api.kubeconfig import by_kubeconfig, left_to_kubeconfig
 from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS, STORE_NAMESPACE_OPTION
 from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
-from ..plugin_utils.in_process import InProcessAction
+from ..plugin_utils.in_process import InProcessAction, connected
 from ..plugin_utils.plain import plain
 from ..plugin_utils.screen import show
 from ..plugin_utils.vault import RunVault
@@ -39,7 +39,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def given_central(templar: Any, task_vars: dict[str, Any]) -> str:
+def given_central(templar: Any, task_vars: Mapping[str, Any]) -> str:
     """The central namespace of the host."""
     default = STORE_NAMESPACE_OPTION["store_namespace"]["default"]
     return str(templar.template(task_vars.get("cluster_secrets_store_namespace", default)))
@@ -81,14 +81,17 @@ class ActionModule(InProcessAction):
                 "the variable '%s' is none of this collection's. %s" % (name, close or "Is it misspelled?")
                 for name, close in unknown.items()
             ]
-        cluster, current = self._cluster(given) if options["cluster"] else (None, None)
+        said = {name: value for name, value in self._said().items() if value is not None}
+        cluster, kept = self._cluster(given, said) if options["cluster"] else (None, None)
+        if cluster:
+            self._refuse_anothers_cluster(given, said, cluster)
         if cluster and not self._task.no_log:
             several = len(given.get("ansible_play_hosts_all") or ()) > 1
             prefix = "%s: " % given.get("inventory_hostname") if several else ""
             show(["%sCluster: %s" % (prefix, place_text(cluster))])
         typed = INTERACTIVE and RunVault(self._loader).is_typed()
         result.update(
-            changed=False, unknown=list(unknown), cluster=cluster, current=current, vault_password_typed=typed
+            changed=False, unknown=list(unknown), cluster=cluster, connection=kept, vault_password_typed=typed
         )
         return result
 
@@ -103,28 +106,64 @@ class ActionModule(InProcessAction):
             return name in scope or not self._templar.is_template(value)
         return kind == "str" and bool(spec.get("choices"))
 
-    def _cluster(self, task_vars: dict[str, Any]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Where the host's connection leads, and the kubeconfig and context if only its current context says so.
+    def _cluster(
+        self, task_vars: dict[str, Any], said: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Where the host's connection leads, and what later tasks are held to if a kubeconfig's file says so.
 
         None where another machine makes it, or what uses it will say what is wrong with it.
         """
         if not self._same_place(task_vars):
             return None, None
         try:
+            asked = {name: {**self._own(task_vars), **said}.get(name) for name in ("kubeconfig", "context")}
             self._connect(task_vars)
-            checked = ArgumentSpecValidator(self._options()).validate(plain(self._task.args))
-            if checked.error_messages:
+            found = connected(self._task.args)
+            if found is None:
                 return None, None
-            found = connection(checked.validated_parameters)
-            central = given_central(self._templar, task_vars)
-            place = {**found.place(), "way": found.way(), "central": central}
-            if self._began:
-                return place, dict(self._began)
-            kubeconfig = checked.validated_parameters.get("kubeconfig")
-            # A path, and not what a kubeconfig holds: the result is shown.
-            named = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
-            if place["context"] and named and left_to_kubeconfig(checked.validated_parameters):
-                return place, {"kubeconfig": kubeconfig, "context": place["context"]}
-            return place, None
+            place = {**found.place(), "way": found.way(), "central": given_central(self._templar, task_vars)}
         except (AnsibleActionFail, ClusterSecretsError):
             return None, None
+        kubeconfig = asked["kubeconfig"]
+        # A path, and not what a kubeconfig holds: the result is shown.
+        is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
+        if not found.context or not is_file or not by_kubeconfig(self._task.args):
+            return place, None
+        return place, {"asked": asked, "context": found.context, "way": place["way"]}
+
+    def _refuse_anothers_cluster(
+        self, task_vars: dict[str, Any], said: dict[str, Any], cluster: dict[str, Any]
+    ) -> None:
+        """Raise AnsibleActionFail where this host got the cluster of another host of the play, for lack of its own.
+
+        A host that names no context gets the kubeconfig's current one, or what the environment says, which may be what
+        another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet.
+        """
+        own, name = self._own(task_vars), task_vars.get("inventory_hostname")
+        if own.get("context") or own.get("host"):
+            return
+        same = []
+        for other in task_vars.get("ansible_play_hosts_all") or ():
+            if other == name:
+                continue
+            try:
+                theirs = task_vars["hostvars"][other]
+                of_other = self._own(theirs)
+                central = given_central(self._templar, theirs)
+            except AnsibleError:
+                continue  # it is said when it is that host's turn
+            merged = {**of_other, **said}
+            # Two that both name a kubeconfig, and no context, were meant to have what it says.
+            if central != cluster["central"] or (own.get("kubeconfig") and left_to_kubeconfig(merged)):
+                continue
+            try:
+                found = connected(merged)
+                if found and found.way() == cluster["way"]:
+                    same.append(other)
+            except ClusterSecretsError:
+                continue  # so is that its certificate can't be read
+        if same:
+            raise AnsibleActionFail(
+                "%s names no cluster of its own and got %s, which is that of %s, too. Give it its own "
+                "cluster_secrets_context. Nothing was changed." % (name, place_text(cluster), " and ".join(same))
+            )

@@ -177,9 +177,13 @@ class Executor:
                 return action
             # Someone else was quicker; what is left to do is to add our labels.
             return _patch_instead(action)
+        uid = action.body["metadata"].get("uid") if action.verb == "apply" else None
+        live = self.client.get(action.path, what) if uid or action.replan else None
+        # Another uid is a conflict for some kinds and an invalid field for others.
+        if uid and (not live or live["metadata"]["uid"] != uid):
+            raise WriteError("%s: somebody removed or replaced it meanwhile. Run this again to see it." % what)
         if action.replan:
             # 422: what a JSON patch tests for, or removes, is no longer there.
-            live = self.client.get(action.path, what)
             if action.verb == "apply":
                 if live and holds(live, _unbound(action.body)):
                     return None  # the answer to an earlier try was lost
@@ -268,8 +272,8 @@ class Executor:
 
 
 def _unbound(body: Object) -> Object:
-    """What an apply is about: without the version that it is bound to, and without what the path says."""
-    meta = {key: value for key, value in body["metadata"].items() if key != "resourceVersion"}
+    """What an apply is about: without what it is bound to, and without what the path says."""
+    meta = {key: value for key, value in body["metadata"].items() if key not in ("uid", "resourceVersion")}
     return {**{key: value for key, value in body.items() if key not in ("apiVersion", "kind")}, "metadata": meta}
 
 

@@ -116,7 +116,8 @@ def plan_apply(
 ) -> Action | None:
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
 
-    What is absent is created: when somebody else was quicker, it is planned anew.
+    What is absent is created: when somebody else was quicker, it is planned anew. What is live is changed only as long
+    as it is the same object, by its uid: one that took its place is nobody's to write over.
 
     Fields of others that are not desired are not looked at. A field that our manager owns and that is no
     longer desired is a difference too: applying removes it.
@@ -137,7 +138,7 @@ def plan_apply(
     }
     if live is None:
         before, after = redact(None, desired, []) if redact else ({}, desired)
-        common["body"] = _bound(desired, _ABSENT)
+        common["body"] = _bound(desired, resourceVersion=_ABSENT)
         replan = again or (lambda found: plan_apply(desired, found, redact))
         return Action("apply", CREATED, before=before, after=after, replan=replan, **common)
     # Items of a built-in kind's list carry neither of the two; they are the same by the request's path.
@@ -146,13 +147,13 @@ def plan_apply(
     if holds(live, desired) and not left_over:
         return None
     before, after = redact(live, desired, left_over) if redact else (_project(live, desired), desired)
-    if again:
-        common["body"] = _bound(desired, live["metadata"]["resourceVersion"])
+    known = {key: live["metadata"].get(key) for key in (("uid", "resourceVersion") if again else ("uid",))}
+    common["body"] = _bound(desired, **{key: value for key, value in known.items() if value})
     return Action("apply", UPDATED, before=before, after=after, replan=again, **common)
 
 
-def _bound(desired: Object, version: str) -> Object:
-    return {**desired, "metadata": {**desired["metadata"], "resourceVersion": version}}
+def _bound(desired: Object, **known: str) -> Object:
+    return {**desired, "metadata": {**desired["metadata"], **known}}
 
 
 def plan_takeover(desired: Object, live: Object | None, owned: bool) -> tuple[Action | None, Action | None]:
@@ -434,7 +435,7 @@ def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) 
     if applied:
         own, meta = _divided(meta)
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": own, "type": kept["type"], "data": applied}
-        body = _bound(body, version)
+        body = _bound(body, resourceVersion=version)
         found.append(Action("apply", CREATED if live is None else UPDATED, SECRETS, body=body, **common))
     if others or surplus or kept.get("immutable") or (applied and len(meta) > 2):
         # Bound to what was read, of which there is a backup, unless the apply before it was.

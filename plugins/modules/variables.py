@@ -14,7 +14,8 @@ description:
   - Checks each variable of the collection that the host has against the argument specifications of all roles and the
     playbooks' own variables. All wrong ones are named in one error.
   - Warns about variables that are named like the collection's but are unknown, and suggests the closest name.
-  - Reports which cluster the host's connection leads to, by its server and the context of the kubeconfig.
+  - Reports which cluster the host's connection leads to, by its server and the context of the kubeconfig. Refuses a
+    host that names none of its own and got that of another host of the play.
   - Sends no request. The playbooks of the collection begin with it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -61,13 +62,14 @@ cluster:
   returned: success
   type: dict
   sample: {server: "https://10.0.0.2:6443", context: admin@prod, way: 5d41402abc4b..., central: central-secret-store}
-current:
-  description: The kubeconfig, if one is named, and its current context; nothing if something else says which cluster it
-    is. If the result is registered as C(cluster_secrets_at), the later tasks of the play stay with that context,
-    whatever becomes the current one meanwhile.
+connection:
+  description: The kubeconfig and the context that were asked for, the context that was found, and the digest; nothing
+    if no kubeconfig's file says which cluster it is. If the result is registered as C(cluster_secrets_at), the later
+    tasks of the play stay with that context, whatever becomes the current one meanwhile, and are refused if it leads to
+    another server by then.
   returned: success
   type: dict
-  sample: {kubeconfig: null, context: admin@prod}
+  sample: {asked: {kubeconfig: null, context: null}, context: admin@prod, way: 5d41402abc4b...}
 vault_password_typed:
   description: Whether the vault password was typed for this run, on a terminal.
   returned: success

@@ -27,7 +27,8 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.api.kubeconfig import left_to_kubeconfig, mixture
+from ..module_utils.api.kubeconfig import Connection, by_kubeconfig, connection, mixture
+from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spellings, spoken
 from .arguments import resolved
 from .plain import plain
@@ -143,19 +144,9 @@ class InProcessAction(NormalAction):
     def _connect(self, task_vars: dict[str, Any]) -> None:
         """Fill in connection options that the task lacks from the host's variables ``cluster_secrets_<option>``."""
         given = dict(self._task.args)
-        said: dict[str, Any] = {}
-        own: dict[str, Any] = {}
-        for option, spec in AUTH_OPTIONS.items():
-            said[option] = next((given[name] for name in spellings(option, spec) if name in given), None)
-            value = task_vars.get(PREFIX + option)
-            if value is None:
-                continue
-            value = self._templar.template(value)
-            if value in (None, "", task_vars.get("omit")):
-                continue
-            own[option] = value
-            if said[option] is None:
-                given[option] = value
+        said = self._said()
+        own = self._own(task_vars)
+        given.update({option: value for option, value in own.items() if said[option] is None})
         # A host's own variables are nearer than module_defaults, which are the same for all hosts.
         problem = mixture(
             {name: value for name, value in own.items() if said[name] is None},
@@ -171,21 +162,49 @@ class InProcessAction(NormalAction):
         self._stay(given, said, task_vars)
         self._task.args = given
 
-    #: The kubeconfig, and what was its current context when the play began; None where that does not count.
+    def _said(self) -> dict[str, Any]:
+        """The connection options that the task itself says, None for the others."""
+        given = self._task.args
+        return {
+            option: next((given[name] for name in spellings(option, spec) if name in given), None)
+            for option, spec in AUTH_OPTIONS.items()
+        }
+
+    def _own(self, host_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """The connection options that a host's variables say."""
+        own: dict[str, Any] = {}
+        for option in AUTH_OPTIONS:
+            value = host_vars.get(PREFIX + option)
+            if value is not None:
+                value = self._templar.template(value)
+            if value not in (None, "", host_vars.get("omit")):
+                own[option] = value
+        return own
+
+    #: What the play's first task found of the kubeconfig; None where that does not count.
     _began: Mapping[str, Any] | None = None
 
     def _stay(self, given: dict[str, Any], said: dict[str, Any], task_vars: dict[str, Any]) -> None:
-        """Fill in the context that was the kubeconfig's current one when the play began, if nothing else says one.
+        """Fill in the kubeconfig's context that the play began with, and make sure that it still leads there.
 
-        Whoever works in another terminal may change it there at any time, and a play must not end on another cluster
-        than it began on.
+        Whoever works in another terminal may change the current context or a cluster's address at any time, and a play
+        must not end on another cluster than it began on.
         """
         registered = task_vars.get(AT)
-        began = registered.get("current") if isinstance(registered, Mapping) else None
+        began = registered.get("connection") if isinstance(registered, Mapping) else None
         merged = {option: given.get(option) if value is None else value for option, value in said.items()}
-        if began and merged.get("kubeconfig") == began["kubeconfig"] and left_to_kubeconfig(merged):
-            given["context"] = began["context"]
-            self._began = began
+        same = began and all(merged.get(name) == began["asked"][name] for name in began["asked"])
+        if not began or not same or not by_kubeconfig(merged):
+            return
+        given["context"] = began["context"]
+        self._began = began
+        now = connected({**merged, "context": began["context"]}) if self._same_place(task_vars) else None
+        if now and now.way() != began["way"]:
+            raise AnsibleActionFail(
+                "the kubeconfig's context '%s' leads elsewhere than when this play began: to %s. Nothing was sent "
+                "there. Run the playbook again, if that is the cluster that is meant."
+                % (began["context"], now.place()["server"])
+            )
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         task, connection = self._task, self._connection
@@ -223,6 +242,16 @@ class InProcessAction(NormalAction):
         secrets = masked_values(checked._no_log_values, checked.validated_parameters, options)
         found = spoken(secrets, said_in(result), checked.validated_parameters, options)
         return _masked(result, found) if found else result
+
+
+def connected(options: Mapping[str, Any]) -> Connection | None:
+    """The connection of connection options, or None: what uses it will say what is wrong with it."""
+    given = {name: value for name, value in options.items() if value is not None and name in AUTH_OPTIONS}
+    checked = ArgumentSpecValidator(AUTH_OPTIONS).validate(plain(given))
+    try:
+        return None if checked.error_messages else connection(checked.validated_parameters)
+    except ClusterSecretsError:
+        return None
 
 
 @contextmanager

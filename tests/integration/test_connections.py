@@ -233,7 +233,7 @@ def test_each_command_says_first_which_cluster_it_is_at(both, at, way):
 
 
 def test_a_play_stays_on_the_cluster_that_it_began_on(both, tmp_path):
-    """Somebody changes the current context while it runs."""
+    """Somebody changes the current context, or the address of the one that is said, while it runs."""
     meant, _default = both
     first, second = (yaml.safe_load(one.kubeconfig.read_text()) for one in both)
     together = {"apiVersion": "v1", "kind": "Config", "current-context": "meant"}
@@ -252,12 +252,13 @@ def test_a_play_stays_on_the_cluster_that_it_began_on(both, tmp_path):
     }
     changes["ansible.builtin.replace"]["replace"] = "current-context: default"
     play = tmp_path / "play.yml"
+    outcomes = []
 
     def asked(*plays):
         """How many requests each cluster was sent."""
         play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": one} for one in plays]))
         marks = [one.mark() for one in both]
-        meant.play(str(play), KUBECONFIG=str(config), K8S_AUTH_KUBECONFIG="")
+        outcomes.append(meant.play(str(play), KUBECONFIG=str(config), K8S_AUTH_KUBECONFIG=""))
         return [len(requests_of_others(one, mark)) for one, mark in zip(both, marks)]
 
     counts = asked([checks, changes, asks], [checks, asks])
@@ -268,6 +269,12 @@ def test_a_play_stays_on_the_cluster_that_it_began_on(both, tmp_path):
     counts = asked([checks, changes, own])
     assert counts[0] == 0 < counts[1]
     assert asked([checks, asks])[0] == 0
+    servers = [one["clusters"][0]["cluster"]["server"] for one in (first, second)]
+    moves = {"name": "Move it", "ansible.builtin.replace": {"path": str(config), "regexp": servers[1]}}
+    moves["ansible.builtin.replace"]["replace"] = servers[0]
+    counts = asked([checks, asks, moves, asks])
+    assert counts[0] == 0 < counts[1]
+    assert f"'default' leads elsewhere than when this play began: to {servers[0]}. Nothing" in outcomes[-1].output
 
 
 def test_a_kubeconfig_of_a_hosts_own_is_not_overruled_by_the_environment(both, at):

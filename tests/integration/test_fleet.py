@@ -325,24 +325,37 @@ def test_a_host_without_a_context_does_not_get_another_ones_cluster(fleet):
     shared.write_text(yaml.safe_dump(whole))
     inventory = fleet.inventory.read_text()
 
-    def play(*hosts):
+    def play(*hosts, **variables):
         of_a = {**yaml.safe_load(inventory)["clusters"]["hosts"]["a"], "cluster_secrets_kubeconfig": str(shared)}
         named = {f"host-{number}": {**of_a, **more} for number, more in enumerate(hosts)}
         fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": named, "vars": LOCAL}}))
-        return fleet.play("rotate")
+        return fleet.play("rotate", **variables)
 
     def context(name):
         return {"cluster_secrets_context": name}
 
     try:
         refused = play(context("a"), {}, context("b"))
-        said = "host-1 names no context and got the kubeconfig's current one (a), which is the cluster of host-0"
-        assert refused.rc == 2 and said in " ".join(refused.stdout.split()), refused.output
+        said = "host-1 names no cluster of its own and got %s (context a), which is that of %s, too."
+        server = whole["clusters"][0]["cluster"]["server"]
+        assert refused.rc == 2 and said % (server, "host-0") in " ".join(refused.stdout.split()), refused.output
         assert {name: one["failed"] for name, one in recaps(refused).items()} == {"host-0": 0, "host-1": 1, "host-2": 0}
+        # Whether the other one is of a later wave, or neither has anything but the environment's.
+        fleet.environment["KUBECONFIG"] = str(shared)
+        none = {"cluster_secrets_kubeconfig": None}
+        for hosts, others, more in (
+            (({}, context("b"), context("a")), "host-2", {"cluster_secrets_serial": 1}),
+            ((none, none, context("b")), "host-1", {}),
+        ):
+            refused = play(*hosts, **more)
+            assert refused.rc == 2 and said.replace("host-1", "host-0", 1) % (server, others) in " ".join(
+                refused.stdout.split()
+            ), refused.output
         for hosts in (
             ({}, context("b")),
             (context("a"), {"cluster_secrets_kubeconfig": str(fleet.platforms["b"].kubeconfig)}),
         ):
             assert play(*hosts).rc == 0
     finally:
+        fleet.environment.pop("KUBECONFIG", None)
         fleet.inventory.write_text(inventory)

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import threading
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
 from support import CANARY, ApiError, entry, leaked
 
 
@@ -205,6 +208,76 @@ def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):
     assert labels["theirs"] == "yes" and labels["secrets/x"] == "true"
     bootstrapped.delete("/api/v1/namespaces/quick")
     bootstrapped.eventually(lambda: bootstrapped.get("/api/v1/namespaces/quick") is None, 30, "the namespace's end")
+
+
+def test_what_took_an_objects_place_is_not_written_over(bootstrapped):
+    """Removed, or made anew by others, between the look and the write."""
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors, plan
+
+    api, collection = "rbac.authorization.k8s.io/v1", "/namespaces/central-secret-store/roles"
+    collection = f"/apis/{api}{collection}"
+
+    def may(verb):
+        return [{"apiGroups": [""], "resources": ["pods"], "verbs": [verb]}]
+
+    wanted = {"apiVersion": api, "kind": "Role", "rules": may("get")}
+    wanted["metadata"] = {"name": "place", "namespace": "central-secret-store"}
+    executor = apply.Executor(bootstrapped.client)
+    executor.run([plan.plan_apply(wanted, None)])
+    changed = plan.plan_apply({**wanted, "rules": may("list")}, bootstrapped.get(f"{collection}/place"))
+    bootstrapped.delete(f"{collection}/place")
+    for theirs in (None, {"metadata": {"name": "place"}, "rules": may("watch")}):
+        if theirs:
+            bootstrapped.request("POST", collection, theirs)
+        with pytest.raises(errors.WriteError, match=r"place: somebody removed or replaced it meanwhile"):
+            executor.run([changed])
+        live = bootstrapped.get(f"{collection}/place")
+        assert live["rules"] == may("watch") if theirs else live is None
+    bootstrapped.delete(f"{collection}/place")
+
+
+def test_a_value_that_somebody_gives_meanwhile_stays(bootstrapped):
+    """Neither the preflight nor the backup saw it; what says the same, or nothing about values, is no reason."""
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors, module
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import masters
+
+    path = "/api/v1/namespaces/central-secret-store/secrets/meanwhile-source"
+    options = {"catalog": [entry("meanwhile", [])], "store_namespace": "central-secret-store"}
+    given = {**options, "values": {"meanwhile-source": {"key": "second-value"}}}
+
+    def planned():
+        params = ArgumentSpecValidator(masters.OPTIONS).validate(given).validated_parameters
+        context = module.Context(params, False, False, lambda _text: None)
+        context._client = bootstrapped.client
+        batches, result = masters._planned(context, *masters._given(context))
+        assert result["changed_sources"] == {"meanwhile-source": {"key": True}}
+        return batches
+
+    def data(value):
+        return {"data": {"key": base64.b64encode(value.encode()).decode()}}
+
+    executor = apply.Executor(bootstrapped.client)
+    for before in (None, "first-value"):
+        for meanwhile, after in (
+            (data("their-value"), "their-value"),
+            (data("second-value"), "second-value"),
+            ({"metadata": {"annotations": {"note": "theirs"}}}, "second-value"),
+        ):
+            bootstrapped.delete(path)
+            owned = {"metadata": {"name": "meanwhile-source", "labels": OWNED}}
+            if before:
+                bootstrapped.request("POST", path.rpartition("/")[0], {**owned, **data(before)})
+            batches = planned()
+            if not before:
+                bootstrapped.request("POST", path.rpartition("/")[0], owned)
+            bootstrapped.patch(path, meanwhile)
+            if after == "their-value":
+                with pytest.raises(errors.WriteError, match="somebody changed it meanwhile, so it stays"):
+                    executor.run(*batches)
+            else:
+                executor.run(*batches)
+            assert bootstrapped.data("central-secret-store", "meanwhile-source") == {"key": after}
+    bootstrapped.delete(path)
 
 
 def test_a_terminating_namespace_is_an_error_of_its_own(bootstrapped):

@@ -269,7 +269,14 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
 def left_to_kubeconfig(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> bool:
     """Whether nothing but a kubeconfig's own current context says which cluster it is."""
     environ = os.environ if environ is None else environ
-    return not any(params.get(name) or from_environment(name, environ)[1] for name in ("context", *_BY_ADDRESS))
+    context = params.get("context") or from_environment("context", environ)[1]
+    return not context and by_kubeconfig(params, environ)
+
+
+def by_kubeconfig(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> bool:
+    """Whether all is left to a kubeconfig but, perhaps, the context."""
+    environ = os.environ if environ is None else environ
+    return not any(params.get(name) or from_environment(name, environ)[1] for name in _BY_ADDRESS)
 
 
 def from_environment(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:

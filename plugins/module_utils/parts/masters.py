@@ -171,8 +171,8 @@ class _Masters:
     def plan(self, name: str, live: Object | None) -> Action | None:
         """The write that makes the live Secret (None: absent) what it should be, or None.
 
-        Generated values are written only over what was read: of two runs at a time, the second takes those of the
-        first.
+        It is written only over what was read. Of two runs at a time, the second takes the generated values of the
+        first; a value that somebody else gave meanwhile stays, since neither the preflight nor the backup saw it.
         """
         data = self.data(name, live)
         old = decode(live) if live else {}
@@ -187,9 +187,18 @@ class _Masters:
             if done:
                 annotations[REGENERATED] = done
         desired = central_secret(name, self._namespace, data, _type(live), annotations)
-        bound = live is None or (name in self._known and "resourceVersion" in live["metadata"])
-        again = (lambda found: self.plan(name, found)) if bound else None
-        return plan_apply(desired, live, redact_secret, again)
+
+        def again(found: Object | None) -> Action | None:
+            return self.plan(name, found) if self._is_as_seen(name, old, decode(found) if found else {}) else action
+
+        # One that is to be made anew has no version yet.
+        bound = live is None or "resourceVersion" in live["metadata"]
+        action = plan_apply(desired, live, redact_secret, again if bound else None)
+        return action
+
+    def _is_as_seen(self, name: str, seen: dict[str, bytes], found: dict[str, bytes]) -> bool:
+        """Whether each value that is given still is what was seen, or what is given."""
+        return all(found.get(key) in (seen.get(key), value) for key, value in self._given[name].items())
 
 
 def _going(context: Context, central: list[Object]) -> removal.Going:
