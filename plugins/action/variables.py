@@ -33,7 +33,6 @@ _LONG = ("cluster_secrets_catalog", "cluster_secrets_catalog_extra")
 
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "prefixes": {"type": "list", "elements": "str", "default": []},
     "cluster": {"type": "bool", "default": True},
     "roles": {"type": "list", "elements": "str", "default": []},
 }
@@ -68,14 +67,14 @@ class ActionModule(InProcessAction):
             if name not in given or not self._is_checked(name, spec, given[name], scope):
                 continue
             try:
-                said = specifications.problem(name, plain(self._templar.template(given[name])))
+                wrong = specifications.problem(name, plain(self._templar.template(given[name])))
             except AnsibleError as error:
-                said = "%s: %s" % (name, error)
-            if said:
-                problems.append(said)
+                wrong = "%s: %s" % (name, error)
+            if wrong:
+                problems.append(wrong)
         if problems:
             raise AnsibleActionFail("%s. No request was sent." % "; ".join(problems))
-        unknown = specifications.unknown(given, list(options["prefixes"]))
+        unknown = specifications.unknown(given)
         if unknown:
             result["warnings"] = [
                 "the variable '%s' is none of this collection's. %s" % (name, close or "Is it misspelled?")
@@ -83,8 +82,6 @@ class ActionModule(InProcessAction):
             ]
         said = {name: value for name, value in self._said().items() if value is not None}
         cluster, kept = self._cluster(given, said) if options["cluster"] else (None, None)
-        if cluster:
-            self._refuse_anothers_cluster(given, said, cluster)
         if cluster and not self._task.no_log:
             several = len(given.get("ansible_play_hosts_all") or ()) > 1
             prefix = "%s: " % given.get("inventory_hostname") if several else ""
@@ -124,6 +121,10 @@ class ActionModule(InProcessAction):
             place = {**found.place(), "way": found.way(), "central": given_central(self._templar, task_vars)}
         except (AnsibleActionFail, ClusterSecretsError):
             return None, None
+        own = self._own(task_vars)
+        # A kubeconfig of one context, which the host names, leaves nothing to choose.
+        if not (own.get("context") or own.get("host") or (own.get("kubeconfig") and found.contexts == 1)):
+            self._refuse_anothers_cluster(task_vars, said, own, place)
         kubeconfig = asked["kubeconfig"]
         # A path, and not what a kubeconfig holds: the result is shown.
         is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
@@ -132,17 +133,14 @@ class ActionModule(InProcessAction):
         return place, {"asked": asked, "context": found.context, "way": place["way"]}
 
     def _refuse_anothers_cluster(
-        self, task_vars: dict[str, Any], said: dict[str, Any], cluster: dict[str, Any]
+        self, task_vars: dict[str, Any], said: dict[str, Any], own: dict[str, Any], cluster: dict[str, Any]
     ) -> None:
         """Raise AnsibleActionFail where this host got the cluster of another host of the play, for lack of its own.
 
         A host that names no context gets the kubeconfig's current one, or what the environment says, which may be what
         another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet.
         """
-        own, name = self._own(task_vars), task_vars.get("inventory_hostname")
-        if own.get("context") or own.get("host"):
-            return
-        same = []
+        name, same = task_vars.get("inventory_hostname"), []
         for other in task_vars.get("ansible_play_hosts_all") or ():
             if other == name:
                 continue

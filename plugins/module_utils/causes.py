@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 #: So many chains are looked at: each costs requests.
 _CHAINS = 8
 
-EXPLAIN = "ansible-playbook platform.cluster_secrets.explain -e explain_namespace=%s -e explain_secret=%s"
+EXPLAIN = (
+    "ansible-playbook platform.cluster_secrets.explain -e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s"
+)
 
 
 class Cause(NamedTuple):

@@ -25,7 +25,7 @@ from __future__ import annotations
 #: What is said where the catalog may be another than the one that is meant: the collection's own is an example.
 OWN_CATALOG = (
     "For a catalog of your own, go to the folder that 'init' made, or make one: ansible-playbook "
-    "platform.cluster_secrets.init -e init_dest=platform"
+    "platform.cluster_secrets.init -e cluster_secrets_dest=platform"
 )
 
 

@@ -100,7 +100,8 @@ def running(command: list[str]) -> Iterator[Program]:
             )
         except OSError as error:
             raise NotReady(
-                "'%s' can't be run: %s. Name the program in 'talos_upgrade_command'." % (command[0], error.strerror)
+                "'%s' can't be run: %s. Name the program in 'cluster_secrets_talos_command'."
+                % (command[0], error.strerror)
             ) from None
         try:
             yield Program(process, command, output)
@@ -408,9 +409,9 @@ _HINTS = (
     (
         "drain",
         "Look for the PodDisruptionBudget that allows no eviction, or give the drain more time with --drain-timeout in "
-        "'talos_upgrade_arguments'; a single node can't be drained (--drain=false). ",
+        "'cluster_secrets_talos_arguments'; a single node can't be drained (--drain=false). ",
     ),
-    ("unknown flag", "This talosctl is older or newer: correct 'talos_upgrade_arguments'. "),
+    ("unknown flag", "This talosctl is older or newer: correct 'cluster_secrets_talos_arguments'. "),
     (_LOCKED, "The node is being upgraded already; wait for it. "),
     ("etcd", "Look at etcd with 'talosctl etcd status' before anything else. "),
 )

@@ -135,7 +135,7 @@ def run(context: Context) -> dict[str, Any]:
     if content["cluster"] != cluster[0] and params["into"] not in cluster:
         raise FileError(
             "the backup '%s' is of another cluster (uid %s, %s), and this one is uid %s, %s. To restore it here all "
-            "the same, set 'into' (in the playbook, restore_into) to %s. Nothing was changed."
+            "the same, set 'into' (in the playbook, cluster_secrets_restore_into) to %s. Nothing was changed."
             % (params["src"], content["cluster"], content["server"], *cluster, cluster[0])
         )
     store_namespace = params["store_namespace"]

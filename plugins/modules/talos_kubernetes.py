@@ -153,7 +153,7 @@ def run(context: Context) -> dict[str, Any]:
     control_plane = [item for item in nodes if is_control_plane(item)]
     wrong = [misplaced(item, params["address"]) for item in control_plane]
     if wrong and all(wrong):
-        raise NotReady("%s. Correct 'address' (talos_upgrade_nodes). Nothing was changed." % "; ".join(wrong))
+        raise NotReady("%s. Correct 'address' (cluster_secrets_talos_nodes). Nothing was changed." % "; ".join(wrong))
     if not context.check_mode:
         to = ["upgrade-k8s", "--nodes", params["address"], "--to", advisories.text(wanted)]
         lock = Lock(client, UPGRADE, params["store_namespace"])
@@ -210,7 +210,7 @@ def _planned(context: Context, server: Number, nodes: list[Object], wanted: Numb
         lines = ["- [%s] %s" % one for one in stopping]
         result.update(
             failed=True,
-            msg="\n".join([message % (text, len(stopping)) + "'talos_upgrade_kubernetes_accept'.", *lines]),
+            msg="\n".join([message % (text, len(stopping)) + "'cluster_secrets_talos_kubernetes_accept'.", *lines]),
         )
     return result
 

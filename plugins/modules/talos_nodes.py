@@ -213,9 +213,9 @@ def run(context: Context) -> dict[str, Any]:
     )
     given = {one["name"]: one for one in params["nodes"]}
     if len(given) < len(params["nodes"]):
-        raise NotReady("'nodes' (talos_upgrade_nodes) names a node twice. Nothing was changed.")
+        raise NotReady("'nodes' (cluster_secrets_talos_nodes) names a node twice. Nothing was changed.")
     if params["workers"] < 1:
-        raise NotReady("'workers' (talos_upgrade_workers) must be 1 or more. Nothing was changed.")
+        raise NotReady("'workers' (cluster_secrets_talos_workers) must be 1 or more. Nothing was changed.")
     if params["state"] == "planned":
         return _planned(context, given, wanted)
     begun = time.monotonic()
@@ -267,8 +267,8 @@ def _refuse_misplaced(live: list[Object], given: dict[str, dict[str, Any]]) -> N
     wrong = "; ".join(filter(None, found))
     if wrong:
         raise NotReady(
-            "%s. Correct the list (talos_upgrade_nodes); a node that is reached at an address it does not know needs a "
-            "name there. Nothing was changed." % wrong
+            "%s. Correct the list (cluster_secrets_talos_nodes); a node that is reached at an address it does not know "
+            "needs a name there. Nothing was changed." % wrong
         )
 
 
@@ -317,7 +317,7 @@ def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.W
     absent = [name for name in given if name not in live]
     if absent:
         raise NotReady(
-            "there is no Node %s. %sCorrect the list (talos_upgrade_nodes). Nothing was changed."
+            "there is no Node %s. %sCorrect the list (cluster_secrets_talos_nodes). Nothing was changed."
             % (", ".join(absent), "".join(close_to(name, live) for name in absent))
         )
     _refuse_misplaced([live[name] for name in given], given)
@@ -328,7 +328,7 @@ def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.W
     if todo and len(live) == 1:
         lines.append(
             "There is one node: nothing can move elsewhere, and all pods are away while it restarts. A drain can't end "
-            "there; talosctl 1.13 and newer need '--drain=false' in talos_upgrade_arguments."
+            "there; talosctl 1.13 and newer need '--drain=false' in cluster_secrets_talos_arguments."
         )
     if todo:
         lines += _held_up(context, {item["metadata"]["name"] for item in todo})

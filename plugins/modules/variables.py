@@ -19,11 +19,6 @@ description:
   - Sends no request. The playbooks of the collection begin with it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
-  prefixes:
-    description: The prefixes, besides C(cluster_secrets_), of the playbook's own variables.
-    type: list
-    elements: str
-    default: []
   cluster:
     description: Whether to report which cluster it is.
     type: bool

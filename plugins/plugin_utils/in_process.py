@@ -245,11 +245,11 @@ class InProcessAction(NormalAction):
 
 
 def connected(options: Mapping[str, Any]) -> Connection | None:
-    """The connection of connection options, or None: what uses it will say what is wrong with it."""
+    """Where connection options lead, or None: what uses them will say what is wrong with them. Runs no plugin."""
     given = {name: value for name, value in options.items() if value is not None and name in AUTH_OPTIONS}
     checked = ArgumentSpecValidator(AUTH_OPTIONS).validate(plain(given))
     try:
-        return None if checked.error_messages else connection(checked.validated_parameters)
+        return None if checked.error_messages else connection(checked.validated_parameters, credentials=False)
     except ClusterSecretsError:
         return None
 

@@ -46,44 +46,40 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "init": (
         "Writes an inventory, a catalog and encrypted values to begin with. It asks for what isn't given.",
         {
-            "init_dest": _of("str", "the folder", "."),
-            "init_secrets": _of("list", "the Secrets, each {name, keys, namespaces}", elements="dict"),
-            "init_name": _of("str", "the name of one Secret", "example"),
-            "init_keys": _of("raw", "its keys, as a list or separated by commas", "username,password"),
-            "init_namespaces": _of("raw", "the namespaces that get it", "demo"),
-            "init_values": _of("dict", "values, {NAME: {KEY: VALUE}}; others are generated", "asked for"),
-            "init_cluster": _of("dict", "connection variables for the inventory", "{}"),
-            "init_force": _of("bool", "replace existing files", "false"),
+            "cluster_secrets_dest": _of("str", "the folder", "."),
+            "cluster_secrets_init_secrets": _of("list", "the Secrets, each {name, keys, namespaces}", elements="dict"),
+            "cluster_secrets_init_name": _of("str", "the name of one Secret", "example"),
+            "cluster_secrets_init_keys": _of("raw", "its keys, as a list or separated by commas", "username,password"),
+            "cluster_secrets_init_namespaces": _of("raw", "the namespaces that get it", "demo"),
+            "cluster_secrets_init_values": _of(
+                "dict", "values, {NAME: {KEY: VALUE}}; others are generated", "asked for"
+            ),
+            "cluster_secrets_init_cluster": _of("dict", "connection variables for the inventory", "{}"),
+            "cluster_secrets_force": _of("bool", "replace existing files", "false"),
         },
     ),
     "validate": (
         "Checks the catalog, and the values against it, without a cluster.",
-        {"validate_values": _of("bool", "check the values, too", "true")},
+        {"cluster_secrets_validate_values": _of("bool", "check the values, too", "true")},
     ),
     "bootstrap": ("Sets up everything, from ESO to the Secrets in the namespaces.", SERIAL),
     "status": (
-        "Shows the state of every namespace/secret pair; fails unless all are synced and their chains are intact.",
+        "Shows the state of every namespace/secret pair; fails unless all are synced and their chains are intact. Of "
+        "several clusters, shows how each is, and whether all hold the same values.",
         {
-            "status_namespaces": _of("list", "only these namespaces"),
-            "status_secrets": _of("list", "only these Secrets"),
-            "status_unsynced": _of("bool", "list only unsynced pairs", "false"),
+            "cluster_secrets_namespace": _of("raw", "only these namespaces, as a list or separated by commas"),
+            "cluster_secrets_secret": _of("raw", "only these Secrets, likewise"),
+            "cluster_secrets_unsynced": _of("bool", "list only unsynced pairs", "false"),
             "cluster_secrets_status_html": _of("str", "where to write a page"),
             "cluster_secrets_status_json": _of("str", "where to write JSON"),
-        },
-    ),
-    "fleet_status": (
-        "Shows the state of many clusters, and whether all hold the same values.",
-        {
-            "fleet_html": _of("str", "where to write a page"),
-            "fleet_json": _of("str", "where to write JSON"),
-            "fleet_may_differ": _of("list", "sources whose values may differ between clusters", "[]"),
+            "cluster_secrets_may_differ": _of("list", "sources whose values may differ between clusters", "[]"),
         },
     ),
     "explain": (
         "Follows the chain from the source to the pods of one namespace, and reports where it breaks.",
         {
-            "explain_namespace": _of("str", "the namespace", required=True),
-            "explain_secret": _of("str", "the Secret", required=True),
+            "cluster_secrets_namespace": _of("raw", "the namespace", required=True),
+            "cluster_secrets_secret": _of("raw", "the Secret", required=True),
         },
     ),
     "audit": (
@@ -102,56 +98,67 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "onboard": (
         "Gives one namespace some of the catalog's secrets.",
         {
-            "onboard_namespace": _of("str", "the namespace", required=True),
-            "onboard_secrets": _of("raw", "the entries, as a list or separated by commas", required=True),
-            "onboard_create": _of("bool", "create the namespace if it is missing", "false"),
+            "cluster_secrets_namespace": _of("raw", "the namespace", required=True),
+            "cluster_secrets_secret": _of("raw", "the entries, as a list or separated by commas", required=True),
+            "cluster_secrets_create_namespace": _of("bool", "create the namespace if it is missing", "false"),
         },
     ),
     "offboard": (
         "Removes some of the catalog's secrets from one namespace, with the finalizers that ESO would leave.",
         {
-            "offboard_namespace": _of("str", "the namespace", required=True),
-            "offboard_secrets": _of("raw", "the entries, as a list or separated by commas", required=True),
+            "cluster_secrets_namespace": _of("raw", "the namespace", required=True),
+            "cluster_secrets_secret": _of("raw", "the entries, as a list or separated by commas", required=True),
         },
     ),
     "rotate": (
         "Distributes changed values to every namespace, and waits until they have arrived.",
-        {**SERIAL, "rotate_sources": _of("raw", "only these sources; nothing else is touched", "those that changed")},
+        {
+            **SERIAL,
+            "cluster_secrets_rotate_sources": _of(
+                "raw", "only these sources; nothing else is touched", "those that changed"
+            ),
+        },
     ),
     "adopt": (
         "Generates variables and values from a cluster that was set up without the collection.",
         {
-            "adopt_dest": _of("str", "the folder", "."),
-            "adopt_eso_namespace": _of("str", "where ESO runs", "where it is found"),
-            "adopt_force": _of("bool", "replace existing files", "false"),
+            "cluster_secrets_dest": _of("str", "the folder", "."),
+            "cluster_secrets_force": _of("bool", "replace existing files", "false"),
         },
     ),
-    "logs": ("Shows the end of ESO's log.", {"logs_lines": _of("int", "how many lines to show for each pod", "100")}),
+    "logs": (
+        "Shows the end of ESO's log.",
+        {"cluster_secrets_logs_lines": _of("int", "how many lines to show for each pod", "100")},
+    ),
     "backup": (
         "Writes the master Secrets to an encrypted file.",
         {
-            "backup_dest": _of("str", "the file", "a new one in cluster_secrets_backup_dir"),
-            "backup_targets": _of("bool", "include the targets", "false"),
+            "cluster_secrets_backup_file": _of("str", "the file", "a new one in cluster_secrets_backup_dir"),
+            "cluster_secrets_backup_targets": _of("bool", "include the targets", "false"),
         },
     ),
     "restore": (
         "Restores the master Secrets from a backup.",
         {
-            "restore_src": _of("str", "the file", required=True),
-            "restore_into": _of("str", "the uid of this cluster, for a backup from another"),
-            "restore_targets": _of("bool", "restore the targets, too", "false"),
-            "restore_verify": _of("bool", "wait until every target is current", "true"),
+            "cluster_secrets_backup_file": _of("str", "the file", required=True),
+            "cluster_secrets_restore_into": _of("str", "the uid of this cluster, for a backup from another"),
+            "cluster_secrets_backup_targets": _of("bool", "restore the targets, too", "false"),
+            "cluster_secrets_restore_verify": _of("bool", "wait until every target is current", "true"),
         },
     ),
     "render": (
         "Writes the catalog's objects as files for Argo CD or Flux, without values.",
         {
-            "render_dest": _of("str", "the folder", "cluster-secrets"),
-            "render_format": _of("str", "the format of the files", "kustomize", choices=["plain", "kustomize"]),
+            "cluster_secrets_dest": _of("str", "the folder", "cluster-secrets"),
+            "cluster_secrets_render_format": _of(
+                "str", "the format of the files", "kustomize", choices=["plain", "kustomize"]
+            ),
         },
     ),
-    "eso_upgrade": ("Upgrades ESO to another release, one minor release at a time.", SERIAL),
-    "eso_stored_versions": ("Stores all of ESO's objects as v1; a part of eso_upgrade.", SERIAL),
+    "eso_upgrade": (
+        "Upgrades ESO to another release, one minor release at a time, and stores all of its objects as v1.",
+        {**SERIAL, "cluster_secrets_eso_store_only": _of("bool", "only store the objects, upgrade nothing", "false")},
+    ),
     "talos_upgrade_pre": (
         "Run before nodes are upgraded: checks whether to continue, and takes a snapshot.",
         {**_UPGRADE, **_BEFORE, **_wait("60")},
@@ -162,18 +169,26 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         "Upgrades the nodes, one after the other.",
         {
             **SERIAL,
-            "talos_upgrade_nodes": _of("list", "the nodes, each {name, address}", elements="dict", required=True),
-            "talos_upgrade_command": _COMMAND,
-            "talos_upgrade_timeout": _of("int", "seconds within which a node must be back", "1800"),
-            "talos_upgrade_image": _of("str", "the installer image", required=True),
-            "talos_upgrade_version": _of("str", "the version that nodes should run, unless the image's tag says it"),
-            "talos_upgrade_schematic": _of("str", "the schematic that nodes are to run", "any"),
-            "talos_upgrade_workers": _of("int", "how many workers to upgrade at the same time", "1"),
-            "talos_upgrade_check": _of("list", "one or more commands to run before and after each control plane node"),
-            "talos_upgrade_stage": _of("bool", "install only; the next run without it reboots", "false"),
-            "talos_upgrade_arguments": _of("list", "arguments of 'talosctl upgrade'", "['--wait']"),
-            "talos_upgrade_stage_arguments": _of("list", "arguments that keep it from rebooting", "['--no-reboot']"),
-            "talos_upgrade_reboot_arguments": _of(
+            "cluster_secrets_talos_nodes": _of(
+                "list", "the nodes, each {name, address}", elements="dict", required=True
+            ),
+            "cluster_secrets_talos_command": _COMMAND,
+            "cluster_secrets_talos_timeout": _of("int", "seconds within which a node must be back", "1800"),
+            "cluster_secrets_talos_image": _of("str", "the installer image", required=True),
+            "cluster_secrets_talos_version": _of(
+                "str", "the version that nodes should run, unless the image's tag says it"
+            ),
+            "cluster_secrets_talos_schematic": _of("str", "the schematic that nodes are to run", "any"),
+            "cluster_secrets_talos_workers": _of("int", "how many workers to upgrade at the same time", "1"),
+            "cluster_secrets_talos_check": _of(
+                "list", "one or more commands to run before and after each control plane node"
+            ),
+            "cluster_secrets_talos_stage": _of("bool", "install only; the next run without it reboots", "false"),
+            "cluster_secrets_talos_arguments": _of("list", "arguments of 'talosctl upgrade'", "['--wait']"),
+            "cluster_secrets_talos_stage_arguments": _of(
+                "list", "arguments that keep it from rebooting", "['--no-reboot']"
+            ),
+            "cluster_secrets_talos_reboot_arguments": _of(
                 "list", "arguments of 'talosctl reboot', for staged nodes", "['--drain', '--wait']"
             ),
             **_UPGRADE,
@@ -185,16 +200,16 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         "Upgrades Kubernetes on Talos.",
         {
             **SERIAL,
-            "talos_upgrade_nodes": _of(
+            "cluster_secrets_talos_nodes": _of(
                 "list", "nodes, each {name, address}; the address of the first is used", elements="dict", required=True
             ),
-            "talos_upgrade_command": _COMMAND,
-            "talos_upgrade_timeout": _of(
+            "cluster_secrets_talos_command": _COMMAND,
+            "cluster_secrets_talos_timeout": _of(
                 "int", "seconds to wait for the API server and the kubelets, once talosctl has ended", "1800"
             ),
-            "talos_upgrade_kubernetes": _of("str", "the version", required=True),
-            "talos_upgrade_kubernetes_arguments": _of("list", "more arguments of 'talosctl upgrade-k8s'", "[]"),
-            "talos_upgrade_kubernetes_accept": _of(
+            "cluster_secrets_talos_kubernetes": _of("str", "the version", required=True),
+            "cluster_secrets_talos_kubernetes_arguments": _of("list", "more arguments of 'talosctl upgrade-k8s'", "[]"),
+            "cluster_secrets_talos_kubernetes_accept": _of(
                 "list", "removed: APIs in use that will be gone; kubelet: kubelets that are too old", "[]"
             ),
             **_UPGRADE,
@@ -206,7 +221,6 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         "Removes what the collection created or took over and nobody else uses.",
         {
             "cluster_secrets_teardown_confirmed": _of("bool", "the confirmation where nobody can be asked", "false"),
-            "cluster_secrets_teardown_backup": _of("bool", "back up the master Secrets first", "true"),
             "cluster_secrets_teardown_eso": _of("bool", "uninstall ESO, too", "false"),
         },
     ),

@@ -21,7 +21,7 @@ from .playbooks import variables
 
 _ROOT = Path(__file__).resolve().parents[2]
 
-#: What all variables of roles begin with.
+#: What all variables begin with.
 PREFIX = "cluster_secrets_"
 
 
@@ -97,8 +97,7 @@ def _shown(value: Any) -> str:
     return "'%s'" % value if isinstance(value, (str, int, float, bool)) else "a %s" % type(value).__name__
 
 
-def unknown(given: Any, prefixes: list[str]) -> dict[str, str]:
+def unknown(given: Any) -> dict[str, str]:
     """The names among given that begin like the collection's and are none, each with what may have been meant."""
-    begin = (PREFIX, *prefixes)
-    own = sorted(name for name in names() if name.startswith(begin))
-    return {name: close_to(name, own) for name in sorted(given) if str(name).startswith(begin) and name not in names()}
+    own = sorted(name for name in names() if name.startswith(PREFIX))
+    return {name: close_to(name, own) for name in sorted(given) if str(name).startswith(PREFIX) and name not in names()}

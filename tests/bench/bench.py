@@ -6,7 +6,7 @@
 Four ways: (a) kubernetes.core.k8s with a loop, (b) kubernetes.core.k8s with one multi-document
 template, (c) the collection, (d) raw concurrent HTTP, by itself and started by a play. Five workloads:
 labelling namespaces and seeding master Secrets, each changed and unchanged, and a rotation until every
-target holds the new value. Times include the start of the process. Then ``fleet_status`` over 1 to 50 clusters.
+target holds the new value. Times include the start of the process. Then ``status`` over 1 to 50 clusters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How ``fleet_status`` grows with the number of clusters: hosts of one inventory, spread over three control planes."""
+"""How ``status`` grows with the number of clusters: hosts of one inventory, spread over three control planes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def play(
 
 
 def measure(folder: Path, runs: int) -> list[dict[str, Any]]:
-    """Three bootstrapped control planes, then ``fleet_status`` at each of :data:`SIZES`; the medians."""
+    """Three bootstrapped control planes, then ``status`` at each of :data:`SIZES`; the medians."""
     rows = []
     with ExitStack() as stack:
         planes = [cluster.ControlPlane(f"bench-{letter}", bound=True) for letter in "abc"]
@@ -80,10 +80,10 @@ def measure(folder: Path, runs: int) -> list[dict[str, Any]]:
         secret = ["--vault-password-file", str(password), "-e", f"cluster_secrets_values_file={vault}"]
         play(folder, planes, "bootstrap", len(planes), *secret)
         for size in SIZES:
-            seconds = statistics.median(play(folder, planes, "fleet_status", size)["seconds"] for _run in range(runs))
-            peak = play(folder, planes, "fleet_status", size, sampled=True)["memory"]
+            seconds = statistics.median(play(folder, planes, "status", size)["seconds"] for _run in range(runs))
+            peak = play(folder, planes, "status", size, sampled=True)["memory"]
             rows.append({"clusters": size, "seconds": seconds, "memory": peak})
-            build.say(f"  fleet_status of {size:>2} clusters: {seconds:5.2f} s, {peak:5.0f} MiB")
+            build.say(f"  status of {size:>2} clusters: {seconds:5.2f} s, {peak:5.0f} MiB")
     return rows
 
 
@@ -91,6 +91,6 @@ def goals(rows: list[dict[str, Any]]) -> list[tuple[str, float, str, float]]:
     """What the project promises: (text, measured, sign, bound)."""
     cells = {row["clusters"]: row for row in rows}
     return [
-        ("fleet_status, 50 clusters to 1", cells[50]["seconds"] / cells[1]["seconds"], "<=", 4),
-        ("fleet_status, memory of 50 clusters to 10, 5 forks", cells[50]["memory"] / cells[10]["memory"], "<=", 1.15),
+        ("status, 50 clusters to 1", cells[50]["seconds"] / cells[1]["seconds"], "<=", 4),
+        ("status, memory of 50 clusters to 10, 5 forks", cells[50]["memory"] / cells[10]["memory"], "<=", 1.15),
     ]

@@ -47,9 +47,9 @@ def measure(bench: Bench, namespaces: int, entries: int, runs: int) -> None:
         "cluster_secrets_values": {one["source"]: {"key": "of " + one["source"]} for one in entry},
         "cluster_secrets_central_prune": True,
         # What the measurements before left would stay without a backup, and be looked at each time.
-        "cluster_secrets_central_backup": False,
+        "cluster_secrets_backup": False,
         "cluster_secrets_distribution_prune": True,
-        "cluster_secrets_verify_timeout": 1200,
+        "cluster_secrets_wait_timeout": 1200,
         # The release that is built here has known vulnerabilities, which is not what is measured.
         "cluster_secrets_audit_fail_on": "never",
     }

@@ -81,7 +81,7 @@ def findings() -> list[Finding]:
             store,
             "github-pat",
             "its value is 120 days old, and is to be rotated after 90 (owner: team-platform)",
-            f"Give it a new value, then: {ROTATE} -e rotate_sources=github-pat",
+            f"Give it a new value, then: {ROTATE} -e cluster_secrets_rotate_sources=github-pat",
         ),
         Finding(
             "warning",

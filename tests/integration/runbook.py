@@ -45,15 +45,15 @@ class Runbook:
         self.mode, self.log = own.folder / "mode", own.folder / "upgraded"
         self.program = talosctl(own, real)
         self.variables: dict[str, Any] = {
-            "talos_upgrade_nodes": [{"name": one, "address": one} for one in self.names],
-            "talos_upgrade_command": self.program,
-            "talos_upgrade_timeout": 5,
+            "cluster_secrets_talos_nodes": [{"name": one, "address": one} for one in self.names],
+            "cluster_secrets_talos_command": self.program,
+            "cluster_secrets_talos_timeout": 5,
             "cluster_secrets_snapshot": str(own.folder / "upgrade.json"),
             "cluster_secrets_upgrade_timeout": 30,
         }
 
     def _given(self, version: str, more: dict[str, Any]) -> dict[str, Any]:
-        return {**self.variables, "talos_upgrade_image": f"installer:{version}", **more}
+        return {**self.variables, "cluster_secrets_talos_image": f"installer:{version}", **more}
 
     def play(self, version: str, *arguments: str, check: bool = True, **variables: Any) -> Outcome:
         """Run the playbook talos_upgrade towards a version of Talos."""

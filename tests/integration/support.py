@@ -323,7 +323,7 @@ def upgrade_variables() -> dict[str, Any]:
         "cluster_secrets_eso_upgrade_charts": [
             {"chart": str(build.eso_chart(one)), "crds": str(build.eso_crds(one))} for one in build.OLDER_ESO[1:]
         ],
-        "cluster_secrets_eso_upgrade_timeout": 60,
+        "cluster_secrets_wait_timeout": 60,
     }
 
 

@@ -171,7 +171,7 @@ def test_objects_of_an_old_release_are_stored_anew_after_its_upgrade(platform, c
         assert bare.plane.etcd_get(stored)["apiVersion"] == "external-secrets.io/v1"
         assert bare.get(f"{CLUSTER_ENTRIES}/github-oauth-credentials")["spec"] == before["spec"]
         mark = bare.mark()
-        bare.play("eso_stored_versions")
+        bare.play("eso_upgrade", variables={"cluster_secrets_eso_store_only": True})
         assert bare.writes(mark) == [] and bare.get(definition)["status"]["storedVersions"] == ["v1"]
         # Now the definitions that have no v1beta1 any more are accepted, and the objects are there.
         bare.module("eso_crds", src=str(build.eso_crds("v0.20.4")))

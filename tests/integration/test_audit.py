@@ -191,8 +191,8 @@ def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
     told = outcome.stdout.partition("\nWhat to do:\n")[2].partition("\n\n")[0].splitlines()
     assert {line.partition(": ")[0] for line in told} >= {one[0] for one in EXPECTED}
     assert (
-        "orphaned-finalizer: ansible-playbook platform.cluster_secrets.offboard -e offboard_namespace=orphan "
-        "-e offboard_secrets=long-gone" in told
+        "orphaned-finalizer: ansible-playbook platform.cluster_secrets.offboard -e cluster_secrets_namespace=orphan "
+        "-e cluster_secrets_secret=long-gone" in told
     )
     assert opened.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).rc == 0
     document = json.loads(report.read_text())

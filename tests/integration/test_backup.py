@@ -29,13 +29,13 @@ def encoded(text):
 def backup(bootstrapped, tmp_path):
     """A backup of the bootstrapped cluster."""
     dest = tmp_path / "b.vault.yml"
-    bootstrapped.play("backup", variables={"backup_dest": str(dest)})
+    bootstrapped.play("backup", variables={"cluster_secrets_backup_file": str(dest)})
     return dest
 
 
 def test_a_backup_is_encrypted_and_its_digests_tell_nothing(bootstrapped, tmp_path):
     dest = tmp_path / "folder/b.vault.yml"
-    variables = {"backup_dest": str(dest), "backup_targets": True}
+    variables = {"cluster_secrets_backup_file": str(dest), "cluster_secrets_backup_targets": True}
     mark = bootstrapped.mark()
     assert bootstrapped.play("backup", "--check", variables=variables).recap["changed"] == 1 and not dest.exists()
     outcome = bootstrapped.play("backup", "-vvvv", "--diff", variables=variables)
@@ -47,11 +47,11 @@ def test_a_backup_is_encrypted_and_its_digests_tell_nothing(bootstrapped, tmp_pa
     assert content["salt"] not in text and leaked(text) == []
     first = json.loads(text)["secrets"]["central-secret-store/cloudflare-api-token"]["api-token"]
     assert bootstrapped.play("backup", variables=variables).recap["changed"] == 0
-    other = {**variables, "backup_dest": str(tmp_path / "other.vault.yml")}
+    other = {**variables, "cluster_secrets_backup_file": str(tmp_path / "other.vault.yml")}
     bootstrapped.play("backup", variables=other)
     again = json.loads((tmp_path / "other.vault.yml.digests.json").read_text())["secrets"]
     assert again["central-secret-store/cloudflare-api-token"]["api-token"] != first
-    refused = bootstrapped.play("backup", variables={"backup_dest": str(dest)}, check=False)
+    refused = bootstrapped.play("backup", variables={"cluster_secrets_backup_file": str(dest)}, check=False)
     assert refused.rc == 2 and "is there and holds other Secrets" in refused.stdout
 
 
@@ -62,7 +62,9 @@ def test_a_backup_that_is_not_whole_is_refused(bootstrapped, backup, tmp_path):
     mark = bootstrapped.mark()
 
     def refused(*arguments, src=backup):
-        outcome = bootstrapped.play("restore", *arguments, variables={"restore_src": str(src)}, check=False)
+        outcome = bootstrapped.play(
+            "restore", *arguments, variables={"cluster_secrets_backup_file": str(src)}, check=False
+        )
         assert outcome.rc == 2 and leaked(outcome.output) == []
         return outcome.stdout
 
@@ -89,8 +91,8 @@ def test_restore_makes_master_secrets_what_they_were(bootstrapped, backup):
     shutil.rmtree(p.folder / "cluster-secrets-backups", ignore_errors=True)
     theirs = {"metadata": {"name": "theirs"}, "type": "example.com/own", "data": {"k": encoded(CANARY + "k")}}
     p.request("POST", SECRETS, {**theirs, "immutable": True})
-    p.play("backup", variables={"backup_dest": str(backup.with_name("all.vault.yml"))})
-    variables = {"restore_src": str(backup.with_name("all.vault.yml"))}
+    p.play("backup", variables={"cluster_secrets_backup_file": str(backup.with_name("all.vault.yml"))})
+    variables = {"cluster_secrets_backup_file": str(backup.with_name("all.vault.yml"))}
     assert p.play("restore", variables=variables).recap["changed"] == 0
     before = {name: p.secret(CENTRAL, name)["data"] for name in ("github-pat", "github-oauth", "theirs")}
     p.patch(f"{SECRETS}/github-pat", {"data": {"token": encoded("changed"), "more": encoded("x")}})
@@ -120,10 +122,10 @@ def test_restore_leaves_what_somebody_else_keeps_writing(bootstrapped, tmp_path)
     renewed = {"metadata": {"name": "renewed", "annotations": {"cert-manager.io/certificate-name": "renewed"}}}
     p.request("POST", SECRETS, {**renewed, "data": {"k": encoded(CANARY + "old")}})
     saved = tmp_path / "saved.vault.yml"
-    p.play("backup", variables={"backup_dest": str(saved)})
+    p.play("backup", variables={"cluster_secrets_backup_file": str(saved)})
     p.patch(f"{SECRETS}/renewed", {"data": {"k": encoded(CANARY + "new")}})
     mark = p.mark()
-    outcome = p.play("restore", variables={"restore_src": str(saved)})
+    outcome = p.play("restore", variables={"cluster_secrets_backup_file": str(saved)})
     assert outcome.recap["changed"] == 0 and p.writes(mark) == [] and leaked(outcome.output) == []
     said = " ".join(outcome.output.split())
     assert "stay as they are, since somebody else keeps writing them" in said
@@ -136,15 +138,18 @@ def test_everything_comes_back_after_etcds_data_is_lost(platform, tmp_path):
         own.play("bootstrap")
         targets = managed(own)
         before = {key: own.secret(*key)["data"] for key in targets}
-        backup = {"backup_dest": str(tmp_path / "b.vault.yml")}
+        backup = {"cluster_secrets_backup_file": str(tmp_path / "b.vault.yml")}
         own.play("backup", variables=backup)
         own.plane.restart(signal.SIGKILL, lose_data=True)
         assert own.get(f"/api/v1/namespaces/{CENTRAL}") is None
         # A cluster that was made anew is another one, which has to be said.
-        restore = {"restore_src": backup["backup_dest"], "restore_verify": False}
+        restore = {
+            "cluster_secrets_backup_file": backup["cluster_secrets_backup_file"],
+            "cluster_secrets_restore_verify": False,
+        }
         assert "is of another cluster" in own.play("restore", variables=restore, check=False).stdout
         uid = own.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
-        own.play("restore", variables={**restore, "restore_into": uid})
+        own.play("restore", variables={**restore, "cluster_secrets_restore_into": uid})
         own.play("bootstrap")
         assert len(targets) == 17 and {key: own.secret(*key)["data"] for key in targets} == before
 

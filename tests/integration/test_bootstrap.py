@@ -176,14 +176,14 @@ def test_rotation_writes_once_for_the_source_and_once_for_each_entry(bootstrappe
 def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform = bootstrapped
     variables = {
-        "onboard_namespace": "team-a",
-        "onboard_create": True,
-        "onboard_secrets": ["application-docker-registry", "cloudflare-api-token"],
+        "cluster_secrets_namespace": "team-a",
+        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_secret": ["application-docker-registry", "cloudflare-api-token"],
     }
     assert platform.play("onboard", variables=variables).recap["changed"] == 1
     assert platform.secret("team-a", "gh-docker-registry-creds") and platform.secret("team-a", "cloudflare-api-token")
     assert platform.play("onboard", variables=variables).recap["changed"] == 0
-    gone = {"offboard_namespace": "team-a", "offboard_secrets": "cloudflare-api-token"}
+    gone = {"cluster_secrets_namespace": "team-a", "cluster_secrets_secret": "cloudflare-api-token"}
     assert platform.play("offboard", "--check", variables=gone).recap["changed"] == 1
     assert platform.play("offboard", variables=gone).recap["changed"] == 1
     mark = platform.mark()
@@ -192,13 +192,13 @@ def test_onboard_and_offboard_a_namespace(bootstrapped):
     assert platform.secret("team-a", "gh-docker-registry-creds")
     held = platform.get("/api/v1/namespaces/team-a")["metadata"]["finalizers"]
     assert held == ["externalsecrets.external-secrets.io/ces-application-docker-registry"]
-    platform.play("offboard", variables={**gone, "offboard_secrets": ["application-docker-registry"]})
+    platform.play("offboard", variables={**gone, "cluster_secrets_secret": ["application-docker-registry"]})
     platform.delete("/api/v1/namespaces/team-a")
     platform.eventually(lambda: platform.get("/api/v1/namespaces/team-a") is None, what="the deletion of the namespace")
 
 
 def test_a_namespace_that_does_not_exist_is_not_onboarded(bootstrapped):
-    variables = {"onboard_namespace": "back-stage", "onboard_secrets": "cloudflare-api-token"}
+    variables = {"cluster_secrets_namespace": "back-stage", "cluster_secrets_secret": "cloudflare-api-token"}
     mark = bootstrapped.mark()
     refused = bootstrapped.play("onboard", variables=variables, check=False)
     assert refused.rc == 2 and bootstrapped.writes(mark) == []
@@ -210,7 +210,7 @@ def test_offboard_by_the_audits_words(bootstrapped):
     platform, path = bootstrapped, "/api/v1/namespaces/left"
     gone, kept = (f"externalsecrets.external-secrets.io/ces-{name}" for name in ("long-gone", "theirs"))
     platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": "left", "finalizers": [gone]}})
-    onboard = {"onboard_namespace": "left", "onboard_secrets": "cloudflare-api-token"}
+    onboard = {"cluster_secrets_namespace": "left", "cluster_secrets_secret": "cloudflare-api-token"}
     platform.play("onboard", variables=onboard)
     platform.patch(path, {"metadata": {"labels": {"secrets/cloudflare-api-token": None}}})
     others = {
@@ -220,11 +220,12 @@ def test_offboard_by_the_audits_words(bootstrapped):
     }
     done = platform.play("audit", check=False)
     commands = [line.partition(": ")[2] for line in done.stdout.splitlines() if line.startswith("orphaned-finalizer: ")]
-    assert len(commands) == 1 and " -e offboard_namespace=left " in commands[0]
+    assert len(commands) == 1 and " -e cluster_secrets_namespace=left " in commands[0]
     name, *arguments = shlex.split(commands[0].partition(" (and ")[0])[1:]
     platform.play(name.rpartition(".")[2], *arguments)
     platform.play(
-        "offboard", variables={"offboard_namespace": "left", "offboard_secrets": "long-gone, cloudflare-api-token"}
+        "offboard",
+        variables={"cluster_secrets_namespace": "left", "cluster_secrets_secret": "long-gone, cloudflare-api-token"},
     )
     assert "finalizers" not in platform.get(path)["metadata"]
     there = platform.request("GET", "/api/v1/namespaces")["items"]
@@ -233,10 +234,14 @@ def test_offboard_by_the_audits_words(bootstrapped):
         for item in there
         if item["metadata"]["name"] != "left"
     }
-    warned = platform.play("offboard", variables={"offboard_namespace": "left", "offboard_secrets": "typo"})
+    warned = platform.play(
+        "offboard", variables={"cluster_secrets_namespace": "left", "cluster_secrets_secret": "typo"}
+    )
     assert "has nothing of 'typo', and there is no enabled catalog entry of that name" in warned.output
     listed = platform.play(
-        "offboard", "--check", variables={"offboard_namespace": "kargo", "offboard_secrets": "kargo-admin-credentials"}
+        "offboard",
+        "--check",
+        variables={"cluster_secrets_namespace": "kargo", "cluster_secrets_secret": "kargo-admin-credentials"},
     )
     assert "lists namespace 'kargo' in its entry 'kargo-admin-credentials'" in " ".join(listed.output.split())
     # What selects the namespace still would put its finalizer back.
@@ -247,13 +252,13 @@ def test_offboard_by_the_audits_words(bootstrapped):
     try:
         platform.eventually(lambda: kept in (platform.get(path)["metadata"].get("finalizers") or []), what="ESO's look")
         refused = platform.play(
-            "offboard", variables={"offboard_namespace": "left", "offboard_secrets": "theirs"}, check=False
+            "offboard", variables={"cluster_secrets_namespace": "left", "cluster_secrets_secret": "theirs"}, check=False
         )
         assert refused.rc == 2 and "ClusterExternalSecret 'theirs' gives namespace 'left' its Secret" in refused.output
     finally:
         platform.delete(f"{ces}/theirs")
         platform.eventually(lambda: not platform.get(f"{ces}/theirs"), what="its end")
-    platform.play("offboard", variables={"offboard_namespace": "left", "offboard_secrets": "theirs"})
+    platform.play("offboard", variables={"cluster_secrets_namespace": "left", "cluster_secrets_secret": "theirs"})
     platform.delete(path)
     platform.eventually(lambda: platform.get(path) is None, what="the deletion of the namespace")
 
@@ -297,8 +302,12 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
             item["metadata"]["name"]: item["metadata"].get("labels")
             for item in platform.request("GET", "/api/v1/namespaces")["items"]
         }
-        exclusive = {"cluster_secrets_namespaces_exclusive": True, "onboard_namespace": "tiers", "onboard_create": True}
-        platform.play("onboard", variables={**extra, **exclusive, "onboard_secrets": ["silver"]})
+        exclusive = {
+            "cluster_secrets_namespaces_exclusive": True,
+            "cluster_secrets_namespace": "tiers",
+            "cluster_secrets_create_namespace": True,
+        }
+        platform.play("onboard", variables={**extra, **exclusive, "cluster_secrets_secret": ["silver"]})
         assert labels == {
             item["metadata"]["name"]: item["metadata"].get("labels")
             for item in platform.request("GET", "/api/v1/namespaces")["items"]
@@ -347,7 +356,11 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
     platform.play(
         "onboard",
-        variables={"onboard_namespace": "kept", "onboard_create": True, "onboard_secrets": "cloudflare-api-token"},
+        variables={
+            "cluster_secrets_namespace": "kept",
+            "cluster_secrets_create_namespace": True,
+            "cluster_secrets_secret": "cloudflare-api-token",
+        },
     )
     values.write_vault(platform.values, platform.vault, platform.password)
     platform.play("bootstrap", variables=prune)

@@ -27,25 +27,27 @@ SAYING = ("KUBECONFIG", "K8S_AUTH_KUBECONFIG")
 PLAYBOOKS = {
     "bootstrap": {},
     "status": {},
-    "fleet_status": {},
     "audit": {"cluster_secrets_audit_fail_on": "never"},
-    "explain": {"explain_namespace": "backstage", "explain_secret": "gh-oauth"},
-    "logs": {"logs_lines": 5},
-    "onboard": {"onboard_namespace": "team", "onboard_create": True, "onboard_secrets": ["cloudflare-api-token"]},
-    "offboard": {"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]},
+    "explain": {"cluster_secrets_namespace": "backstage", "cluster_secrets_secret": "gh-oauth"},
+    "logs": {"cluster_secrets_logs_lines": 5},
+    "onboard": {
+        "cluster_secrets_namespace": "team",
+        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_secret": ["cloudflare-api-token"],
+    },
+    "offboard": {"cluster_secrets_namespace": "team", "cluster_secrets_secret": ["cloudflare-api-token"]},
     "rotate": {"cluster_secrets_rotate_restart": "restart"},
-    "backup": {"backup_dest": "{folder}/saved.vault.yml"},
-    "restore": {"restore_src": "{folder}/saved.vault.yml"},
-    "render": {"render_dest": "{folder}/rendered"},
-    "adopt": {"adopt_dest": "{folder}/adopted"},
+    "backup": {"cluster_secrets_backup_file": "{folder}/saved.vault.yml"},
+    "restore": {"cluster_secrets_backup_file": "{folder}/saved.vault.yml"},
+    "render": {"cluster_secrets_dest": "{folder}/rendered"},
+    "adopt": {"cluster_secrets_dest": "{folder}/adopted"},
     "talos_upgrade_gate": {},
     "talos_upgrade_pre": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
     "talos_upgrade_post": {"cluster_secrets_upgrade_cronjobs": [{"namespace": "default", "name": "defrag"}]},
     # Looks, and refuses the way back.
-    "talos_upgrade_kubernetes": {"talos_upgrade_nodes": [], "talos_upgrade_kubernetes": "1.0.0"},
-    "talos_upgrade": {"talos_upgrade_nodes": [], "talos_upgrade_image": "none:v1.0.0"},
+    "talos_upgrade_kubernetes": {"cluster_secrets_talos_nodes": [], "cluster_secrets_talos_kubernetes": "1.0.0"},
+    "talos_upgrade": {"cluster_secrets_talos_nodes": [], "cluster_secrets_talos_image": "none:v1.0.0"},
     "validate": {},
-    "eso_stored_versions": {},
     "eso_upgrade": {},
     "teardown": {"cluster_secrets_teardown_eso": True},
 }
@@ -332,7 +334,7 @@ def test_relative_paths_mean_the_same_wherever_a_module_runs(both, at, tmp_path)
     meant, _default = both
     for reason in ({}, {"ansible_python_interpreter": shutil.which("python3")}):
         name = "reports-%d.json" % len(reason)
-        at("relative", "fleet_status", {"fleet_json": name, **reason}, check=False)
+        at("relative", "status", {"cluster_secrets_status_json": name, **reason}, check=False)
         assert (meant.folder / name).exists()
     installed = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets"
     assert list(installed.rglob("reports-*.json")) == []

@@ -104,7 +104,7 @@ class Awx:
         project = folder / "project"
         project.mkdir()
         values.write_vault(self.values, project / "cluster_secrets.vault.yml", self.secret)
-        for name in ("bootstrap", "rotate", "onboard", "audit", "fleet_status"):
+        for name in ("bootstrap", "rotate", "onboard", "audit", "status"):
             (project / f"{name}.yml").write_text(block("bootstrap.yml").replace(".bootstrap", f".{name}"))
         whole = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
         hosts = {}
@@ -196,8 +196,10 @@ def test_slices_are_bootstrapped_side_by_side(awx):
 
 
 def test_surveys_onboard_and_rotate(awx):
-    chosen = answers("onboard.json", onboard_namespace="team-a", onboard_secrets=["github-oauth-credentials"])
-    outcome = awx.run("onboard", **chosen, onboard_create=True)
+    chosen = answers(
+        "onboard.json", cluster_secrets_namespace="team-a", cluster_secrets_secret=["github-oauth-credentials"]
+    )
+    outcome = awx.run("onboard", **chosen, cluster_secrets_create_namespace=True)
     assert outcome.rc == 0 and len(recaps(outcome)) == 2, outcome.output
     rotated = {**awx.values, "cloudflare-api-token": {"api-token": CANARY + "new"}}
     values.write_vault(rotated, awx.folder / "project/cluster_secrets.vault.yml", awx.secret)
@@ -205,7 +207,7 @@ def test_surveys_onboard_and_rotate(awx):
     assert outcome.rc == 0, outcome.output
     assert re.search(r"Hold the new values: (staging|production)\. Not begun: (staging|production)\.", outcome.stdout)
     assert "Hold the new values: production, staging." in outcome.stdout
-    outcome = awx.run("fleet_status")
+    outcome = awx.run("status")
     assert outcome.rc == 0 and outcome.stdout.count(" same") == 2, outcome.output
 
 

@@ -102,7 +102,7 @@ def test_what_a_hand_made_eso_serves_is_not_stopped(own):
         "cluster_secrets_eso_any_service_account": True,
         "cluster_secrets_eso_aggregate_to_edit": True,
         "cluster_secrets_eso_aggregate_to_admin": True,
-        "cluster_secrets_eso_concurrent": 1,
+        "cluster_secrets_eso_values": {**own.plane.ansible_variables()["cluster_secrets_eso_values"], "concurrent": 1},
     }
     own.play("bootstrap", variables=soft)
     assert not [flag for flag in HARDENED if flag in arguments(own) and "client" not in flag]
@@ -425,7 +425,7 @@ def test_another_namespace_and_release_name_are_honoured(platform):
             {"kind": "ServiceAccount", "name": "eso-external-secrets", "namespace": "secrets-system"}
         ]
         upgrades = ("talos_upgrade_pre", "talos_upgrade_gate", "talos_upgrade_post", "eso_upgrade")
-        for playbook in ("status", "rotate", "audit", *upgrades, "eso_stored_versions"):
+        for playbook in ("status", "rotate", "audit", *upgrades):
             odd.play(
                 playbook,
                 variables={**names, "cluster_secrets_verify_refresh": "always"} if playbook == "rotate" else names,
@@ -434,9 +434,9 @@ def test_another_namespace_and_release_name_are_honoured(platform):
             "onboard",
             variables={
                 **names,
-                "onboard_namespace": "team",
-                "onboard_create": True,
-                "onboard_secrets": ["cloudflare-api-token"],
+                "cluster_secrets_namespace": "team",
+                "cluster_secrets_create_namespace": True,
+                "cluster_secrets_secret": ["cloudflare-api-token"],
             },
         )
         odd.play("teardown", variables={**names, "cluster_secrets_teardown_eso": True})

@@ -47,7 +47,7 @@ def own(platform):
         # What others gave the release is theirs, and may be a password.
         given = own.plane.ansible_variables()["cluster_secrets_eso_values"]
         handmade.make(own, "v1beta1", {**given, "podAnnotations": {"note": CANARY + "value"}})
-        own.play("adopt", variables={"adopt_dest": "adopted"})
+        own.play("adopt", variables={"cluster_secrets_dest": "adopted"})
         yield own
 
 

@@ -245,7 +245,7 @@ def test_a_whole_chain(whole, catalog):
         assert outcome.result["intact"], outcome.result["table"]
         assert {one["state"] for one in outcome.result["links"]} == {"ok"}, outcome.result["table"]
     mark = whole.mark()
-    done = whole.play("explain", "-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth")
+    done = whole.play("explain", "-e", "cluster_secrets_namespace=backstage", "-e", "cluster_secrets_secret=gh-oauth")
     assert done.recap["failed"] == 0 and "\nThe chain is whole.\n" in done.stdout
     assert whole.writes(mark) == []
 
@@ -259,7 +259,9 @@ def others_see_it(platform, catalog, pair, found):
         if (one["step"], one["message"], one["fix"]) == (found["step"], found["message"], found["fix"])
     ]
     assert same, (found, causes)
-    assert same[0]["explain"].startswith("ansible-playbook platform.cluster_secrets.explain -e explain_namespace=")
+    assert same[0]["explain"].startswith(
+        "ansible-playbook platform.cluster_secrets.explain -e cluster_secrets_namespace="
+    )
     findings = platform.module("audit", catalog=catalog, check=False).result["findings"]
     told = [one for one in findings if one["check"] == "broken-chain" and found["message"] in one["message"]]
     of_pair = [one for one in findings if (one["namespace"], one["name"]) == pair and one["severity"] != "info"]
@@ -286,7 +288,7 @@ def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step,
             name, *arguments = shlex.split(command)
             whole.play(name, *arguments)
             whole.eventually(lambda: explained(whole, catalog, pair).result["intact"], what="a whole chain")
-        elif "rotate -e rotate_sources=" in found["fix"]:
+        elif "rotate -e cluster_secrets_rotate_sources=" in found["fix"]:
             whole.play("rotate")
             assert explained(whole, catalog, pair).result["intact"]
     # What is fixed by hand, the contexts fix.
@@ -298,16 +300,24 @@ def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step,
 def test_the_playbook_fails_with_the_verdict(whole):
     with namespace_unlabelled(whole):
         done = whole.play(
-            "explain", "-e", "explain_namespace=cert-manager", "-e", "explain_secret=cloudflare-api-token", check=False
+            "explain",
+            "-e",
+            "cluster_secrets_namespace=cert-manager",
+            "-e",
+            "cluster_secrets_secret=cloudflare-api-token",
+            check=False,
         )
     assert done.rc == 2 and "\nBROKEN   label " in done.stdout and "it breaks at: label" in done.stdout
     assert (
-        "\nTo fix it: ansible-playbook platform.cluster_secrets.onboard -e onboard_namespace=cert-manager"
+        "\nTo fix it: ansible-playbook platform.cluster_secrets.onboard -e cluster_secrets_namespace=cert-manager"
         in done.stdout
     )
-    for given in ("explain_namespace=cert-manager", "explain_secret=gh-oauth"):
+    for given in ("cluster_secrets_namespace=cert-manager", "cluster_secrets_secret=gh-oauth"):
         missing = whole.play("explain", "-e", given, check=False)
-        assert missing.rc == 2 and "-e explain_namespace=NAMESPACE -e explain_secret=SECRET" in missing.stdout
+        assert (
+            missing.rc == 2
+            and "-e cluster_secrets_namespace=NAMESPACE -e cluster_secrets_secret=SECRET" in missing.stdout
+        )
 
 
 def test_without_an_operator_and_of_several_entries(whole, catalog):

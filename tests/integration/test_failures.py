@@ -230,7 +230,7 @@ def test_eso_absent(platform, catalog):
         outcome = bare.play(
             "bootstrap",
             "-vvvv",
-            variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_crd_timeout": 1},
+            variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_wait_timeout": 1},
             check=False,
         )
         assert outcome.rc != 0 and outcome.stdout.count(FAILED) == 1
@@ -254,7 +254,7 @@ def test_a_wait_outlives_the_api_server(bootstrapped):
         with ThreadPoolExecutor(1) as pool:
             with controller_scaled_down(platform):
                 mark = platform.mark()
-                running = pool.submit(platform.play, "rotate", variables={"cluster_secrets_verify_timeout": 90})
+                running = pool.submit(platform.play, "rotate", variables={"cluster_secrets_wait_timeout": 90})
                 platform.eventually(
                     lambda: any(one["verb"] == "watch" for one in platform.requests(mark)), 60, "the wait"
                 )

@@ -110,7 +110,11 @@ def test_the_audit_looks_at_each_cluster_and_names_those_it_can_not_reach(fleet)
 
 def test_each_cluster_writes_files_of_its_own(fleet):
     """At the same moment: nothing of one may end up in the place of another."""
-    for playbook, variable in (("backup", "backup_dest"), ("adopt", "adopt_dest"), ("render", "render_dest")):
+    for playbook, variable in (
+        ("backup", "cluster_secrets_backup_file"),
+        ("adopt", "cluster_secrets_dest"),
+        ("render", "cluster_secrets_dest"),
+    ):
         same = fleet.play(playbook, "--limit", "a,b", **{variable: str(fleet.folder / "same")})
         assert same.rc == 2 and f"{variable} names one path for several clusters" in same.stdout
     same = fleet.play("talos_upgrade_pre", "--limit", "a,b", cluster_secrets_snapshot=str(fleet.folder / "same"))
@@ -144,10 +148,10 @@ def test_each_cluster_writes_files_of_its_own(fleet):
     assert fleet.play("rotate", "--limit", "a,b,c").rc == 0
 
 
-def test_fleet_status_shows_what_is_wrong_where(fleet):
+def test_status_shows_what_is_wrong_where(fleet):
     page, report = fleet.folder / "fleet.html", fleet.folder / "fleet.json"
-    wanted = {"fleet_html": str(page), "fleet_json": str(report)}
-    well = fleet.play("fleet_status", "--limit", "a,b,c", "-vvvv", **wanted)
+    wanted = {"cluster_secrets_status_html": str(page), "cluster_secrets_status_json": str(report)}
+    well = fleet.play("status", "--limit", "a,b,c", "-vvvv", **wanted)
     assert well.rc == 0 and re.search(r"a +17 +17 +same", well.stdout), well.output
     # One cluster has a value of its own, and ESO spread it.
     fleet.platforms["b"].patch(
@@ -158,7 +162,7 @@ def test_fleet_status_shows_what_is_wrong_where(fleet):
     fleet.platforms["b"].eventually(
         lambda: fleet.platforms["b"].data("backstage", "gh-oauth")["GITHUB_TOKEN"] == "own-of", what="the own value"
     )
-    outcome = fleet.play("fleet_status", **wanted)
+    outcome = fleet.play("status", **wanted)
     assert outcome.rc == 2
     assert (
         "Nothing is known of down, refused; the values differ from those of most clusters: github-oauth in b."
@@ -167,9 +171,9 @@ def test_fleet_status_shows_what_is_wrong_where(fleet):
     content = json.loads(report.read_text())
     assert sorted(content["unreachable"]) == ["down", "refused"] and len(content["rows"]) == 51
     assert leaked(page.read_text() + report.read_text()) == []
-    assert fleet.play("fleet_status", "--limit", "a,b,c", fleet_may_differ=["github-oauth"]).rc == 0
+    assert fleet.play("status", "--limit", "a,b,c", cluster_secrets_may_differ=["github-oauth"]).rc == 0
     assert fleet.play("rotate", "--limit", "b").rc == 0
-    assert fleet.play("fleet_status", "--limit", "a,b,c").rc == 0
+    assert fleet.play("status", "--limit", "a,b,c").rc == 0
 
 
 def test_the_page_of_50_clusters_in_a_real_browser(fleet, tmp_path):
@@ -259,15 +263,15 @@ def test_nodes_are_upgraded_in_waves_and_no_cluster_waits_for_another_of_its_wav
     program.chmod(0o700)
     ordered = {name: dict(hosts[name]) for name in ("a", "b", "down", "c")}
     for name, one in ordered.items():
-        one["talos_upgrade_command"] = [str(program), "slow" if name == "b" else "quick"]
+        one["cluster_secrets_talos_command"] = [str(program), "slow" if name == "b" else "quick"]
     fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": ordered, "vars": LOCAL}}, sort_keys=False))
     try:
         outcome = fleet.play(
             "talos_upgrade",
             cluster_secrets_serial=[3, 1],
-            talos_upgrade_nodes=[{"name": "node-0"}],
-            talos_upgrade_image="installer:v1.11.2",
-            talos_upgrade_stage=True,
+            cluster_secrets_talos_nodes=[{"name": "node-0"}],
+            cluster_secrets_talos_image="installer:v1.11.2",
+            cluster_secrets_talos_stage=True,
         )
     finally:
         fleet.inventory.write_text(yaml.safe_dump(inventory))

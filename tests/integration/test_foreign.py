@@ -120,18 +120,26 @@ ROWS = [
         "would change or stop working",
     ),
     ("rotate", {}, "would change or stop working"),
-    ("rotate", {"rotate_sources": "github-pat"}, "Secret central-secret-store/github-pat: made by kubectl-create"),
+    (
+        "rotate",
+        {"cluster_secrets_rotate_sources": "github-pat"},
+        "Secret central-secret-store/github-pat: made by kubectl-create",
+    ),
     (
         "offboard",
-        {"offboard_namespace": "cert-manager", "offboard_secrets": "cloudflare-api-token"},
+        {"cluster_secrets_namespace": "cert-manager", "cluster_secrets_secret": "cloudflare-api-token"},
         "which no enabled entry of the catalog makes",
     ),
     (
         "onboard",
-        {"onboard_namespace": "code-server", "onboard_secrets": "application-docker-registry"},
+        {"cluster_secrets_namespace": "code-server", "cluster_secrets_secret": "application-docker-registry"},
         "was not made by ESO, and would be written over",
     ),
-    ("onboard", {"onboard_namespace": CENTRAL, "onboard_secrets": "cloudflare-api-token"}, "holds the master Secrets"),
+    (
+        "onboard",
+        {"cluster_secrets_namespace": CENTRAL, "cluster_secrets_secret": "cloudflare-api-token"},
+        "holds the master Secrets",
+    ),
 ]
 
 
@@ -186,7 +194,7 @@ def test_what_was_taken_over_goes_after_a_backup_but_for_what_others_need(foreig
     foreign.delete(f"{RBAC}/namespaces/{CENTRAL}/roles/{READER}")
     # Whoever made an account of this name might hold a token of it.
     foreign.delete(f"/api/v1/namespaces/{CENTRAL}/serviceaccounts/{READER}")
-    foreign.play("adopt", variables={"adopt_dest": "adopted"})
+    foreign.play("adopt", variables={"cluster_secrets_dest": "adopted"})
     arguments = ("-e", f"@{foreign.folder / 'adopted' / 'cluster_secrets.yml'}")
     foreign.delete(f"{POLICIES}/validatingadmissionpolicies/{POLICY}")
     foreign.play("bootstrap", *arguments)
@@ -212,7 +220,11 @@ def test_what_was_taken_over_goes_after_a_backup_but_for_what_others_need(foreig
 
         foreign.eventually(refreshed, what=f"a refresh of {external}")
     (backup,) = (foreign.folder / "cluster-secrets-backups").glob("*.vault.yml")
-    foreign.play("restore", *arguments, variables={"restore_src": str(backup), "restore_verify": False})
+    foreign.play(
+        "restore",
+        *arguments,
+        variables={"cluster_secrets_backup_file": str(backup), "cluster_secrets_restore_verify": False},
+    )
     assert (
         foreign.data(CENTRAL, "cloudflare-api-token")["api-token"]
         == handmade.MASTERS["cloudflare-api-token"]["api-token"].decode()

@@ -39,7 +39,7 @@ def gitops(platform):
         play = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.eso"]}
         playbook.write_text(yaml.safe_dump([{**play, "tasks": [{"name": "Seed", **seed}]}]))
         own.play(str(playbook))
-        own.play("render", variables={"render_dest": "files"})
+        own.play("render", variables={"cluster_secrets_dest": "files"})
         apply(own, own.folder / "files")
         # ESO writes its finalizer on each, and with it what its types fill in.
         own.eventually(lambda: all("finalizers" in one["metadata"] for one in own.get(CES)["items"]), 60, "ESO's work")
@@ -55,8 +55,8 @@ def test_files_hold_no_value_and_change_only_with_the_catalog(gitops):
         if one["kind"] == "Namespace":
             assert one["metadata"]["annotations"]["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
     mark = gitops.mark()
-    assert gitops.play("render", variables={"render_dest": "files"}).recap["changed"] == 0
-    more = {"render_dest": "files", "cluster_secrets_disabled": ["code-server-ssh-key"]}
+    assert gitops.play("render", variables={"cluster_secrets_dest": "files"}).recap["changed"] == 0
+    more = {"cluster_secrets_dest": "files", "cluster_secrets_disabled": ["code-server-ssh-key"]}
     assert gitops.play("render", "--check", variables=more).recap["changed"] == 1
     assert gitops.writes(mark) == [] and len(documents(folder)) == len(kinds)
 
@@ -114,7 +114,7 @@ def test_the_way_to_gitops_leaves_it_the_only_owner(platform, catalog, tmp_path)
     """What two managers applied, neither could remove."""
     with another(platform, "togitops") as p:
         p.play("bootstrap", variables={"cluster_secrets_guard_mode": "off"})
-        p.play("render", variables={"render_dest": str(tmp_path)})
+        p.play("render", variables={"cluster_secrets_dest": str(tmp_path)})
         apply(p, tmp_path)
         predicted = p.play("bootstrap", "--check", variables=GITOPS)
         outcome = p.play("bootstrap", variables=GITOPS)

@@ -148,10 +148,10 @@ def attackers(bootstrapped):
                 )
         yield {name: Attacker(grants, tenant) for name, tenant in TENANTS.items()}
         platform.module("admission_policies", catalog=[], state="absent")
-    variables = {"cluster_secrets_namespaces_state": "absent", "onboard_secrets": [ENTRY]}
+    variables = {"cluster_secrets_namespaces_state": "absent", "cluster_secrets_secret": [ENTRY]}
     for name, tenant in TENANTS.items():
         if tenant.labelled:
-            platform.play("onboard", variables={**variables, "onboard_namespace": name})
+            platform.play("onboard", variables={**variables, "cluster_secrets_namespace": name})
         platform.delete(f"/api/v1/namespaces/{name}")
     platform.eventually(
         lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in TENANTS), 60, "the end of the tenants"
@@ -354,7 +354,7 @@ def test_the_platform_eso_and_kubernetes_still_work(bootstrapped, enforced):
     platform.request("PUT", "/api/v1/namespaces/n8n/secrets/gh-docker-registry-creds", target)
     enforcing = {"cluster_secrets_guard_mode": "enforce"}
     assert platform.play("bootstrap", variables=enforcing).recap["changed"] == 0
-    variables = {"onboard_namespace": "t-outside", "onboard_secrets": [ENTRY]}
+    variables = {"cluster_secrets_namespace": "t-outside", "cluster_secrets_secret": [ENTRY]}
     platform.play("onboard", variables=variables)
     assert CANARY in platform.data("t-outside", TARGET)["api-token"]
     platform.play("rotate", variables={"cluster_secrets_verify_refresh": "always"})

@@ -75,12 +75,20 @@ COMMANDS = [
     ("status", {}, 0),
     ("audit", {"cluster_secrets_audit_fail_on": "never"}, 0),
     ("rotate", {"cluster_secrets_rotate_restart": "restart"}, 0),
-    ("explain", {"explain_namespace": "backstage", "explain_secret": "gh-oauth"}, 0),
+    ("explain", {"cluster_secrets_namespace": "backstage", "cluster_secrets_secret": "gh-oauth"}, 0),
     ("talos_upgrade_gate", {}, 0),
-    ("adopt", {"adopt_dest": "adopted"}, 0),
-    ("onboard", {"onboard_namespace": "other", "onboard_create": True, "onboard_secrets": "cloudflare-api-token"}, 0),
-    ("offboard", {"offboard_namespace": "other", "offboard_secrets": "cloudflare-api-token"}, 0),
-    ("backup", {"backup_targets": True}, 0),
+    ("adopt", {"cluster_secrets_dest": "adopted"}, 0),
+    (
+        "onboard",
+        {
+            "cluster_secrets_namespace": "other",
+            "cluster_secrets_create_namespace": True,
+            "cluster_secrets_secret": "cloudflare-api-token",
+        },
+        0,
+    ),
+    ("offboard", {"cluster_secrets_namespace": "other", "cluster_secrets_secret": "cloudflare-api-token"}, 0),
+    ("backup", {"cluster_secrets_backup_targets": True}, 0),
 ]
 
 
@@ -111,7 +119,7 @@ def fuzzed(platform, catalog, tmp_path_factory):
 ENTRY, TARGET = "github-oauth-credentials", "gh-oauth"
 LABEL = {"secrets/gh-oauth-credentials": "true"}
 TROUBLED = ["starved", "held", "taken"]
-ENFORCED = {"cluster_secrets_guard_mode": "enforce", "cluster_secrets_verify_timeout": 8}
+ENFORCED = {"cluster_secrets_guard_mode": "enforce", "cluster_secrets_wait_timeout": 8}
 APPS = "/apis/apps/v1/namespaces"
 
 
@@ -179,7 +187,7 @@ def test_an_enforcing_bootstrap_names_them_and_does_the_rest(besieged):
     for playbook, given in (
         ("status", {}),
         ("audit", {}),
-        ("explain", {"explain_namespace": "starved", "explain_secret": "gh-oauth"}),
+        ("explain", {"cluster_secrets_namespace": "starved", "cluster_secrets_secret": "gh-oauth"}),
     ):
         told = besieged.play(playbook, variables={**ENFORCED, **given}, check=False)
         assert "exceeded quota" in " ".join(told.output.split()), told.output
@@ -216,7 +224,12 @@ def test_a_rotation_restarts_everybody_elses(besieged):
 
 
 def test_everybody_else_is_served(besieged):
-    given = {**ENFORCED, "onboard_namespace": "other", "onboard_create": True, "onboard_secrets": ENTRY}
+    given = {
+        **ENFORCED,
+        "cluster_secrets_namespace": "other",
+        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_secret": ENTRY,
+    }
     assert besieged.play("onboard", variables=given).recap["failed"] == 0
     besieged.delete(f"{APPS}/held/deployments/web")
     gate = {"cluster_secrets_gate_except_namespaces": TROUBLED, **ENFORCED}
@@ -229,8 +242,8 @@ def test_everybody_else_is_served(besieged):
 def test_offboard_waits_and_names_what_holds_the_copy(besieged):
     external = f"{ESO}/v1/namespaces/other/externalsecrets/{ENTRY}"
     besieged.patch(external, {"metadata": {"finalizers": ["evil.example/held"]}})
-    given = {**ENFORCED, "offboard_namespace": "other", "offboard_secrets": ENTRY}
-    given["cluster_secrets_namespaces_wait_timeout"] = 4
+    given = {**ENFORCED, "cluster_secrets_namespace": "other", "cluster_secrets_secret": ENTRY}
+    given["cluster_secrets_wait_timeout"] = 4
     outcome = besieged.play("offboard", variables=given, check=False)
     assert outcome.rc == 2 and "it is held by the finalizer evil.example/held" in outcome.output
     besieged.patch(external, {"metadata": {"finalizers": None}})
@@ -247,7 +260,9 @@ def test_the_platform_ends_a_namespace_whose_target_has_a_finalizer(besieged):
     with pytest.raises(ApiError, match="is a copy that ESO writes"):
         besieged.patch(target, {"metadata": {"finalizers": ["evil.example/held", "evil.example/more"]}})
     besieged.play(
-        "offboard", variables={**ENFORCED, "offboard_namespace": "held", "offboard_secrets": ENTRY}, check=False
+        "offboard",
+        variables={**ENFORCED, "cluster_secrets_namespace": "held", "cluster_secrets_secret": ENTRY},
+        check=False,
     )
     besieged.patch(target, {"metadata": {"finalizers": None}})
     besieged.delete("/api/v1/namespaces/held")

@@ -54,8 +54,15 @@ def test_by_variables_and_then_a_bootstrap(empty, tmp_path):
     platform, folder = empty, tmp_path / "one"
     given = tmp_path / "given.yml"
     secrets = [{"name": "smtp", "keys": ["user", "password"], "namespaces": ["shop"]}]
-    given.write_text(yaml.safe_dump({"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}))
-    arguments = ("-vvv", "--diff", "-e", f"@{given}", "-e", f"init_dest={folder}")
+    given.write_text(
+        yaml.safe_dump(
+            {
+                "cluster_secrets_init_secrets": secrets,
+                "cluster_secrets_init_values": {"smtp": {"user": f"{CANARY}-mailer"}},
+            }
+        )
+    )
+    arguments = ("-vvv", "--diff", "-e", f"@{given}", "-e", f"cluster_secrets_dest={folder}")
     predicted = platform.play("init", "--check", *arguments)
     assert predicted.recap["changed"] == 2 and not folder.exists()
     done = platform.play("init", *arguments)
@@ -70,7 +77,7 @@ def test_by_variables_and_then_a_bootstrap(empty, tmp_path):
     assert re.search(r"changed=0 ", bootstrapped_from(platform, folder))
     # Every command that the collection prints works in the folder as it is, and so do the short names.
     shown = subprocess.run(
-        ["task", "platform:explain", "--", "-e", "explain_namespace=shop", "-e", "explain_secret=smtp"],
+        ["task", "platform:explain", "--", "-e", "cluster_secrets_namespace=shop", "-e", "cluster_secrets_secret=smtp"],
         cwd=folder,
         env=platform.environment,
         capture_output=True,
@@ -83,14 +90,14 @@ def test_by_variables_and_then_a_bootstrap(empty, tmp_path):
     # An ansible.cfg of somebody's stays whatever is said, and then the inventory has to be named.
     assert "  ansible-playbook platform.cluster_secrets.bootstrap --ask-vault-pass\n" in done.stdout
     (folder / "ansible.cfg").write_text("[defaults]\nforks = 3\n")
-    told = platform.play("init", *arguments, "-e", "init_force=true")
+    told = platform.play("init", *arguments, "-e", "cluster_secrets_force=true")
     assert "  ansible-playbook -i inventory.yml platform.cluster_secrets.bootstrap --ask-vault-pass\n" in told.stdout
     assert (folder / "ansible.cfg").read_text() == "[defaults]\nforks = 3\n"
     # What is there and was changed stays, unless it is said.
     (folder / "inventory.yml").write_text("all: {}\n")
     refused = platform.play("init", *arguments, check=False)
     assert refused.rc == 2 and "is there and holds something else. Nothing was written." in refused.output
-    platform.play("init", *arguments, "-e", "init_force=true")
+    platform.play("init", *arguments, "-e", "cluster_secrets_force=true")
     assert (folder / "Taskfile.yml").read_text() == mine
 
 
@@ -136,11 +143,14 @@ def test_the_readme_from_a_git_url(empty, tmp_path):
 def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp_path):
     folder = tmp_path / "two"
     empty.play(
-        "init", "-e", f"init_dest={tmp_path / 'lists'}", variables={"init_keys": ["a", "b"], "init_namespaces": []}
+        "init",
+        "-e",
+        f"cluster_secrets_dest={tmp_path / 'lists'}",
+        variables={"cluster_secrets_init_keys": ["a", "b"], "cluster_secrets_init_namespaces": []},
     )
     content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster_secrets.yml").read_text())
     assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
-    empty.play("init", "-e", f"init_dest={folder}")
+    empty.play("init", "-e", f"cluster_secrets_dest={folder}")
     # Where nobody was asked, it is whichever is the current one.
     (host,) = yaml.safe_load((folder / "inventory.yml").read_text())["all"]["hosts"].values()
     assert "cluster_secrets_context" not in host
@@ -157,7 +167,7 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp
 
 def test_an_editor_finds_the_schema(empty, tmp_path):
     folder = tmp_path / "schema"
-    empty.play("init", "-e", f"init_dest={folder}")
+    empty.play("init", "-e", f"cluster_secrets_dest={folder}")
     path = folder / "group_vars/all/cluster_secrets.yml"
     named = re.match(r"---\n# yaml-language-server: \$schema=(\S+)\n", path.read_text())[1]
     schema = json.loads((path.parent / named).read_text())
@@ -181,7 +191,7 @@ def test_an_editor_finds_the_schema(empty, tmp_path):
 
 def test_asked_on_a_terminal(after, tmp_path):
     folder = tmp_path / "three"
-    argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"init_dest={folder}"]
+    argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"cluster_secrets_dest={folder}"]
     argv += ["--vault-password-file", str(after.password)]
     contexts = tmp_path / "contexts.yml"
     known = yaml.safe_load(after.kubeconfig.read_text())
@@ -229,9 +239,13 @@ def test_asked_on_a_terminal(after, tmp_path):
 
 def test_a_vault_password_that_is_typed_is_typed_twice(after, tmp_path):
     folder = tmp_path / "typed"
-    argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"init_dest={folder}", "--ask-vault-pass"]
+    argv = ["ansible-playbook", f"{PLAYBOOK}init", "-e", f"cluster_secrets_dest={folder}", "--ask-vault-pass"]
     given = tmp_path / "given.yml"
-    given.write_text(yaml.safe_dump({"init_secrets": [{"name": "smtp", "keys": ["user"]}], "init_values": {}}))
+    given.write_text(
+        yaml.safe_dump(
+            {"cluster_secrets_init_secrets": [{"name": "smtp", "keys": ["user"]}], "cluster_secrets_init_values": {}}
+        )
+    )
     argv += ["-e", f"@{given}"]
     slip = [("Vault password: ", f"{CANARY}-one"), ("once more", f"{CANARY}-two")]
     status, seen = on_a_terminal(after, argv, slip, tmp_path)
@@ -240,7 +254,7 @@ def test_a_vault_password_that_is_typed_is_typed_twice(after, tmp_path):
     status, more = on_a_terminal(after, argv, right, tmp_path)
     assert status == 0 and leaked(seen + more) == [] and (folder / "cluster_secrets.vault.yml").exists()
     status, nothing = on_a_terminal(
-        after, [*argv, "-e", f"init_dest={tmp_path / 'enter'}"], [slip[0], ("once more", "")], tmp_path
+        after, [*argv, "-e", f"cluster_secrets_dest={tmp_path / 'enter'}"], [slip[0], ("once more", "")], tmp_path
     )
     assert status == 2 and "typed in two ways" in nothing
 
@@ -319,8 +333,11 @@ def test_where_nothing_of_the_catalog_is_there_it_is_said(empty):
     said = "Nothing of the catalog's 7 entries is on this cluster."
     for playbook in ("status", "audit"):
         shown = empty.play(playbook, check=False).stdout
-        assert said in shown and "platform.cluster_secrets.init -e init_dest=platform" in shown, shown
+        assert said in shown and "platform.cluster_secrets.init -e cluster_secrets_dest=platform" in shown, shown
     missing = empty.play("rotate", "-e", "cluster_secrets_values_file=none.yml", check=False)
-    assert "the values file 'none.yml' does not exist." in missing.stdout and "init -e init_dest" in missing.stdout
+    assert (
+        "the values file 'none.yml' does not exist." in missing.stdout
+        and "init -e cluster_secrets_dest" in missing.stdout
+    )
     empty.play("bootstrap")
     assert said not in empty.play("status").stdout + empty.play("audit", check=False).stdout

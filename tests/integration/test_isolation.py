@@ -169,9 +169,9 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
         role = platform.get(f"{RBAC}/roles/central-secret-store-reader-both")
         assert role["rules"][0]["resourceNames"] == ["left", "right"]
         values.write_vault({**platform.values, "right": {"b": "3"}}, vault, platform.password)
-        rotated = platform.play("rotate", variables={**variables, "rotate_sources": "right"})
+        rotated = platform.play("rotate", variables={**variables, "cluster_secrets_rotate_sources": "right"})
         assert rotated.recap["changed"] and platform.data("kargo", "both") == {"A": "1", "B": "1-Mw=="}
-        explained = {"explain_namespace": "kargo", "explain_secret": "both"}
+        explained = {"cluster_secrets_namespace": "kargo", "cluster_secrets_secret": "both"}
         assert "The chain is whole." in platform.play("explain", variables={**variables, **explained}).stdout
         for playbook, name, reason in (
             ("onboard", "onboard", "has no label that namespace 'n8n' could be given"),
@@ -345,7 +345,7 @@ def test_no_tenant_holds_up_the_change(bootstrapped, catalog):
         assert ("tenant-reads-store", "loot") in {(one["check"], one["name"]) for one in _audit(platform)}
         done = platform.play(
             "bootstrap",
-            variables={**ENTRY, "cluster_secrets_guard_mode": "enforce", "cluster_secrets_verify_timeout": 3},
+            variables={**ENTRY, "cluster_secrets_guard_mode": "enforce", "cluster_secrets_wait_timeout": 3},
             check=False,
         )
         # Only what the tenant holds up itself is reported.

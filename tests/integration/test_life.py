@@ -94,7 +94,7 @@ def test_a_rotation_of_one_source_needs_its_values_only(bootstrapped, living):
     give("two")  # and no others
     refused = platform.play("rotate", variables=variables, check=False)
     assert refused.rc == 2 and "has no values" in refused.stdout
-    one = {**variables, "rotate_sources": "living-source"}
+    one = {**variables, "cluster_secrets_rotate_sources": "living-source"}
     predicted = platform.play("rotate", "--check", "--diff", variables=one)
     assert changed(platform) == "2026-01-01T00:00:00Z"
     before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
@@ -105,14 +105,14 @@ def test_a_rotation_of_one_source_needs_its_values_only(bootstrapped, living):
     assert before <= when <= datetime.datetime.now(datetime.timezone.utc)
     assert leaked(predicted.output + done.output) == []
     mark = platform.mark()
-    again = platform.play("rotate", variables={**variables, "rotate_sources": ["living-source"]})
+    again = platform.play("rotate", variables={**variables, "cluster_secrets_rotate_sources": ["living-source"]})
     assert again.recap["changed"] == 0 and platform.writes(mark) == []
     # Pruning with some sources leaves the others.
     result = platform.module(
         "central_secrets", catalog=[LIVING], values={}, sources=[], prune=True, check_mode=True
     ).result
     assert json.dumps(result["changes"]).count("living-source") == 0
-    wrong = platform.play("rotate", variables={**variables, "rotate_sources": "github"}, check=False)
+    wrong = platform.play("rotate", variables={**variables, "cluster_secrets_rotate_sources": "github"}, check=False)
     assert wrong.rc == 2 and "no enabled catalog entry reads 'github'. The sources are: " in wrong.stdout
 
 
@@ -136,7 +136,9 @@ def test_hashes_and_keys_by_the_guide(bootstrapped, catalog, tmp_path):
         made = platform.play(str(tmp_path / "make-values.yml"), "-vvv", "--diff", "-e", given, variables=files)
         assert platform.vault.read_text().startswith("$ANSIBLE_VAULT;")
         done = platform.play(
-            "rotate", "-vvv", variables={"rotate_sources": "kargo-admin-credentials, code-server-ssh-key"}
+            "rotate",
+            "-vvv",
+            variables={"cluster_secrets_rotate_sources": "kargo-admin-credentials, code-server-ssh-key"},
         )
         kargo = platform.data("kargo", "kargo-admin-credentials")
         assert bcrypt.checkpw(f"{CANARY}-admin".encode(), kargo["ADMIN_ACCOUNT_PASSWORD_HASH"].encode())
@@ -173,7 +175,9 @@ def test_what_has_ended_is_written_by_nobody_unless_told_and_no_green_tick(boots
     assert status.rc == 2 and "key 'token': token ended on 1970-01-01" in status.stdout, status.stdout
     assert "something that they need is broken or has ended" in status.stdout
     told = platform.play(
-        "explain", variables={**variables, "explain_namespace": "living", "explain_secret": "living"}, check=False
+        "explain",
+        variables={**variables, "cluster_secrets_namespace": "living", "cluster_secrets_secret": "living"},
+        check=False,
     )
     assert told.rc == 2 and said in told.stdout
     checks = {check for check, _place, name in found(platform, [LIVING]) if name in ("living", "living-source")}

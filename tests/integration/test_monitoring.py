@@ -161,14 +161,13 @@ def auditor(bootstrapped):
 
 
 def test_these_permissions_are_enough_to_watch_and_none_is_too_many(bootstrapped, auditor):
-    pair = ("-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth")
+    pair = ("-e", "cluster_secrets_namespace=backstage", "-e", "cluster_secrets_secret=gh-oauth")
     never = {"cluster_secrets_audit_fail_on": "never"}
     bootstrapped.play("bootstrap")
     whole = auditor.play("audit", **never)
     assert whole.rc == 0 and "WARNING" not in whole.output, whole.output
     assert auditor.play("status").rc == 0
-    assert auditor.play("fleet_status").rc == 0
-    assert " info " in auditor.play("logs", "-e", "logs_lines=5").stdout
+    assert " info " in auditor.play("logs", "-e", "cluster_secrets_logs_lines=5").stdout
     explained = auditor.play("explain", *pair)
     assert explained.rc == 0 and "\n?" not in explained.stdout, explained.stdout
     for position, rule in enumerate(auditor.rules):

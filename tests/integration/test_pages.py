@@ -117,8 +117,14 @@ def test_what_is_wrong_is_reached_by_the_keyboard_and_says_what_to_do(tmp_path):
       report({focused, label, open, text, closed: !document.getElementById('detail').open, copies});"""
     seen = browse(path, script, tmp_path)
     assert seen["focused"] and seen["open"] and seen["closed"] and seen["label"] == "backstage gh-oauth stale"
-    assert "platform.cluster_secrets.explain -e explain_namespace=backstage -e explain_secret=gh-oauth" in seen["text"]
-    assert "Copy: ansible-playbook platform.cluster_secrets.rotate -e rotate_sources=github-pat" in seen["copies"]
+    assert (
+        "platform.cluster_secrets.explain -e cluster_secrets_namespace=backstage -e cluster_secrets_secret=gh-oauth"
+        in seen["text"]
+    )
+    assert (
+        "Copy: ansible-playbook platform.cluster_secrets.rotate -e cluster_secrets_rotate_sources=github-pat"
+        in seen["copies"]
+    )
 
 
 def test_the_filters_are_in_the_address(tmp_path):
@@ -159,7 +165,8 @@ def test_advisories_are_links_and_what_a_tenant_wrote_is_none(tmp_path):
     fixes = [
         f"Delete X {run}rotate -e a=$(touch${{IFS}}/tmp/x), which makes it",
         f"Delete X {run}teardown -e cluster_secrets_teardown_confirmed=true, which makes it",
-        f"Give them new values, then: {run}rotate -e rotate_sources=gh-app,gh.token. Or: {run}bootstrap.",
+        f"Give them new values, then: {run}rotate -e cluster_secrets_rotate_sources=gh-app,gh.token. "
+        f"Or: {run}bootstrap.",
         f'Made anew: {run}rotate -e \'{{"cluster_secrets_regenerate": {{"db": "2026-11-29"}}}}\'',
     ]
     found = [
@@ -175,7 +182,7 @@ def test_advisories_are_links_and_what_a_tenant_wrote_is_none(tmp_path):
     assert seen["links"] == [["https://example.org/advisory", "example.org/advisory"]]
     assert seen["codes"] == [
         run + "rotate",
-        run + "rotate -e rotate_sources=gh-app,gh.token",
+        run + "rotate -e cluster_secrets_rotate_sources=gh-app,gh.token",
         run + "bootstrap",
         run + """rotate -e '{"cluster_secrets_regenerate": {"db": "2026-11-29"}}'""",
     ]

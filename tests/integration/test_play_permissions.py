@@ -49,25 +49,28 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     assert "17 targets are synced" in deployer.play("status", variables=PLAYS).stdout
     onboard = {
         **PLAYS,
-        "onboard_namespace": "team",
-        "onboard_create": True,
-        "onboard_secrets": ["cloudflare-api-token"],
+        "cluster_secrets_namespace": "team",
+        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_secret": ["cloudflare-api-token"],
     }
     deployer.play("onboard", variables=onboard)
     assert CANARY in deployer.data("team", "cloudflare-api-token")["api-token"]
-    deployer.play("offboard", variables={"offboard_namespace": "team", "offboard_secrets": ["cloudflare-api-token"]})
+    deployer.play(
+        "offboard", variables={"cluster_secrets_namespace": "team", "cluster_secrets_secret": ["cloudflare-api-token"]}
+    )
     deployer.play("audit", variables=PLAYS)
     assert (
         "The chain is whole."
-        in deployer.play("explain", "-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth").stdout
+        in deployer.play(
+            "explain", "-e", "cluster_secrets_namespace=backstage", "-e", "cluster_secrets_secret=gh-oauth"
+        ).stdout
     )
-    assert " info " in deployer.play("logs", "-e", "logs_lines=5").stdout
-    deployer.play("adopt", variables={**PLAYS, "adopt_dest": str(deployer.folder / "adopted")})
+    assert " info " in deployer.play("logs", "-e", "cluster_secrets_logs_lines=5").stdout
+    deployer.play("adopt", variables={**PLAYS, "cluster_secrets_dest": str(deployer.folder / "adopted")})
     saved = str(deployer.folder / "saved.vault.yml")
-    deployer.play("backup", variables={**PLAYS, "backup_dest": saved})
-    assert deployer.play("restore", variables={**PLAYS, "restore_src": saved}).recap["changed"] == 0
-    deployer.play("render", variables={**PLAYS, "render_dest": str(deployer.folder / "rendered")})
-    deployer.play("fleet_status", variables=PLAYS)
+    deployer.play("backup", variables={**PLAYS, "cluster_secrets_backup_file": saved})
+    assert deployer.play("restore", variables={**PLAYS, "cluster_secrets_backup_file": saved}).recap["changed"] == 0
+    deployer.play("render", variables={**PLAYS, "cluster_secrets_dest": str(deployer.folder / "rendered")})
     deployer.play("talos_upgrade_gate", variables=PLAYS)
     pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}
     job = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
@@ -79,8 +82,8 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     }
     for playbook in ("talos_upgrade_pre", "talos_upgrade_post"):
         deployer.play(playbook, variables={**PLAYS, **snapshot})
-    nodes = {"talos_upgrade_nodes": [{"name": "node-0"}], "talos_upgrade_image": "installer:v1.11.2"}
-    staged = {**nodes, "talos_upgrade_command": ["true"], "talos_upgrade_stage": True}
+    nodes = {"cluster_secrets_talos_nodes": [{"name": "node-0"}], "cluster_secrets_talos_image": "installer:v1.11.2"}
+    staged = {**nodes, "cluster_secrets_talos_command": ["true"], "cluster_secrets_talos_stage": True}
     assert "Staged." in deployer.play("talos_upgrade", variables={**PLAYS, **staged}).stdout
     assert "staged, to be rebooted" in deployer.play("talos_upgrade", "--check", variables={**PLAYS, **nodes}).stdout
 

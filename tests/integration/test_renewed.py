@@ -79,7 +79,7 @@ def site(platform):
         one = distributed("site-tls", "secrets/site-tls", target, data=data)
         own.request("POST", f"{ESO}/clusterexternalsecrets", {**typed, "kind": "ClusterExternalSecret", **one})
         own.eventually(lambda: own.secret("web", "site-tls"), what="the target")
-        adopted = own.play("adopt", variables={"adopt_dest": "adopted"})
+        adopted = own.play("adopt", variables={"cluster_secrets_dest": "adopted"})
         yield own, ("-e", f"@{own.folder / 'adopted/cluster_secrets.yml'}"), adopted
 
 
@@ -100,7 +100,7 @@ def test_a_renewed_certificate_is_distributed_and_not_written_back(site):
     assert own.get(MASTER)["metadata"]["managedFields"] == before
     for number, playbook, more in (
         (2, "bootstrap", {}),
-        (3, "rotate", {"rotate_sources": "site-tls"}),
+        (3, "rotate", {"cluster_secrets_rotate_sources": "site-tls"}),
         (4, "rotate", {}),
     ):
         renew(own, number)

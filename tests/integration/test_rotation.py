@@ -82,7 +82,7 @@ def test_a_rotation_of_one_source_is_held_up_by_nothing_else(rotating):
     untouched = own.get(path)["metadata"]["resourceVersion"], own.secret("shop", "other")["metadata"]["resourceVersion"]
     given(own, leaked="two", other="two", blocked="one")
     started = time.monotonic()
-    outcome = own.play("rotate", variables={**CATALOG, "rotate_sources": "leaked-source"})
+    outcome = own.play("rotate", variables={**CATALOG, "cluster_secrets_rotate_sources": "leaked-source"})
     assert time.monotonic() - started < 60, outcome.stdout
     assert own.data("shop", "leaked") == {"KEY": "two"}
     template = own.get(f"{APPS}/namespaces/shop/deployments/leaked")["spec"]["template"]
@@ -99,7 +99,7 @@ def test_without_named_sources_what_changed_comes_first(rotating):
     own = rotating
     time.sleep(1.1)
     given(own, leaked="three", other="two", blocked="one")
-    more = {"cluster_secrets_verify_timeout": 5, "cluster_secrets_distribution_prune": False}
+    more = {"cluster_secrets_wait_timeout": 5, "cluster_secrets_distribution_prune": False}
     before = own.get(f"{APPS}/namespaces/shop/deployments/leaked")["metadata"]["generation"]
     outcome = own.play("rotate", variables={**CATALOG, **more}, check=False)
     assert outcome.rc == 2 and "shop/blocked is" in outcome.stdout, outcome.stdout
@@ -120,7 +120,7 @@ def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
         made = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", **login}
         own.request("POST", f"{ESO}/clusterexternalsecrets", made)
         own.eventually(lambda: own.secret("portal", "login"), what="the Secret of two masters")
-        own.play("adopt", variables={"adopt_dest": "adopted"})
+        own.play("adopt", variables={"cluster_secrets_dest": "adopted"})
         arguments = ("-e", f"@{own.folder / 'adopted' / 'cluster_secrets.yml'}")
         own.play("bootstrap", *arguments)
         catalog = yaml.safe_load((own.folder / "adopted/cluster_secrets.yml").read_text())["cluster_secrets_catalog"]
@@ -140,8 +140,10 @@ def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
         new = values.read_vault(vault, own.password)
         new["github-pat"]["token"] = f"{CANARY}-new"
         values.write_vault(new, vault, own.password)
-        predicted = own.play("rotate", "--check", *arguments, variables={"rotate_sources": ["github-pat"]})
-        outcome = own.play("rotate", *arguments, variables={"rotate_sources": ["github-pat"]})
+        predicted = own.play(
+            "rotate", "--check", *arguments, variables={"cluster_secrets_rotate_sources": ["github-pat"]}
+        )
+        outcome = own.play("rotate", *arguments, variables={"cluster_secrets_rotate_sources": ["github-pat"]})
         assert own.data("two", "two")["token"] == f"{CANARY}-new"
         assert own.data("portal", "login")["TOKEN"] == f"{CANARY}-new"
         assert predicted.table == outcome.table != []
@@ -186,10 +188,10 @@ def test_a_restored_key_leaves_with_the_values(platform, bootstrapped, tmp_path)
     path = "/api/v1/namespaces/central-secret-store/secrets/whole-source"
     own.patch(path, {"data": {"theirs": base64.b64encode(b"theirs").decode()}})
     saved = str(tmp_path / "saved.vault.yml")
-    own.play("backup", variables={"backup_dest": saved})
+    own.play("backup", variables={"cluster_secrets_backup_file": saved})
     try:
         own.delete(path)
-        own.play("restore", variables={"restore_src": saved, "restore_verify": "false"})
+        own.play("restore", variables={"cluster_secrets_backup_file": saved, "cluster_secrets_restore_verify": "false"})
         assert set(own.data("central-secret-store", "whole-source")) == {"a", "b", "theirs"}
         own.module("central_secrets", values={"whole-source": {"a": "1-of-whole"}}, **options)
         assert set(own.data("central-secret-store", "whole-source")) == {"a", "theirs"}
@@ -199,14 +201,25 @@ def test_a_restored_key_leaves_with_the_values(platform, bootstrapped, tmp_path)
 
 def test_a_backup_of_another_cluster_is_restored_only_where_it_is_said(rotating, bootstrapped, tmp_path):
     saved = str(tmp_path / "saved.vault.yml")
-    bootstrapped.play("backup", variables={"backup_dest": saved})
+    bootstrapped.play("backup", variables={"cluster_secrets_backup_file": saved})
     password = ("--vault-password-file", str(bootstrapped.password))
     mark = rotating.mark()
-    refused = rotating.play("restore", *password, variables={**CATALOG, "restore_src": saved}, check=False)
+    refused = rotating.play(
+        "restore", *password, variables={**CATALOG, "cluster_secrets_backup_file": saved}, check=False
+    )
     uid = rotating.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
-    assert refused.rc == 2 and "is of another cluster" in refused.stdout and f"restore_into) to {uid}" in refused.stdout
+    assert (
+        refused.rc == 2
+        and "is of another cluster" in refused.stdout
+        and f"cluster_secrets_restore_into) to {uid}" in refused.stdout
+    )
     assert rotating.writes(mark) == []
-    said = {**CATALOG, "restore_src": saved, "restore_into": uid, "restore_verify": False}
+    said = {
+        **CATALOG,
+        "cluster_secrets_backup_file": saved,
+        "cluster_secrets_restore_into": uid,
+        "cluster_secrets_restore_verify": False,
+    }
     rotating.play("restore", *password, variables=said)
     assert rotating.data("central-secret-store", "github-pat") == bootstrapped.data(
         "central-secret-store", "github-pat"
@@ -224,14 +237,14 @@ def test_a_namespace_that_failed_once_is_healed_by_the_next_run(rotating, playbo
     own.eventually(lambda: own.get(f"{quota}/none").get("status", {}).get("hard"), 60, "the quota")
     own.patch(f"/api/v1/namespaces/{namespace}", {"metadata": {"labels": {"secrets/leaked": "true"}}})
     entries = [one for one in CATALOG["cluster_secrets_catalog"] if one["name"] == "leaked"]
-    variables = {"cluster_secrets_catalog": entries, "cluster_secrets_verify_timeout": 8, **WITHOUT_OTHERS}
+    variables = {"cluster_secrets_catalog": entries, "cluster_secrets_wait_timeout": 8, **WITHOUT_OTHERS}
     path = f"{ESO}/clusterexternalsecrets/leaked"
     own.eventually(lambda: namespace in str(own.get(path)["status"].get("failedNamespaces")), what="the failure")
     failed = own.play("bootstrap", variables=variables, check=False)
     assert failed.rc == 2 and f"{namespace}/leaked is" in failed.stdout, failed.stdout
     own.delete(f"{quota}/none")
-    more = {"onboard_namespace": namespace, "onboard_secrets": "leaked"} if playbook == "onboard" else {}
-    own.play(playbook, variables={**variables, **more, "cluster_secrets_verify_timeout": 60})
+    more = {"cluster_secrets_namespace": namespace, "cluster_secrets_secret": "leaked"} if playbook == "onboard" else {}
+    own.play(playbook, variables={**variables, **more, "cluster_secrets_wait_timeout": 60})
     assert own.data(namespace, "leaked") == own.data("shop", "leaked")
     own.delete(f"/api/v1/namespaces/{namespace}")
 

@@ -47,19 +47,23 @@ def test_machines_get_json_and_nothing_else(cluster):
 
 
 def test_the_status_of_what_one_asks_for(cluster):
-    asked = cluster.play("status", variables={"status_namespaces": "backstage", "status_secrets": ["gh-oauth"]})
+    asked = cluster.play(
+        "status", variables={"cluster_secrets_namespace": "backstage", "cluster_secrets_secret": ["gh-oauth"]}
+    )
     rows = [line.split()[:3] for line in asked.stdout.splitlines() if line.startswith("backstage ")]
     assert rows == [["backstage", "gh-oauth", "synced"]] and "1 targets are synced" in asked.stdout
-    mistyped = cluster.play("status", variables={"status_namespaces": ["backstag"]}, check=False)
+    mistyped = cluster.play("status", variables={"cluster_secrets_namespace": ["backstag"]}, check=False)
     assert mistyped.rc == 2 and "Did you mean 'backstage'?" in mistyped.stdout
-    neither = {"status_namespaces": "cert-manager", "status_secrets": "gh-oauth"}
+    neither = {"cluster_secrets_namespace": "cert-manager", "cluster_secrets_secret": "gh-oauth"}
     assert cluster.play("status", variables=neither, check=False).rc == 2
-    fine = cluster.play("status", variables={"status_unsynced": "true"}).stdout.splitlines()
+    fine = cluster.play("status", variables={"cluster_secrets_unsynced": "true"}).stdout.splitlines()
     assert "17 more are synced." in fine and not any(STATUS.match(line) for line in fine)
     path = cluster.folder / "status.json"
     with namespace_unlabelled(cluster):
         wrong = cluster.play(
-            "status", variables={"status_unsynced": True, "cluster_secrets_status_json": str(path)}, check=False
+            "status",
+            variables={"cluster_secrets_unsynced": True, "cluster_secrets_status_json": str(path)},
+            check=False,
         )
     listed = [line for line in wrong.stdout.splitlines() if " unlabelled " in line]
     assert wrong.rc == 2 and len(listed) == 1 and "16 more are synced." in wrong.stdout
@@ -69,12 +73,12 @@ def test_the_status_of_what_one_asks_for(cluster):
 
 
 def test_on_a_terminal_states_have_colours_and_lines_fit(cluster):
-    argv = ["ansible-playbook", "platform.cluster_secrets.explain", "-e", "explain_namespace=cert-manager"]
-    argv += ["-e", "explain_secret=cloudflare-api-token"]
+    argv = ["ansible-playbook", "platform.cluster_secrets.explain", "-e", "cluster_secrets_namespace=cert-manager"]
+    argv += ["-e", "cluster_secrets_secret=cloudflare-api-token"]
     with namespace_unlabelled(cluster):
         status, seen = on_a_terminal(
             cluster,
-            [*argv, "-e", "explain_secret=cloudflare-api-token"],
+            [*argv, "-e", "cluster_secrets_secret=cloudflare-api-token"],
             [],
             cluster.folder,
             width=90,
@@ -92,7 +96,8 @@ def test_on_a_terminal_states_have_colours_and_lines_fit(cluster):
     assert any(line.startswith("        ") for line in table)
     # What is to be done stays in one piece.
     assert any(
-        line.startswith("To fix it: ") and line.endswith("-e onboard_secrets=cloudflare-api-token") for line in lines
+        line.startswith("To fix it: ") and line.endswith("-e cluster_secrets_secret=cloudflare-api-token")
+        for line in lines
     )
 
 
@@ -103,7 +108,7 @@ def test_a_wait_says_how_far_it_is(cluster):
     os.kill(eso, signal.SIGSTOP)
     try:
         with source_changed(cluster):
-            wait = {"cluster_secrets_verify_timeout": 5}
+            wait = {"cluster_secrets_wait_timeout": 5}
             play = cluster.folder / "verify.yml"
             role = {"hosts": "localhost", "gather_facts": False, "roles": ["platform.cluster_secrets.verify"]}
             play.write_text(yaml.safe_dump([role]))
@@ -133,14 +138,17 @@ def tasks():
 TYPED = {
     "platform:bootstrap": ((), "17 Secrets in 13 namespaces are current."),
     "platform:status": ((), "17 targets are synced"),
-    "platform:logs": (("-e", "logs_lines=5"), " info "),
-    "platform:explain": (("-e", "explain_namespace=backstage", "-e", "explain_secret=gh-oauth"), "The chain is whole."),
+    "platform:logs": (("-e", "cluster_secrets_logs_lines=5"), " info "),
+    "platform:explain": (
+        ("-e", "cluster_secrets_namespace=backstage", "-e", "cluster_secrets_secret=gh-oauth"),
+        "The chain is whole.",
+    ),
     "platform:onboard": (
-        ("-e", "onboard_namespace=argocd", "-e", "onboard_secrets=kargo-git-credentials"),
+        ("-e", "cluster_secrets_namespace=argocd", "-e", "cluster_secrets_secret=kargo-git-credentials"),
         "failed=0",
     ),
     "platform:offboard": (
-        ("-e", "offboard_namespace=argocd", "-e", "offboard_secrets=long-gone"),
+        ("-e", "cluster_secrets_namespace=argocd", "-e", "cluster_secrets_secret=long-gone"),
         "failed=0",
     ),
     "platform:audit": (("-e", "cluster_secrets_audit_fail_on=never"), "SEVERITY"),
@@ -204,7 +212,7 @@ def test_brief_shows_changes_and_tables_and_each_failure_once(cluster):
     failed = cluster.play("bootstrap", "-e", json.dumps(missing), check=False, **BRIEF)
     said = "failed: Apply the catalog: the values file 'none.yml' does not exist."
     assert failed.rc == 2 and failed.output.count("none.yml' does not exist") == 1, failed.output
-    assert said in failed.stdout and "init -e init_dest=" in failed.stdout
+    assert said in failed.stdout and "init -e cluster_secrets_dest=" in failed.stdout
     # With -v there is all that Ansible says.
     assert "TASK [Show the table]" in cluster.play("status", "-v", **BRIEF).stdout
 

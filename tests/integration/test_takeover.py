@@ -76,9 +76,9 @@ def test_eso_is_not_replaced_by_one_that_serves_none_of_its_objects(byhand):
 def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
     own, _version = byhand
     mark = own.mark()
-    predicted = own.play("adopt", "--check", variables={"adopt_dest": "adopted"})
+    predicted = own.play("adopt", "--check", variables={"cluster_secrets_dest": "adopted"})
     assert predicted.recap["changed"] == 1 and not (own.folder / "adopted").exists()
-    outcome = own.play("adopt", "-vvvv", "--diff", variables={"adopt_dest": "adopted"})
+    outcome = own.play("adopt", "-vvvv", "--diff", variables={"cluster_secrets_dest": "adopted"})
     assert own.writes(mark) == [] and leaked(predicted.output + outcome.output) == []
     folder = own.folder / "adopted"
     variables = yaml.safe_load((folder / "cluster_secrets.yml").read_text())
@@ -101,12 +101,16 @@ def test_adopt_writes_down_what_is_there_and_nothing_to_the_cluster(byhand):
     assert "`team-special`: no entry can express it: the template" in report and "two-sources" in report
     for path in own.folder.rglob("*"):
         assert not path.is_file() or leaked(path.read_text(errors="replace")) == [], path
-    assert own.play("adopt", variables={"adopt_dest": "adopted"}).recap["changed"] == 0
+    assert own.play("adopt", variables={"cluster_secrets_dest": "adopted"}).recap["changed"] == 0
 
 
 def test_adopt_that_finds_nothing_names_the_store_that_looks_like_one(byhand):
     own, _version = byhand
-    given = {"adopt_dest": "nothing", "cluster_secrets_store": "masters", "cluster_secrets_store_namespace": "masters"}
+    given = {
+        "cluster_secrets_dest": "nothing",
+        "cluster_secrets_store": "masters",
+        "cluster_secrets_store_namespace": "masters",
+    }
     for mode in (["--check"], []):
         outcome = own.play("adopt", *mode, variables=given, check=False)
         assert outcome.rc == 2 and not (own.folder / "nothing").exists()
@@ -118,8 +122,8 @@ def test_adopt_that_finds_nothing_names_the_store_that_looks_like_one(byhand):
 def test_adopt_never_replaces_what_holds_something_else(byhand, tmp_path):
     own, _version = byhand
     (tmp_path / "cluster_secrets.yml").write_text("mine: true\n")
-    for variables, ok in (({"adopt_force": False}, False), ({"adopt_force": True}, True)):
-        outcome = own.play("adopt", variables={"adopt_dest": str(tmp_path), **variables}, check=False)
+    for variables, ok in (({"cluster_secrets_force": False}, False), ({"cluster_secrets_force": True}, True)):
+        outcome = own.play("adopt", variables={"cluster_secrets_dest": str(tmp_path), **variables}, check=False)
         assert (outcome.rc == 0) is ok
         assert ok or "is there and holds something else. Nothing was written" in outcome.stdout
         assert ok or sorted(path.name for path in tmp_path.iterdir()) == ["cluster_secrets.yml"]
@@ -198,7 +202,7 @@ def test_a_tenant_can_not_join_what_was_kept(byhand, eso):
 
 def test_adopting_again_gives_the_same_catalog(byhand):
     own, _version = byhand
-    own.play("adopt", variables={"adopt_dest": "again"})
+    own.play("adopt", variables={"cluster_secrets_dest": "again"})
     assert catalog_of(own, "again") == catalog_of(own)
 
 
@@ -231,7 +235,7 @@ def test_adopt_of_a_bootstrapped_cluster_returns_its_catalog(bootstrapped, catal
     for isolation in ("shared", "entry", "shared"):
         bootstrapped.play("bootstrap", variables={"cluster_secrets_isolation": isolation})
         dest = tmp_path / isolation
-        bootstrapped.play("adopt", variables={"adopt_dest": str(dest), "adopt_force": True})
+        bootstrapped.play("adopt", variables={"cluster_secrets_dest": str(dest), "cluster_secrets_force": True})
         variables = yaml.safe_load((dest / "cluster_secrets.yml").read_text())
         assert variables.get("cluster_secrets_isolation", "shared") == isolation
         assert "cluster_secrets_takeover" not in variables
@@ -293,7 +297,7 @@ def test_adopt_is_not_deceived_by_a_deployment_that_looks_like_eso(bootstrapped,
     deployments = "/apis/apps/v1/namespaces/default/deployments"
     bootstrapped.request("POST", deployments, body)
     try:
-        bootstrapped.play("adopt", variables={"adopt_dest": str(tmp_path)})
+        bootstrapped.play("adopt", variables={"cluster_secrets_dest": str(tmp_path)})
     finally:
         bootstrapped.delete(f"{deployments}/aaa")
     variables = yaml.safe_load((tmp_path / "cluster_secrets.yml").read_text())
@@ -329,18 +333,18 @@ def test_an_interrupted_replacement_is_gone_on_with(bootstrapped):
     external = "/apis/external-secrets.io/v1/namespaces/late/externalsecrets/application-docker-registry"
     p.eventually(lambda: p.get(external), what="its ExternalSecret")
     add = {"cluster_secrets_catalog_namespaces_add": {"application-docker-registry": ["late"]}}
-    stuck = p.play("bootstrap", variables={**add, "cluster_secrets_verify_timeout": 3}, check=False)
+    stuck = p.play("bootstrap", variables={**add, "cluster_secrets_wait_timeout": 3}, check=False)
     assert stuck.rc == 2 and "late/gh-docker-registry-creds" in stuck.stdout and p.get(path)["data"] == old["data"]
     answers = {"cluster_secrets_takeover": {"targets": "overwrite"}, "cluster_secrets_backup_dir": "late"}
     p.play("bootstrap", variables={**add, **answers})
     assert p.get(path)["type"] == "kubernetes.io/dockerconfigjson" and list((p.folder / "late").glob("*.vault.yml"))
     assert p.play("bootstrap", variables={**add, **answers}).recap["changed"] == 0
-    p.play("onboard", variables={**OFF, "onboard_namespace": "late", "onboard_create": True})
+    p.play("onboard", variables={**OFF, "cluster_secrets_namespace": "late", "cluster_secrets_create_namespace": True})
     p.delete("/api/v1/namespaces/late")
 
 
 #: Takes a namespace's label away.
-OFF = {"cluster_secrets_namespaces_state": "absent", "onboard_secrets": ["application-docker-registry"]}
+OFF = {"cluster_secrets_namespaces_state": "absent", "cluster_secrets_secret": ["application-docker-registry"]}
 
 
 def test_labels_that_others_select_by_are_spared(bootstrapped):
@@ -481,7 +485,7 @@ def test_a_master_that_nobody_can_change_keeps_its_type(bootstrapped):
         values.write_vault(p.values, p.vault, p.password)
         prune = ("cluster_secrets_distribution_prune", "cluster_secrets_central_prune")
         p.play("bootstrap", variables=dict.fromkeys(prune, True))
-        p.play("offboard", variables={"offboard_namespace": "kargo", "offboard_secrets": "edge"})
+        p.play("offboard", variables={"cluster_secrets_namespace": "kargo", "cluster_secrets_secret": "edge"})
         p.patch("/api/v1/namespaces/kargo", {"metadata": {"labels": {"secrets/edge": None}}})
 
 
@@ -493,7 +497,7 @@ def test_a_bootstrap_that_would_take_something_away_is_refused(bootstrapped, tmp
     values.write_vault({**p.values, one["source"]: {"key": "1"}}, vault, p.password)
     given = {"cluster_secrets_values_file": str(vault)}
     p.play("bootstrap", variables={**given, "cluster_secrets_catalog_extra": [one]})
-    onboard = {"onboard_namespace": "n8n", "onboard_secrets": "lossy"}
+    onboard = {"cluster_secrets_namespace": "n8n", "cluster_secrets_secret": "lossy"}
     p.play("onboard", variables={**given, "cluster_secrets_catalog_extra": [one], **onboard})
     prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
     accept = {"cluster_secrets_takeover": {"losses": "accept"}}
@@ -527,6 +531,6 @@ def test_a_bootstrap_that_would_take_something_away_is_refused(bootstrapped, tmp
     p.eventually(lambda: p.secret("kargo", "lossy") is None, what="the end of the target")
     for name in ("kargo", "n8n"):
         # ESO leaves its finalizers.
-        p.play("offboard", variables={"offboard_namespace": name, "offboard_secrets": "lossy"})
+        p.play("offboard", variables={"cluster_secrets_namespace": name, "cluster_secrets_secret": "lossy"})
         labels = {"secrets/lossy": None, "secrets/lossier": None}
         p.patch(f"/api/v1/namespaces/{name}", {"metadata": {"labels": labels}})

@@ -337,10 +337,10 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
             for one in fresh.request("GET", "/api/v1/secrets?labelSelector=managed-by%3Dexternal-secrets")["items"]
         }
         variables = {
-            "talos_upgrade_nodes": [{"name": one, "address": one} for one in names],
-            "talos_upgrade_image": "installer:v1.11.2",
-            "talos_upgrade_timeout": 60,
-            "talos_upgrade_command": talosctl(fresh),
+            "cluster_secrets_talos_nodes": [{"name": one, "address": one} for one in names],
+            "cluster_secrets_talos_image": "installer:v1.11.2",
+            "cluster_secrets_talos_timeout": 60,
+            "cluster_secrets_talos_command": talosctl(fresh),
             "cluster_secrets_snapshot": str(fresh.folder / "rolling.json"),
             "cluster_secrets_upgrade_timeout": 60,
             # It was cordoned before; without this word, the gate would close.
@@ -367,7 +367,7 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
         log.unlink()
         (fresh.folder / "restart").unlink()
         talosctl(fresh, afterwards=BREAKING)
-        next_one = {"talos_upgrade_image": "installer:v1.12.0", "cluster_secrets_upgrade_timeout": 3}
+        next_one = {"cluster_secrets_talos_image": "installer:v1.12.0", "cluster_secrets_upgrade_timeout": 3}
         stopped = fresh.play("talos_upgrade", variables={**variables, **next_one}, check=False)
         assert stopped.rc == 2 and log.read_text().split() == names[:1], stopped.output
         assert "Secret cert-manager/cloudflare-api-token: " in stopped.stdout
@@ -393,7 +393,7 @@ class Simulated(Runbook):
             own.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
         own.eventually(lambda: all(is_ready(own, name) for name in self.names), 60, "nodes that are ready")
         super().__init__(own)
-        self.variables["talos_upgrade_check"] = [[*self.program, "health"], [*self.program, "etcd", "status"]]
+        self.variables["cluster_secrets_talos_check"] = [[*self.program, "health"], [*self.program, "etcd", "status"]]
         self.variables["cluster_secrets_gate_except_nodes"] = list(self.by_hand)
 
     def returns(self, name, version):
@@ -437,14 +437,14 @@ def test_each_way_of_failing_is_named_and_leaves_nothing(runbook):
     assert "and not v1.11.2" in failed.stdout and runbook.left() == ([], runbook.by_hand)
     runbook.log.write_text("control-1\n")
     runbook.mode.unlink()
-    failed = runbook.play("v1.11.2", talos_upgrade_arguments=["--wait", "--preserve"], check=False)
-    assert failed.rc == 2 and "correct 'talos_upgrade_arguments'" in failed.stdout
-    failed = runbook.play("v1.11.2", talos_upgrade_command=["talosctl-absent"], check=False)
+    failed = runbook.play("v1.11.2", cluster_secrets_talos_arguments=["--wait", "--preserve"], check=False)
+    assert failed.rc == 2 and "correct 'cluster_secrets_talos_arguments'" in failed.stdout
+    failed = runbook.play("v1.11.2", cluster_secrets_talos_command=["talosctl-absent"], check=False)
     assert failed.rc == 2 and "'talosctl-absent' can't be run" in failed.stdout
     failed = runbook.play("latest", check=False)
     assert failed.rc == 2 and "has no tag that is a version of Talos" in failed.stdout
-    failed = runbook.play("v1.11.2", talos_upgrade_workers=0, check=False)
-    assert failed.rc == 2 and "talos_upgrade_workers" in failed.stdout
+    failed = runbook.play("v1.11.2", cluster_secrets_talos_workers=0, check=False)
+    assert failed.rc == 2 and "cluster_secrets_talos_workers" in failed.stdout
     assert runbook.left() == ([], runbook.by_hand)
 
 
@@ -467,7 +467,7 @@ def test_a_run_that_was_killed_is_gone_on_with(runbook, step):
     # A run that comes at once finds a node that is away, and waits until it is back by itself.
     with ThreadPoolExecutor(1) as pool:
         back = pool.submit(runbook.returns, "worker-1", version) if step in ("away", "booted") else None
-        ended = runbook.play(version, talos_upgrade_timeout=60, talos_upgrade_workers=3)
+        ended = runbook.play(version, cluster_secrets_talos_timeout=60, cluster_secrets_talos_workers=3)
         if back:
             back.result()
     begins, reboots = KILLED[step]
@@ -482,16 +482,16 @@ def test_a_run_that_was_killed_is_gone_on_with(runbook, step):
 
 def test_what_was_staged_is_rebooted_later(runbook):
     runbook.forget("calls")
-    staged = runbook.play("v1.20.0", talos_upgrade_stage=True)
+    staged = runbook.play("v1.20.0", cluster_secrets_talos_stage=True)
     calls = runbook.lines("calls")
     assert len(calls) == 4 and all(one.endswith("--no-reboot") for one in calls), calls
     assert "Staged." in staged.stdout and runbook.left() == ([], runbook.by_hand)
-    again = runbook.play("v1.20.0", talos_upgrade_stage=True)
+    again = runbook.play("v1.20.0", cluster_secrets_talos_stage=True)
     assert again.recap["changed"] == 0 and len(runbook.lines("calls")) == 4
     runbook.forget("calls")
     with runbook.begun("v1.20.0", "worker-1 back"):
         pass
-    ended = runbook.play("v1.20.0", talos_upgrade_workers=2)
+    ended = runbook.play("v1.20.0", cluster_secrets_talos_workers=2)
     reboots = [one for one in runbook.lines("calls") if one.startswith(("upgrade", "reboot"))]
     order = [f"reboot --nodes {name} --drain --wait" for name in ("control-1", "worker-1", "worker-2", "worker-3")]
     # The last two at the same time.
@@ -503,10 +503,10 @@ def test_kubernetes_goes_by_the_same_gates(runbook):
     own = runbook.own
     version = json.loads(own.client.text("/version", {}, "version"))["gitVersion"].lstrip("v")
     minor = int(version.split(".")[1])
-    given = {**runbook.variables, "talos_upgrade_nodes": [{"name": "control-1"}]}
+    given = {**runbook.variables, "cluster_secrets_talos_nodes": [{"name": "control-1"}]}
 
     def play(to, *arguments, **more):
-        variables = {**given, "talos_upgrade_kubernetes": to, **more}
+        variables = {**given, "cluster_secrets_talos_kubernetes": to, **more}
         return own.play("talos_upgrade_kubernetes", *arguments, variables=variables, check=False)
 
     for to, said in ((f"1.{minor - 1}.0", "there is no way back"), (f"1.{minor + 2}.0", f"by way of 1.{minor + 1}")):
@@ -522,7 +522,7 @@ def test_kubernetes_goes_by_the_same_gates(runbook):
     assert again.rc == 0 and f"node(s) run Kubernetes {version}." in again.stdout
     assert len(runbook.lines("calls")) == 1
     # With an API server that will never run it, the wait ends with what is missing.
-    failed = play(f"1.{minor}.99", talos_upgrade_timeout=4)
+    failed = play(f"1.{minor}.99", cluster_secrets_talos_timeout=4)
     assert failed.rc == 2 and f"the API server runs {version}" in failed.stdout, failed.stdout
 
 

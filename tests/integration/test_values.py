@@ -229,7 +229,13 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
     variables.write_text(yaml.safe_dump({"cluster_secrets_catalog_extra": [entry("own", ["own"])]}))
     dest = tmp_path / said
     platform.play(
-        "render", "-e", f"@{variables}", "-e", f"cluster_secrets_use_catalog={said}", "-e", f"render_dest={dest}"
+        "render",
+        "-e",
+        f"@{variables}",
+        "-e",
+        f"cluster_secrets_use_catalog={said}",
+        "-e",
+        f"cluster_secrets_dest={dest}",
     )
     rendered = [one for path in dest.rglob("*.yaml") for one in yaml.safe_load_all(path.read_text()) if one]
     rendered += [one for path in dest.rglob("*.yml") for one in yaml.safe_load_all(path.read_text()) if one]
@@ -246,7 +252,11 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
             "cluster_secrets_namespaces_exclusive=7",
             "cluster_secrets_namespaces_exclusive: '7' is no boolean",
         ),
-        ("restore", "restore_verify=maybe", "restore_verify: 'maybe' is no boolean. Write true or false"),
+        (
+            "restore",
+            "cluster_secrets_restore_verify=maybe",
+            "cluster_secrets_restore_verify: 'maybe' is no boolean. Write true or false",
+        ),
         ("teardown", "cluster_secrets_teardown_eso=2", "cluster_secrets_teardown_eso: '2' is no boolean"),
         ("talos_upgrade_gate", "cluster_secrets_gate_timeout=soon", "'soon' is no whole number. Write one like 60"),
         ("bootstrap", "cluster_secrets_isolation=none", "cluster_secrets_isolation: 'none' is none of: shared, entry"),
@@ -260,8 +270,8 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
             '{"cluster_secrets_eso_values": {"image": {"tag": "{{ none_such.tag }}"}}}',
             "cluster_secrets_eso_values: 'none_such' is undefined",
         ),
-        ("rotate", '{"rotate_sources": []}', "rotate_sources names no source"),
-        ("rotate", "rotate_sources=", "rotate_sources names no source"),
+        ("rotate", '{"cluster_secrets_rotate_sources": []}', "cluster_secrets_rotate_sources names no source"),
+        ("rotate", "cluster_secrets_rotate_sources=", "cluster_secrets_rotate_sources names no source"),
         # Of the last role of the play, which would find it when everything else is written.
         (
             "bootstrap",
@@ -277,19 +287,19 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
 )
 def test_a_value_of_the_wrong_kind_is_refused_before_the_first_request(bootstrapped, playbook, given, said):
     mark = bootstrapped.mark()
-    outcome = bootstrapped.play(playbook, "-e", given, "-e", "restore_src=none", check=False)
+    outcome = bootstrapped.play(playbook, "-e", given, "-e", "cluster_secrets_backup_file=none", check=False)
     assert outcome.rc == 2 and said in " ".join(outcome.stdout.split()), outcome.stdout
     assert bootstrapped.requests(mark) == []
 
 
 def test_what_another_playbook_looks_up_is_not_looked_up(bootstrapped):
     bootstrapped.play(
-        "status", "-e", json.dumps({"talos_upgrade_nodes": "{{ lookup('ansible.builtin.pipe', 'false') }}"})
+        "status", "-e", json.dumps({"cluster_secrets_talos_nodes": "{{ lookup('ansible.builtin.pipe', 'false') }}"})
     )
 
 
 def test_numbers_and_booleans_as_texts_work_where_they_are_used(bootstrapped):
-    said = ("-e", "cluster_secrets_namespaces_exclusive=false", "-e", "cluster_secrets_verify_timeout=60")
+    said = ("-e", "cluster_secrets_namespaces_exclusive=false", "-e", "cluster_secrets_wait_timeout=60")
     assert bootstrapped.play("bootstrap", *said).recap["changed"] == 0
     bootstrapped.play("talos_upgrade_gate", "-e", "cluster_secrets_gate_timeout=5")
 
@@ -336,7 +346,7 @@ def test_a_catalog_and_its_values_are_checked_without_a_cluster(bootstrapped, tm
     wrong = checked({}, cluster_secrets_catalog_extra=[entry("smtp", ["shop"], labl="x")])
     assert wrong.rc == 2 and "unknown key 'labl'. Did you mean 'label'?" in wrong.stdout
     # Without the password for the values, the catalog alone.
-    argv = ["ansible-playbook", "platform.cluster_secrets.validate", "-e", "validate_values=false"]
+    argv = ["ansible-playbook", "platform.cluster_secrets.validate", "-e", "cluster_secrets_validate_values=false"]
     alone = subprocess.run(argv, capture_output=True, text=True, env=bootstrapped.environment, check=False)
     assert alone.returncode == 0 and "github-oauth-credentials" in alone.stdout, alone.stdout + alone.stderr
     assert bootstrapped.requests(mark) == []

@@ -91,8 +91,11 @@ def evict(platform, pod):
 def test_from_nothing_to_a_pod_that_has_its_secret(whole):
     folder = whole.folder / "platform"
     secrets = [{"name": "smtp", "keys": ["user", "password"], "namespaces": ["shop"]}]
-    given = {"init_secrets": secrets, "init_values": {"smtp": {"user": f"{CANARY}-mailer"}}}
-    run(whole, whole.folder, "init", "-e", "init_dest=platform", "-e", json.dumps(given))
+    given = {
+        "cluster_secrets_init_secrets": secrets,
+        "cluster_secrets_init_values": {"smtp": {"user": f"{CANARY}-mailer"}},
+    }
+    run(whole, whole.folder, "init", "-e", "cluster_secrets_dest=platform", "-e", json.dumps(given))
     # Where the chart comes from, which a user with a mirror writes down once.
     (folder / "group_vars/all/mirror.yml").write_text(yaml.safe_dump(whole.plane.ansible_variables()))
     predicted = run(whole, folder, "bootstrap", "--check", "--diff")
@@ -103,7 +106,7 @@ def test_from_nothing_to_a_pod_that_has_its_secret(whole):
     assert changed(run(whole, folder, "bootstrap")) == 0
     assert "synced" in run(whole, folder, "status")
     assert "The chain is whole." in run(
-        whole, folder, "explain", "-e", "explain_namespace=shop", "-e", "explain_secret=smtp"
+        whole, folder, "explain", "-e", "cluster_secrets_namespace=shop", "-e", "cluster_secrets_secret=smtp"
     )
     assert "reconciled secret" in run(whole, folder, "logs")
     for name in ("external-secrets", "external-secrets-webhook", "external-secrets-cert-controller"):
@@ -190,18 +193,18 @@ def test_every_other_command(living, tmp_path):
     """Each at work with the webhook on; what it does is tested elsewhere."""
     audit = living.play("audit", "-e", "cluster_secrets_audit_fail_on=never")
     assert "vulnerable-eso" in audit.output and " handmade" not in audit.output
-    given = {"onboard_namespace": "n8n", "onboard_secrets": "github-oauth-credentials"}
+    given = {"cluster_secrets_namespace": "n8n", "cluster_secrets_secret": "github-oauth-credentials"}
     assert living.play("onboard", variables=given).recap["changed"] > 0
     assert living.data("n8n", "gh-oauth")["GITHUB_TOKEN"] == living.values["github-oauth"]["token"]
-    given = {"offboard_namespace": "n8n", "offboard_secrets": "github-oauth-credentials"}
+    given = {"cluster_secrets_namespace": "n8n", "cluster_secrets_secret": "github-oauth-credentials"}
     assert living.play("offboard", variables=given).recap["changed"] > 0
     living.eventually(lambda: living.secret("n8n", "gh-oauth") is None, what="the copy is gone")
-    kept = living.play("backup", variables={"backup_dest": str(tmp_path / "backup.vault.yml")})
+    kept = living.play("backup", variables={"cluster_secrets_backup_file": str(tmp_path / "backup.vault.yml")})
     assert kept.recap["failed"] == 0
-    again = living.play("restore", variables={"restore_src": str(tmp_path / "backup.vault.yml")})
+    again = living.play("restore", variables={"cluster_secrets_backup_file": str(tmp_path / "backup.vault.yml")})
     assert again.recap["changed"] == 0
-    assert living.play("render", variables={"render_dest": str(tmp_path / "rendered")}).recap["changed"] > 0
-    assert living.play("adopt", variables={"adopt_dest": str(tmp_path / "adopted")}).recap["failed"] == 0
+    assert living.play("render", variables={"cluster_secrets_dest": str(tmp_path / "rendered")}).recap["changed"] > 0
+    assert living.play("adopt", variables={"cluster_secrets_dest": str(tmp_path / "adopted")}).recap["failed"] == 0
 
 
 def test_a_rotation_reaches_the_processes(living):
@@ -259,7 +262,7 @@ def test_pods_that_can_not_start_are_named_with_what_the_kubelet_says(living):
         assert gate.rc != 0
         assert "couldn't find key absent in Secret backstage/gh-oauth" in gate.output
         assert "it waits for the Secret absent (imagePullSecrets)" in gate.output
-        given = {"explain_namespace": "backstage", "explain_secret": "gh-oauth"}
+        given = {"cluster_secrets_namespace": "backstage", "cluster_secrets_secret": "gh-oauth"}
         assert "absent-key" in living.play("explain", check=False, variables=given).output
     finally:
         for path in paths:
@@ -315,9 +318,9 @@ def test_the_guard_refuses_nothing_of_the_system(living):
         token = rotated(living, "github-oauth", "token", "-guarded")
         living.play("rotate", "-e", "cluster_secrets_rotate_restart=restart", variables=enforced)
         assert ask(living, "backstage", "env", "env", "GITHUB_TOKEN") == token
-        given = {"onboard_namespace": "n8n", "onboard_secrets": "github-oauth-credentials", **enforced}
+        given = {"cluster_secrets_namespace": "n8n", "cluster_secrets_secret": "github-oauth-credentials", **enforced}
         living.play("onboard", variables=given)
-        given = {"offboard_namespace": "n8n", "offboard_secrets": "github-oauth-credentials", **enforced}
+        given = {"cluster_secrets_namespace": "n8n", "cluster_secrets_secret": "github-oauth-credentials", **enforced}
         living.play("offboard", variables=given)
         denied = [
             event
@@ -418,17 +421,17 @@ class RealNode(Runbook):
         own.plane.kill("kubelet")
         own.plane.start_component("kubelet")
         self.variables |= SPREAD
-        self.variables |= {"talos_upgrade_timeout": 120, "cluster_secrets_upgrade_timeout": 180}
+        self.variables |= {"cluster_secrets_talos_timeout": 120, "cluster_secrets_upgrade_timeout": 180}
 
 
 def test_the_runbook_on_a_node_that_really_goes_away(spread):
     """On the only node a drain can't end; without one, a run killed in any step is gone on with."""
     runbook = RealNode(spread)
     before = {key: spread.data(*key) for key in (("backstage", "gh-oauth"), ("cert-manager", "cloudflare-api-token"))}
-    failed = runbook.play("v1.11.1", talos_upgrade_arguments=["--wait", "--drain-timeout", "8s"], check=False)
+    failed = runbook.play("v1.11.1", cluster_secrets_talos_arguments=["--wait", "--drain-timeout", "8s"], check=False)
     assert failed.rc == 2 and "error draining node" in failed.stdout and "--drain=false" in failed.stdout, failed.output
     assert runbook.lines("upgraded") == [] and runbook.left() == ([], ())
-    undrained = {"talos_upgrade_arguments": ["--wait", "--drain=false"]}
+    undrained = {"cluster_secrets_talos_arguments": ["--wait", "--drain=false"]}
     for step in ("install", "away"):
         with runbook.begun("v1.11.1", f"{node.NAME} {step}", **undrained) as run:
             if step == "away":

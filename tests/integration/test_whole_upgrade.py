@@ -72,7 +72,7 @@ def test_no_target_changes_and_writes_are_refused_for_seconds_only(tmp_path):
             plane.serve_chart(release)
         own = Platform(plane, tmp_path)
         handmade.make(own, "v1beta1")
-        own.play("adopt", variables={"adopt_dest": "adopted"})
+        own.play("adopt", variables={"cluster_secrets_dest": "adopted"})
         adopted = ("-e", f"@{own.folder / 'adopted/cluster_secrets.yml'}")
         newest = {"cluster_secrets_eso_chart_version": build.eso_release().lstrip("v")}
         with handmade.Poller(own) as poller, Writer(own) as writer:

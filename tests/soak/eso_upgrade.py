@@ -62,7 +62,7 @@ def run(number: int, folder: Path, helm: str | None = None) -> str:
         folder.mkdir(parents=True)
         platform = Platform(plane, folder)
         handmade.make(platform, "v1beta1")
-        platform.play("adopt", variables={"adopt_dest": "adopted"})
+        platform.play("adopt", variables={"cluster_secrets_dest": "adopted"})
         return seed(number, platform)
     finally:
         plane.stop()

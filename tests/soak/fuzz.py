@@ -260,7 +260,7 @@ def _by_path(objects: list[tuple[str, dict[str, Any]]]) -> dict[str, list[dict[s
 def prepare(platform: Platform, catalog: list[dict[str, Any]], folder: Path) -> Fuzz:
     """Give a bootstrapped cluster a tenant, who has one of the catalog's Secrets, and record it."""
     platform.request("POST", "/api/v1/namespaces", {"metadata": {"name": EVIL}})
-    platform.play("onboard", variables={"onboard_namespace": EVIL, "onboard_secrets": TARGET})
+    platform.play("onboard", variables={"cluster_secrets_namespace": EVIL, "cluster_secrets_secret": TARGET})
     for path, items in tenants_objects().items():
         for item in items:
             platform.request("POST", path, item)

@@ -59,7 +59,7 @@ def _prepare(play: str, platform: Platform) -> tuple[str, tuple[str, ...]]:
         values.write_vault(platform.values, platform.vault, platform.password)
     if play in ("takeover", "upgrade"):
         handmade.make(platform, "v1beta1" if play == "upgrade" else "v1")
-        platform.play("adopt", variables={"adopt_dest": "adopted"})
+        platform.play("adopt", variables={"cluster_secrets_dest": "adopted"})
         adopted: tuple[str, ...] = ("-e", f"@{platform.folder / 'adopted/cluster_secrets.yml'}")
         if play == "takeover":
             return "bootstrap", adopted

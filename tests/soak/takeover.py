@@ -29,11 +29,13 @@ def seed(number: int, platform: Platform) -> str:
     delay = choose.uniform(0.4, 2.0 if play == "adopt" else 6.0)
     told = f"seed {number}: {victim} killed {delay:.1f} s into {play}"
     adopted = ("-e", f"@{platform.folder / 'adopted/cluster_secrets.yml'}")
-    dest = {"adopt_dest": "adopted"}
+    dest = {"cluster_secrets_dest": "adopted"}
     with handmade.Poller(platform) as poller:
         if play == "bootstrap":
             platform.play("adopt", variables=dest)
-        killed(platform, play, adopted if play == "bootstrap" else ("-e", "adopt_dest=adopted"), victim, delay)
+        killed(
+            platform, play, adopted if play == "bootstrap" else ("-e", "cluster_secrets_dest=adopted"), victim, delay
+        )
         if play == "adopt":
             # Whatever a killed one left is complete, and is left alone.
             platform.play("adopt", variables=dest)

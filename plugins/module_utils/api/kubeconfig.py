@@ -87,6 +87,8 @@ class Connection:
         self.server: str | None = None
         #: The context of the kubeconfig that this is from, if it is.
         self.context: str | None = None
+        #: How many contexts that has, 0 if that is not known.
+        self.contexts = 0
         self.ca_file: str | None = None
         self.ca_data: bytes | None = None
         self.verify = True
@@ -212,9 +214,12 @@ class _NotUnderstood(Exception):
         self.key = key
 
 
-def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Connection:
+def connection(
+    params: Mapping[str, Any], environ: Mapping[str, str] | None = None, credentials: bool = True
+) -> Connection:
     """Build the :class:`Connection` from module options and the environment.
 
+    :arg credentials: without, no plugin is run for them: for who only asks where the connection leads.
     :raises ConnectionOptionsError: when they are not usable; :raises FileError: for a file that can't be read.
     """
     environ = os.environ if environ is None else environ
@@ -230,7 +235,7 @@ def connection(params: Mapping[str, Any], environ: Mapping[str, str] | None = No
     kubeconfig, context = option("kubeconfig"), option("context")
     enough = host and (api_key or (username and password) or (certificate and key))
     if not enough and (kubeconfig or context or not _load_in_cluster(target, environ)):
-        _load_kubeconfig(target, kubeconfig, context, environ, optional=bool(host))
+        _load_kubeconfig(target, kubeconfig, context, environ, bool(host), credentials)
     if api_key or (username and password) or certificate:
         # Said credentials don't renew themselves.
         target.plugin = target.token_file = None
@@ -357,7 +362,9 @@ def _load_in_cluster(target: Connection, environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _load_kubeconfig(target: Connection, given: Any, context: Any, environ: Mapping[str, str], optional: bool) -> None:
+def _load_kubeconfig(
+    target: Connection, given: Any, context: Any, environ: Mapping[str, str], optional: bool, credentials: bool
+) -> None:
     if isinstance(given, Mapping):
         paths, documents = [], [(given, os.getcwd())]
     else:
@@ -376,6 +383,8 @@ def _load_kubeconfig(target: Connection, given: Any, context: Any, environ: Mapp
     try:
         _read(target, documents, context)
     except _NotUnderstood as error:
+        if target.server and not credentials:
+            return  # the cluster was understood, and only the user was not
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
         user, folder = _chosen_user(documents, context)
         _read_impersonation(target, user)
@@ -427,6 +436,7 @@ def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) ->
                     raise _NotUnderstood
                 own.add(name)
                 found.setdefault(name, (item.get(kind[:-1]), folder))
+    target.contexts = len(named["contexts"])
     current = context or current
     if not isinstance(current, str):
         raise ConnectionOptionsError("the kubeconfig names no current context. Set 'context'.")

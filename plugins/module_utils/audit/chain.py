@@ -375,12 +375,15 @@ class _View:
             held = {source: set(live.get("data") or {}) for source, live in self.found.sources.items()}
             missing = {source: set(keys) - held[source] for source, keys in needed.items()}
             lacking = {source: keys for source, keys in missing.items() if keys}
-            fix = "Correct the value, then: %s -e rotate_sources=%s" % (ROTATE, ",".join(self.entry.sources))
+            fix = "Correct the value, then: %s -e cluster_secrets_rotate_sources=%s" % (
+                ROTATE,
+                ",".join(self.entry.sources),
+            )
             return Link("keys", BROKEN, problem, value_fix(self.entry, lacking) if lacking else fix)
         over = self._ended()
         if over:
             source, told = over
-            fix = "Give it a new value, then: %s -e rotate_sources=%s" % (ROTATE, source)
+            fix = "Give it a new value, then: %s -e cluster_secrets_rotate_sources=%s" % (ROTATE, source)
             return Link("keys", BROKEN, told, fix)
         shown = [
             key if source == self.entry.source else source + "/" + key for source in needed for key in needed[source]

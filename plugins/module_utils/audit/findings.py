@@ -29,9 +29,9 @@ BOOTSTRAP, ROTATE, LOGS, ADOPT, ONBOARD, OFFBOARD = (
         "bootstrap",
         "rotate",
         "logs",
-        "adopt -e adopt_dest=adopted",
-        "onboard -e onboard_namespace=%s -e onboard_secrets=%s",
-        "offboard -e offboard_namespace=%s -e offboard_secrets=%s",
+        "adopt -e cluster_secrets_dest=adopted",
+        "onboard -e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s",
+        "offboard -e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s",
     )
 )
 LOGS = "Look at ESO's log: " + LOGS
@@ -232,7 +232,7 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
 def value_fix(entry: Entry, missing: Mapping[str, set[str] | None] | None = None) -> str:
     """What gives an entry's sources the values that they lack: ``{source: keys, or None for all}``, or all (None)."""
     lacking = dict.fromkeys(entry.sources) if missing is None else dict(missing)
-    rotate = "%s -e rotate_sources=%s" % (ROTATE, ",".join(lacking))
+    rotate = "%s -e cluster_secrets_rotate_sources=%s" % (ROTATE, ",".join(lacking))
     others = [entry.written_by[source] for source in lacking if source in entry.written_by]
     if others:
         return "%s writes the source: look there, then bring it to the targets: %s" % (" and ".join(others), rotate)
@@ -833,5 +833,5 @@ def _versions(crds: list[Object]) -> Iterator[Finding]:
         stored = set((item.get("status") or {}).get("storedVersions") or [])
         for version in sorted(stored - served):
             message = "objects may be stored as %s, which is no longer served" % version
-            fix = "ansible-playbook platform.cluster_secrets.eso_stored_versions"
+            fix = "ansible-playbook platform.cluster_secrets.eso_upgrade -e cluster_secrets_eso_store_only=true"
             yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)

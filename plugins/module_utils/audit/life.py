@@ -116,7 +116,7 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
     for name, life in sorted(lives.items()):
         about = [life.description, "owner: %s" % life.owner if life.owner else ""]
         whose = " (%s)" % ", ".join(filter(None, about)) if any(about) else ""
-        fix = "Give it a new value, then: %s -e rotate_sources=%s" % (ROTATE, name)
+        fix = "Give it a new value, then: %s -e cluster_secrets_rotate_sources=%s" % (ROTATE, name)
         if life.written_by:
             # Nothing here gives it a new one.
             fix = "%s renews it: look there why it has not" % life.written_by

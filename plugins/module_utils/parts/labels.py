@@ -91,7 +91,7 @@ def run(context: Context) -> dict[str, Any]:
                 ", ".join(absent),
                 near,
                 correct,
-                "" if assignments is None else " (for the playbook onboard, -e onboard_create=true)",
+                "" if assignments is None else " (for the playbook onboard, -e cluster_secrets_create_namespace=true)",
             )
         )
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]

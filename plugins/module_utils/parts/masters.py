@@ -241,7 +241,7 @@ def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tu
         stay = removal.unbacked(going, reason)
         context.warn(
             "%d master Secret(s) that nothing reads any more stay, since they can't be backed up before they go. Give "
-            "the run a vault password, or set 'backup: false' (the variable cluster_secrets_central_backup)."
+            "the run a vault password, or set 'backup: false' (the variable cluster_secrets_backup)."
             % len(going.actions)
         )
         return stay, None

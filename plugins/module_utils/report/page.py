@@ -125,8 +125,8 @@ function detail(rows) {
     list.append(make('dd', row.status + (row.message ? ': ' + row.message : ''), {className: kind(row.status)}));
     if (!row.cluster) {
       const command = make('dd');
-      command.append(told('ansible-playbook platform.cluster_secrets.explain -e explain_namespace=' + row.namespace +
-        ' -e explain_secret=' + row.secret));
+      command.append(told('ansible-playbook platform.cluster_secrets.explain' +
+        ' -e cluster_secrets_namespace=' + row.namespace + ' -e cluster_secrets_secret=' + row.secret));
       list.append(command);
     }
   }
@@ -223,7 +223,7 @@ function told(command) {
   return one;
 }
 const commands = new RegExp('ansible-playbook platform[.]cluster_secrets[.]' +
-  '(bootstrap|eso_stored_versions|eso_upgrade|explain|offboard|onboard|render|rotate|status)(?![-\\\\w])' +
+  '(bootstrap|eso_upgrade|explain|offboard|onboard|render|rotate|status)(?![-\\\\w])' +
   '( -e [a-z_]+=[-\\\\w.]*\\\\w(,[-\\\\w.]*\\\\w)*' +
   '| -e \\'{"cluster_secrets_regenerate": {"[-\\\\w.]+": "[-0-9]+"}}\\')*', 'g');
 function fix(text) {

@@ -243,8 +243,8 @@ def namespaces_going(
                 held.append(finalizer(one))
             else:
                 command = (
-                    "ansible-playbook platform.cluster_secrets.offboard -e offboard_namespace=%s -e offboard_secrets=%s"
-                    % (name, one)
+                    "ansible-playbook platform.cluster_secrets.offboard "
+                    "-e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s" % (name, one)
                 )
                 what = "finalizer %s%s of Namespace %s" % (FINALIZER_PREFIX, one, name)
                 going.left.append(Left(what, "its ClusterExternalSecret was not this catalog's", command))

@@ -35,7 +35,7 @@ def version_of(image: str) -> str:
     if not re.match(r"v[0-9]+\.[0-9]+\.[0-9]+", tag):
         raise CatalogError(
             "the image '%s' has no tag that is a version of Talos. Name one such as '...:v1.11.2', or say the version "
-            "in 'talos_upgrade_version'." % image
+            "in 'cluster_secrets_talos_version'." % image
         )
     return tag
 

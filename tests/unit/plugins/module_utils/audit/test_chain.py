@@ -140,7 +140,7 @@ def test_what_is_to_be_done_is_what_helps():
     found.sources = {}
     assert states(found, entry)[1].fix.startswith("Add it to the values, then: ")
     (made,) = entries({**ONE, "generate": {"key": {}}})
-    assert states(found, made)[1].fix.endswith(".rotate -e rotate_sources=src")
+    assert states(found, made)[1].fix.endswith(".rotate -e cluster_secrets_rotate_sources=src")
     entry, found = whole()
     found.distributed["spec"] = {**found.distributed["spec"], "refreshTime": "5m"}
     assert states(found, entry)[1].fix == chain.BOOTSTRAP

@@ -47,7 +47,7 @@ def test_the_shortest_time_of_a_source_counts_and_every_owner_is_named():
     assert lives["src"].rotate_after == 30 and lives["src"].owner == "a; b"
     (finding,) = life.findings(lives, "store", NOW, 30)
     assert finding.message == "its value is 40 days old, and is to be rotated after 30 (owner: a; b)"
-    assert finding.fix.endswith("rotate -e rotate_sources=src")
+    assert finding.fix.endswith("rotate -e cluster_secrets_rotate_sources=src")
 
 
 def test_due_to_the_second():

@@ -36,7 +36,7 @@ def test_the_version_of_an_image(image, version):
     if version:
         assert nodes.version_of(image) == version
     else:
-        with pytest.raises(CatalogError, match="talos_upgrade_version"):
+        with pytest.raises(CatalogError, match="cluster_secrets_talos_version"):
             nodes.version_of(image)
 
 
