@@ -65,7 +65,7 @@ counts:
   description: How many pairs of each cluster are in each status.
   returned: success, or failure because of what was found
   type: dict
-unreachable:
+unknown:
   description: The clusters about which nothing is known, each with the reason.
   returned: success, or failure because of what was found
   type: dict
@@ -113,7 +113,8 @@ def run(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": False,
         "counts": fleet.counts(),
-        "unreachable": fleet.unreachable,
+        # Not 'unreachable', which Ansible takes for the task's own host.
+        "unknown": fleet.unreachable,
         "drifted": fleet.drifted,
         "table": text.fleet_table(fleet),
     }

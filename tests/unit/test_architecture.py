@@ -145,7 +145,7 @@ def test_a_play_that_does_not_check_its_roles_checks_all_variables_first():
     (play,) = yaml.safe_load((ROOT / "playbooks/bootstrap.yml").read_text())
     (checking,) = [task for task in play["pre_tasks"] if "platform.cluster_secrets.variables" in task]
     assert {key for task in play["pre_tasks"] for key in task if "." in key} == {
-        "ansible.builtin.import_tasks",
+        "ansible.builtin.include_tasks",
         "platform.cluster_secrets.variables",
     }
     included = yaml.safe_load((ROOT / "playbooks/tasks/bootstrap_eso.yml").read_text())

@@ -109,7 +109,7 @@ def read(
     calls: list[Callable[[], Any]] = [
         lambda: client.list(NAMESPACES, partial=True),
         lambda: client.list(SECRETS, selector=TARGETS) if read_values else nothing,
-        lambda: client.list(resource, missing_ok=True) if read_externals or not read_values else ([], None),
+        lambda: _externals(client, resource) if read_externals or not read_values else ([], None),
         lambda: client.list(SECRETS, namespace=store_namespace) if read_sources and read_values else nothing,
     ]
     (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)
@@ -124,6 +124,11 @@ def read(
     rotated = {name: when for name, when in by_us.items() if when is not None}
     found = Snapshot(namespaces, secrets, version, externals, sources, changed, rotated)
     return _with_unlabelled(client, entries, found)
+
+
+def _externals(client: Client, resource: Resource) -> tuple[list[Object], str | None]:
+    """All ExternalSecrets, read once for whoever asks for them the same way."""
+    return client.list(resource, missing_ok=True, managers=False)
 
 
 #: Up to how many targets are asked for one by one.
@@ -282,13 +287,13 @@ class Users:
 def read_users(client: Client, eso_version: str) -> Users:
     """Read all that may use a store, each list concurrently with the others."""
     api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
-    kinds = (
-        (api, "ClusterExternalSecret"),
-        (api, "ExternalSecret"),
-        (alpha, "PushSecret"),
-        (alpha, "ClusterPushSecret"),
+    calls = (
+        lambda: client.list(resource_of(api, "ClusterExternalSecret"), missing_ok=True),
+        lambda: _externals(client, resource_of(api, "ExternalSecret")),
+        lambda: client.list(resource_of(alpha, "PushSecret"), missing_ok=True),
+        lambda: client.list(resource_of(alpha, "ClusterPushSecret"), missing_ok=True),
     )
-    return Users(*client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds))
+    return Users(*client.each(lambda call: call()[0], calls))
 
 
 def read_secret_stores(client: Client, eso_version: str) -> list[Object]:

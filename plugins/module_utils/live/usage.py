@@ -74,7 +74,7 @@ def read(client: Client, customs: list[Custom], namespace: str | None = None) ->
 
     def listed(resource: Resource, **options: Any) -> Callable[[], list[Object]]:
         where = namespace if resource.namespaced else None
-        return lambda: client.list(resource, namespace=where, **options)[0]
+        return lambda: client.list(resource, namespace=where, managers=False, **options)[0]
 
     calls: dict[Any, Callable[[], list[Object]]] = {kind: listed(resource) for kind, resource in WORKLOADS.items()}
     calls["pods"] = listed(PODS)
@@ -96,6 +96,6 @@ def read(client: Client, customs: list[Custom], namespace: str | None = None) ->
 def read_pods(client: Client) -> Usage:
     """Read what says which pods run, and of which workload."""
     pods, replica_sets = client.each(
-        lambda one: client.list(one[0], partial=one[1])[0], [(PODS, False), (REPLICA_SETS, True)]
+        lambda one: client.list(one[0], partial=one[1], managers=False)[0], [(PODS, False), (REPLICA_SETS, True)]
     )
     return Usage({}, pods, replica_sets, [], [], [])
