@@ -278,7 +278,7 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
     extra = {"cluster_secrets_catalog_extra": tiers}
 
     def run(playbook, names, refusal=None):
-        given = {**extra, f"{playbook}_namespace": "tiers", f"{playbook}_secrets": names}
+        given = {**extra, "cluster_secrets_namespace": "tiers", "cluster_secrets_secret": names}
         done = platform.play(playbook, variables=given, check=not refusal)
         if refusal:
             assert done.rc == 2 and refusal in " ".join(done.output.split()), done.output

@@ -177,7 +177,10 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
             ("onboard", "onboard", "has no label that namespace 'n8n' could be given"),
             ("offboard", "offboard", "selects namespace 'kargo' by its 'namespace_selectors'"),
         ):
-            place = {f"{name}_namespace": "kargo" if name == "offboard" else "n8n", f"{name}_secrets": "both"}
+            place = {
+                "cluster_secrets_namespace": "kargo" if name == "offboard" else "n8n",
+                "cluster_secrets_secret": "both",
+            }
             refused = platform.play(playbook, variables={**variables, **place}, check=False)
             assert refused.rc != 0 and reason in refused.stdout, refused.stdout
     finally:
