@@ -10,6 +10,7 @@ Those of other providers (AWS, 1Password, BeyondTrust and others) and of depende
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Tuple
 
 from .errors import CatalogError
@@ -25,6 +26,7 @@ _RELEASE = re.compile(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(-ubi|-boringssl|-ubi-bori
 Number = Tuple[int, int, int]
 
 
+@dataclass(frozen=True, eq=False)
 class Advisory:
     """One vulnerability.
 
@@ -32,17 +34,12 @@ class Advisory:
     patch). ``functions`` are the template functions by which it is used. ``source`` is a URL.
     """
 
-    __slots__ = ("fixed", "functions", "id", "since", "source", "what")
-
-    def __init__(
-        self, name: str, what: str, since: Number, fixed: Number, source: str, functions: tuple[str, ...] = ()
-    ) -> None:
-        self.id = name
-        self.what = what
-        self.since = since
-        self.fixed = fixed
-        self.source = source
-        self.functions = functions
+    id: str
+    what: str
+    since: Number
+    fixed: Number
+    source: str
+    functions: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The advisory as a module returns it."""

@@ -8,6 +8,7 @@ Aggregated ClusterRoles need no care of their own: Kubernetes writes what they a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Iterable
 
 from .resources import Object, matches
@@ -24,19 +25,17 @@ _SYSTEM = (
 )
 
 
+@dataclass(frozen=True, eq=False)
 class Grant:
     """The rules that a binding gives to one subject.
 
     ``namespace`` is where they hold, None for everywhere; ``binding`` is the binding's kind and name.
     """
 
-    __slots__ = ("binding", "namespace", "rules", "subject")
-
-    def __init__(self, subject: Object, namespace: str | None, binding: str, rules: list[Object]) -> None:
-        self.subject = subject
-        self.namespace = namespace
-        self.binding = binding
-        self.rules = rules
+    subject: Object
+    namespace: str | None
+    binding: str
+    rules: list[Object]
 
     @property
     def who(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Collection, Iterator
 
 from . import workloads
@@ -34,6 +35,7 @@ TOUCHED = "cluster-secrets/touched"
 CREATED, UPDATED, DELETED = "created", "updated", "deleted"
 
 
+@dataclass(frozen=True, eq=False)
 class Action:
     """One planned write request.
 
@@ -43,48 +45,18 @@ class Action:
     between; None of it means that there is nothing left to do. ``manager`` is the field manager.
     """
 
-    __slots__ = (
-        "after",
-        "before",
-        "body",
-        "kind",
-        "manager",
-        "name",
-        "namespace",
-        "replan",
-        "resource",
-        "result",
-        "subresource",
-        "verb",
-    )
-
-    def __init__(
-        self,
-        verb: str,
-        result: str,
-        resource: Resource,
-        kind: str,
-        name: str,
-        namespace: str | None = None,
-        body: Any = None,
-        before: Object | None = None,
-        after: Object | None = None,
-        replan: Callable[[Any], Action | None] | None = None,
-        subresource: str | None = None,
-        manager: str = MANAGER,
-    ) -> None:
-        self.verb = verb
-        self.result = result
-        self.resource = resource
-        self.kind = kind
-        self.name = name
-        self.namespace = namespace
-        self.body = body
-        self.before = before
-        self.after = after
-        self.replan = replan
-        self.subresource = subresource
-        self.manager = manager
+    verb: str
+    result: str
+    resource: Resource
+    kind: str
+    name: str
+    namespace: str | None = None
+    body: Any = None
+    before: Object | None = None
+    after: Object | None = None
+    replan: Callable[[Any], Action | None] | None = None
+    subresource: str | None = None
+    manager: str = MANAGER
 
     @property
     def path(self) -> str:
@@ -443,10 +415,16 @@ def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) 
         if kept.get("immutable"):
             body["immutable"] = True
         found.append(Action("merge", UPDATED, SECRETS, body=body, manager=RESTORER, **common))
-    for action in found:
-        # Somebody wrote it meanwhile: what there is no backup of is not overwritten. A lost answer is no somebody.
-        action.replan = lambda again, same=action: None if again and _same_secret(kept, again) else same
-    return found
+    return [_kept(action, kept) for action in found]
+
+
+def _kept(action: Action, kept: Object) -> Action:
+    """The action, which is tried once: what somebody wrote meanwhile, of which there is no backup, stays.
+
+    A lost answer is no somebody.
+    """
+    once = replace(action, replan=lambda live: None if live and _same_secret(kept, live) else once)
+    return once
 
 
 def _divided(metadata: Object) -> tuple[Object, Object]:

@@ -173,14 +173,11 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
         assert rotated.recap["changed"] and platform.data("kargo", "both") == {"A": "1", "B": "1-Mw=="}
         explained = {"cluster_secrets_namespace": "kargo", "cluster_secrets_secret": "both"}
         assert "The chain is whole." in platform.play("explain", variables={**variables, **explained}).stdout
-        for playbook, name, reason in (
-            ("onboard", "onboard", "has no label that namespace 'n8n' could be given"),
-            ("offboard", "offboard", "selects namespace 'kargo' by its 'namespace_selectors'"),
+        for playbook, namespace, reason in (
+            ("onboard", "n8n", "has no label that namespace 'n8n' could be given"),
+            ("offboard", "kargo", "selects namespace 'kargo' by its 'namespace_selectors'"),
         ):
-            place = {
-                "cluster_secrets_namespace": "kargo" if name == "offboard" else "n8n",
-                "cluster_secrets_secret": "both",
-            }
+            place = {"cluster_secrets_namespace": namespace, "cluster_secrets_secret": "both"}
             refused = platform.play(playbook, variables={**variables, **place}, check=False)
             assert refused.rc != 0 and reason in refused.stdout, refused.stdout
     finally:

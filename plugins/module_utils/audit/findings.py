@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 from .. import advisories, lifetimes, permissions
@@ -73,22 +74,20 @@ class Scope:
         self.trusted = trusted
 
 
+@dataclass(frozen=True, eq=False)
 class Finding:
     """One thing that is not as it should be, and what to do."""
 
-    __slots__ = ("check", "fix", "message", "name", "namespace", "severity")
-
-    def __init__(self, severity: str, check: str, namespace: str | None, name: str, message: str, fix: str) -> None:
-        self.severity = severity
-        self.check = check
-        self.namespace = namespace
-        self.name = name
-        self.message = message
-        self.fix = fix
+    severity: str
+    check: str
+    namespace: str | None
+    name: str
+    message: str
+    fix: str
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as a module returns it."""
-        return {name: getattr(self, name) for name in sorted(self.__slots__)}
+        return asdict(self)
 
 
 def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Finding]:

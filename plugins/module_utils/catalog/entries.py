@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import dataclass
 from typing import Any, Mapping, NamedTuple, Tuple
 
 from ..errors import CatalogError
@@ -119,6 +120,7 @@ class Recipe(NamedTuple):
     alphabet: str
 
 
+@dataclass(frozen=True, eq=False)
 class Entry:
     """One checked catalog entry.
 
@@ -130,32 +132,6 @@ class Entry:
     Secrets, which is never a target, or None where that isn't known. All other attributes carry the catalog's own
     names, with their defaults filled in.
     """
-
-    __slots__ = (
-        "annotations",
-        "central",
-        "data",
-        "deletion_policy",
-        "description",
-        "enabled",
-        "external_secret",
-        "extract",
-        "generate",
-        "label",
-        "labels",
-        "name",
-        "namespace_selectors",
-        "namespaces",
-        "namespaces_by_name",
-        "owner",
-        "refresh_interval",
-        "rotate_after",
-        "source",
-        "sources",
-        "target",
-        "type",
-        "written_by",
-    )
 
     name: str
     source: str
@@ -180,10 +156,6 @@ class Entry:
     enabled: bool
     written_by: dict[str, str]
     central: str | None
-
-    def __init__(self, **attributes: Any) -> None:
-        for name in self.__slots__:
-            setattr(self, name, attributes[name])
 
     def label_text(self) -> str:
         """The label as kubectl writes it, ``key=value``; empty without one."""

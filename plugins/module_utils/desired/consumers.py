@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
 from ..catalog.entries import selector_keys, selector_names
@@ -26,6 +27,7 @@ NOTED_ANNOTATION = "cluster-secrets/noted"
 EVERYTHING = None
 
 
+@dataclass(frozen=True, eq=False)
 class Consumer:
     """A live object that reads or writes the central namespace through the shared store.
 
@@ -34,21 +36,11 @@ class Consumer:
     it may write that too.
     """
 
-    __slots__ = ("conditions", "item", "kind", "reads", "writes")
-
-    def __init__(
-        self,
-        kind: str,
-        item: Object,
-        conditions: list[Object],
-        reads: set[str] | None,
-        writes: set[str] | None,
-    ) -> None:
-        self.kind = kind
-        self.item = item
-        self.conditions = conditions
-        self.reads = reads
-        self.writes = writes
+    kind: str
+    item: Object
+    conditions: list[Object]
+    reads: set[str] | None
+    writes: set[str] | None
 
     def label(self) -> str:
         """Kind and place, such as 'ExternalSecret team/token'."""

@@ -9,6 +9,7 @@ Reading the cluster takes a client, :func:`of_chart` reads the chart's files; al
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import advisories, files, permissions
@@ -33,27 +34,18 @@ NAME_LABEL, CONTROLLER = "app.kubernetes.io/name", "external-secrets"
 CONTROLLER_SELECTOR = "%s=%s" % (NAME_LABEL, CONTROLLER)
 
 
+@dataclass(frozen=True, eq=False)
 class Release:
     """A release of ESO. ``number`` is (major, minor, patch), or None with ``problem`` saying why it isn't known.
 
     ``absent`` says that it isn't known because there is none. ``lists`` are those that it is judged by.
     """
 
-    __slots__ = ("absent", "image", "lists", "number", "problem")
-
-    def __init__(
-        self,
-        number: advisories.Number | None,
-        problem: str | None = None,
-        image: str | None = None,
-        absent: bool = False,
-        lists: Lists = advisories.OURS,
-    ) -> None:
-        self.absent = absent
-        self.lists = lists
-        self.number = number
-        self.problem = problem
-        self.image = image
+    number: advisories.Number | None
+    problem: str | None = None
+    image: str | None = None
+    absent: bool = False
+    lists: Lists = advisories.OURS
 
     @property
     def text(self) -> str | None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Collection
 
 from .. import permissions
@@ -270,13 +271,14 @@ def _joined(names: set[str] | None, more: tuple[bool, set[str] | None]) -> set[s
     return None if named is None else names | named
 
 
+@dataclass(frozen=True, eq=False)
 class Users:
     """The live objects that may use a store, each attribute a list."""
 
-    __slots__ = ("cluster_pushes", "distributed", "externals", "pushes")
-
-    def __init__(self, *lists: list[Object]) -> None:
-        self.distributed, self.externals, self.pushes, self.cluster_pushes = lists
+    distributed: list[Object]
+    externals: list[Object]
+    pushes: list[Object]
+    cluster_pushes: list[Object]
 
     def consumers(self, store: str, names: Collection[str], ours_too: bool = False) -> list[consumers.Consumer]:
         """See :func:`consumers.find`."""
@@ -336,6 +338,7 @@ class Cluster:
         self.whole.update((key_of(item), item) for item in found if item)
 
 
+@dataclass(frozen=True, eq=False)
 class Inventory:
     """All live objects that an audit looks at, each attribute a list.
 
@@ -343,25 +346,6 @@ class Inventory:
     the running eso.Release.
     """
 
-    __slots__ = (
-        "bindings",
-        "cluster_bindings",
-        "cluster_push_secrets",
-        "cluster_roles",
-        "crds",
-        "distributed",
-        "mutating_webhooks",
-        "policies",
-        "policy_bindings",
-        "push_secrets",
-        "release",
-        "roles",
-        "secrets",
-        "snapshot",
-        "stores",
-        "tenant_stores",
-        "validating_webhooks",
-    )
     bindings: list[Object]
     cluster_bindings: list[Object]
     cluster_push_secrets: list[Object]
@@ -379,10 +363,6 @@ class Inventory:
     stores: list[Object]
     tenant_stores: list[Object]
     validating_webhooks: list[Object]
-
-    def __init__(self, **lists: Any) -> None:
-        for name in self.__slots__:
-            setattr(self, name, lists[name])
 
 
 def read_inventory(

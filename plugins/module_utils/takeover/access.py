@@ -9,6 +9,7 @@ namespace is evidence.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Collection, Iterator
 
 from .. import permissions
@@ -19,21 +20,17 @@ if TYPE_CHECKING:
     from ..live.snapshot import Cluster
 
 
+@dataclass(frozen=True, eq=False)
 class Place:
     """A namespace that was there before, with its live ``bindings`` and ``workloads``, each with its kind.
 
     ``accounts`` are the names of ServiceAccounts in it that will be used as they are.
     """
 
-    __slots__ = ("accounts", "bindings", "name", "workloads")
-
-    def __init__(
-        self, name: str, bindings: list[Object], workloads: list[Object], accounts: Collection[str] = ()
-    ) -> None:
-        self.name = name
-        self.bindings = bindings
-        self.workloads = workloads
-        self.accounts = accounts
+    name: str
+    bindings: list[Object]
+    workloads: list[Object]
+    accounts: Collection[str] = ()
 
 
 def readers(cluster: Cluster, store: str, namespace: str) -> set[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..catalog.entries import Entry, Unreadable, parse_catalog
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..live.snapshot import Cluster
 
 
+@dataclass(frozen=True, eq=False)
 class Adoption:
     """What a live cluster says.
 
@@ -29,15 +31,10 @@ class Adoption:
     maps each ClusterExternalSecret that no entry can express to the reason.
     """
 
-    __slots__ = ("catalog", "foreign", "isolation", "values")
-
-    def __init__(
-        self, catalog: list[dict[str, Any]], values: dict[str, dict[str, Any]], foreign: dict[str, str], isolation: str
-    ) -> None:
-        self.catalog = catalog
-        self.values = values
-        self.foreign = foreign
-        self.isolation = isolation
+    catalog: list[dict[str, Any]]
+    values: dict[str, dict[str, Any]]
+    foreign: dict[str, str]
+    isolation: str
 
     def entries(self) -> list[Entry]:
         """The catalog, parsed."""

@@ -8,7 +8,8 @@ No message holds a value of a Secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 from .. import advisories, lifetimes
 from ..catalog.checker import close_to, kind_of
@@ -66,6 +67,7 @@ _ROLE_SETS = (
 ESO_MANAGER = "external-secrets"
 
 
+@dataclass(frozen=True, eq=False)
 class Finding:
     """Something that was there before.
 
@@ -74,25 +76,13 @@ class Finding:
     ``warns`` is whether a run that goes on says it in a warning.
     """
 
-    __slots__ = ("answers", "backup", "kind", "message", "object", "remove", "warns")
-
-    def __init__(
-        self,
-        kind: str,
-        what: str,
-        message: str,
-        answers: tuple[str, ...],
-        backup: list[tuple[str, str]] | None = None,
-        remove: list[tuple[str, str]] | None = None,
-        warns: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.object = what
-        self.message = message
-        self.answers = answers
-        self.backup = backup or []
-        self.remove = remove or []
-        self.warns = warns
+    kind: str
+    object: str
+    message: str
+    answers: tuple[str, ...]
+    backup: Sequence[tuple[str, str]] = ()
+    remove: Sequence[tuple[str, str]] = ()
+    warns: bool = False
 
     def accepted(self, answers: dict[str, str]) -> bool:
         """Whether the answers, ``{kind: answer}``, accept it."""

@@ -35,7 +35,7 @@ def of_catalog():
 
 def inventory(namespaces=(LABELLED,), externals=(), masters=None, **lists):
     store, made = of_catalog()
-    well = {name: [] for name in snapshot.Inventory.__slots__}
+    well = {name: [] for name in snapshot.Inventory.__dataclass_fields__}
     well.update(stores=[store], distributed=[made], release=eso.Release((99, 0, 0)))
     held = {"src": {"key": b"v"}} if masters is None else masters
     well["snapshot"] = snapshot.Snapshot(list(namespaces), [], "1", list(externals), held)

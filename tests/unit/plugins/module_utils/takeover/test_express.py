@@ -40,7 +40,7 @@ def test_every_entry_comes_back(catalog):
         labels = dict([entry.label]) if entry.label else {}
         namespaces = {name: namespace(name, labels) for name in entry.namespaces}
         again = parse_catalog([expressed(live, STORES, namespaces)])[0]
-        for name in entry.__slots__:
+        for name in vars(entry):
             one, other = getattr(entry, name), getattr(again, name)
             if name == "data":
                 one, other = entry.template(), again.template()

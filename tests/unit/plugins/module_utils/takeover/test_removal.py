@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers, stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
@@ -111,7 +113,7 @@ def test_the_api_servers_own_label_is_no_leftover():
 def test_the_central_namespace_is_no_target():
     (entry,) = entries(ONE)
     key, value = entry.label
-    entry.central = "central"
+    entry = dataclasses.replace(entry, central="central")
 
     class Cluster:
         namespaces = {name: {"metadata": {"name": name, "labels": {key: value}}} for name in ("central", "elsewhere")}
