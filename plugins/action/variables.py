@@ -13,11 +13,10 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.api.kubeconfig import by_kubeconfig, left_to_kubeconfig
-from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS, STORE_NAMESPACE_OPTION
 from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
-from ..plugin_utils.in_process import InProcessAction, connected
+from ..plugin_utils.in_process import PREFIX, InProcessAction, Moved, connected, ways_said
 from ..plugin_utils.plain import plain
 from ..plugin_utils.screen import show
 from ..plugin_utils.vault import RunVault
@@ -38,10 +37,17 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+#: The connection options that say which cluster it is, and those that have it be taken from nowhere else.
+_PLACES = ("kubeconfig", "context", "host", "ca_cert", "proxy", "no_proxy")
+_CREDENTIALS = ("api_key", "username", "password", "client_cert", "client_key")
+
+_CENTRAL = PREFIX + "store_namespace"
+
+
 def given_central(templar: Any, task_vars: Mapping[str, Any]) -> str:
     """The central namespace of the host."""
     default = STORE_NAMESPACE_OPTION["store_namespace"]["default"]
-    return str(templar.template(task_vars.get("cluster_secrets_store_namespace", default)))
+    return str(templar.template(task_vars.get(_CENTRAL, default)))
 
 
 class ActionModule(InProcessAction):
@@ -113,27 +119,33 @@ class ActionModule(InProcessAction):
         if not self._same_place(task_vars):
             return None, None
         try:
-            asked = {name: {**self._own(task_vars), **said}.get(name) for name in ("kubeconfig", "context")}
+            named = {**self._own(task_vars), **said}
             self._connect(task_vars)
-            found = connected(self._task.args)
-            if found is None:
-                return None, None
-            place = {**found.place(), "way": found.way(), "central": given_central(self._templar, task_vars)}
-        except (AnsibleActionFail, ClusterSecretsError):
+        except Moved:
+            raise
+        except AnsibleActionFail:
             return None, None
-        own = self._own(task_vars)
+        # The context, too, that an earlier play of this run began with.
+        merged = {**named, "context": self._task.args.get("context")}
+        found = connected(merged)
+        if found is None:
+            return None, None
+        place = {**found.place, "way": found.way, "central": given_central(self._templar, task_vars)}
         # A kubeconfig of one context, which the host names, leaves nothing to choose.
-        if not (own.get("context") or own.get("host") or (own.get("kubeconfig") and found.contexts == 1)):
-            self._refuse_anothers_cluster(task_vars, said, own, place)
-        kubeconfig = asked["kubeconfig"]
+        chosen = named.get("context") or named.get("host") or (named.get("kubeconfig") and found.contexts == 1)
+        if not chosen and not self._task.run_once:
+            self._refuse_anothers_cluster(task_vars, said, bool(named.get("kubeconfig")), place)
+        kubeconfig = named.get("kubeconfig")
         # A path, and not what a kubeconfig holds: the result is shown.
         is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
-        if not found.context or not is_file or not by_kubeconfig(self._task.args):
+        if not found.place["context"] or not is_file or not by_kubeconfig(merged):
             return place, None
-        return place, {"asked": asked, "context": found.context, "way": place["way"]}
+        asked = {name: named.get(name) for name in ("kubeconfig", "context")}
+        kept = {"context": found.place["context"], "server": found.place["server"], "way": found.way}
+        return place, {"asked": asked, "said": ways_said(said), **kept}
 
     def _refuse_anothers_cluster(
-        self, task_vars: dict[str, Any], said: dict[str, Any], own: dict[str, Any], cluster: dict[str, Any]
+        self, task_vars: dict[str, Any], said: dict[str, Any], names_kubeconfig: bool, cluster: dict[str, Any]
     ) -> None:
         """Raise AnsibleActionFail where this host got the cluster of another host of the play, for lack of its own.
 
@@ -145,23 +157,34 @@ class ActionModule(InProcessAction):
             if other == name:
                 continue
             try:
-                theirs = task_vars["hostvars"][other]
-                of_other = self._own(theirs)
+                theirs = self._variables_of(other, task_vars)
+                merged = {**self._own(theirs), **said}
                 central = given_central(self._templar, theirs)
             except AnsibleError:
                 continue  # it is said when it is that host's turn
-            merged = {**of_other, **said}
             # Two that both name a kubeconfig, and no context, were meant to have what it says.
-            if central != cluster["central"] or (own.get("kubeconfig") and left_to_kubeconfig(merged)):
+            if central != cluster["central"] or (names_kubeconfig and left_to_kubeconfig(merged)):
                 continue
-            try:
-                found = connected(merged)
-                if found and found.way() == cluster["way"]:
-                    same.append(other)
-            except ClusterSecretsError:
-                continue  # so is that its certificate can't be read
+            found = connected(merged)
+            if found and found.way == cluster["way"]:
+                same.append(other)
         if same:
             raise AnsibleActionFail(
                 "%s names no cluster of its own and got %s, which is that of %s, too. Give it its own "
                 "cluster_secrets_context. Nothing was changed." % (name, place_text(cluster), " and ".join(same))
             )
+
+    def _variables_of(self, host: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The variables of another host that say where its connection leads.
+
+        Those of the play are not among a host's; unless they are templates, they are the same for all.
+        """
+        theirs, ours = (task_vars["hostvars"][one] for one in (host, task_vars["inventory_hostname"]))
+        found = {"omit": task_vars.get("omit")}
+        for name in (*(PREFIX + option for option in (*_PLACES, *_CREDENTIALS)), _CENTRAL):
+            of_play = name not in ours and name in task_vars and not self._templar.is_template(task_vars[name])
+            if name in theirs or of_play:
+                # That a credential is said counts, and not which one.
+                secret = name[len(PREFIX) :] in _CREDENTIALS
+                found[name] = "-" if secret else theirs[name] if name in theirs else task_vars[name]
+        return found

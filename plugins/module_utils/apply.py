@@ -178,7 +178,12 @@ class Executor:
             # Someone else was quicker; what is left to do is to add our labels.
             return _patch_instead(action)
         uid = action.body["metadata"].get("uid") if action.verb == "apply" else None
-        live = self.client.get(action.path, what) if uid or action.replan else None
+        try:
+            live = self.client.get(action.path, what) if uid or action.replan else None
+        except ApiError as problem:
+            if action.replan or problem.status != 403:
+                raise
+            uid = live = None  # it may be written and not be read; the error says what is wrong
         # Another uid is a conflict for some kinds and an invalid field for others.
         if uid and (not live or live["metadata"]["uid"] != uid):
             raise WriteError("%s: somebody removed or replaced it meanwhile. Run this again to see it." % what)

@@ -51,7 +51,8 @@ def write(
             return False
         if not force:
             raise FileError(
-                "the file '%s' is there and holds other Secrets. Name another one, or set 'force: true'." % path
+                "the file '%s' is there and holds other Secrets. Name another one, or set 'force: true' (in the "
+                "playbook, cluster_secrets_force)." % path
             )
     if dry:
         vault.encrypt("", "backup")  # a run would need the password

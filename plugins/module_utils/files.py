@@ -93,7 +93,7 @@ def write_set(
         if not force:
             raise FileError(
                 "the file '%s' is there and holds something else. Nothing was written. Name another folder, or set "
-                "'force: true' (in the playbooks, cluster_secrets_force or cluster_secrets_force)." % path
+                "'force: true' (in the playbooks, cluster_secrets_force)." % path
             )
         changing.append(name)
     encrypted = {name: vault.encrypt(text, "values") for name, text in secret.items() if name in changing}

@@ -29,10 +29,11 @@ class Fleet:
     """The clusters of a run, judged.
 
     ``rows`` are (cluster, namespace, secret, status, message), ``unreachable`` maps clusters to why nothing is known of
-    them, ``drifted`` maps sources to the clusters whose values differ from those of most.
+    them, ``broken`` are (cluster, what its targets need and is broken or has ended), ``drifted`` maps sources to the
+    clusters whose values differ from those of most, ``compared`` are the clusters whose values were.
     """
 
-    __slots__ = ("clusters", "drifted", "rows", "unreachable")
+    __slots__ = ("broken", "clusters", "compared", "drifted", "rows", "unreachable")
 
     def __init__(self, results: dict[str, Any], may_differ: Collection[str] = ()) -> None:
         """:arg results: what sync_info returned for each cluster; :arg may_differ: sources that clusters have of their
@@ -40,6 +41,8 @@ class Fleet:
         self.clusters = list(results)
         self.rows: list[tuple[str, str, str, str, str]] = []
         self.unreachable: dict[str, str] = {}
+        self.compared: set[str] = set()
+        self.broken: list[tuple[str, str]] = []
         digests: dict[str, dict[str, str]] = {}
         for name, result in results.items():
             if not isinstance(result, dict) or not isinstance(result.get("rows", []), list):
@@ -51,6 +54,13 @@ class Fleet:
                 (name, str(row["namespace"]), str(row["secret"]), str(row["status"]), str(row.get("message") or ""))
                 for row in result["rows"]
             ]
+            for cause in result.get("causes") or ():
+                place = "%s/%s" % (cause["namespace"], cause["secret"])
+                said = "the chain to %s breaks at: %s. %s" % (place, cause["step"], cause["message"])
+                self.broken.append((name, said))
+            self.broken += [(name, str(text)) for text in result.get("ended") or ()]
+            if "digests" in result:
+                self.compared.add(name)
             for source, value in (result.get("digests") or {}).items():
                 digests.setdefault(source, {})[name] = value
         self.drifted = {
@@ -75,9 +85,14 @@ class Fleet:
         parts = []
         if self.unreachable:
             parts.append("nothing is known of %s" % ", ".join(sorted(self.unreachable)))
+        if not self.rows and len(self.unreachable) < len(self.clusters):
+            parts.append("no cluster's catalog gives anything that was asked for")
         unsynced = sorted({row[0] for row in self.unsynced()})
         if unsynced:
             parts.append("not all targets are synced in %s" % ", ".join(unsynced))
+        broken = sorted({name for name, _said in self.broken} - set(unsynced))
+        if broken:
+            parts.append("something that targets need is broken or has ended in %s" % ", ".join(broken))
         if self.drifted:
             shown = ["%s in %s" % (source, ", ".join(names)) for source, names in self.drifted.items()]
             parts.append("the values differ from those of most clusters: %s" % "; ".join(shown))

@@ -164,20 +164,25 @@ def run(context: Context) -> dict[str, Any]:
     }
 
 
+_NAMED = "in 'eso_namespace' (the variable cluster_secrets_eso_namespace)"
+
+
 def _controller(context: Context) -> Object | None:
+    """The controller of ESO: that of the namespace that is said, or where there is none, that of any."""
     namespace = context.params["eso_namespace"]
-    if namespace:
-        return eso.controller(context.client, namespace)
+    there = eso.controller(context.client, namespace) if namespace else None
+    if there is not None:
+        return there
     try:
         found = eso.controllers(context.client)
     except ApiError as error:
         if error.status != 403:
             raise
-        context.warn("ESO may not be looked for in all namespaces; name its own in 'eso_namespace'")
+        context.warn("ESO may not be looked for in all namespaces; name its own %s" % _NAMED)
         return None
     if len(found) > 1:
         places = ", ".join("/".join(key_of(item)) for item in found)
-        raise EsoError("there are several controllers of ESO: %s. Name one's namespace in 'eso_namespace'." % places)
+        raise EsoError("there are several controllers of ESO: %s. Name one's namespace %s." % (places, _NAMED))
     return found[0] if found else None
 
 

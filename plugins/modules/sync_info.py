@@ -147,7 +147,7 @@ digests:
 causes:
   description: Where the chains to targets break, for up to eight targets, with each cause listed once. If all targets
     are current, what is broken here will make them stale.
-  returned: unless O(brief)
+  returned: success
   type: list
   elements: dict
   contains:
@@ -171,7 +171,7 @@ causes:
       type: str
 ended:
   description: A message about each expired certificate or token in a source.
-  returned: unless O(brief)
+  returned: success
   type: list
   elements: str
 counts:
@@ -234,22 +234,27 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str]) -> list[state.Row]:
-    """The rows that are asked for. Raises CatalogError for a name that none of them has: it may be mistyped."""
+def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str], brief: bool) -> list[state.Row]:
+    """The rows that are asked for, of Secrets by the name of the target or of the entry.
+
+    Raises CatalogError for a name that none of them has: it may be mistyped. With ``brief``, another cluster may have
+    it.
+    """
     for asked, there, what in (
         (namespaces, {row.namespace for row in rows}, "namespace"),
-        (secrets, {row.entry.target for row in rows}, "Secret"),
+        (secrets, {name for row in rows for name in (row.entry.target, row.entry.name)}, "Secret"),
     ):
         unknown = sorted(set(asked) - there)
-        if unknown:
+        if unknown and not brief:
             hint = close_to(unknown[0], there) or "There are %s." % (", ".join(sorted(there)) or "none")
             raise CatalogError("the catalog gives nothing to the %s '%s'. %s" % (what, unknown[0], hint.strip()))
     found = [
         row
         for row in rows
-        if row.namespace in (namespaces or [row.namespace]) and row.entry.target in (secrets or [row.entry.target])
+        if row.namespace in (namespaces or [row.namespace])
+        and (not secrets or {row.entry.target, row.entry.name} & {*secrets})
     ]
-    if not found:
+    if not found and not brief:
         raise CatalogError("the catalog gives none of these Secrets to any of these namespaces.")
     return found
 
@@ -269,17 +274,16 @@ def run(context: Context) -> dict[str, Any]:
     )
     rows, entries = state.judge(context.entries, found), context.entries
     if params["namespaces"] or params["secrets"]:
-        rows = _wanted(rows, params["namespaces"], params["secrets"])
+        rows = _wanted(rows, params["namespaces"], params["secrets"], params["brief"])
         entries = list({row.entry.name: row.entry for row in rows}.values())
     state.add_refusals(context.client, rows)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
-    ended: list[str] = []
-    if not params["brief"]:
-        lives = life.look(entries, found, context.warn)
-        life.describe(shown, lives, now)
-        over = life.findings(lives, params["store_namespace"], now, 0)
-        ended = ["Source %s: %s. %s" % (one.name, one.message, one.fix) for one in over if one.check == "value-ended"]
+    lives = life.look(entries, found, context.warn)
+    life.describe(shown, lives, now)
+    over = life.findings(lives, params["store_namespace"], now, 0)
+    ended = ["Source %s: %s. %s" % (one.name, one.message, one.fix) for one in over if one.check == "value-ended"]
+    broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
@@ -289,15 +293,13 @@ def run(context: Context) -> dict[str, Any]:
         "changed": False,
         "rows": shown,
         "counts": state.count(rows),
-        "api_requests": context.client.requests,
+        "causes": [one.as_dict() for one in broken],
+        "ended": ended,
     }
     if params["brief"]:
         kept = ("namespace", "secret", "status", "message")
         result["rows"] = [{key: row[key] for key in kept} for row in shown]
     else:
-        broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
-        result["causes"] = [one.as_dict() for one in broken]
-        result["ended"] = ended
         listed = [row for row in shown if not params["unsynced"] or row["status"] != state.SYNCED]
         left_out = ["%d more are synced." % (len(shown) - len(listed))] if len(listed) < len(shown) else []
         result["table"] = [
@@ -307,7 +309,6 @@ def run(context: Context) -> dict[str, Any]:
             *ended,
             *text.nothing_there(len(context.entries), found.sources, state.count(rows)),
         ]
-        result["api_requests"] = context.client.requests
         place = context.client.place
         if params["html"] and not context.check_mode:
             files.write(params["html"], page.status_page(shown, now, used is not None, place), "report")
@@ -317,8 +318,8 @@ def run(context: Context) -> dict[str, Any]:
             result["table"].append("Written: %s" % os.path.abspath(params["json"]))
     if params["digest_key"] and found.sources is not None:
         sources = found.sources
-        whole = {source for entry in context.entries for source in entry.reads_whole()}
-        made = generated(context.entries)
+        whole = {source for entry in entries for source in entry.reads_whole()}
+        made = generated(entries)
         # Each cluster has generated values of its own.
         result["digests"] = {
             name: fleet.digest(
@@ -326,8 +327,9 @@ def run(context: Context) -> dict[str, Any]:
                 {*keys, *(set(sources.get(name, {})) - set(made.get(name, {})) if name in whole else ())},
                 params["digest_key"],
             )
-            for name, keys in to_be_given(context.entries).items()
+            for name, keys in to_be_given(entries).items()
         }
+    result["api_requests"] = context.client.requests
     return result
 
 

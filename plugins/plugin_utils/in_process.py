@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator, NamedTuple
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail
@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.api.kubeconfig import Connection, by_kubeconfig, connection, mixture
+from ..module_utils.api.kubeconfig import by_kubeconfig, connection, mixture
 from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spellings, spoken
 from .arguments import resolved
@@ -181,9 +181,6 @@ class InProcessAction(NormalAction):
                 own[option] = value
         return own
 
-    #: What the play's first task found of the kubeconfig; None where that does not count.
-    _began: Mapping[str, Any] | None = None
-
     def _stay(self, given: dict[str, Any], said: dict[str, Any], task_vars: dict[str, Any]) -> None:
         """Fill in the kubeconfig's context that the play began with, and make sure that it still leads there.
 
@@ -197,13 +194,21 @@ class InProcessAction(NormalAction):
         if not began or not same or not by_kubeconfig(merged):
             return
         given["context"] = began["context"]
-        self._began = began
-        now = connected({**merged, "context": began["context"]}) if self._same_place(task_vars) else None
-        if now and now.way() != began["way"]:
-            raise AnsibleActionFail(
-                "the kubeconfig's context '%s' leads elsewhere than when this play began: to %s. Nothing was sent "
-                "there. Run the playbook again, if that is the cluster that is meant."
-                % (began["context"], now.place()["server"])
+        # A task that says itself how to get there may take another way.
+        if not self._same_place(task_vars) or ways_said(said) != began["said"]:
+            return
+        now = connected({**merged, "context": began["context"]})
+        if now and now.way != began["way"]:
+            server = now.place["server"]
+            raise Moved(
+                "the kubeconfig's context '%s' leads elsewhere than when this play began: %s. Nothing was sent there. "
+                "Run the playbook again, if that is the cluster that is meant."
+                % (
+                    began["context"],
+                    "to %s" % server
+                    if server != began["server"]
+                    else "to the same address by another CA, TLS name or proxy",
+                )
             )
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
@@ -244,14 +249,38 @@ class InProcessAction(NormalAction):
         return _masked(result, found) if found else result
 
 
-def connected(options: Mapping[str, Any]) -> Connection | None:
+class Moved(AnsibleActionFail):
+    """A kubeconfig leads elsewhere than when the play began."""
+
+
+class Place(NamedTuple):
+    """Where a connection leads: :meth:`Connection.place` and ``way``, and how many contexts its kubeconfig has."""
+
+    place: Dict[str, Any]
+    way: str
+    contexts: int
+
+
+def connected(options: Mapping[str, Any]) -> Place | None:
     """Where connection options lead, or None: what uses them will say what is wrong with them. Runs no plugin."""
     given = {name: value for name, value in options.items() if value is not None and name in AUTH_OPTIONS}
     checked = ArgumentSpecValidator(AUTH_OPTIONS).validate(plain(given))
+    if checked.error_messages:
+        return None
     try:
-        return None if checked.error_messages else connection(checked.validated_parameters, credentials=False)
+        found = connection(checked.validated_parameters, credentials=False)
+        return Place(found.place(), found.way(), found.contexts)
     except ClusterSecretsError:
         return None
+
+
+#: The options that say how to get to a cluster, besides which one it is.
+_WAYS = ("ca_cert", "proxy", "no_proxy")
+
+
+def ways_said(said: Mapping[str, Any]) -> list[str]:
+    """The names of those of them that a task says."""
+    return [name for name in _WAYS if said.get(name) is not None]
 
 
 @contextmanager

@@ -64,8 +64,8 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     ),
     "bootstrap": ("Sets up everything, from ESO to the Secrets in the namespaces.", SERIAL),
     "status": (
-        "Shows the state of every namespace/secret pair; fails unless all are synced and their chains are intact. Of "
-        "several clusters, shows how each is, and whether all hold the same values.",
+        "Shows the state of every namespace/secret pair; fails unless all are synced and, of one cluster, their chains "
+        "are intact. Of several clusters, shows how many are synced in each, and whether all hold the same values.",
         {
             "cluster_secrets_namespace": _of("raw", "only these namespaces, as a list or separated by commas"),
             "cluster_secrets_secret": _of("raw", "only these Secrets, likewise"),
@@ -135,6 +135,7 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         {
             "cluster_secrets_backup_file": _of("str", "the file", "a new one in cluster_secrets_backup_dir"),
             "cluster_secrets_backup_targets": _of("bool", "include the targets", "false"),
+            "cluster_secrets_force": _of("bool", "replace an existing file", "false"),
         },
     ),
     "restore": (

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -338,3 +339,90 @@ def test_relative_paths_mean_the_same_wherever_a_module_runs(both, at, tmp_path)
         assert (meant.folder / name).exists()
     installed = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets"
     assert list(installed.rglob("reports-*.json")) == []
+
+
+def kubeconfig_of(path, user, **servers):
+    """A kubeconfig of contexts that lead to servers which nobody asks; the first is the current one."""
+    contexts = [{"name": name, "context": {"cluster": name, "user": "u"}} for name in servers]
+    clusters = [{"name": name, "cluster": {"server": server}} for name, server in servers.items()]
+    whole = {"clusters": clusters, "contexts": contexts, "users": [{"name": "u", "user": user}]}
+    path.write_text(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": next(iter(servers)), **whole})
+    )
+    return str(path)
+
+
+A, B = "https://a.invalid:6443", "https://b.invalid:6443"
+
+
+@pytest.fixture
+def looked(tmp_path):
+    """Runs plays that only ask where connections lead, which sends no request: the return code and the output."""
+
+    def run(*plays, hosts=("n", "a", "b"), **variables):
+        inventory = tmp_path / "inventory.json"
+        inventory.write_text(json.dumps({"all": {"hosts": {name: variables.get(name, {}) for name in hosts}}}))
+        path = tmp_path / "plays.yml"
+        common = {"hosts": "all", "connection": "local", "gather_facts": False}
+        path.write_text(yaml.safe_dump([{**common, **play} for play in plays], sort_keys=False))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("K8S_", "KUBE"))}
+        environment |= {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")}
+        argv = ["ansible-playbook", "-i", str(inventory), str(path)]
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env=environment, check=False, stdin=subprocess.DEVNULL
+        )
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    return run
+
+
+CHECKS = {"platform.cluster_secrets.variables": {}, "register": "cluster_secrets_at"}
+CONTEXTS = {"a": {"cluster_secrets_context": "a"}, "b": {"cluster_secrets_context": "b"}}
+
+
+def test_who_names_no_cluster_does_not_get_that_of_another_host(looked, tmp_path):
+    path = kubeconfig_of(tmp_path / "config", {"token": "t"}, a=A, b=B)
+    refused = f"n names no cluster of its own and got {A} (context a), which is that of a, too"
+    code, said = looked({"tasks": [CHECKS]}, **CONTEXTS)
+    assert code == 2 and refused in said, said
+    # What the play says is no variable of the other hosts, and counts for them.
+    of_play = {"vars": {"cluster_secrets_kubeconfig": path, "cluster_secrets_store_namespace": "vault"}}
+    (tmp_path / "config").rename(tmp_path / "other")
+    of_play["vars"]["cluster_secrets_kubeconfig"] = str(tmp_path / "other")
+    code, said = looked({**of_play, "tasks": [CHECKS]}, **CONTEXTS)
+    assert code == 2 and refused in said, said
+    # One that is asked once for all, that a task names, or that has another central namespace, is nobody's mistake.
+    (tmp_path / "other").rename(tmp_path / "config")
+    once = {"tasks": [{**CHECKS, "run_once": True}]}
+    default = {"module_defaults": {"group/platform.cluster_secrets.cluster_secrets": {"context": "{{ which }}"}}}
+    named = {name: {"which": name} for name in ("a", "b")}
+    for play, variables in (
+        (once, {}),
+        ({**default, "tasks": [CHECKS]}, {**named, "n": {"which": "a"}}),
+        ({"tasks": [CHECKS]}, {**CONTEXTS, "n": {"cluster_secrets_store_namespace": "own"}}),
+    ):
+        code, said = looked(play, **variables)
+        assert code == 0 and "Cluster: " in said, said
+
+
+def test_a_later_play_is_held_to_the_server_and_runs_no_plugin(looked, tmp_path):
+    """A plugin of the kubeconfig gives credentials; who only asks where it leads does not run it."""
+    plugin = tmp_path / "plugin"
+    plugin.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    plugin.chmod(0o700)
+    user = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    }
+    path = kubeconfig_of(tmp_path / "config", user, a=A)
+    moves = {"ansible.builtin.replace": {"path": path, "regexp": A, "replace": B}}
+    code, said = looked({"tasks": [CHECKS]}, {"tasks": [moves]}, {"tasks": [CHECKS]}, hosts=["n"])
+    assert code == 2 and f"'a' leads elsewhere than when this play began: to {B}. Nothing was sent there." in said, said
+    kubeconfig_of(tmp_path / "config", user, a=A)
+    # An alias of an option is the option, and a task may say another way itself.
+    (tmp_path / "ca").write_text("ca")
+    defaults = {"group/platform.cluster_secrets.cluster_secrets": {"ssl_ca_cert": str(tmp_path / "ca")}}
+    asks = {"platform.cluster_secrets.kubeconfig": {"dest": str(tmp_path / "out")}, "failed_when": False}
+    code, said = looked({"module_defaults": defaults, "tasks": [CHECKS, CHECKS]}, {"tasks": [CHECKS]}, hosts=["n"])
+    assert code == 0 and said.count(f"Cluster: {A} (context a)") == 3, said
+    assert not (tmp_path / "ran").exists()
+    assert looked({"tasks": [asks]}, hosts=["n"])[0] == 0 and (tmp_path / "ran").exists()

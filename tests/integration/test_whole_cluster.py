@@ -226,7 +226,7 @@ def test_a_rotation_reaches_the_processes(living):
     stamp = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
     living.patch(path, stamp)
     available(living, path)
-    assert living.play("status", "-e", "cluster_secrets_status_consumers=true").recap["failed"] == 0
+    assert living.play("status", "-e", "cluster_secrets_show_consumers=true").recap["failed"] == 0
 
 
 #: What stands in the way of a pod -> (the Deployment, what the kubelet says, what explain says).

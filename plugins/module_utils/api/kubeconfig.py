@@ -383,8 +383,11 @@ def _load_kubeconfig(
     try:
         _read(target, documents, context)
     except _NotUnderstood as error:
-        if target.server and not credentials:
-            return  # the cluster was understood, and only the user was not
+        if not credentials:
+            if target.server:
+                return  # the cluster was understood, and only the user was not
+            if {"exec", "auth-provider"} & {*_chosen_user(documents, context)[0]}:
+                raise ConnectionOptionsError("where the kubeconfig leads can't be told without its plugin.") from None
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
         user, folder = _chosen_user(documents, context)
         _read_impersonation(target, user)

@@ -106,14 +106,13 @@ def read(
     :arg read_values: without, no Secret is asked for, and what ESO says is all there is.
     """
     nothing = (None, None)
-    resource = external_secrets(eso_version)
     calls: list[Callable[[], Any]] = [
         lambda: client.list(NAMESPACES, partial=True),
         lambda: client.list(SECRETS, selector=TARGETS) if read_values else nothing,
-        lambda: _externals(client, resource) if read_externals or not read_values else ([], None),
+        lambda: read_all_externals(client, eso_version) if read_externals or not read_values else [],
         lambda: client.list(SECRETS, namespace=store_namespace) if read_sources and read_values else nothing,
     ]
-    (namespaces, _v), (secrets, version), (externals, _v), (central, _v) = client.each(lambda call: call(), calls)
+    (namespaces, _v), (secrets, version), externals, (central, _v) = client.each(lambda call: call(), calls)
     if central is None:
         found = Snapshot(namespaces, secrets, version, externals, None)
         return found if secrets is None else _with_unlabelled(client, entries, found)
@@ -127,9 +126,9 @@ def read(
     return _with_unlabelled(client, entries, found)
 
 
-def _externals(client: Client, resource: Resource) -> tuple[list[Object], str | None]:
-    """All ExternalSecrets, read once for whoever asks for them the same way."""
-    return client.list(resource, missing_ok=True, managers=False)
+def read_all_externals(client: Client, eso_version: str) -> list[Object]:
+    """The ExternalSecrets of all namespaces, without who wrote which field."""
+    return client.list(external_secrets(eso_version), missing_ok=True, managers=False)[0]
 
 
 #: Up to how many targets are asked for one by one.
@@ -290,12 +289,12 @@ def read_users(client: Client, eso_version: str) -> Users:
     """Read all that may use a store, each list concurrently with the others."""
     api, alpha = "%s/%s" % (ESO_GROUP, eso_version), ESO_GROUP + "/v1alpha1"
     calls = (
-        lambda: client.list(resource_of(api, "ClusterExternalSecret"), missing_ok=True),
-        lambda: _externals(client, resource_of(api, "ExternalSecret")),
-        lambda: client.list(resource_of(alpha, "PushSecret"), missing_ok=True),
-        lambda: client.list(resource_of(alpha, "ClusterPushSecret"), missing_ok=True),
+        lambda: client.list(resource_of(api, "ClusterExternalSecret"), missing_ok=True)[0],
+        lambda: read_all_externals(client, eso_version),
+        lambda: client.list(resource_of(alpha, "PushSecret"), missing_ok=True)[0],
+        lambda: client.list(resource_of(alpha, "ClusterPushSecret"), missing_ok=True)[0],
     )
-    return Users(*client.each(lambda call: call()[0], calls))
+    return Users(*client.each(lambda call: call(), calls))
 
 
 def read_secret_stores(client: Client, eso_version: str) -> list[Object]:

@@ -11,7 +11,7 @@ from ..apply import Executor
 from ..desired import consumers, guard
 from ..desired.distribution import OWNED, OWNER_LABEL, is_owned
 from ..errors import LockOut
-from ..live import eso
+from ..live import eso, snapshot
 from ..module import (
     ADVISORIES_OPTION,
     CATALOG_OPTION,
@@ -205,8 +205,7 @@ def _kept(client: Client, store: str, entries: list[Entry], seen: _Seen) -> list
     known = consumers.kept_names(ours) + consumers.noted_names(ours) if ours else []
     externals: list[Object] = []
     if any(one.startswith("ExternalSecret ") for one in known):
-        resource = resource_of("%s/%s" % (ESO_GROUP, seen.version), "ExternalSecret")
-        externals = client.list(resource, missing_ok=True)[0]
+        externals = snapshot.read_all_externals(client, str(seen.version))
     return consumers.guarded(ours, store, entries, seen.by_kind["ClusterExternalSecret"], externals)
 
 

@@ -165,4 +165,5 @@ def _fit(text: str) -> str:
 def fleet_json(fleet: Fleet, when: str) -> str:
     """Everything that is known of a fleet, as the text of a JSON file."""
     rows = [dict(zip(("cluster", "namespace", "secret", "status", "message"), row)) for row in fleet.rows]
-    return _json(when, unreachable=fleet.unreachable, drifted=fleet.drifted, rows=rows)
+    broken = [{"cluster": name, "message": said} for name, said in fleet.broken]
+    return _json(when, unreachable=fleet.unreachable, broken=broken, drifted=fleet.drifted, rows=rows)

@@ -475,9 +475,11 @@ def fleet_page(fleet: Fleet, when: str) -> str:
         Tile("clusters", _counted(len(fleet.clusters), "cluster")),
         Tile("unreachable", "%d not reached" % len(fleet.unreachable), "bad" if fleet.unreachable else "good"),
         Tile("unsynced", "%d of %d not synced%s" % (unsynced, len(fleet.rows), unknown), "bad" if unsynced else "good"),
-        Tile("drifted", "%s" % _counted(drifted, "source differs", "sources differ"), "warn" if drifted else "good"),
     ]
-    problems = list(fleet.unreachable.items())
+    if fleet.compared:
+        said = _counted(drifted, "source differs", "sources differ")
+        tiles.append(Tile("drifted", said, "warn" if drifted else "good"))
+    problems = [*fleet.unreachable.items(), *fleet.broken]
     problems += [
         (", ".join(found), "other values than most clusters: %s" % source) for source, found in fleet.drifted.items()
     ]

@@ -236,12 +236,14 @@ def fleet_table(fleet: Fleet) -> list[str]:
         shown = (str(counts.get("synced", 0)), str(sum(counts.values())))
         if name in fleet.unreachable:
             shown = ("-", "-")
-        values = "-" if name in fleet.unreachable else "differ: %s" % ", ".join(drifted) if drifted else "same"
+        values = "differ: %s" % ", ".join(drifted) if drifted else "same" if name in fleet.compared else "-"
         lines.append((name, *shown, values, fleet.unreachable.get(name, "")))
     table = _aligned(lines)
     unsynced = fleet.unsynced()
     if unsynced:
         table += ["", *_aligned([("CLUSTER", "NAMESPACE", "SECRET", "STATUS", ""), *unsynced])]
+    if fleet.broken:
+        table += ["", *("%s: %s" % one for one in fleet.broken)]
     return table
 
 

@@ -44,7 +44,8 @@ def test_every_problem_is_named():
         "nothing is known of d; not all targets are synced in b; the values differ from those of most clusters: "
         "src in c; two in a, b."
     )
-    assert Fleet({"a": result(src="1"), "c": result(src="2")}, ["src"]).problem() is None
+    assert Fleet({"a": result(row(), src="1"), "c": result(src="2")}, ["src"]).problem() is None
+    assert Fleet({"a": result(src="1")}).problem() == "no cluster's catalog gives anything that was asked for."
     assert text.fleet_table(fleet)[-1] == "b        n          s       stale   old"
     assert "d        -       -   -            cannot reach it" in text.fleet_table(fleet)
     assert json.loads(feeds.fleet_json(fleet, "now"))["unreachable"] == {"d": "cannot reach it"}
