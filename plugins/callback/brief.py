@@ -301,4 +301,4 @@ def _around(task: Any) -> Iterator[tuple[Any, Block]]:
 
 
 def _is_in(child: Any, tasks: list[Any]) -> bool:
-    return child._uuid in {one._uuid for one in tasks}
+    return child._uuid in {task._uuid for task in tasks}

@@ -47,6 +47,6 @@ class LookupModule(LookupBase):
         except Exception:
             # Without one, or with one that can't be read, there is nothing to choose from.
             return []
-        names = [str(one["name"]) for one in contexts]
+        names = [str(context["name"]) for context in contexts]
         first = str((current or {}).get("name", ""))
         return sorted(names, key=lambda name: (name != first, name))

@@ -100,5 +100,5 @@ class LookupModule(LookupBase):
     def _read_by(self, inner: Any, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables that the lookup takes options from, as this host has them."""
         options = C.config.get_configuration_definitions("lookup", getattr(inner, "_load_name", ""))
-        names = {one["name"] for option in options.values() for one in option.get("vars") or []}
+        names = {var["name"] for option in options.values() for var in option.get("vars") or []}
         return {name: plain(self._templar.template(variables[name])) for name in sorted(names & set(variables))}

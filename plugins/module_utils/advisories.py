@@ -257,7 +257,7 @@ def tested_until(release: Number) -> tuple[int, int] | None:
 def safe(release: Number, lists: Lists = OURS) -> str:
     """The lowest release above ``release`` that no known advisory applies to, as text."""
     candidates = sorted({advisory.fixed for advisory in lists.advisories if advisory.fixed > release})
-    return text(next(one for one in candidates if not known(one, lists)))
+    return text(next(candidate for candidate in candidates if not known(candidate, lists)))
 
 
 def release_of_image(image: str | None) -> tuple[Number | None, str | None]:

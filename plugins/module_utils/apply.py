@@ -83,7 +83,7 @@ class Executor:
                 "platform.cluster_secrets.render writes. None of them was written."
                 % (
                     len(actions),
-                    ", ".join("%s (%s)" % (one.label(), _TO_BE[one.result]) for one in actions[:5]),
+                    ", ".join("%s (%s)" % (action.label(), _TO_BE[action.result]) for action in actions[:5]),
                     " and %d more" % (len(actions) - 5) if len(actions) > 5 else "",
                 )
             )

@@ -122,8 +122,8 @@ def _end(certificate: Any) -> datetime.datetime:
 
 
 def _described(certificates: Iterable[Any]) -> Ends:
-    for one in certificates:
-        yield "certificate %s" % one.subject.rfc4514_string(), _end(one)
+    for certificate in certificates:
+        yield "certificate %s" % certificate.subject.rfc4514_string(), _end(certificate)
 
 
 def _text(value: bytes) -> str:

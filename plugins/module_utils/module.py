@@ -284,13 +284,13 @@ def customs(paths: list[dict[str, Any]]) -> list[usage.Custom]:
     """The option ``consumer_paths`` as live.usage.read() takes it."""
     return [
         usage.Custom(
-            one["api_version"],
-            one["kind"],
-            one["path"],
-            one.get("plural") or one["kind"].lower() + "s",
-            one.get("namespace"),
+            path["api_version"],
+            path["kind"],
+            path["path"],
+            path.get("plural") or path["kind"].lower() + "s",
+            path.get("namespace"),
         )
-        for one in paths
+        for path in paths
     ]
 
 
@@ -426,9 +426,11 @@ def spoken(secrets: Set[str], said: Iterable[str], params: Mapping[str, Any], op
     whole = "\0".join(set(said))
     pieces = {whole[at : at + _PIECE] for at in range(len(whole))} if len(secrets) > _PIECE else set()
     suspects = (
-        one for one in secrets if len(one) >= _SHORTEST and (not pieces or len(one) < _PIECE or one[:_PIECE] in pieces)
+        secret
+        for secret in secrets
+        if len(secret) >= _SHORTEST and (not pieces or len(secret) < _PIECE or secret[:_PIECE] in pieces)
     )
-    found = [one for one in suspects if one in whole]
+    found = [suspect for suspect in suspects if suspect in whole]
     if not found:
         return []
     public = [texts(params.get(name)) for name, spec in options.items() if not spec.get("no_log")]
@@ -478,7 +480,7 @@ def hidden(params: Mapping[str, Any], options: Options) -> dict[str, Any]:
     secret = {
         key
         for name, spec in options.items()
-        if spec.get("no_log") or any(one.get("no_log") for one in (spec.get("options") or {}).values())
+        if spec.get("no_log") or any(option.get("no_log") for option in (spec.get("options") or {}).values())
         for key in spellings(name, spec)
     }
     shown: dict[str, Any] = {}

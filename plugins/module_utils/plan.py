@@ -168,7 +168,7 @@ def _plan_adoption(live: Object) -> Action | None:
             ours = _merged(ours, {key: fields.pop(key) for key in _CONTENT if key in fields})
             if fields:
                 others.append({**record, "fieldsV1": fields})
-    if not ours or [one for one in records if not applied_by_us(one)] == others:
+    if not ours or [record for record in records if not applied_by_us(record)] == others:
         return None
     adopted = {
         "manager": MANAGER,
@@ -187,7 +187,9 @@ def plan_release(live: Object | None) -> Action | None:
     """
     records = ((live or {}).get("metadata") or {}).get("managedFields") or []
     others = [record for record in records if not applied_by_us(record)]
-    content = [one for one in others if not one.get("subresource") and set(_CONTENT) & set(one.get("fieldsV1") or {})]
+    content = [
+        other for other in others if not other.get("subresource") and set(_CONTENT) & set(other.get("fieldsV1") or {})
+    ]
     if live is None or len(others) == len(records) or not content:
         return None
     return _plan_records(live, others, plan_release)

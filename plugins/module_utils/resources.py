@@ -175,7 +175,7 @@ _ODD = re.compile(r"[^-._:a-zA-Z0-9]")
 def owners_of(item: Object) -> list[str]:
     """Kind and name of each owner of a live object, such as 'ExternalSecret token', without what no name has."""
     owners = item["metadata"].get("ownerReferences") or []
-    return [" ".join(_ODD.sub(REPLACEMENT, str(one.get(key))) for key in ("kind", "name")) for one in owners]
+    return [" ".join(_ODD.sub(REPLACEMENT, str(owner.get(key))) for key in ("kind", "name")) for owner in owners]
 
 
 def shortened(texts: Sequence[str], number: int = 5, separator: str = ", ") -> str:
@@ -186,22 +186,22 @@ def shortened(texts: Sequence[str], number: int = 5, separator: str = ", ") -> s
 
 def is_of_eso(secret: Object) -> bool:
     """Whether some ExternalSecret owns a live Secret (metadata is enough)."""
-    return any(one.get("kind") == "ExternalSecret" for one in secret["metadata"].get("ownerReferences") or [])
+    return any(owner.get("kind") == "ExternalSecret" for owner in secret["metadata"].get("ownerReferences") or [])
 
 
 def matches(selector: Object, labels: Dict[str, str]) -> bool:
     """Whether a label selector of Kubernetes selects ``labels``; an empty one selects everything."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    for one in selector.get("matchExpressions") or []:
-        key, values = one["key"], one.get("values") or []
+    for expression in selector.get("matchExpressions") or []:
+        key, values = expression["key"], expression.get("values") or []
         holds = {
             "In": key in labels and labels[key] in values,
             "NotIn": key not in labels or labels[key] not in values,
             "Exists": key in labels,
             "DoesNotExist": key not in labels,
         }
-        if not holds.get(one["operator"]):
+        if not holds.get(expression["operator"]):
             return False
     return True
 
@@ -219,7 +219,7 @@ def decode(secret: Object) -> dict[str, bytes]:
 def condition_of(live: Object | None, kind: str) -> Object | None:
     """The condition of type ``kind`` of a live object (None: absent), or None."""
     conditions = ((live or {}).get("status") or {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == kind), None)
+    return next((condition for condition in conditions if condition.get("type") == kind), None)
 
 
 def holds_true(live: Object | None, kind: str) -> bool:

@@ -28,8 +28,8 @@ def references(spec: Object) -> list[Reference]:
 
 def _references(spec: Object) -> Iterator[Reference]:
     containers = _items(spec, "initContainers") + _items(spec, "containers") + _items(spec, "ephemeralContainers")
-    mounts = [mount for one in containers for mount in _items(one, "volumeMounts")]
-    sub_paths = {one.get("name") for one in mounts if one.get("subPath") or one.get("subPathExpr")}
+    mounts = [mount for container in containers for mount in _items(container, "volumeMounts")]
+    sub_paths = {mount.get("name") for mount in mounts if mount.get("subPath") or mount.get("subPathExpr")}
     for one in containers:
         for variable in _items(one, "env"):
             found = (variable.get("valueFrom") or {}).get("secretKeyRef")
@@ -79,7 +79,7 @@ def waiting(pod: Object) -> list[tuple[str, str]]:
         for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         for one in _items(status, key)
     ]
-    return [(one.get("reason") or "", one.get("message") or "") for one in states if one]
+    return [(state.get("reason") or "", state.get("message") or "") for state in states if state]
 
 
 def finished(pod: Object) -> bool:
@@ -230,7 +230,7 @@ def gave_up(item: Object) -> str | None:
     """What a live Deployment says when its rollout has not progressed in time, or None."""
     if (item.get("status") or {}).get("observedGeneration", 0) < item["metadata"].get("generation", 0):
         return None  # that was the rollout before
-    for one in (item.get("status") or {}).get("conditions") or []:
-        if one.get("type") == "Progressing" and one.get("reason") == "ProgressDeadlineExceeded":
-            return one.get("message") or "its rollout has not progressed in time"
+    for condition in (item.get("status") or {}).get("conditions") or []:
+        if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
+            return condition.get("message") or "its rollout has not progressed in time"
     return None

@@ -196,10 +196,10 @@ def run(context: Context) -> dict[str, Any]:
     broken = causes.look(context.client, pairs, layout, params["owner"] == "gitops")
     told = {(one.namespace, one.name) for one in found if one.severity != findings.INFO}
     found += [
-        _broken_chain(one)
-        for one in broken
+        _broken_chain(cause)
+        for cause in broken
         # Of its own ExternalSecret, a pair's finding says as much.
-        if one.step not in _OF_PAIRS and not (one.step == _OWN and (one.namespace, one.secret) in told)
+        if cause.step not in _OF_PAIRS and not (cause.step == _OWN and (cause.namespace, cause.secret) in told)
     ]
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)

@@ -148,7 +148,7 @@ def run(context: Context) -> dict[str, Any]:
         "changed": False,
         "consumers": [one.as_dict() for one in report.used],
         "unlabelled": [{**one.as_dict(), "label": entry.label_text()} for one, entry in report.unlabelled],
-        "missing_keys": [one.as_dict() for one in report.keys],
+        "missing_keys": [key.as_dict() for key in report.keys],
         "unused": [{"namespace": namespace, "secret": name} for namespace, name, _entry in report.unused],
         "old": [{**owner._asdict(), "secrets": names} for owner, names in usage.workloads_with_old_values(report.old)],
         "api_requests": client.requests,

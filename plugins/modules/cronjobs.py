@@ -97,7 +97,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Plan against the live CronJobs and write the difference."""
     client, suspend = context.client, context.params["state"] == "suspended"
-    wanted = [(one["namespace"], one["name"]) for one in context.params["cronjobs"]]
+    wanted = [(cronjob["namespace"], cronjob["name"]) for cronjob in context.params["cronjobs"]]
     failed: list[ClusterSecretsError] = []
 
     def read(key: tuple[str, str]) -> Object | None:

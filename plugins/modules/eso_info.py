@@ -170,7 +170,7 @@ def _look(context: Context, known: Lists) -> dict[str, Any]:
         "version": release.text,
         "version_problem": release.problem,
         "unsupported": unsupported,
-        "advisories": [one.as_dict() for one in release.advisories],
+        "advisories": [advisory.as_dict() for advisory in release.advisories],
         "served_versions": served,
         "api_requests": client.requests,
     }

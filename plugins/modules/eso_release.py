@@ -173,7 +173,7 @@ def run(context: Context) -> dict[str, Any]:
         "changed": False,
         "version": release.text,
         "unsupported": unsupported,
-        "advisories": [one.as_dict() for one in release.advisories],
+        "advisories": [advisory.as_dict() for advisory in release.advisories],
         "force_conflicts": False,
     }
     problem = None

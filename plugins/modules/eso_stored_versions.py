@@ -118,12 +118,12 @@ def run(context: Context) -> dict[str, Any]:
             return []
         found = [with_owners_in(one, earlier) for one in client.list(resource_of_definition(item), partial=True)[0]]
         actions = [plan_rewrite(after, one, versions, action is not None) for one in found]
-        return [one for one in actions if one]
+        return [action for action in actions if action]
 
     objects = [action for found in client.each(rewrites, planned) for action in found]
     if versions:
         targets = client.list(SECRETS, partial=True)[0]
-        objects += [action for one in targets if (action := plan_owners(with_owners_in(one, earlier), versions))]
+        objects += [action for target in targets if (action := plan_owners(with_owners_in(target, earlier), versions))]
     actions = Executor(client, context.check_mode).run(objects, [action for _item, _after, action in planned if action])
     return context.result(actions, definitions=stale)
 

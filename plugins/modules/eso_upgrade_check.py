@@ -164,7 +164,7 @@ _SHOWN = 20
 def run(context: Context) -> dict[str, Any]:
     """Read the cluster and the releases, and compare them."""
     params, client = context.params, context.client
-    stages = [_stage(one) for one in params["steps"]]
+    stages = [_stage(step) for step in params["steps"]]
     result: dict[str, Any] = {"changed": False, "problems": [], "force_conflicts": False}
     if stages:
         problem = helm.problem(params["helm_binary"])
@@ -177,10 +177,12 @@ def run(context: Context) -> dict[str, Any]:
         problems += _rendered(context, record.values if record else {}, merged)
         for sentence in checks.clients(live, stages) + checks.effective(live, stages):
             context.warn(sentence)
-        result["problems"] = [one._asdict() for one in problems]
+        result["problems"] = [problem._asdict() for problem in problems]
         result["force_conflicts"] = params["force_conflicts"] and merged
         stopping = [
-            one for one in problems if one.check not in params["accept"] and one.object not in params["accept_objects"]
+            problem
+            for problem in problems
+            if problem.check not in params["accept"] and problem.object not in params["accept_objects"]
         ]
         if stopping:
             shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]

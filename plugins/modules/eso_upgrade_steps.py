@@ -176,7 +176,7 @@ def run(context: Context) -> dict[str, Any]:
         )
     if record.number is None:
         raise EsoError("helm's release '%s' is of '%s', no release of upstream." % (name, record.app_version))
-    given = [_step(one["chart"], one["version"], one["crds"]) for one in params["charts"]]
+    given = [_step(chart["chart"], chart["version"], chart["crds"]) for chart in params["charts"]]
     to = advisories.parse(params["to_version"]) if params["to_version"] else None
     if params["to_version"] and to is None:
         raise EsoError("'%s' is no release of ESO; write it like 2.9.0." % params["to_version"])

@@ -135,7 +135,7 @@ def run(context: Context) -> dict[str, Any]:
     """Read one chain and judge it."""
     params = context.params
     links = _links(context)
-    shown = [one.as_dict() for one in links]
+    shown = [link.as_dict() for link in links]
     broken = chain.broken(links)
     result: dict[str, Any] = {
         "changed": False,

@@ -207,7 +207,7 @@ def run(context: Context) -> dict[str, Any]:
         catalog.append(entry)
         # One without any is there as well: where the next one goes shall be seen.
         values[one["name"]] = {key: given[key] for key in one["keys"] if key not in made}
-    unknown = sorted(set(params["values"]) - {one["name"] for one in params["secrets"]})
+    unknown = sorted(set(params["values"]) - {secret["name"] for secret in params["secrets"]})
     if unknown:
         raise CatalogError("values: there is no Secret '%s'. Name it in 'secrets'." % unknown[0])
     check_values(parse_catalog(catalog), values)

@@ -135,10 +135,10 @@ def run(context: Context) -> dict[str, Any]:
     names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
     namespaces = client.list(NAMESPACES, partial=True)[0]
     found = [
-        one
+        use
         for using in removal.readers(params["store_namespace"], stores, users, names, namespaces).values()
-        for one in using
-        if one.reads is consumers.EVERYTHING or one.reads.intersection(params["sources"])
+        for use in using
+        if use.reads is consumers.EVERYTHING or use.reads.intersection(params["sources"])
     ]
     # Releases that put their finalizers on namespaces copy a ClusterExternalSecret's annotations.
     mirroring = {held for item in namespaces for held in held_for(item)}

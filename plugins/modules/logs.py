@@ -92,7 +92,7 @@ def run(context: Context) -> dict[str, Any]:
 
 
 def _shown(pod: dict[str, Any]) -> list[str]:
-    return [log_line(one) for one in pod["lines"]] if "lines" in pod else [pod["problem"]]
+    return [log_line(line) for line in pod["lines"]] if "lines" in pod else [pod["problem"]]
 
 
 def _read(client: Client, pod: Object, lines: int) -> dict[str, Any]:

@@ -293,7 +293,7 @@ def run(context: Context) -> dict[str, Any]:
         "changed": False,
         "rows": shown,
         "counts": state.count(rows),
-        "causes": [one.as_dict() for one in broken],
+        "causes": [cause.as_dict() for cause in broken],
         "ended": ended,
     }
     if params["brief"]:
@@ -305,7 +305,7 @@ def run(context: Context) -> dict[str, Any]:
         result["table"] = [
             *(text.status_table(listed, used is not None) if listed or not left_out else []),
             *left_out,
-            *(one.text() for one in broken),
+            *(cause.text() for cause in broken),
             *ended,
             *text.nothing_there(len(context.entries), found.sources, state.count(rows)),
         ]

@@ -200,9 +200,9 @@ def _planned(context: Context, server: Number, nodes: list[Object], wanted: Numb
     if warning:
         context.warn(warning)
     result["table"] = ["To Kubernetes %s. %s." % (text, "; ".join(kubernetes.waits_for(server, nodes, wanted)))]
-    result["problems"] = [one._asdict() for one in problems]
+    result["problems"] = [problem._asdict() for problem in problems]
     result["api_requests"] = context.client.requests
-    stopping = [one for one in problems if one.check not in context.params["accept"]]
+    stopping = [problem for problem in problems if problem.check not in context.params["accept"]]
     if stopping:
         message = (
             "Kubernetes %s would stop %d thing(s). Nothing was changed. Correct them, or accept a kind of them in "

@@ -211,7 +211,7 @@ def run(context: Context) -> dict[str, Any]:
     wanted = nodes.Wanted(
         params["version"] or nodes.version_of(params["image"]), params["schematic"] or "", params["image"]
     )
-    given = {one["name"]: one for one in params["nodes"]}
+    given = {node["name"]: node for node in params["nodes"]}
     if len(given) < len(params["nodes"]):
         raise NotReady("'nodes' (cluster_secrets_talos_nodes) names a node twice. Nothing was changed.")
     if params["workers"] < 1:

@@ -256,7 +256,7 @@ class _Parts(NamedTuple):
         kept = []
         for before, after in zip(self[1:], later[1:]):
             still = {(action.kind, action.namespace, action.name) for action in after.actions}
-            going = [one for one in before.actions if (one.kind, one.namespace, one.name) in still]
+            going = [action for action in before.actions if (action.kind, action.namespace, action.name) in still]
             kept.append(after._replace(actions=going))
         return _Parts(self.going, *kept)
 
@@ -330,7 +330,9 @@ def _still_there(context: Context, version: str, removed: set[str], made: set[tu
         for item in client.list(SECRETS, selector=ESO_MANAGED, partial=True)[0]:
             owners = item["metadata"].get("ownerReferences") or []
             namespace = item["metadata"]["namespace"]
-            if any(one.get("kind") == "ExternalSecret" and (namespace, one.get("name")) in made for one in owners):
+            if any(
+                owner.get("kind") == "ExternalSecret" and (namespace, owner.get("name")) in made for owner in owners
+            ):
                 found.append(removal.ending("Secret", item))
         return NotReady("%d objects are still there" % len(found)) if found else None
 

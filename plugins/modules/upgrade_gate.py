@@ -199,11 +199,11 @@ def _judged(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": False,
         "open": not problems,
-        "problems": [one._asdict() for one in problems],
+        "problems": [problem._asdict() for problem in problems],
         "api_requests": context.client.requests,
     }
     if problems and params["fail"]:
-        shown = ["%s: %s" % (one.object, one.message) for one in problems[:_SHOWN]]
+        shown = ["%s: %s" % (problem.object, problem.message) for problem in problems[:_SHOWN]]
         more = ["and %d more" % (len(problems) - _SHOWN)] if len(problems) > _SHOWN else []
         result.update(failed=True, msg="The gate is closed. %s." % "; ".join(shown + more))
     return result

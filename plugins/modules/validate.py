@@ -91,8 +91,8 @@ def run(context: Context) -> dict[str, Any]:
     entries, given = context.entries, context.params["values"]
     if given is not None:
         values, ignored = check_values(entries, given)
-        for one in remarks(entries, values, ignored):
-            context.warn(one)
+        for remark in remarks(entries, values, ignored):
+            context.warn(remark)
         for ended in lifetimes.all_ended(values, state.utcnow(), context.warn):
             context.warn("source '%s', key '%s': %s; a bootstrap refuses it" % ended)
     shown = [

@@ -385,9 +385,9 @@ class _Restart:
             for reason, message in workloads.waiting(pod):
                 if reason not in ("ContainerCreating", "PodInitializing"):
                     return "; pod %s waits: %s." % (name, ": ".join(filter(None, (reason, message))))
-            for one in (pod.get("status") or {}).get("conditions") or []:
-                if one.get("type") == "PodScheduled" and one.get("status") == "False":
-                    return "; pod %s is not scheduled: %s." % (name, (one.get("message") or "").rstrip("."))
+            for condition in (pod.get("status") or {}).get("conditions") or []:
+                if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+                    return "; pod %s is not scheduled: %s." % (name, (condition.get("message") or "").rstrip("."))
         return "."
 
 

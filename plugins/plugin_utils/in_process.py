@@ -121,7 +121,7 @@ class InProcessAction(NormalAction):
                 value = self._task.args.get(key)
                 if isinstance(value, str) and value and (spec.get("type") == "path" or name == "kubeconfig"):
                     parts = value.split(os.pathsep) if name == "kubeconfig" else [value]
-                    places = [os.path.abspath(os.path.expanduser(one)) for one in parts if one]
+                    places = [os.path.abspath(os.path.expanduser(part)) for part in parts if part]
                     self._task.args[key] = os.pathsep.join(places)
 
     def _low_level_execute_command(self, cmd: str, *arguments: Any, **options: Any) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def _shallow(data: bytes) -> bytes:
 
 def is_deep(values: list[Any], limit: int = LIMIT) -> bool:
     """Whether one of some JSON values has more than ``limit`` levels. Goes through them level by level."""
-    level = [one for one in values if one and isinstance(one, (dict, list))]
+    level = [value for value in values if value and isinstance(value, (dict, list))]
     for _step in range(limit):
         if not level:
             return False

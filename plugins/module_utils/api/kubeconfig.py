@@ -520,7 +520,7 @@ def _read_impersonation(target: Connection, user: Mapping[str, Any]) -> None:
     if not isinstance(groups, list) or not all(isinstance(group, str) for group in groups):
         raise ConnectionOptionsError("'as-groups' of the kubeconfig must be a list of names.")
     if not isinstance(extra, Mapping) or not all(
-        isinstance(key, str) and isinstance(values, list) and all(isinstance(one, str) for one in values)
+        isinstance(key, str) and isinstance(values, list) and all(isinstance(value, str) for value in values)
         for key, values in extra.items()
     ):
         raise ConnectionOptionsError("'as-user-extra' of the kubeconfig must map names to lists of values.")

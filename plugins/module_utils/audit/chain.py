@@ -122,9 +122,9 @@ def judge(
         denied = [found.denied[name] for name in _NEEDED.get(step, ()) if name in found.denied]
         links.append(Link(step, UNKNOWN, denied[0], "Ask for the permission") if denied else judged())
     # Whoever uses the Secret breaks nothing before it.
-    causes = [one for one in links if one.state == BROKEN and not one.symptom and one.step != "consumers"]
+    causes = [link for link in links if link.state == BROKEN and not link.symptom and link.step != "consumers"]
     if causes:
-        links = [one._replace(state=FOLLOWS) if one.state == BROKEN and one.symptom else one for one in links]
+        links = [link._replace(state=FOLLOWS) if link.state == BROKEN and link.symptom else link for link in links]
     return links
 
 
@@ -143,7 +143,7 @@ def permission(
 
 def broken(links: list[Link]) -> Link | None:
     """The first broken link, if any is."""
-    return next((one for one in links if one.state == BROKEN), None)
+    return next((link for link in links if link.state == BROKEN), None)
 
 
 #: What each link can't be judged without.
@@ -233,7 +233,7 @@ class _View:
             return Link("operator", BROKEN, message, BOOTSTRAP)
         problems = gate.stopped(self.found.health)
         if problems:
-            text = "; ".join("%s: %s" % (one.object, one.message) for one in problems)
+            text = "; ".join("%s: %s" % (problem.object, problem.message) for problem in problems)
             where = self.layout.eso[0]
             fix = "Look at them: kubectl --namespace %s get deployments,pods" % where
             return Link("operator", BROKEN, text, fix)
@@ -342,12 +342,12 @@ class _View:
             return Link(step, BROKEN, "the store's %s does not exist" % who, self.bootstrap)
         found = self.found
         everything = permissions.grants(found.bindings, found.cluster_bindings, found.roles, found.cluster_roles)
-        mine = [one for one in everything if _is_subject(one.subject, where, name)]
+        mine = [grant for grant in everything if _is_subject(grant.subject, where, name)]
         for source in self.entry.sources:
             if not _allowed(mine, "secrets", source, ("get",), self.layout.namespace):
                 message = "%s may not read the source '%s'" % (who, source)
                 return Link(step, BROKEN, message, self.bootstrap)
-        eso = [one for one in everything if _is_subject(one.subject, *self.layout.eso)]
+        eso = [grant for grant in everything if _is_subject(grant.subject, *self.layout.eso)]
         if self.layout.eso[1] and not _allowed(eso, "serviceaccounts/token", name, ("create",), where):
             message = "ESO (ServiceAccount %s/%s) may not ask for the token of %s" % (*self.layout.eso, who)
             return Link(step, BROKEN, message, self.bootstrap)
@@ -432,18 +432,18 @@ class _View:
         """Whether a live Secret belongs to the entry's ExternalSecret."""
         owners = secret["metadata"].get("ownerReferences") or []
         name = self.entry.external_secret
-        return any(one.get("kind") == "ExternalSecret" and one.get("name") == name for one in owners)
+        return any(owner.get("kind") == "ExternalSecret" and owner.get("name") == name for owner in owners)
 
     def consumers(self) -> Link:
         found = self.found.usage
         if found is None:
             return Link("consumers", OK, "not looked at")
         live = {(self.name, self.entry.target): self.found.target} if self.found.target else {}
-        using = [one for one in usage.uses(found) if one.key == (self.name, self.entry.target)]
+        using = [use for use in usage.uses(found) if use.key == (self.name, self.entry.target)]
         if not using:
             return Link("consumers", OK, "nothing that is looked at names the Secret")
         keys = set((self.found.target or {}).get("data") or {})
-        wrong = [one for one in using if one.reference.key not in (None, *keys) and not one.reference.optional]
+        wrong = [use for use in using if use.reference.key not in (None, *keys) and not use.reference.optional]
         if wrong:
             one = wrong[0]
             message = "%s names the key '%s', which the Secret does not have" % (one.owner.label(), one.reference.key)
@@ -456,7 +456,7 @@ class _View:
             if not any(owner.kind in workloads.RESTARTABLE for owner in owners):
                 fix = "Make the pods anew: nothing but their owner can restart them"
             return Link("consumers", BROKEN, "running with an older value: %s" % names, fix)
-        return Link("consumers", OK, ", ".join(dict.fromkeys(one.owner.label() for one in using)))
+        return Link("consumers", OK, ", ".join(dict.fromkeys(use.owner.label() for use in using)))
 
 
 def _is_subject(subject: Object, namespace: str, name: str) -> bool:
@@ -472,10 +472,10 @@ def _is_subject(subject: Object, namespace: str, name: str) -> bool:
 
 
 def _allowed(grants: list[permissions.Grant], resource: str, name: str, verbs: tuple[str, ...], namespace: str) -> bool:
-    for one in grants:
-        if one.namespace not in (None, namespace):
+    for grant in grants:
+        if grant.namespace not in (None, namespace):
             continue
-        allowed, names = one.allows("", resource, verbs)
+        allowed, names = grant.allows("", resource, verbs)
         if allowed and (names is None or name in names):
             return True
     return False

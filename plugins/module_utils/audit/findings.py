@@ -177,7 +177,9 @@ _OF_CONSUMERS = {
 def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
     """The consumers that the shared store serves because they were there before the collection."""
     layout = scope.layout
-    store = next((one for one in inventory.stores if one["metadata"]["name"] == layout.store and is_owned(one)), None)
+    store = next(
+        (store for store in inventory.stores if store["metadata"]["name"] == layout.store and is_owned(store)), None
+    )
     names = consumers.kept_names(store) + consumers.noted_names(store) if store else []
     if not names:
         return []
@@ -194,7 +196,9 @@ def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
 
 def _guarded(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
     layout = scope.layout
-    store = next((one for one in inventory.stores if one["metadata"]["name"] == layout.store and is_owned(one)), None)
+    store = next(
+        (store for store in inventory.stores if store["metadata"]["name"] == layout.store and is_owned(store)), None
+    )
     externals = list(inventory.snapshot.externals.values())
     return consumers.guarded(store, layout.store, scope.entries, inventory.distributed, externals)
 
@@ -314,7 +318,7 @@ def _made(inventory: Inventory) -> set[tuple[str, str]]:
         target = (item.get("spec") or {}).get("target") or {}
         key = (namespace, target.get("name") or name)
         owners = (secrets.get(key) or {"metadata": {}})["metadata"].get("ownerReferences") or []
-        owned = any(one.get("uid") == item["metadata"].get("uid") for one in owners)
+        owned = any(owner.get("uid") == item["metadata"].get("uid") for owner in owners)
         unowned = target.get("creationPolicy") in ("Orphan", "Merge") and holds_true(item, "Ready")
         if owned or unowned:
             found.add(key)
@@ -364,7 +368,7 @@ def _typed(entries: list[Entry], inventory: Inventory, store_namespace: str) -> 
         namespace, name = key_of(item)
         if namespace == store_namespace or name in targets or _of_a_tool(item):
             continue
-        managers = {one.get("manager", "") for one in item["metadata"].get("managedFields") or []}
+        managers = {record.get("manager", "") for record in item["metadata"].get("managedFields") or []}
         if managers & _BY_HAND:
             message = "a Secret that was written by %s" % " and ".join(sorted(managers & _BY_HAND))
             fix = "Add an entry to the catalog, so that it is made from a master Secret, or delete it"
@@ -413,9 +417,9 @@ def _finalizers(inventory: Inventory) -> Iterator[Finding]:
     for item in inventory.snapshot.namespaces.values():
         labels = item["metadata"].get("labels") or {}
         selecting = {
-            one["metadata"]["name"]
-            for one in inventory.distributed
-            if consumers.selects(one, item["metadata"]["name"], labels)
+            distributed["metadata"]["name"]
+            for distributed in inventory.distributed
+            if consumers.selects(distributed, item["metadata"]["name"], labels)
         }
         for name in orphaned_finalizers(item, selecting):
             entry, namespace = name[len(FINALIZER_PREFIX) :], item["metadata"]["name"]
@@ -481,10 +485,10 @@ def _is_distributed(external: Object, inventory: Inventory) -> bool:
     maker = consumers.maker(external)
     labels = ((inventory.snapshot.namespaces.get(namespace) or {}).get("metadata") or {}).get("labels") or {}
     return any(
-        one["metadata"]["name"] == maker
-        and consumers.external_name(one) == name
-        and consumers.selects(one, namespace, labels)
-        for one in inventory.distributed
+        distributed["metadata"]["name"] == maker
+        and consumers.external_name(distributed) == name
+        and consumers.selects(distributed, namespace, labels)
+        for distributed in inventory.distributed
     )
 
 
@@ -583,7 +587,9 @@ def _permissions(
     layout = scope.layout
     yield from _readers(scope, everything, _kept(scope, inventory))
     fix = "Remove the permission, or limit it to what the subject needs" + _PLATFORM
-    untrusted = [one for one in everything if not scope.trusted.covers(one.subject) and not _is_reader(one, layout)]
+    untrusted = [
+        grant for grant in everything if not scope.trusted.covers(grant.subject) and not _is_reader(grant, layout)
+    ]
     # ESO reads all Secrets: whoever controls its namespace does.
     reach = {
         layout.namespace: "reaches master Secrets",
@@ -716,31 +722,33 @@ def _ways_around(
     )
     enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'" + _PLATFORM
     isolate = enforce + ", or set cluster_secrets_isolation to 'entry'"
-    for one in untrusted:
-        everywhere = one.namespace is None
+    for grant in untrusted:
+        everywhere = grant.namespace is None
         kinds = [
-            kind for kind in ("clusterexternalsecrets", "clustersecretstores") if one.allows(ESO_GROUP, kind, _WRITE)[0]
+            kind
+            for kind in ("clusterexternalsecrets", "clustersecretstores")
+            if grant.allows(ESO_GROUP, kind, _WRITE)[0]
         ]
         shared = scope.layout.isolation == stores.SHARED and guard.STORE_USE not in enforced
         if kinds and everywhere and guard.CLUSTER_OBJECTS not in enforced:
-            message = "may read every source, because it may write %s by %s" % (" and ".join(kinds), one.binding)
-            yield Finding(ERROR, "reads-every-source", None, one.who, message, enforce)
+            message = "may read every source, because it may write %s by %s" % (" and ".join(kinds), grant.binding)
+            yield Finding(ERROR, "reads-every-source", None, grant.who, message, enforce)
         elif (
             shared
             and carrying
-            and (everywhere or one.namespace in carrying)
-            and one.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]
+            and (everywhere or grant.namespace in carrying)
+            and grant.allows(ESO_GROUP, "externalsecrets", _WRITE)[0]
         ):
             place = "in labelled namespaces" if everywhere else "in this labelled namespace"
-            message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, one.binding)
-            yield Finding(ERROR, "reads-every-source", one.namespace, one.who, message, isolate)
+            message = "may read every source, because it may write ExternalSecrets %s by %s" % (place, grant.binding)
+            yield Finding(ERROR, "reads-every-source", grant.namespace, grant.who, message, isolate)
         if keys:
-            yield from _may_label(one, keys, enforce)
-        if everywhere and (keys or names) and one.allows("", "namespaces", ("create",)) == (True, None):
+            yield from _may_label(grant, keys, enforce)
+        if everywhere and (keys or names) and grant.allows("", "namespaces", ("create",)) == (True, None):
             what = ["with the label %s" % _listed(keys)] if keys else []
             what += ["of the name %s" % _listed(names)] if names else []
-            message = "may create a namespace %s, and so get any target, by %s" % (" or ".join(what), one.binding)
-            yield Finding(ERROR, "may-label", None, one.who, message, enforce)
+            message = "may create a namespace %s, and so get any target, by %s" % (" or ".join(what), grant.binding)
+            yield Finding(ERROR, "may-label", None, grant.who, message, enforce)
 
 
 def _listed(words: set[str]) -> str:
@@ -775,11 +783,11 @@ def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissio
     for entry, source, key, roles, end in found:
         places = state.labelled(inventory.snapshot.namespaces, entry)
         readers = {
-            one.who
-            for one in everything
-            if (one.namespace is None or one.namespace in places)
-            and not scope.trusted.covers(one.subject)
-            and _may_read(one, entry.target)
+            grant.who
+            for grant in everything
+            if (grant.namespace is None or grant.namespace in places)
+            and not scope.trusted.covers(grant.subject)
+            and _may_read(grant, entry.target)
         }
         message = "its key '%s' is a talosconfig with the role %s until %s; it is in %s, where %s may read it" % (
             key,

@@ -61,8 +61,8 @@ def judge(
     found += parts(health)
     found += _not_ready("store", "ClusterSecretStore", health.stores, {store})
     excused = _excused(health.distributed, except_namespaces)
-    distributed = [one for one in health.distributed if one["metadata"]["name"] not in excused]
-    wanted = {one.name for one in entries} - excused
+    distributed = [distributed for distributed in health.distributed if distributed["metadata"]["name"] not in excused]
+    wanted = {entry.name for entry in entries} - excused
     found += _not_ready("distribution", "ClusterExternalSecret", distributed, wanted)
     rows = state.judge(entries, health.targets)
     found += [
@@ -126,17 +126,17 @@ _CORDONED = "node.kubernetes.io/unschedulable"
 
 def _is_cordoned(node: Object) -> bool:
     spec = node.get("spec") or {}
-    return bool(spec.get("unschedulable")) or any(one.get("key") == _CORDONED for one in spec.get("taints") or [])
+    return bool(spec.get("unschedulable")) or any(taint.get("key") == _CORDONED for taint in spec.get("taints") or [])
 
 
 def _cordoned_since(node: Object) -> str:
     """' (since ...)', by the taint or by the record of who set it; nothing where neither says it."""
     taints = (node.get("spec") or {}).get("taints") or []
-    times = [one.get("timeAdded") for one in taints if one.get("key") == _CORDONED]
+    times = [taint.get("timeAdded") for taint in taints if taint.get("key") == _CORDONED]
     times += [
-        one.get("time")
-        for one in node["metadata"].get("managedFields") or []
-        if "f:unschedulable" in ((one.get("fieldsV1") or {}).get("f:spec") or {})
+        record.get("time")
+        for record in node["metadata"].get("managedFields") or []
+        if "f:unschedulable" in ((record.get("fieldsV1") or {}).get("f:spec") or {})
     ]
     known = [time for time in times if time]
     return " (since %s)" % known[0] if known else ""
@@ -149,7 +149,13 @@ def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> It
         if (pod.get("status") or {}).get("phase") != "Pending" or (place or {}).get("status") != "False":
             continue
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        used = sorted({one.secret for one in workloads.references(pod["spec"]) if (namespace, one.secret) in targets})
+        used = sorted(
+            {
+                reference.secret
+                for reference in workloads.references(pod["spec"])
+                if (namespace, reference.secret) in targets
+            }
+        )
         if used:
             said = ((place or {}).get("message") or "no node takes it").rstrip(".")
             text = "it uses the Secret %s and can't be scheduled: %s" % (", ".join(used), said)
@@ -176,7 +182,9 @@ def stopped(health: Health) -> list[Problem]:
     found = [one for one in parts(health) if one.object not in working]
     for item in health.deployments:
         containers = ((item["spec"].get("template") or {}).get("spec") or {}).get("containers") or []
-        off = sorted({flag for one in containers for flag in one.get("args") or [] if flag in _SWITCHED_OFF})
+        off = sorted(
+            {flag for container in containers for flag in container.get("args") or [] if flag in _SWITCHED_OFF}
+        )
         if off and _name_label(item) == CONTROLLER:
             message = "it runs with %s, and so does nothing of that" % " and ".join(off)
             found.append(Problem("eso", "Deployment %s" % item["metadata"]["name"], message))
@@ -216,8 +224,8 @@ def _webhooks(health: Health) -> Iterator[Problem]:
     services = {
         service["name"]
         for item in health.webhooks
-        for one in item.get("webhooks") or []
-        for service in [(one.get("clientConfig") or {}).get("service")]
+        for webhook in item.get("webhooks") or []
+        for service in [(webhook.get("clientConfig") or {}).get("service")]
         if service and service["namespace"] in namespaces
     }
     for name in sorted(services - ready):
@@ -243,14 +251,14 @@ def _pods(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[
         label, states = "Pod %s/%s" % (namespace, name), workloads.waiting(pod)
         pulling = any(reason in _PULL for reason, _message in states)
         missing = [
-            one
-            for one in workloads.references(pod["spec"])
-            if not one.optional and (namespace, one.secret) not in secrets
+            reference
+            for reference in workloads.references(pod["spec"])
+            if not reference.optional and (namespace, reference.secret) not in secrets
         ]
         # A pull Secret may be missing where the image needs none.
         causes = [one for one in missing if one.way != workloads.PULL or pulling]
-        for secret in dict.fromkeys(one.secret for one in causes):
-            ways = ", ".join(dict.fromkeys(one.way for one in causes if one.secret == secret))
+        for secret in dict.fromkeys(cause.secret for cause in causes):
+            ways = ", ".join(dict.fromkeys(cause.way for cause in causes if cause.secret == secret))
             yield Problem("pod", label, "it waits for the Secret %s (%s)" % (secret, ways))
         refused = [text for reason, text in states if reason in _CONFIG and "secret" in text.lower()]
         if refused and not causes:
@@ -263,9 +271,13 @@ def _drain(health: Health) -> Iterator[Problem]:
             continue
         label, name = "Deployment %s" % item["metadata"]["name"], item["metadata"]["name"]
         arguments = [
-            argument for one in item["spec"]["template"]["spec"]["containers"] for argument in one.get("args") or []
+            argument
+            for container in item["spec"]["template"]["spec"]["containers"]
+            for argument in container.get("args") or []
         ]
-        elects = any(one in ("--enable-leader-election", "--enable-leader-election=true") for one in arguments)
+        elects = any(
+            argument in ("--enable-leader-election", "--enable-leader-election=true") for argument in arguments
+        )
         if item["spec"].get("replicas", 1) > 1 and not elects:
             yield Problem("drain", label, "%s has several replicas and no leader election" % name)
     for item in health.deployments:
@@ -281,9 +293,9 @@ def _drain(health: Health) -> Iterator[Problem]:
 def _pull_secrets(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
     absent: dict[tuple[str, str], int] = {}
     for pod in pods:
-        for one in workloads.references(pod["spec"]):
-            key = (pod["metadata"]["namespace"], one.secret)
-            if one.way == workloads.PULL and key not in secrets:
+        for reference in workloads.references(pod["spec"]):
+            key = (pod["metadata"]["namespace"], reference.secret)
+            if reference.way == workloads.PULL and key not in secrets:
                 absent[key] = absent.get(key, 0) + 1
     for key, count in sorted(absent.items()):
         yield Problem(

@@ -90,7 +90,10 @@ def _uses(found: Usage) -> Iterator[Use]:
 
 def _ended(job: Object) -> bool:
     conditions = (job.get("status") or {}).get("conditions") or []
-    return any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in conditions)
+    return any(
+        condition.get("type") in ("Complete", "Failed") and condition.get("status") == "True"
+        for condition in conditions
+    )
 
 
 def owner_of(pod: Object, found: Usage) -> Owner:

@@ -178,7 +178,7 @@ class Entry:
         The central namespace is left out, whoever labels it: a source could become its own target there.
         """
         chosen: list[Object] = [{"matchLabels": {self.label[0]: self.label[1]}}] if self.label else []
-        chosen += [dict(one) for one in self.namespace_selectors]
+        chosen += [dict(selector) for selector in self.namespace_selectors]
         if self.central:
             for one in chosen:
                 spared = {"key": NAME_LABEL, "operator": "NotIn", "values": [self.central]}
@@ -203,7 +203,7 @@ class Entry:
         if self.label is not None and labels.get(self.label[0]) == self.label[1]:
             return True
         # The API server gives every namespace the label of its name.
-        return any(matches(one, {NAME_LABEL: name, **labels}) for one in self.namespace_selectors)
+        return any(matches(selector, {NAME_LABEL: name, **labels}) for selector in self.namespace_selectors)
 
     def sources_text(self) -> str:
         """The sources, as people read them."""
@@ -211,18 +211,21 @@ class Entry:
 
     def references(self) -> list[Reference]:
         """What is read of the sources besides what is copied whole, sorted; the entry's own has no name there."""
-        return sorted({one for text in self.data.values() for one in text.references()})
+        return sorted({reference for text in self.data.values() for reference in text.references()})
 
     def reads(self, source: str, key: str) -> bool:
         """Whether the target depends on a key of a source."""
         if source in self.extract:
             return True
         own = "" if source == self.source else source
-        return any(one.source == own and one.key in (key, WHOLE) for one in self.references())
+        return any(reference.source == own and reference.key in (key, WHOLE) for reference in self.references())
 
     def reads_whole(self) -> set[str]:
         """The sources of which the target has every key."""
-        return {*self.extract, *(one.source or self.source for one in self.references() if one.key == WHOLE)}
+        return {
+            *self.extract,
+            *(reference.source or self.source for reference in self.references() if reference.key == WHOLE),
+        }
 
     def source_keys(self) -> dict[str, list[str]]:
         """The keys that must be there by the source that has them, sorted; no keys for one of which any will do."""
@@ -230,11 +233,11 @@ class Entry:
         direct = self.direct()
         copied = self.extract[0] if len(self.extract) == 1 else None
         for target, text in self.data.items():
-            for one in text.references():
+            for reference in text.references():
                 # Of several sources that are copied, any may have it.
-                source = (one.source or self.source) if target in direct or not self.extract else copied
-                if one.key != WHOLE and source is not None:
-                    found[source].add(one.key)
+                source = (reference.source or self.source) if target in direct or not self.extract else copied
+                if reference.key != WHOLE and source is not None:
+                    found[source].add(reference.key)
         if copied is not None:
             found[copied].update(set(_TYPE_KEYS.get(self.type, ())) - set(self.data))
         return {source: sorted(keys) for source, keys in found.items()}
@@ -268,7 +271,7 @@ class Entry:
             try:
                 found[key] = text.render(look_up)
             except UnicodeDecodeError:
-                named = dict.fromkeys(one.source or self.source for one in text.references())
+                named = dict.fromkeys(reference.source or self.source for reference in text.references())
                 raise Unreadable("source '%s' holds text that is not UTF-8" % "', '".join(named)) from None
         return found
 
@@ -281,7 +284,7 @@ class Entry:
         """Under which name ESO's templates find each reference: the key, for the entry's own source as it is."""
         found: dict[Reference, str] = {}
         direct = self.direct()
-        used = {one for key, text in self.data.items() if key not in direct for one in text.references()}
+        used = {reference for key, text in self.data.items() if key not in direct for reference in text.references()}
         for one in sorted(used, key=lambda each: (each != Reference("", each.key) or each.key == WHOLE, each)):
             name = one.text.replace("/", "_").replace(WHOLE, "whole")
             if one.decoding:
@@ -304,15 +307,18 @@ class Unreadable(ValueError):
 
 def selector_keys(selector: Object) -> set[str]:
     """The keys of the labels by which a label selector selects."""
-    return {*(selector.get("matchLabels") or {}), *(one["key"] for one in selector.get("matchExpressions") or [])}
+    return {
+        *(selector.get("matchLabels") or {}),
+        *(expression["key"] for expression in selector.get("matchExpressions") or []),
+    }
 
 
 def selector_names(selector: Object) -> set[str]:
     """The names of the namespaces that a label selector names."""
     names = {value for key, value in (selector.get("matchLabels") or {}).items() if key == NAME_LABEL}
-    for one in selector.get("matchExpressions") or []:
-        if one.get("key") == NAME_LABEL and one.get("operator") == "In":
-            names.update(one.get("values") or [])
+    for expression in selector.get("matchExpressions") or []:
+        if expression.get("key") == NAME_LABEL and expression.get("operator") == "In":
+            names.update(expression.get("values") or [])
     return names
 
 
@@ -476,11 +482,11 @@ def _sources(
     check: Checker, raw: dict[str, Any], data: dict[str, Text], copied: tuple[str, ...]
 ) -> tuple[str, tuple[str, ...], dict[str, Text]]:
     """The entry's own source, all of them, and the data whose references name no source where it is the own one."""
-    references = [one for text in data.values() for one in text.references()]
-    named = [one for one in [*copied, *(one.source for one in references)] if one]
+    references = [reference for text in data.values() for reference in text.references()]
+    named = [one for one in [*copied, *(reference.source for reference in references)] if one]
     if "source" in raw:
         source = check.subdomain(raw["source"], "source")
-    elif named and all([*copied, *(one.source for one in references)]):
+    elif named and all([*copied, *(reference.source for reference in references)]):
         source = named[0]
     else:
         check.fail("key 'source' is missing", "Add 'source'")
@@ -488,14 +494,16 @@ def _sources(
         check.subdomain(name, "source")
 
     changed = {key: text.based_on(lambda one: one.within(source)) for key, text in data.items()}
-    read = [one.source or source for one in references] + [one or source for one in copied]
+    read = [reference.source or source for reference in references] + [one or source for one in copied]
     if source not in read:
         if references or copied:
             check.fail("nothing is read of its source '%s'" % source, "Remove 'source', or read a key of it")
         # Nothing but texts: the source says only what must be there.
         read.append(source)
     for key, text in changed.items() if copied else ():
-        if _alone(text) is None and any(one.source or one.decoding or one.key == WHOLE for one in text.references()):
+        if _alone(text) is None and any(
+            reference.source or reference.decoding or reference.key == WHOLE for reference in text.references()
+        ):
             check.fail(
                 "beside 'extract', 'data.%s' can't be composed of anything but keys of what is copied" % key,
                 "Name them without a source, or write all keys into 'data'",
@@ -738,7 +746,9 @@ def _written_by(check: Checker, raw: dict[str, Any], source: str, sources: tuple
 
 def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dict[str, Recipe]:
     found = {}
-    keys = {one.key for text in data.values() for one in text.references() if not one.source} - {WHOLE}
+    keys = {reference.key for text in data.values() for reference in text.references() if not reference.source} - {
+        WHOLE
+    }
     for key, given in check.mapping(raw.get("generate", {}), "generate").items():
         where = "generate.%s" % check.secret_key(key, "source key")
         if key not in keys:

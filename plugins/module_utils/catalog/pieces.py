@@ -98,7 +98,7 @@ class Text:
 
     def references(self) -> list[Reference]:
         """The source keys that are read, each as often as it is read."""
-        return [one for piece in self.pieces for one in piece.references()]
+        return [reference for piece in self.pieces for reference in piece.references()]
 
     def based_on(self, change: Callable[[Reference], Reference]) -> Text:
         """The same text with other references."""

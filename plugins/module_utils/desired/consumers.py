@@ -76,20 +76,20 @@ def undecided(conditions: list[Object], namespace: str, labels: dict[str, str]) 
     """The patterns on which it depends whether conditions admit a namespace, and that only Go can read."""
     if _verdict(conditions, namespace, labels) is not None:
         return []
-    patterns = [pattern for one in conditions for pattern in one.get("namespaceRegexes") or []]
+    patterns = [pattern for condition in conditions for pattern in condition.get("namespaceRegexes") or []]
     return [pattern for pattern in patterns if _found(pattern, namespace) is None]
 
 
 def _verdict(conditions: list[Object], namespace: str, labels: dict[str, str]) -> bool | None:
     """Whether conditions admit a namespace; None where only Go can tell."""
     verdict: bool | None = not conditions
-    for one in conditions:
-        selector = one.get("namespaceSelector")
+    for condition in conditions:
+        selector = condition.get("namespaceSelector")
         if selector is not None and matches(selector, labels):
             return True
-        if namespace in (one.get("namespaces") or []):
+        if namespace in (condition.get("namespaces") or []):
             return True
-        for pattern in one.get("namespaceRegexes") or []:
+        for pattern in condition.get("namespaceRegexes") or []:
             found = _found(pattern, namespace)
             if found:
                 return True
@@ -125,7 +125,7 @@ def _found(pattern: str, text: str) -> bool | None:
 def selection(spec: Object) -> list[Object]:
     """Which namespaces a ClusterExternalSecret or ClusterPushSecret selects, as a store's conditions."""
     selectors = [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])]
-    found: list[Object] = [{"namespaceSelector": one} for one in selectors if one is not None]
+    found: list[Object] = [{"namespaceSelector": selector} for selector in selectors if selector is not None]
     return found + ([{"namespaces": sorted(spec["namespaces"])}] if spec.get("namespaces") else [])
 
 
@@ -180,8 +180,8 @@ def guarded(
     :arg store: the live shared store, if it is the collection's; :arg name: its name.
     """
     known = set(kept_names(store) + noted_names(store)) if store else set()
-    names = {one.name for one in entries}
-    return [one for one in find(name, names, distributed, externals, [], []) if one.label() in known]
+    names = {entry.name for entry in entries}
+    return [consumer for consumer in find(name, names, distributed, externals, [], []) if consumer.label() in known]
 
 
 def target_of(consumer: Consumer) -> str:
@@ -267,10 +267,10 @@ def maker(external: Object) -> str | None:
 
     ESO asks who controls it: one that a tenant took from its controller is the tenant's.
     """
-    for one in external["metadata"].get("ownerReferences") or []:
-        if one.get("controller") and one.get("kind") == "ClusterExternalSecret":
-            group = str(one.get("apiVersion")).partition("/")[0]
-            return one.get("name") if group == ESO_GROUP else None
+    for owner in external["metadata"].get("ownerReferences") or []:
+        if owner.get("controller") and owner.get("kind") == "ClusterExternalSecret":
+            group = str(owner.get("apiVersion")).partition("/")[0]
+            return owner.get("name") if group == ESO_GROUP else None
     return None
 
 
@@ -296,7 +296,7 @@ def pushes_to(consumer: Consumer, store: str) -> bool:
     """Whether a consumer writes through a store that it names, or has written; a selector of stores may mean others."""
     spec = _spec(consumer.item)
     references = (spec.get("pushSecretSpec") or spec).get("secretStoreRefs") or []
-    return any(_is(one, store) for one in references) or _has_pushed(consumer.item, store)
+    return any(_is(reference, store) for reference in references) or _has_pushed(consumer.item, store)
 
 
 def _has_pushed(push: Object, store: str) -> bool:
@@ -376,7 +376,7 @@ def _listed(store: Object, annotation: str) -> list[str]:
         names = json.loads((store["metadata"].get("annotations") or {}).get(annotation) or "[]")
     except (ValueError, RecursionError):
         names = []
-    return [one for one in names if isinstance(one, str)] if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 #: The names of the Secrets that a store's identity may read, and may write; None: any.
@@ -426,21 +426,21 @@ def allowed(role: Object | None, verbs: Collection[str]) -> set[str] | None:
 
 def conditions(consumers: list[Consumer]) -> list[Object]:
     """What the shared store's conditions have for its consumers, each once and in a fixed order."""
-    texts = {json.dumps(one, sort_keys=True) for consumer in consumers for one in consumer.conditions}
+    texts = {json.dumps(condition, sort_keys=True) for consumer in consumers for condition in consumer.conditions}
     return [json.loads(text) for text in sorted(texts)]
 
 
 def rules(consumers: list[Consumer], sources: Collection[str]) -> list[Object]:
     """The rules of the shared reader's Role, for the catalog's ``sources`` and for the consumers."""
     reads = set(sources)
-    everything = any(one.reads is EVERYTHING for one in consumers)
+    everything = any(consumer.reads is EVERYTHING for consumer in consumers)
     for one in consumers:
         reads |= one.reads or set()
     found: list[Object] = [_rule(["get"], sorted(reads))]
     if everything:
         # Searching by name or tag lists all master Secrets.
         found = [_rule(["get", "list"], None)]
-    writing = [one for one in consumers if one.writes is EVERYTHING or one.writes]
+    writing = [consumer for consumer in consumers if consumer.writes is EVERYTHING or consumer.writes]
     if writing:
         named: set[str] | None = set()
         for one in writing:

@@ -239,7 +239,7 @@ def failed_namespaces(distributed: Object) -> dict[str, str]:
     Its record of a failure stays until its next look.
     """
     failures = (distributed.get("status") or {}).get("failedNamespaces") or []
-    return {one.get("namespace", ""): one.get("reason", "it gives no reason") for one in failures}
+    return {failure.get("namespace", ""): failure.get("reason", "it gives no reason") for failure in failures}
 
 
 def held_for(namespace: Object) -> list[str]:

@@ -122,7 +122,7 @@ class Names:
         self.closed = sorted({store_namespace, eso_namespace} - {""})
         self.externals = sorted(entry.external_secret for entry in entries)
         self.targets = sorted({entry.target for entry in entries})
-        chosen = [one for consumer in kept for one in consumer.conditions]
+        chosen = [condition for consumer in kept for condition in consumer.conditions]
         keys = {key for entry in entries for key in entry.label_keys()} | consumers.label_keys(chosen)
         #: The keys of labels by which a namespace gets a Secret. Each namespace has the label of its own name, which
         #: the API server sets.
@@ -191,10 +191,10 @@ def unguarded(
     live_policies: list[Object], names_enforced: set[str], keys: set[str], names: set[str]
 ) -> tuple[set[str], set[str]]:
     """Which of the label keys and namespaces' names the live policy on labels, if it is enforced, does not guard."""
-    policy = next((one for one in live_policies if one["metadata"]["name"] == LABELS), None)
+    policy = next((policy for policy in live_policies if policy["metadata"]["name"] == LABELS), None)
     if policy is None or LABELS not in names_enforced:
         return keys, names
-    said = {one["name"]: one["expression"] for one in (policy.get("spec") or {}).get("variables") or []}
+    said = {variable["name"]: variable["expression"] for variable in (policy.get("spec") or {}).get("variables") or []}
     open_keys = {key for key in keys if not key.startswith(LABEL_PREFIX)} - _json_list(said.get(KEYS))
     lists = [text for name, text in said.items() if name == NAMES or name.startswith(NAMES + "_")]
     return open_keys, names.difference(*map(_json_list, lists))
@@ -288,7 +288,7 @@ def _binding(policy: str, mode: str) -> Object:
 
 
 def _rule(group: str, resources: list[str], operations: list[str], scope: str = "*") -> Object:
-    resources = [each for one in resources for each in (one, one + "/*")]
+    resources = [each for resource in resources for each in (resource, resource + "/*")]
     return {
         "apiGroups": [group],
         "apiVersions": ["*"],
@@ -701,8 +701,8 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
     """
     # What the collection knows is refused whatever list is given: one of somebody's own may have other numbers.
     open_advisories = [one for one in (*OURS.advisories, *release.lists.advisories) if release.may_be_open_to(one)]
-    functions = sorted({name for one in open_advisories for name in one.functions})
-    open_to = {one.id for one in open_advisories}
+    functions = sorted({name for advisory in open_advisories for name in advisory.functions})
+    open_to = {advisory.id for advisory in open_advisories}
     variables: _Pairs = []
     validations: _Pairs = []
 

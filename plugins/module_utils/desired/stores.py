@@ -93,7 +93,7 @@ def is_established(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
     :arg live: the live objects that are or may be the stores', by (kind, name).
     """
     subjects = live.get(("ClusterRoleBinding", READER), {}).get("subjects") or []
-    return any(one.get("namespace") == layout.namespace for one in subjects)
+    return any(subject.get("namespace") == layout.namespace for subject in subjects)
 
 
 def readers_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> list[Object]:
@@ -105,11 +105,11 @@ def readers_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> li
     if binding is None or not is_owned(binding):
         return []
     return [
-        _service_account(one["name"], one["namespace"])
-        for one in binding.get("subjects") or []
-        if one.get("kind") == "ServiceAccount"
-        and one.get("namespace") != layout.namespace
-        and (one["name"] == READER or one["name"].startswith(READER + "-"))
+        _service_account(subject["name"], subject["namespace"])
+        for subject in binding.get("subjects") or []
+        if subject.get("kind") == "ServiceAccount"
+        and subject.get("namespace") != layout.namespace
+        and (subject["name"] == READER or subject["name"].startswith(READER + "-"))
     ]
 
 

@@ -37,7 +37,7 @@ def objects_of(manifest: str) -> list[Object]:
         """As Kubernetes reads it, to which a date is a text."""
 
     Loader.yaml_implicit_resolvers = {
-        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        first: [resolver for resolver in resolvers if resolver[0] != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in Loader.yaml_implicit_resolvers.items()
     }
     try:
@@ -86,7 +86,7 @@ def of_objects(client: Client, objects: list[Object], namespace: str, invalid: b
 def capabilities(client: Client) -> tuple[str, list[str]]:
     """What a chart may ask about a cluster: its Kubernetes' version, and all API versions that it serves."""
     served = client.get("/apis", what="cannot look up the API groups") or {}
-    versions = [one["groupVersion"] for group in served.get("groups", []) for one in group["versions"]]
+    versions = [version["groupVersion"] for group in served.get("groups", []) for version in group["versions"]]
     return str(client.request("GET", "/version").get("gitVersion", "v1.30.0")), versions
 
 
@@ -111,7 +111,7 @@ def _kinds(client: Client, version: str) -> dict[str, Resource]:
             raise
         return {}
     return {
-        one["kind"]: Resource(version, one["name"], one["namespaced"])
-        for one in answer.get("resources") or []
-        if "/" not in one["name"]
+        resource["kind"]: Resource(version, resource["name"], resource["namespaced"])
+        for resource in answer.get("resources") or []
+        if "/" not in resource["name"]
     }

@@ -72,7 +72,8 @@ def vulnerable(release: Release, where: str) -> str:
     :arg where: the beginning, such as 'the cluster runs'.
     """
     shown = "; ".join(
-        "%s (%s; fixed in %s)" % (one.id, one.what, advisories.text(one.fixed)) for one in release.advisories
+        "%s (%s; fixed in %s)" % (advisory.id, advisory.what, advisories.text(advisory.fixed))
+        for advisory in release.advisories
     )
     return (
         "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer "
@@ -173,7 +174,9 @@ def running(deployment: Object | None, known: Lists = advisories.OURS) -> Releas
     if deployment is None:
         return Release(None, "no controller of ESO was found", absent=True, lists=known)
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    image = next((one for one in containers if one["name"] == "external-secrets"), containers[0]).get("image")
+    image = next((container for container in containers if container["name"] == "external-secrets"), containers[0]).get(
+        "image"
+    )
     number, problem = advisories.release_of_image(image)
     return Release(number, problem, image, lists=known)
 
@@ -259,7 +262,7 @@ def _chart(path: str) -> Object:
 def pushes(deployment: Object) -> bool:
     """Whether the live controller processes PushSecrets."""
     containers = deployment["spec"]["template"]["spec"]["containers"]
-    return not any("--enable-push-secret-reconciler=false" in (one.get("args") or []) for one in containers)
+    return not any("--enable-push-secret-reconciler=false" in (container.get("args") or []) for container in containers)
 
 
 def may_create_any_token(client: Client, deployment: Object) -> bool:

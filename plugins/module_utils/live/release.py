@@ -160,7 +160,7 @@ class Unfinished:
         self.status = _status(item)
         self.revision = _revision(item)
         meta = item["metadata"]
-        written = [meta["creationTimestamp"]] + [one.get("time") for one in meta.get("managedFields") or []]
+        written = [meta["creationTimestamp"]] + [record.get("time") for record in meta.get("managedFields") or []]
         times = [one for one in map(time_of, written) if one]
         self.age = max(0.0, (now - max(times, default=now)).total_seconds())
 

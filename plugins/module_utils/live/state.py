@@ -140,7 +140,7 @@ def written_at(secret: Object) -> datetime.datetime | None:
     ]
     # Writers may say any time of themselves; a clock may be wrong by a little.
     latest = utcnow() + datetime.timedelta(days=1)
-    return max((one for one in times if one and one <= latest), default=None)
+    return max((when for when in times if when and when <= latest), default=None)
 
 
 def value_changed(master: Object) -> datetime.datetime:
@@ -151,7 +151,7 @@ def value_changed(master: Object) -> datetime.datetime:
     """
     meta = master["metadata"]
     # A backup that the collection restores brings its own time along.
-    others = [one for one in meta.get("managedFields") or [] if one.get("manager") not in (MANAGER, RESTORER)]
+    others = [record for record in meta.get("managedFields") or [] if record.get("manager") not in (MANAGER, RESTORER)]
     written, noted = written_at({"metadata": {"managedFields": others}}), _noted(master)
     if noted is None:
         return written or written_at(master) or parse_time(meta["creationTimestamp"])
@@ -170,7 +170,7 @@ def rotated_at(master: Object) -> datetime.datetime | None:
     """When the collection changed a value of a live master Secret, or None where somebody else wrote it later."""
     noted = _noted(master)
     records = master["metadata"].get("managedFields") or []
-    others = [one for one in records if not applied_by_us(one) and one.get("manager") != RESTORER]
+    others = [record for record in records if not applied_by_us(record) and record.get("manager") != RESTORER]
     written = written_at({"metadata": {"managedFields": others}})
     return None if noted is None or (written and written >= noted) else noted
 

@@ -70,7 +70,7 @@ class Usage:
 def read(client: Client, customs: list[Custom], namespace: str | None = None) -> Usage:
     """Read all that may name a Secret, everywhere or in one namespace."""
     # Each kind once, however many of its fields count.
-    kinds = {(one.api_version, one.plural): one.resource for one in customs}
+    kinds = {(custom.api_version, custom.plural): custom.resource for custom in customs}
 
     def listed(resource: Resource, **options: Any) -> Callable[[], list[Object]]:
         where = namespace if resource.namespaced else None
@@ -89,7 +89,7 @@ def read(client: Client, customs: list[Custom], namespace: str | None = None) ->
         found["replica_sets"],
         found["accounts"],
         found["ingresses"],
-        [(one, found[(one.api_version, one.plural)]) for one in customs],
+        [(custom, found[(custom.api_version, custom.plural)]) for custom in customs],
     )
 
 

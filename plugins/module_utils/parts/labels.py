@@ -312,7 +312,7 @@ def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: di
                     % (entry.name, namespace)
                 )
             key = entry.label[0]
-            losing = [one.name for one in context.entries if one.label == (key, labels.get(key))]
+            losing = [entry.name for entry in context.entries if entry.label == (key, labels.get(key))]
             if losing:
                 raise CatalogError(
                     "namespace '%s' carries %s=%s, by which it has what '%s' distributes, and '%s' would take that "
@@ -354,7 +354,7 @@ def _selected_by_others(context: Context) -> dict[str, str]:
     layout = stores.Layout("shared", params["store"], params["store_namespace"])
     own = kept | removal.leaving(distributed, layout, kept)
     staying = [one for one in distributed if not is_owned(one) or one["metadata"]["name"] not in own]
-    return consumers.selecting(staying, *([one for one in items if not is_owned(one)] for items in found))
+    return consumers.selecting(staying, *([item for item in items if not is_owned(item)] for items in found))
 
 
 def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:

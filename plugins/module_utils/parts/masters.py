@@ -82,8 +82,8 @@ def _given(context: Context) -> tuple[dict[str, dict[str, bytes]], dict[str, dic
     if params["values"] is None and to_be_given(entries, only):
         raise CatalogError("the option 'values' is missing. Give the values of the catalog's sources.")
     values, ignored = check_values(entries, params["values"] or {}, only)
-    for one in remarks(context.entries, values, ignored):
-        context.warn(one)
+    for remark in remarks(context.entries, values, ignored):
+        context.warn(remark)
     known = generated(context.entries)
     for name in params["regenerate"]:
         if name not in known:
@@ -110,7 +110,7 @@ def _planned(
         findings, more = _preflight(context, by_name, values)
         if more.get("failed"):
             return [], more
-    removed = {name for one in findings if one.kind == "values" for _namespace, name in one.remove}
+    removed = {name for finding in findings if finding.kind == "values" for _namespace, name in finding.remove}
     before = dict(by_name)
     going = _going(context, live)
     if going.actions and params["backup"]:
@@ -278,15 +278,15 @@ def _preflight(
         findings = preflight.in_order([*_access(context, layout, cluster), *findings])
         whole.update(cluster.whole)
         uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
-    shown = [one.as_dict(answers) for one in findings]
-    refused = [one for one in findings if not one.accepted(answers)]
+    shown = [finding.as_dict(answers) for finding in findings]
+    refused = [finding for finding in findings if not finding.accepted(answers)]
     if refused:
         return findings, {"failed": True, "msg": takeover_refused(refused)}
     warning = preflight.warning(findings)
     if warning:
         context.warn(warning)
-    findings = [one for one in findings if answers[one.kind] == preflight.OVERWRITE]
-    removals = {key for one in findings if one.kind != "values" for key in one.remove}
+    findings = [finding for finding in findings if answers[finding.kind] == preflight.OVERWRITE]
+    removals = {key for finding in findings if finding.kind != "values" for key in finding.remove}
     result: dict[str, Any] = {
         "takeover": shown,
         "replace": {},
@@ -294,7 +294,7 @@ def _preflight(
     }
     for key in sorted(removals):
         result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
-    changing = sorted({key for one in findings for key in one.backup})
+    changing = sorted({key for finding in findings for key in finding.backup})
     if changing:
         context.does_more = True
         secrets = [whole[key] for key in changing if key in whole]

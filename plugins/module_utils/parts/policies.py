@@ -191,7 +191,7 @@ def _look(client: Client) -> _Seen:
         ("generators." + alpha, "ClusterGenerator"),
     ]
     # Whole, as other parts read them, too.
-    resources = [(NAMESPACES, True), *((resource_of(*one), one[1] == "ClusterGenerator") for one in kinds)]
+    resources = [(NAMESPACES, True), *((resource_of(*kind), kind[1] == "ClusterGenerator") for kind in kinds)]
     namespaces, *lists = client.each(
         lambda one: client.list(one[0], partial=one[1], missing_ok=one[0] != NAMESPACES)[0], resources
     )

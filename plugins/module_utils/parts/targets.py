@@ -90,7 +90,7 @@ def run(context: Context) -> dict[str, Any]:
         if unsynced:
             state.explain(client, version, unsynced)
             broken = causes.look(client, unsynced, layout_of(params), params["owner"] == "gitops")
-            said = [_message(unsynced, len(rows), params["wait_timeout"]), *(one.text() for one in broken)]
+            said = [_message(unsynced, len(rows), params["wait_timeout"]), *(cause.text() for cause in broken)]
             outcome.update(failed=True, msg="\n".join(said))
     return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
 

@@ -117,8 +117,8 @@ class _Pass:
                 break
         every = list(self._found.values())
         result: dict[str, Any] = {
-            "changed": any(one.get("changed") for one in every),
-            "changes": _distinct(change for one in every for change in one.get("changes", ())),
+            "changed": any(result.get("changed") for result in every),
+            "changes": _distinct(change for result in every for change in result.get("changes", ())),
         }
         if self._context.diff_mode:
             result["diff"] = _distinct(one for found in every for one in found.get("diff", ()))

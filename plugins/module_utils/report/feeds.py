@@ -67,7 +67,7 @@ def audit_json(
 
     :arg place: which cluster it is, as Connection.place() has it.
     """
-    return _json(now.strftime(_WHEN), cluster=place, rows=rows, findings=[one.as_dict() for one in findings])
+    return _json(now.strftime(_WHEN), cluster=place, rows=rows, findings=[finding.as_dict() for finding in findings])
 
 
 def status_json(
@@ -98,10 +98,10 @@ def open_metrics(
         targets.add(sum(1 for row in rows if row["status"] == state), status=state)
     totals = _Family("findings_by_severity", "All findings, by severity.")
     for severity in _SEVERITIES:
-        totals.add(sum(1 for one in findings if one.severity == severity), severity=severity)
+        totals.add(sum(1 for finding in findings if finding.severity == severity), severity=severity)
     found = _Family("findings", "Findings by severity and check.")
-    for severity, check in sorted({(one.severity, one.check) for one in findings}):
-        number = sum(1 for one in findings if (one.severity, one.check) == (severity, check))
+    for severity, check in sorted({(finding.severity, finding.check) for finding in findings}):
+        number = sum(1 for finding in findings if (finding.severity, finding.check) == (severity, check))
         found.add(number, severity=severity, check=check)
     changed = _Family("value_changed_timestamp_seconds", "When a value of a source last changed.", "seconds")
     ends = _Family("value_ends_timestamp_seconds", "When a certificate or token in a source ends.", "seconds")
@@ -135,12 +135,12 @@ def junit(rows: list[dict[str, Any]], findings: list[Finding], strict: bool = Fa
             _fail(case, row["status"], row["message"], "", strict or row["status"] not in _MILD)
     _counted(targets)
     others = ElementTree.SubElement(root, "testsuite", name="cluster-secrets.findings")
-    for one in findings:
-        if one.severity == "info":
+    for finding in findings:
+        if finding.severity == "info":
             continue
-        name = "%s %s" % (one.check, "/".join(filter(None, (one.namespace, one.name))))
-        case = ElementTree.SubElement(others, "testcase", classname="findings." + one.severity, name=_fit(name))
-        _fail(case, one.severity, one.message, one.fix, strict or one.severity == "error")
+        name = "%s %s" % (finding.check, "/".join(filter(None, (finding.namespace, finding.name))))
+        case = ElementTree.SubElement(others, "testcase", classname="findings." + finding.severity, name=_fit(name))
+        _fail(case, finding.severity, finding.message, finding.fix, strict or finding.severity == "error")
     _counted(others)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 

@@ -327,8 +327,8 @@ def _page(
     :arg findings: None leaves the section out, as do ``values`` of None; :arg problems: (what, why) of what is wrong
         as a whole; :arg unreachable: the clusters of which nothing is known.
     """
-    clusters = list(dict.fromkeys([*(one.cluster for one in pairs if one.cluster), *unreachable]))
-    names = [sorted({one[column] for one in pairs}) for column in (1, 2, 3)]
+    clusters = list(dict.fromkeys([*(pair.cluster for pair in pairs if pair.cluster), *unreachable]))
+    names = [sorted({pair[column] for pair in pairs}) for column in (1, 2, 3)]
     places = [{name: number for number, name in enumerate(found)} for found in [clusters, *names]]
     data = {
         "grid": "cluster" if clusters else "secret",
@@ -339,17 +339,17 @@ def _page(
         "unreachable": list(unreachable),
         "rows": [
             [
-                *(place.get(cell, -1) for place, cell in zip(places, one)),
-                one.message,
-                *([{"value": one.value, "users": one.users, "old": one.old}] if one.users or one.old else []),
+                *(place.get(cell, -1) for place, cell in zip(places, pair)),
+                pair.message,
+                *([{"value": pair.value, "users": pair.users, "old": pair.old}] if pair.users or pair.old else []),
             ]
-            for one in pairs
+            for pair in pairs
         ],
         "findings": [
-            [one.severity, one.check, one.namespace or "", one.name or "", one.message, one.fix]
-            for one in findings or ()
+            [finding.severity, finding.check, finding.namespace or "", finding.name or "", finding.message, finding.fix]
+            for finding in findings or ()
         ],
-        "values": [list(one) for one in values or ()],
+        "values": [list(value) for value in values or ()],
     }
     # Nothing in the data may end the element that holds it.
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
@@ -359,7 +359,7 @@ def _page(
         '<label>%s<select id="%s"><option value="">all</option></select></label>' % (label, name)
         for label, name in boxes
     )
-    shown = "".join('<li id="%s" class="%s">%s</li>' % (one.id, one.look, escape(one.text)) for one in tiles)
+    shown = "".join('<li id="%s" class="%s">%s</li>' % (tile.id, tile.look, escape(tile.text)) for tile in tiles)
     sections = []
     wrong = "".join("<li><b>%s</b>: %s</li>" % (escape(what), escape(why)) for what, why in problems)
     if wrong:
@@ -434,7 +434,7 @@ def audit_page(
     :arg rows: the pairs as sync_info returns them; :arg now: in UTC; :arg lives: the life of each source by its name;
         :arg consumers: whether the rows have their consumers; :arg place: which cluster it is, of Connection.place().
     """
-    errors, warnings = (sum(1 for one in findings if one.severity == name) for name in ("error", "warning"))
+    errors, warnings = (sum(1 for finding in findings if finding.severity == name) for name in ("error", "warning"))
     tiles = [
         _synced(rows),
         Tile("errors", _counted(errors, "error"), "bad" if errors else ""),

@@ -22,10 +22,10 @@ def takeover_refused(findings: Sequence[takeover.Finding]) -> str:
     """Why a run stops that would change or break what was there before, and what to say to go on."""
     lines = ["%d thing(s) that were there before would change or stop working. Nothing was changed." % len(findings)]
     answers = {}
-    for one in findings:
-        lines.append("- %s: %s: %s." % (one.kind, one.object, one.message))
-        if one.answers:
-            answers[one.kind] = " or ".join(one.answers)
+    for finding in findings:
+        lines.append("- %s: %s: %s." % (finding.kind, finding.object, finding.message))
+        if finding.answers:
+            answers[finding.kind] = " or ".join(finding.answers)
     lines.append("Correct them, run platform.cluster_secrets.adopt, or accept them in cluster_secrets_takeover")
     if answers:
         lines[-1] += ": " + ", ".join("%s: %s" % pair for pair in answers.items())
@@ -102,9 +102,9 @@ def place_text(place: dict[str, Any]) -> str:
 def entries_table(entries: list[dict[str, Any]]) -> list[str]:
     """The entries of a catalog, as the module validate returns them, as lines of aligned text."""
     lines = [("ENTRY", "SOURCE", "TARGET", "TYPE", "LABEL", "NAMESPACES")]
-    for one in entries:
-        cells = (one["name"], ", ".join(one["sources"]), one["target"], one["type"], one["label"] or "-")
-        lines.append((*cells, ", ".join(one["namespaces"]) or "-"))
+    for entry in entries:
+        cells = (entry["name"], ", ".join(entry["sources"]), entry["target"], entry["type"], entry["label"] or "-")
+        lines.append((*cells, ", ".join(entry["namespaces"]) or "-"))
     return _aligned(lines)
 
 

@@ -80,7 +80,9 @@ def find(
             yield Finding("access", label_of(item["kind"], item), message, (ACCEPT,))
     labels = central["metadata"].get("labels") or {}
     for item in webhooks:
-        names = [one.get("name") for one in item.get("webhooks") or [] if permissions.sees_secrets(one, labels)]
+        names = [
+            webhook.get("name") for webhook in item.get("webhooks") or [] if permissions.sees_secrets(webhook, labels)
+        ]
         if names:
             message = "the API server would send it each master Secret that is written (%s)" % ", ".join(
                 map(str, names)
@@ -101,5 +103,7 @@ def top_level(items: list[Object]) -> list[Object]:
     return [
         item
         for item in items
-        if not any((one.get("kind"), one.get("name")) in kinds for one in item["metadata"].get("ownerReferences") or [])
+        if not any(
+            (owner.get("kind"), owner.get("name")) in kinds for owner in item["metadata"].get("ownerReferences") or []
+        )
     ]

@@ -193,7 +193,7 @@ def answers(findings: list[preflight.Finding]) -> dict[str, str]:
     """The gentlest answers, ``{kind: answer}``, that let everything go on as it is; what needs a person is refused."""
     found = dict.fromkeys(preflight.ANSWERS, preflight.REFUSE)
     for kind in found:
-        of_kind = [one for one in findings if one.kind == kind]
+        of_kind = [finding for finding in findings if finding.kind == kind]
         for answer in (preflight.KEEP, preflight.ADOPT):
             if of_kind and all(answer in one.answers for one in of_kind):
                 found[kind] = answer
@@ -214,7 +214,7 @@ def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[s
     """What was found and what remains to be decided, as Markdown."""
     lines = ["# Take-over of the central secret store", ""]
     lines += ["External Secrets %s." % (release.text or "of an unknown release"), ""]
-    lines += ["- %s" % one.id for one in release.advisories] + ([""] if release.advisories else [])
+    lines += ["- %s" % advisory.id for advisory in release.advisories] + ([""] if release.advisories else [])
     lines += ["## Entries", ""]
     for entry in adoption.entries():
         places = [
@@ -228,9 +228,13 @@ def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[s
     lines += ["", "## Kept as they are", ""]
     lines += ["- `%s`: no entry can express it: %s" % pair for pair in sorted(adoption.foreign.items())] or ["- none"]
     lines += ["", "## What a bootstrap does", ""]
-    for one in findings:
-        answer = chosen[one.kind]
-        done = "`%s: %s`" % (one.kind, answer) if one.accepted(chosen) else "**to be decided** (`%s`)" % one.kind
-        lines.append("- %s: %s. %s" % (one.object, one.message, done))
+    for finding in findings:
+        answer = chosen[finding.kind]
+        done = (
+            "`%s: %s`" % (finding.kind, answer)
+            if finding.accepted(chosen)
+            else "**to be decided** (`%s`)" % finding.kind
+        )
+        lines.append("- %s: %s. %s" % (finding.object, finding.message, done))
     lines += [] if findings else ["- nothing noticeable"]
     return "\n".join(lines) + "\n"

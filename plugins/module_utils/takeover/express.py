@@ -75,7 +75,7 @@ def expressed(
         if value not in good:
             raise Inexpressible("%s '%s'" % (what, value))
     reading = [*(inner.get("data") or []), *(inner.get("dataFrom") or [])]
-    said = [(one.get("sourceRef") or {}).get("storeRef") for one in reading]
+    said = [(item.get("sourceRef") or {}).get("storeRef") for item in reading]
     for reference in [one or inner.get("secretStoreRef") or {} for one in said] or [inner.get("secretStoreRef") or {}]:
         if reference.get("kind") != "ClusterSecretStore" or reference.get("name") not in central:
             raise Inexpressible(
@@ -92,10 +92,10 @@ def expressed(
     labels, annotations = _metadata(live, template)
     kind = (template or {}).get("type") or OPAQUE
     data = _data(template or {}, keys, copied)
-    read = [one.source for text in data.values() for one in text.references()]
+    read = [reference.source for text in data.values() for reference in text.references()]
     if not copied and not read:
         # Its texts are no secret; the source is only one that must be there.
-        read = [one.source for one in keys.values()]
+        read = [key.source for key in keys.values()]
     source = copied[0] if copied else max(dict.fromkeys(read), key=read.count) if read else ""
     if not source:
         raise Inexpressible("no sources")
@@ -177,14 +177,14 @@ def _decoding(reference: Object, known: tuple[str, ...]) -> str:
 
 
 def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dict[str, Any]:
-    by_name = [str(one) for one in spec.get("namespaces") or []]
+    by_name = [str(namespace) for namespace in spec.get("namespaces") or []]
     labels: list[tuple[str, str]] = []
     others: list[Object] = []
     for selector in [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])]:
         if selector is None:
             continue
         wanted = dict(selector.get("matchLabels") or {})
-        expressions = [_plain(one) for one in selector.get("matchExpressions") or []]
+        expressions = [_plain(expression) for expression in selector.get("matchExpressions") or []]
         spared = {"key": NAME_LABEL, "operator": "NotIn", "values": [central]}
         if spared in expressions:
             expressions.remove(spared)  # as every entry has it

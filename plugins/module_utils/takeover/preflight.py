@@ -430,14 +430,14 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
     live = {item["metadata"]["name"]: item for item in owned}
     if not prune:
         after = stores.final(layout, entries, stores.own_entries(cluster.stores.values(), layout), False)
-        for one in consumers.find(layout.store, by_name, owned, [], [], [], ours_too=True):
-            lost = stores.losses(one, cluster.stores, after, layout.store, cluster.namespaces)
+        for consumer in consumers.find(layout.store, by_name, owned, [], [], [], ours_too=True):
+            lost = stores.losses(consumer, cluster.stores, after, layout.store, cluster.namespaces)
             if lost:
                 message = "%s would no longer be refreshed, since no enabled entry has this name: %s" % (
-                    _made_in(one.item, _selected(one.item, cluster)),
+                    _made_in(consumer.item, _selected(consumer.item, cluster)),
                     "; ".join(lost),
                 )
-                yield Finding("losses", one.label(), message + _way_on(by_name, live), (ACCEPT,))
+                yield Finding("losses", consumer.label(), message + _way_on(by_name, live), (ACCEPT,))
     for name in sorted(set(by_name) & set(live)):
         entry, item = by_name[name], live[name]
         if _rewritten(item):
@@ -645,7 +645,9 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
                 message = "made by hand, and ESO can't make it what it should be"
                 yield Finding("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
             continue
-        owner = next((one for one in live["metadata"].get("ownerReferences") or [] if one.get("controller")), None)
+        owner = next(
+            (owner for owner in live["metadata"].get("ownerReferences") or [] if owner.get("controller")), None
+        )
         # A forerunner of ESO has the same kind in another group.
         of_eso = owner is not None and str(owner.get("apiVersion")).startswith(ESO_GROUP + "/")
         if owner is not None and of_eso and owner.get("kind") == "ExternalSecret" and _goes(owner, key[0], cluster):
@@ -677,7 +679,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
 def tools(live: Object) -> list[str]:
     """The tools that keep writing a live object, sorted."""
     meta = live["metadata"]
-    managers = [str(one.get("manager", "")).lower() for one in meta.get("managedFields") or []]
+    managers = [str(record.get("manager", "")).lower() for record in meta.get("managedFields") or []]
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
     return sorted(
         name
@@ -730,7 +732,7 @@ def _tools_by_marks(secret: Object) -> list[str]:
 def controllers(live: Object) -> list[str]:
     """The controllers that own a live object."""
     owners = live["metadata"].get("ownerReferences") or []
-    return owners_of({"metadata": {"ownerReferences": [one for one in owners if one.get("controller")]}})
+    return owners_of({"metadata": {"ownerReferences": [owner for owner in owners if owner.get("controller")]}})
 
 
 def renewers(secret: Object) -> list[str]:
@@ -749,7 +751,9 @@ def writers(secret: Object) -> list[str]:
 def makers(live: Object) -> str:
     """Who made a live object, for a message."""
     named = tools(live) or [
-        str(one.get("manager")) for one in live["metadata"].get("managedFields") or [] if not one.get("subresource")
+        str(record.get("manager"))
+        for record in live["metadata"].get("managedFields") or []
+        if not record.get("subresource")
     ]
     # ESO writes on what others made.
     others = [one for one in named if one != ESO_MANAGER]
@@ -760,7 +764,12 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
     version = cluster.version or ""
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
     live = dict(cluster.stores)
-    live.update({(kind["kind"], one["metadata"]["name"]): {**one, **kind} for one in cluster.users.distributed})
+    live.update(
+        {
+            (kind["kind"], distributed["metadata"]["name"]): {**distributed, **kind}
+            for distributed in cluster.users.distributed
+        }
+    )
     wanted = stores.desired(layout, entries)
     if cluster.version:
         wanted += [cluster_external_secret(entry, layout.store_of(entry.name), version) for entry in entries]

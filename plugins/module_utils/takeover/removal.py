@@ -185,7 +185,10 @@ def surplus_labels(
     labels = namespace["metadata"].get("labels") or {}
     own = labels_set_by_us(namespace)
     known = {entry.label[0] for entry in entries if entry.label}
-    used = {**{key: "entry '%s'" % one.name for one in entries for key in one.label_keys() if key not in known}, **used}
+    used = {
+        **{key: "entry '%s'" % entry.name for entry in entries for key in entry.label_keys() if key not in known},
+        **used,
+    }
     gone, left = set(), []
     for key in sorted(labels):
         if key in wanted or not key.startswith(LABEL_PREFIX):
@@ -279,9 +282,9 @@ def readers(
             name = item["metadata"]["name"]
             conditions = (item.get("spec") or {}).get("conditions") or []
             using = [
-                one
-                for one in users.consumers(name, names, ours_too=True)
-                if not consumers.is_refused(one, conditions, labels)
+                consumer
+                for consumer in users.consumers(name, names, ours_too=True)
+                if not consumers.is_refused(consumer, conditions, labels)
             ]
             if using:
                 found[name] = using
@@ -307,7 +310,7 @@ def stores_going(
         store = layout.store if key in shared else layout.own_store(entry or "")
         wide = key in shared and key[1] in (stores.READER, stores.TOKEN_ROLE)
         users = [one.label() for name, found in used.items() if name == store or wide for one in found]
-        part = _sorted_out(key[0], [item], [(key[1], one) for one in users])
+        part = _sorted_out(key[0], [item], [(key[1], user) for user in users])
         going.actions.extend(part.actions)
         going.left.extend(part.left)
     return going

@@ -189,7 +189,7 @@ def _value(values: dict[str, Any], name: str) -> Any:
 
 def _names(live: Live, stages: list[Stage]) -> Iterator[Problem]:
     """ClusterExternalSecrets of which a release on the way can make no finalizer, and so makes nothing."""
-    stage = next((one for one in stages if _WHOLE_NAMES_SINCE <= one.release < _WHOLE_NAMES_UNTIL), None)
+    stage = next((stage for stage in stages if _WHOLE_NAMES_SINCE <= stage.release < _WHOLE_NAMES_UNTIL), None)
     if stage is None:
         return
     for definition, items in sorted(live.objects.items()):
@@ -228,7 +228,7 @@ def _gone(values: dict[str, Any], before: dict[str, Any], after: dict[str, Any],
 def _tokens(live: Live, stages: list[Stage]) -> Iterator[Problem]:
     """A value that an older chart ignores takes an effect with the first that knows it."""
     said = live.values.get("rbac")
-    stage = next((one for one in stages if one.release >= LIMITED_TOKENS_SINCE), None)
+    stage = next((stage for stage in stages if stage.release >= LIMITED_TOKENS_SINCE), None)
     if stage is None or not isinstance(said, dict) or said.get("serviceAccountTokenCreate") is not False:
         return
     message = "value rbac.serviceAccountTokenCreate is false, which the chart of %s is the first to know"

@@ -166,7 +166,7 @@ def _places(selector: dict[str, Any]) -> set[str]:
     return {
         str(value)
         for term in selector.get("nodeSelectorTerms") or []
-        for one in term.get("matchExpressions") or []
-        if one.get("key") == _HOSTNAME and one.get("operator") == "In"
-        for value in one.get("values") or []
+        for expression in term.get("matchExpressions") or []
+        if expression.get("key") == _HOSTNAME and expression.get("operator") == "In"
+        for value in expression.get("values") or []
     }
