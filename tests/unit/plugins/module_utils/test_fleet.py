@@ -51,6 +51,26 @@ def test_every_problem_is_named():
     assert json.loads(feeds.fleet_json(fleet, "now"))["unreachable"] == {"d": "cannot reach it"}
 
 
+def test_what_will_stop_targets_is_a_problem_while_all_are_synced():
+    """A chain that is broken, and a value that has ended; and nothing is the same that was not compared."""
+    cause = {"namespace": "n", "secret": "s", "step": "store", "message": "it is gone"}
+    well = {**result(row(), src="1"), "causes": [], "ended": []}
+    broken = {"rows": [row()], "causes": [cause], "ended": ["Source src: its certificate has expired."]}
+    fleet = Fleet({"a": well, "b": broken})
+    assert fleet.problem() == "something that targets need is broken or has ended in b."
+    assert text.fleet_table(fleet) == [
+        "CLUSTER  SYNCED  OF  VALUES",
+        "a        1       1   same",
+        "b        1       1   -",
+        "",
+        "b: the chain to n/s breaks at: store. it is gone",
+        "b: Source src: its certificate has expired.",
+    ]
+    assert [one["cluster"] for one in json.loads(feeds.fleet_json(fleet, "now"))["broken"]] == ["b", "b"]
+    made = page.fleet_page(Fleet({"b": broken}), "now")
+    assert "it is gone" in made and "0 sources differ" not in made
+
+
 @pytest.mark.parametrize("wrong", ["text", None, {"rows": "x"}])
 def test_what_is_no_result(wrong):
     with pytest.raises(CatalogError, match="'a' must be a result of sync_info"):
