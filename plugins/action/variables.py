@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.api.kubeconfig import by_kubeconfig, left_to_kubeconfig
+from ..module_utils.api.kubeconfig import BY_FILE, CREDENTIALS, WAYS, by_kubeconfig, left_to_kubeconfig
 from ..module_utils.module import AUTH_OPTIONS, STORE_NAMESPACE_OPTION
 from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
@@ -36,10 +36,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "roles": {"type": "list", "elements": "str", "default": []},
 }
 
-
-#: The connection options that say which cluster it is, and those that have it be taken from nowhere else.
-_PLACES = ("kubeconfig", "context", "host", "ca_cert", "proxy", "no_proxy")
-_CREDENTIALS = ("api_key", "username", "password", "client_cert", "client_key")
 
 _CENTRAL = PREFIX + "store_namespace"
 
@@ -119,8 +115,7 @@ class ActionModule(InProcessAction):
         if not self._same_place(task_vars):
             return None, None
         try:
-            named = {**self._own(task_vars), **said}
-            self._connect(task_vars)
+            named = self._connect(task_vars)
         except Moved:
             raise
         except AnsibleActionFail:
@@ -140,7 +135,7 @@ class ActionModule(InProcessAction):
         is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
         if not found.place["context"] or not is_file or not by_kubeconfig(merged):
             return place, None
-        asked = {name: named.get(name) for name in ("kubeconfig", "context")}
+        asked = {name: named.get(name) for name in BY_FILE}
         kept = {"context": found.place["context"], "server": found.place["server"], "way": found.way}
         return place, {"asked": asked, "said": ways_said(said), **kept}
 
@@ -181,10 +176,10 @@ class ActionModule(InProcessAction):
         """
         theirs, ours = (task_vars["hostvars"][one] for one in (host, task_vars["inventory_hostname"]))
         found = {"omit": task_vars.get("omit")}
-        for name in (*(PREFIX + option for option in (*_PLACES, *_CREDENTIALS)), _CENTRAL):
+        for name in (*(PREFIX + option for option in (*BY_FILE, "host", *WAYS, *CREDENTIALS)), _CENTRAL):
             of_play = name not in ours and name in task_vars and not self._templar.is_template(task_vars[name])
             if name in theirs or of_play:
                 # That a credential is said counts, and not which one.
-                secret = name[len(PREFIX) :] in _CREDENTIALS
+                secret = name[len(PREFIX) :] in CREDENTIALS
                 found[name] = "-" if secret else theirs[name] if name in theirs else task_vars[name]
         return found

@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.api.kubeconfig import by_kubeconfig, connection, mixture
+from ..module_utils.api.kubeconfig import WAYS, by_kubeconfig, connection, mixture
 from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spellings, spoken
 from .arguments import resolved
@@ -141,8 +141,11 @@ class InProcessAction(NormalAction):
                 "values of all master Secrets or with credentials. Unset it for this play." % "', '".join(kept)
             )
 
-    def _connect(self, task_vars: dict[str, Any]) -> None:
-        """Fill in connection options that the task lacks from the host's variables ``cluster_secrets_<option>``."""
+    def _connect(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Fill in connection options that the task lacks from the host's variables ``cluster_secrets_<option>``.
+
+        :returns: what the task and the host say, by the options' own names.
+        """
         given = dict(self._task.args)
         said = self._said()
         own = self._own(task_vars)
@@ -159,8 +162,10 @@ class InProcessAction(NormalAction):
             problem = mixture(said, own, "%s (of the task)", lambda name: PREFIX + name)
         if problem:
             raise AnsibleActionFail(problem)
-        self._stay(given, said, task_vars)
+        named = {**own, **{name: value for name, value in said.items() if value is not None}}
+        self._stay(given, said, named, task_vars)
         self._task.args = given
+        return named
 
     def _said(self) -> dict[str, Any]:
         """The connection options that the task itself says, None for the others."""
@@ -181,7 +186,9 @@ class InProcessAction(NormalAction):
                 own[option] = value
         return own
 
-    def _stay(self, given: dict[str, Any], said: dict[str, Any], task_vars: dict[str, Any]) -> None:
+    def _stay(
+        self, given: dict[str, Any], said: dict[str, Any], named: dict[str, Any], task_vars: dict[str, Any]
+    ) -> None:
         """Fill in the kubeconfig's context that the play began with, and make sure that it still leads there.
 
         Whoever works in another terminal may change the current context or a cluster's address at any time, and a play
@@ -189,15 +196,14 @@ class InProcessAction(NormalAction):
         """
         registered = task_vars.get(AT)
         began = registered.get("connection") if isinstance(registered, Mapping) else None
-        merged = {option: given.get(option) if value is None else value for option, value in said.items()}
-        same = began and all(merged.get(name) == began["asked"][name] for name in began["asked"])
-        if not began or not same or not by_kubeconfig(merged):
+        same = began and all(named.get(name) == began["asked"][name] for name in began["asked"])
+        if not began or not same or not by_kubeconfig(named):
             return
         given["context"] = began["context"]
         # A task that says itself how to get there may take another way.
         if not self._same_place(task_vars) or ways_said(said) != began["said"]:
             return
-        now = connected({**merged, "context": began["context"]})
+        now = connected({**named, "context": began["context"]})
         if now and now.way != began["way"]:
             server = now.place["server"]
             raise Moved(
@@ -274,13 +280,9 @@ def connected(options: Mapping[str, Any]) -> Place | None:
         return None
 
 
-#: The options that say how to get to a cluster, besides which one it is.
-_WAYS = ("ca_cert", "proxy", "no_proxy")
-
-
 def ways_said(said: Mapping[str, Any]) -> list[str]:
-    """The names of those of them that a task says."""
-    return [name for name in _WAYS if said.get(name) is not None]
+    """The names of the options that a task says of how to get to a cluster."""
+    return [name for name in WAYS if said.get(name) is not None]
 
 
 @contextmanager

@@ -63,8 +63,12 @@ _ANYWHERE = ("extensions",)
 
 
 #: Options that say which cluster by a kubeconfig, and options that take precedence over what it says.
-_BY_FILE = ("kubeconfig", "context")
-_BY_ADDRESS = ("host", "api_key", "username", "password", "client_cert", "client_key")
+BY_FILE = ("kubeconfig", "context")
+CREDENTIALS = ("api_key", "username", "password", "client_cert", "client_key")
+_BY_ADDRESS = ("host", *CREDENTIALS)
+
+#: Options that say how to get to a cluster, besides which one it is.
+WAYS = ("ca_cert", "proxy", "no_proxy")
 
 #: The environment's names of the options that kubernetes.core names otherwise there.
 _ALIASES = {
@@ -303,12 +307,12 @@ def mixture(
     :arg name_nearer: how one of the first is called, with ``%s`` for the option; :arg name_farther: makes the second's
         name of an option's.
     """
-    chosen = next((name for name in _BY_FILE if nearer.get(name)), None)
+    chosen = next((name for name in BY_FILE if nearer.get(name)), None)
     overruling = [name for name in _BY_ADDRESS if farther.get(name) and not nearer.get(name)]
     if chosen is None and nearer.get("host") and farther.get("host") not in (None, nearer["host"]):
         # The token of one cluster would be sent to another.
-        said = any(nearer.get(name) for name in _BY_ADDRESS[1:])
-        moved = [name for name in _BY_ADDRESS[1:] if farther.get(name)]
+        said = any(nearer.get(name) for name in CREDENTIALS)
+        moved = [name for name in CREDENTIALS if farther.get(name)]
         chosen, overruling = ("host", moved) if moved and not said else (None, [])
     if chosen is None or not overruling:
         return None
