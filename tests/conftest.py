@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.plugins.loader import init_plugin_loader
+from jinja2.nativetypes import NativeEnvironment
 
 init_plugin_loader([os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")[0]])
 
@@ -27,7 +28,7 @@ def default_catalog():
         if isinstance(value, list):
             return [fill(item) for item in value]
         if isinstance(value, str) and value.startswith("{{"):
-            return defaults[value.strip("{ }")]
+            return NativeEnvironment().from_string(value).render(defaults)
         return value
 
     return fill(defaults["cluster_secrets_catalog"])

@@ -409,9 +409,9 @@ _HINTS = (
     (
         "drain",
         "Look for the PodDisruptionBudget that allows no eviction, or give the drain more time with --drain-timeout in "
-        "'cluster_secrets_talos_arguments'; a single node can't be drained (--drain=false). ",
+        "'cluster_secrets_talos_arguments.upgrade'; a single node can't be drained (--drain=false). ",
     ),
-    ("unknown flag", "This talosctl is older or newer: correct 'cluster_secrets_talos_arguments'. "),
+    ("unknown flag", "This talosctl is older or newer: correct 'cluster_secrets_talos_arguments.upgrade'. "),
     (_LOCKED, "The node is being upgraded already; wait for it. "),
     ("etcd", "Look at etcd with 'talosctl etcd status' before anything else. "),
 )

@@ -247,13 +247,10 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
         return None
     pushing, stores = eso.dependents(client, version)
     if no_pushes and pushing:
-        return _stop("PushSecrets would no longer be processed", pushing, "cluster_secrets_eso_push_secrets")
+        return _stop("PushSecrets would no longer be processed", pushing, "push_secrets")
     if no_tokens and stores:
-        return _stop(
-            "ESO could no longer ask for the ServiceAccount tokens of these stores",
-            stores,
-            "cluster_secrets_eso_any_service_account",
-        )
+        what = "ESO could no longer ask for the ServiceAccount tokens of these stores"
+        return _stop(what, stores, "any_service_account")
     return None
 
 
@@ -318,12 +315,9 @@ def _elsewhere(client: Client, namespace: str) -> list[Object]:
         return []
 
 
-def _stop(what: str, objects: list[str], variable: str) -> str:
-    return "%s: %s. Set '%s: true', or delete what is not needed. Nothing was changed." % (
-        what,
-        shortened(objects),
-        variable,
-    )
+def _stop(what: str, objects: list[str], allowed: str) -> str:
+    said = "%s: %s. Set 'cluster_secrets_eso_allow: [%s]', or delete what is not needed. Nothing was changed."
+    return said % (what, shortened(objects), allowed)
 
 
 def main() -> None:

@@ -38,14 +38,8 @@ options:
         type: str
         required: true
   accept:
-    description: Which kinds of problems to accept, named as in RV(problems[].check).
-    type: list
-    elements: str
-    choices: [owner, image, values, versions, fields, functions, ca-provider, token-secret, names, tokens, conflicts]
-    default: []
-  accept_objects:
-    description: Which objects to accept with all their problems, named as in RV(problems[].object). A tenant's
-      ExternalSecret then accepts nobody else's.
+    description: Which problems to accept, by their kind, named as in RV(problems[].check), or by their object, named as
+      in RV(problems[].object). A tenant's ExternalSecret then accepts nobody else's.
     type: list
     elements: str
     default: []
@@ -120,6 +114,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files, helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.gate import Problem
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    CatalogError,
     DependencyError,
     EsoError,
     FileError,
@@ -147,8 +142,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "crds": {"type": "str", "required": True},
         },
     },
-    "accept": {"type": "list", "elements": "str", "choices": list(checks.CHECKS), "default": []},
-    "accept_objects": {"type": "list", "elements": "str", "default": []},
+    "accept": {"type": "list", "elements": "str", "default": []},
     "force_conflicts": {"type": "bool", "default": False},
     "helm_binary": {"type": "path"},
     "release_name": {"type": "str", "default": "external-secrets"},
@@ -165,6 +159,13 @@ def run(context: Context) -> dict[str, Any]:
     """Read the cluster and the releases, and compare them."""
     params, client = context.params, context.client
     stages = [_stage(step) for step in params["steps"]]
+    for name in params["accept"]:
+        # An object has its kind before its name, or is a definition.
+        if name not in checks.CHECKS and not {" ", "."} & {*name}:
+            raise CatalogError(
+                "accept: '%s' is no kind of problem (%s), nor an object like 'ExternalSecret team/token'."
+                % (name, ", ".join(checks.CHECKS))
+            )
     result: dict[str, Any] = {"changed": False, "problems": [], "force_conflicts": False}
     if stages:
         problem = helm.problem(params["helm_binary"])
@@ -182,16 +183,16 @@ def run(context: Context) -> dict[str, Any]:
         stopping = [
             problem
             for problem in problems
-            if problem.check not in params["accept"] and problem.object not in params["accept_objects"]
+            if problem.check not in params["accept"] and problem.object not in params["accept"]
         ]
         if stopping:
             shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]
             more = ["and %d more" % (len(stopping) - _SHOWN)] if len(stopping) > _SHOWN else []
             result.update(
                 failed=True,
-                msg="The upgrade would stop %d thing(s) that work now. Nothing was changed. Correct them, or accept a "
-                "kind of them in 'cluster_secrets_eso_upgrade_accept', or single objects, as they are named here, in "
-                "'cluster_secrets_eso_upgrade_accept_objects'.\n- %s" % (len(stopping), "\n- ".join(shown + more)),
+                msg="The upgrade would stop %d thing(s) that work now. Nothing was changed. Correct them, or accept "
+                "kinds of them, or objects as they are named here, in 'cluster_secrets_eso_upgrade_accept'.\n- %s"
+                % (len(stopping), "\n- ".join(shown + more)),
             )
     result["api_requests"] = client.requests
     return result

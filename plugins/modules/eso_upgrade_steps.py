@@ -19,9 +19,6 @@ description:
     repeated.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
-  to_version:
-    description: The release to upgrade to. By default, that of O(chart).
-    type: str
   chart:
     description: The chart as helm takes it, a name in O(chart_repo), a URL or a path.
     type: str
@@ -32,7 +29,7 @@ options:
     type: str
     default: https://charts.external-secrets.io
   chart_version:
-    description: The version of O(chart), when that is not a path.
+    description: The version of O(chart), when that is not a path. It is the release to upgrade to.
     type: str
   charts:
     description: The available charts, if there is no repository.
@@ -75,7 +72,7 @@ extends_documentation_fragment:
 EXAMPLES = r"""
 - name: Find the way
   platform.cluster_secrets.eso_upgrade_steps:
-    to_version: 2.9.0
+    chart_version: 2.9.0
 """
 
 RETURN = r"""
@@ -103,7 +100,7 @@ crds_by_chart:
   returned: success
   type: bool
 steps:
-  description: The releases on the way, in the order of installation. Empty if O(to_version) already runs.
+  description: The releases on the way, in the order of installation. Empty if it already runs.
   returned: success
   type: list
   elements: dict
@@ -141,7 +138,6 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     **ADVISORIES_OPTION,
-    "to_version": {"type": "str"},
     "chart": {"type": "str", "default": "external-secrets"},
     "chart_repo": {"type": "str", "default": "https://charts.external-secrets.io"},
     "chart_version": {"type": "str"},
@@ -177,18 +173,16 @@ def run(context: Context) -> dict[str, Any]:
     if record.number is None:
         raise EsoError("helm's release '%s' is of '%s', no release of upstream." % (name, record.app_version))
     given = [_step(chart["chart"], chart["version"], chart["crds"]) for chart in params["charts"]]
-    to = advisories.parse(params["to_version"]) if params["to_version"] else None
-    if params["to_version"] and to is None:
-        raise EsoError("'%s' is no release of ESO; write it like 2.9.0." % params["to_version"])
+    to = None
     if given or params["chart"].startswith((".", "/")) or "://" in params["chart"]:
         given.append(_step(params["chart"], params["chart_version"], params["crds"]))
     else:
         given = steps.of_index(eso.index(params["chart_repo"]), params["chart"])
-        to = to or advisories.parse(params["chart_version"])
+        to = advisories.parse(params["chart_version"])
         if to is None:
             raise EsoError(
                 "the release to go to is unknown, since '%s' is no version of a chart. Set "
-                "'cluster_secrets_eso_upgrade_to'." % (params["chart_version"] or "")
+                "'cluster_secrets_eso_chart_version'." % (params["chart_version"] or "")
             )
     to = to or given[-1].release
     found = steps.way(record.number, to, given)

@@ -143,6 +143,7 @@ def run(context: Context) -> dict[str, Any]:
                 "ready": ready,
                 "mark": mark,
             }
+            files.make_folder(os.path.dirname(path))
             files.write(path, json.dumps(document, indent=1), "snapshot", private=True)
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)

@@ -328,7 +328,7 @@ def _planned(context: Context, given: dict[str, dict[str, Any]], wanted: nodes.W
     if todo and len(live) == 1:
         lines.append(
             "There is one node: nothing can move elsewhere, and all pods are away while it restarts. A drain can't end "
-            "there; talosctl 1.13 and newer need '--drain=false' in cluster_secrets_talos_arguments."
+            "there; talosctl 1.13 and newer need '--drain=false' in cluster_secrets_talos_arguments.upgrade."
         )
     if todo:
         lines += _held_up(context, {item["metadata"]["name"] for item in todo})

@@ -26,19 +26,18 @@ _UPGRADE: _Variables = {
     "cluster_secrets_upgrade_cronjobs": _of(
         "list", "CronJobs to suspend during the upgrade, each {namespace, name}", "[]", elements="dict"
     ),
-    "cluster_secrets_snapshot": _of(
-        "str", "the file with the state before the upgrade", "cluster_secrets.HOST.snapshot.json"
-    ),
 }
 _BEFORE: _Variables = {
     "cluster_secrets_upgrade_etcd_check": _of("list", "a command that fails unless there is a snapshot of etcd"),
-    "cluster_secrets_upgrade_window": _of("int", "how many hours credentials must remain valid", "8"),
 }
 _COMMAND = _of("list", "the program, with the arguments common to all calls", "[talosctl]")
-
-
-def _wait(default: str) -> _Variables:
-    return {"cluster_secrets_upgrade_timeout": _of("int", "seconds to wait until everything is healthy", default)}
+_ARGUMENTS = _of(
+    "dict",
+    "lists of arguments: upgrade and reboot (of staged nodes) for the commands of these names, stage for those that "
+    "keep an upgrade from rebooting, kubernetes for upgrade-k8s",
+    "upgrade [--wait], stage [--no-reboot], reboot [--drain, --wait], kubernetes []",
+    options={name: {"type": "list", "elements": "str"} for name in ("upgrade", "stage", "reboot", "kubernetes")},
+)
 
 
 #: What each playbook does, and its own variables.
@@ -48,9 +47,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         {
             "cluster_secrets_dest": _of("str", "the folder", "."),
             "cluster_secrets_init_secrets": _of("list", "the Secrets, each {name, keys, namespaces}", elements="dict"),
-            "cluster_secrets_init_name": _of("str", "the name of one Secret", "example"),
+            "cluster_secrets_secret": _of("str", "the name of one Secret", "example"),
             "cluster_secrets_init_keys": _of("raw", "its keys, as a list or separated by commas", "username,password"),
-            "cluster_secrets_init_namespaces": _of("raw", "the namespaces that get it", "demo"),
+            "cluster_secrets_namespace": _of("raw", "the namespaces that get it", "demo"),
             "cluster_secrets_init_values": _of(
                 "dict", "values, {NAME: {KEY: VALUE}}; others are generated", "asked for"
             ),
@@ -70,8 +69,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             "cluster_secrets_namespace": _of("raw", "only these namespaces, as a list or separated by commas"),
             "cluster_secrets_secret": _of("raw", "only these Secrets, likewise"),
             "cluster_secrets_unsynced": _of("bool", "list only unsynced pairs", "false"),
-            "cluster_secrets_status_html": _of("str", "where to write a page"),
-            "cluster_secrets_status_json": _of("str", "where to write JSON"),
+            "cluster_secrets_report": _of(
+                "raw", "where to write a page (.html) or JSON (.json), as a list or with commas"
+            ),
             "cluster_secrets_may_differ": _of("list", "sources whose values may differ between clusters", "[]"),
         },
     ),
@@ -85,10 +85,11 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "audit": (
         "Looks for hand-made Secrets, drift, leftovers, wide permissions, values that are due and a vulnerable ESO.",
         {
-            "cluster_secrets_audit_html": _of("str", "where to write a page"),
-            "cluster_secrets_audit_json": _of("str", "where to write JSON"),
-            "cluster_secrets_audit_metrics": _of("str", "where to write OpenMetrics"),
-            "cluster_secrets_audit_junit": _of("str", "where to write JUnit XML"),
+            "cluster_secrets_report": _of(
+                "raw",
+                "where to write a page (.html), JSON (.json), JUnit XML (.xml) or OpenMetrics (.prom), a list or with "
+                "commas",
+            ),
             "cluster_secrets_audit_ends_within": _of("int", "how many days before expiry a value is reported", "30"),
             "cluster_secrets_audit_fail_on": _of(
                 "str", "what fails the play", "error", choices=["error", "warning", "never"]
@@ -100,7 +101,6 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         {
             "cluster_secrets_namespace": _of("raw", "the namespace", required=True),
             "cluster_secrets_secret": _of("raw", "the entries, as a list or separated by commas", required=True),
-            "cluster_secrets_create_namespace": _of("bool", "create the namespace if it is missing", "false"),
         },
     ),
     "offboard": (
@@ -162,10 +162,10 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     ),
     "talos_upgrade_pre": (
         "Run before nodes are upgraded: checks whether to continue, and takes a snapshot.",
-        {**_UPGRADE, **_BEFORE, **_wait("60")},
+        {**_UPGRADE, **_BEFORE},
     ),
     "talos_upgrade_gate": ("Run between two nodes: checks whether to continue.", {}),
-    "talos_upgrade_post": ("Run after the last node: checks whether anything was lost.", {**_UPGRADE, **_wait("600")}),
+    "talos_upgrade_post": ("Run after the last node: checks whether anything was lost.", _UPGRADE),
     "talos_upgrade": (
         "Upgrades the nodes, one after the other.",
         {
@@ -185,16 +185,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
                 "list", "one or more commands to run before and after each control plane node"
             ),
             "cluster_secrets_talos_stage": _of("bool", "install only; the next run without it reboots", "false"),
-            "cluster_secrets_talos_arguments": _of("list", "arguments of 'talosctl upgrade'", "['--wait']"),
-            "cluster_secrets_talos_stage_arguments": _of(
-                "list", "arguments that keep it from rebooting", "['--no-reboot']"
-            ),
-            "cluster_secrets_talos_reboot_arguments": _of(
-                "list", "arguments of 'talosctl reboot', for staged nodes", "['--drain', '--wait']"
-            ),
+            "cluster_secrets_talos_arguments": _ARGUMENTS,
             **_UPGRADE,
             **_BEFORE,
-            **_wait("60 before the upgrade, then 600"),
         },
     ),
     "talos_upgrade_kubernetes": (
@@ -209,13 +202,12 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
                 "int", "seconds to wait for the API server and the kubelets, once talosctl has ended", "1800"
             ),
             "cluster_secrets_talos_kubernetes": _of("str", "the version", required=True),
-            "cluster_secrets_talos_kubernetes_arguments": _of("list", "more arguments of 'talosctl upgrade-k8s'", "[]"),
+            "cluster_secrets_talos_arguments": _ARGUMENTS,
             "cluster_secrets_talos_kubernetes_accept": _of(
                 "list", "removed: APIs in use that will be gone; kubelet: kubelets that are too old", "[]"
             ),
             **_UPGRADE,
             **_BEFORE,
-            **_wait("60 before the upgrade, then 600"),
         },
     ),
     "teardown": (

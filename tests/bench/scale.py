@@ -41,14 +41,13 @@ def measure(bench: Bench, namespaces: int, entries: int, runs: int) -> None:
     entry = catalog(namespaces, entries)
     variables = {
         **bench.variables,
-        "cluster_secrets_use_catalog": False,
+        "cluster_secrets_catalog": [],
         "cluster_secrets_catalog_extra": entry,
         "cluster_secrets_values_from": "variable",
         "cluster_secrets_values": {one["source"]: {"key": "of " + one["source"]} for one in entry},
-        "cluster_secrets_central_prune": True,
         # What the measurements before left would stay without a backup, and be looked at each time.
         "cluster_secrets_backup": False,
-        "cluster_secrets_distribution_prune": True,
+        "cluster_secrets_prune": ["entries", "masters"],
         "cluster_secrets_wait_timeout": 1200,
         # The release that is built here has known vulnerabilities, which is not what is measured.
         "cluster_secrets_audit_fail_on": "never",

@@ -560,7 +560,7 @@ class ControlPlane:
             "cluster_secrets_eso_chart": str(build.eso_chart(self.eso)),
             "cluster_secrets_eso_crds": str(build.eso_crds(self.eso)),
             # 0.20.4 has known vulnerabilities; newer controllers can't be built from Go modules.
-            "cluster_secrets_eso_accept_vulnerable": True,
+            "cluster_secrets_eso_allow": ["vulnerable"],
             # What was interrupted is waited for as long as helm may take, and a little longer.
             "cluster_secrets_eso_timeout": "30s",
             # No kubelet and no service network: nothing could answer the chart's webhook here.

@@ -340,7 +340,7 @@ SystemdCgroup = false
         return {
             "cluster_secrets_eso_chart_repo": self.repository,
             "cluster_secrets_eso_chart_version": build.eso_release(self.eso).lstrip("v"),
-            "cluster_secrets_eso_accept_vulnerable": True,
+            "cluster_secrets_eso_allow": ["vulnerable"],
         }
 
     def kill(self, component: str) -> None:

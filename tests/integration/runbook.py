@@ -48,8 +48,8 @@ class Runbook:
             "cluster_secrets_talos_nodes": [{"name": one, "address": one} for one in self.names],
             "cluster_secrets_talos_command": self.program,
             "cluster_secrets_talos_timeout": 5,
-            "cluster_secrets_snapshot": str(own.folder / "upgrade.json"),
-            "cluster_secrets_upgrade_timeout": 30,
+            "cluster_secrets_snapshot_dir": str(own.folder / "upgrade"),
+            "cluster_secrets_gate_timeout": 30,
         }
 
     def _given(self, version: str, more: dict[str, Any]) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def test_a_distributed_talosconfig_is_named_with_its_role_its_end_and_its_reader
 
 def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
     report = tmp_path / "audit.json"
-    outcome = opened.play("audit", "-vvvv", variables={"cluster_secrets_audit_json": str(report)}, check=False)
+    outcome = opened.play("audit", "-vvvv", variables={"cluster_secrets_report": str(report)}, check=False)
     assert outcome.rc == 2 and re.search(r"\d+ error\(s\) and \d+ warning\(s\) were found", outcome.stdout)
     assert re.search(r"error +orphaned-finalizer +orphan ", outcome.stdout)
     told = outcome.stdout.partition("\nWhat to do:\n")[2].partition("\n\n")[0].splitlines()

@@ -177,7 +177,7 @@ def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform = bootstrapped
     variables = {
         "cluster_secrets_namespace": "team-a",
-        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_namespaces_missing": "create",
         "cluster_secrets_secret": ["application-docker-registry", "cloudflare-api-token"],
     }
     assert platform.play("onboard", variables=variables).recap["changed"] == 1
@@ -303,9 +303,9 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
             for item in platform.request("GET", "/api/v1/namespaces")["items"]
         }
         exclusive = {
-            "cluster_secrets_namespaces_exclusive": True,
+            "cluster_secrets_prune": ["labels"],
             "cluster_secrets_namespace": "tiers",
-            "cluster_secrets_create_namespace": True,
+            "cluster_secrets_namespaces_missing": "create",
         }
         platform.play("onboard", variables={**extra, **exclusive, "cluster_secrets_secret": ["silver"]})
         assert labels == {
@@ -332,14 +332,14 @@ def test_nobody_loses_what_a_label_of_others_gave(bootstrapped, catalog):
         run("onboard", ["silver"], "Secret 'silver' in namespace 'tiers' was not made by ESO")
         assert platform.data("tiers", "silver") == {"K": f"{CANARY}-theirs"}
     finally:
-        platform.play("bootstrap", variables={"cluster_secrets_distribution_prune": True})
+        platform.play("bootstrap", variables={"cluster_secrets_prune": ["entries"]})
         platform.delete(path)
         platform.eventually(lambda: platform.get(path) is None, what="the deletion of the namespace")
 
 
 def test_pruning_leaves_the_values_of_what_is_switched_off(bootstrapped):
     platform = bootstrapped
-    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    prune = {"cluster_secrets_prune": ["entries", "masters"]}
     platform.play("bootstrap", variables={**prune, "cluster_secrets_disabled": ["cloudflare-api-token"]})
     assert platform.secret("central-secret-store", "cloudflare-api-token")
     platform.play("bootstrap")
@@ -353,12 +353,12 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     platform.play("bootstrap", variables=extra)
     assert platform.data("n8n", "extra") == {"KEY": CANARY}
     # and taking it away again is taking the entry away, with pruning on request
-    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    prune = {"cluster_secrets_prune": ["entries", "masters"]}
     platform.play(
         "onboard",
         variables={
             "cluster_secrets_namespace": "kept",
-            "cluster_secrets_create_namespace": True,
+            "cluster_secrets_namespaces_missing": "create",
             "cluster_secrets_secret": "cloudflare-api-token",
         },
     )
@@ -373,7 +373,7 @@ def test_adding_a_secret_is_one_entry_and_its_value(bootstrapped):
     # The label stays, and onboard's too; being exclusive removes both.
     assert "secrets/extra" in platform.get("/api/v1/namespaces/n8n")["metadata"]["labels"]
     assert platform.secret("kept", "cloudflare-api-token")
-    platform.play("bootstrap", variables={"cluster_secrets_namespaces_exclusive": True})
+    platform.play("bootstrap", variables={"cluster_secrets_prune": ["labels"]})
     platform.eventually(lambda: platform.secret("kept", "cloudflare-api-token") is None)
     platform.delete("/api/v1/namespaces/kept")
     labels = platform.get("/api/v1/namespaces/n8n")["metadata"]["labels"]

@@ -33,7 +33,7 @@ PLAYBOOKS = {
     "logs": {"cluster_secrets_logs_lines": 5},
     "onboard": {
         "cluster_secrets_namespace": "team",
-        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_namespaces_missing": "create",
         "cluster_secrets_secret": ["cloudflare-api-token"],
     },
     "offboard": {"cluster_secrets_namespace": "team", "cluster_secrets_secret": ["cloudflare-api-token"]},
@@ -212,7 +212,7 @@ def test_no_playbook_asks_the_default_cluster(both, at, tmp_path):
     assert there - {"init"} == set(PLAYBOOKS)
     for playbook, variables in PLAYBOOKS.items():
         filled = json.loads(json.dumps(variables).replace("{folder}", str(tmp_path)))
-        filled["cluster_secrets_snapshot"] = str(tmp_path / "snapshot.json")
+        filled["cluster_secrets_snapshot_dir"] = str(tmp_path / "snapshots")
         done = at("certificate", playbook, filled, check=playbook != "talos_upgrade_kubernetes")
         assert done.rc == 0 or "there is no way back" in done.stdout
         if playbook == "talos_upgrade_pre":
@@ -335,7 +335,7 @@ def test_relative_paths_mean_the_same_wherever_a_module_runs(both, at, tmp_path)
     meant, _default = both
     for reason in ({}, {"ansible_python_interpreter": shutil.which("python3")}):
         name = "reports-%d.json" % len(reason)
-        at("relative", "status", {"cluster_secrets_status_json": name, **reason}, check=False)
+        at("relative", "status", {"cluster_secrets_report": name, **reason}, check=False)
         assert (meant.folder / name).exists()
     installed = Path(COLLECTIONS) / "ansible_collections/platform/cluster_secrets"
     assert list(installed.rglob("reports-*.json")) == []

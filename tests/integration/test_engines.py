@@ -199,7 +199,7 @@ def test_surveys_onboard_and_rotate(awx):
     chosen = answers(
         "onboard.json", cluster_secrets_namespace="team-a", cluster_secrets_secret=["github-oauth-credentials"]
     )
-    outcome = awx.run("onboard", **chosen, cluster_secrets_create_namespace=True)
+    outcome = awx.run("onboard", **chosen, cluster_secrets_namespaces_missing="create")
     assert outcome.rc == 0 and len(recaps(outcome)) == 2, outcome.output
     rotated = {**awx.values, "cloudflare-api-token": {"api-token": CANARY + "new"}}
     values.write_vault(rotated, awx.folder / "project/cluster_secrets.vault.yml", awx.secret)

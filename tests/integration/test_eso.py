@@ -68,7 +68,7 @@ def arguments(own):
 def test_a_vulnerable_release_is_refused_before_anything_is_written(own, release):
     if not release:
         pytest.skip("the release under test has no known vulnerability")
-    strict = {"cluster_secrets_eso_accept_vulnerable": False}
+    strict = {"cluster_secrets_eso_allow": []}
     for mode in ([], ["--check"]):
         mark = own.mark()
         outcome = own.play("bootstrap", *mode, variables=strict, check=False)
@@ -78,9 +78,7 @@ def test_a_vulnerable_release_is_refused_before_anything_is_written(own, release
             "CVE-2026-22822 (the template function getSecretKey reads any Secret of the cluster; fixed in 1.2.0)"
             in outcome.stdout
         )
-        assert (
-            "Use 2.9.0 or newer" in outcome.stdout and "cluster_secrets_eso_accept_vulnerable: true" in outcome.stdout
-        )
+        assert "Use 2.9.0 or newer" in outcome.stdout and "cluster_secrets_eso_allow: [vulnerable]" in outcome.stdout
     accepted = own.play("bootstrap", "--check")
     assert "[WARNING]" in accepted.output and "CVE-2026-22822" in accepted.output
 
@@ -98,10 +96,7 @@ def test_the_default_chart_has_no_known_vulnerability(own):
 def test_what_a_hand_made_eso_serves_is_not_stopped(own):
     """An ESO as upstream's chart makes it, with PushSecrets and a store that needs a ServiceAccount's token."""
     soft = {
-        "cluster_secrets_eso_push_secrets": True,
-        "cluster_secrets_eso_any_service_account": True,
-        "cluster_secrets_eso_aggregate_to_edit": True,
-        "cluster_secrets_eso_aggregate_to_admin": True,
+        "cluster_secrets_eso_allow": ["push_secrets", "any_service_account", "aggregate_to_edit", "aggregate_to_admin"],
         "cluster_secrets_eso_values": {**own.plane.ansible_variables()["cluster_secrets_eso_values"], "concurrent": 1},
     }
     own.play("bootstrap", variables=soft)
@@ -126,8 +121,8 @@ def test_what_a_hand_made_eso_serves_is_not_stopped(own):
     outcome = own.play("bootstrap", check=False)
     assert outcome.rc == 2 and own.writes(mark) == []
     assert (
-        "PushSecrets would no longer be processed: PushSecret default/mine. Set 'cluster_secrets_eso_push_secrets: "
-        "true'" in outcome.stdout
+        "PushSecrets would no longer be processed: PushSecret default/mine. Set "
+        "'cluster_secrets_eso_allow: [push_secrets]'" in outcome.stdout
     )
     # A chart that knows the switch would take the token away as well.
     values = {"rbac": {"serviceAccountTokenCreate": False}}
@@ -355,7 +350,7 @@ def test_the_webhook_of_the_preset(own):
 
 
 def test_an_eso_that_is_there_is_checked_too(own, release):
-    existing = {"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_accept_vulnerable": False}
+    existing = {"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_allow": []}
     if release:
         outcome = own.play("bootstrap", variables=existing, check=False)
         assert (
@@ -393,7 +388,7 @@ def test_an_unknown_release_is_called_unknown(own, catalog):
         }
         warned = own.play(
             "bootstrap",
-            variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_accept_vulnerable": False},
+            variables={"cluster_secrets_eso_method": "existing", "cluster_secrets_eso_allow": []},
         )
         assert "is unknown" in warned.output
     finally:
@@ -415,7 +410,7 @@ def test_another_namespace_and_release_name_are_honoured(platform):
             "cluster_secrets_store_namespace": "masters",
             "cluster_secrets_isolation": "entry",
         }
-        names |= {"cluster_secrets_snapshot": str(folder / "snapshot.json"), "cluster_secrets_audit_fail_on": "never"}
+        names |= {"cluster_secrets_snapshot_dir": str(folder), "cluster_secrets_audit_fail_on": "never"}
         odd.play("bootstrap", variables=names)
         assert odd.play("bootstrap", variables=names).recap["changed"] == 0
         binding = odd.get(
@@ -435,7 +430,7 @@ def test_another_namespace_and_release_name_are_honoured(platform):
             variables={
                 **names,
                 "cluster_secrets_namespace": "team",
-                "cluster_secrets_create_namespace": True,
+                "cluster_secrets_namespaces_missing": "create",
                 "cluster_secrets_secret": ["cloudflare-api-token"],
             },
         )

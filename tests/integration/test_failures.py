@@ -211,9 +211,7 @@ def test_unsynced_targets_are_named_with_what_eso_says(bootstrapped):
     assert platform.module("sync", catalog=catalog).result["refreshed"] in (["lagging"], [])
     assert platform.data("lagging", "lagging") == {"KEY": CANARY}
     platform.module("namespace_labels", catalog=catalog, state="absent", assignments={"lagging": ["lagging"]})
-    platform.play(
-        "bootstrap", variables={"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
-    )
+    platform.play("bootstrap", variables={"cluster_secrets_prune": ["entries", "masters"]})
 
 
 def test_a_foreign_manager_conflicts_only_on_request(bootstrapped, catalog):

@@ -96,15 +96,15 @@ def test_groups_and_hosts_change_the_catalog(fleet):
 
 def test_the_audit_looks_at_each_cluster_and_names_those_it_can_not_reach(fleet):
     report = str(fleet.folder / "audit-{{ inventory_hostname }}.json")
-    outcome = fleet.play("audit", cluster_secrets_audit_json=report, cluster_secrets_audit_fail_on="never")
+    outcome = fleet.play("audit", cluster_secrets_report=report, cluster_secrets_audit_fail_on="never")
     assert outcome.rc == 2
     found = recaps(outcome)
     assert {name: one["failed"] for name, one in found.items()} == {"a": 0, "b": 0, "c": 0, "down": 1, "refused": 1}
     for name in ("a", "b", "c"):
         content = json.loads((fleet.folder / f"audit-{name}.json").read_text())
         assert content["findings"], content
-    refused = fleet.play("audit", "--limit", "a,b", cluster_secrets_audit_json=str(fleet.folder / "audit.json"))
-    assert refused.rc == 2 and "cluster_secrets_audit_json names one path for several clusters" in refused.stdout
+    refused = fleet.play("audit", "--limit", "a,b", cluster_secrets_report=str(fleet.folder / "audit.json"))
+    assert refused.rc == 2 and "cluster_secrets_report names one path for several clusters" in refused.stdout
     assert not (fleet.folder / "audit.json").exists()
 
 
@@ -117,8 +117,8 @@ def test_each_cluster_writes_files_of_its_own(fleet):
     ):
         same = fleet.play(playbook, "--limit", "a,b", **{variable: str(fleet.folder / "same")})
         assert same.rc == 2 and f"{variable} names one path for several clusters" in same.stdout
-    same = fleet.play("talos_upgrade_pre", "--limit", "a,b", cluster_secrets_snapshot=str(fleet.folder / "same"))
-    assert same.rc == 2 and "cluster_secrets_snapshot names one path" in same.stdout
+    same = fleet.play("talos_upgrade_pre", "--limit", "a,b", cluster_secrets_gate_json=str(fleet.folder / "same"))
+    assert same.rc == 2 and "cluster_secrets_gate_json names one path" in same.stdout
     assert not (fleet.folder / "same").exists()
     kept = fleet.folder / "kept"
     for playbook in ("backup", "adopt", "render"):
@@ -150,7 +150,7 @@ def test_each_cluster_writes_files_of_its_own(fleet):
 
 def test_status_shows_what_is_wrong_where(fleet):
     page, report = fleet.folder / "fleet.html", fleet.folder / "fleet.json"
-    wanted = {"cluster_secrets_status_html": str(page), "cluster_secrets_status_json": str(report)}
+    wanted = {"cluster_secrets_report": f"{page}, {report}"}
     well = fleet.play("status", "--limit", "a,b,c", "-vvvv", **wanted)
     assert well.rc == 0 and re.search(r"a +17 +17 +same", well.stdout), well.output
     # One cluster has a value of its own, and ESO spread it.

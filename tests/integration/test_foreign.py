@@ -113,9 +113,7 @@ ROWS = [
     (
         "bootstrap",
         {
-            "cluster_secrets_distribution_prune": True,
-            "cluster_secrets_central_prune": True,
-            "cluster_secrets_namespaces_exclusive": True,
+            "cluster_secrets_prune": ["entries", "masters", "labels"],
         },
         "would change or stop working",
     ),
@@ -237,7 +235,7 @@ def test_another_catalog_of_ours_on_the_same_cluster_stays(platform, catalog):
         other = {
             "cluster_secrets_store": "other-store",
             "cluster_secrets_store_namespace": "other-central",
-            "cluster_secrets_use_catalog": False,
+            "cluster_secrets_catalog": [],
             "cluster_secrets_catalog_extra": [entry("theirs", ["theirs"])],
             "cluster_secrets_values_from": "variable",
             "cluster_secrets_values": {"theirs-source": {"key": "value-of-theirs"}},
@@ -245,7 +243,7 @@ def test_another_catalog_of_ours_on_the_same_cluster_stays(platform, catalog):
         own.play("bootstrap", variables={**other, "cluster_secrets_guard_mode": "off"})
         path = f"{ESO}/clusterexternalsecrets/theirs"
         uid = own.get(path)["metadata"]["uid"]
-        own.play("bootstrap", variables={"cluster_secrets_distribution_prune": True})
+        own.play("bootstrap", variables={"cluster_secrets_prune": ["entries"]})
         # There is one guard, and it is the first one's.
         mark = own.mark()
         guarded = own.play("bootstrap", variables=other)

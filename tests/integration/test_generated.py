@@ -30,9 +30,7 @@ def given(bootstrapped):
     )
     yield {"cluster_secrets_catalog_extra": [GENERATED]}
     values.write_vault(bootstrapped.values, bootstrapped.vault, bootstrapped.password)
-    bootstrapped.play(
-        "bootstrap", variables={"cluster_secrets_central_prune": True, "cluster_secrets_distribution_prune": True}
-    )
+    bootstrapped.play("bootstrap", variables={"cluster_secrets_prune": ["entries", "masters"]})
     bootstrapped.delete("/api/v1/namespaces/made")
 
 

@@ -148,10 +148,10 @@ def attackers(bootstrapped):
                 )
         yield {name: Attacker(grants, tenant) for name, tenant in TENANTS.items()}
         platform.module("admission_policies", catalog=[], state="absent")
-    variables = {"cluster_secrets_namespaces_state": "absent", "cluster_secrets_secret": [ENTRY]}
+    variables = {"cluster_secrets_secret": [ENTRY]}
     for name, tenant in TENANTS.items():
         if tenant.labelled:
-            platform.play("onboard", variables={**variables, "cluster_secrets_namespace": name})
+            platform.play("offboard", variables={**variables, "cluster_secrets_namespace": name})
         platform.delete(f"/api/v1/namespaces/{name}")
     platform.eventually(
         lambda: not any(platform.get(f"/api/v1/namespaces/{name}") for name in TENANTS), 60, "the end of the tenants"
@@ -358,7 +358,7 @@ def test_the_platform_eso_and_kubernetes_still_work(bootstrapped, enforced):
     platform.play("onboard", variables=variables)
     assert CANARY in platform.data("t-outside", TARGET)["api-token"]
     platform.play("rotate", variables={"cluster_secrets_verify_refresh": "always"})
-    platform.play("onboard", variables={**variables, "cluster_secrets_namespaces_state": "absent"})
+    platform.play("offboard", variables=variables)
     platform.eventually(lambda: platform.secret("t-outside", TARGET) is None, what="the garbage collector's work")
     # Kubernetes' own controllers in the central namespace: the root CA's publisher, for one.
     platform.delete(f"/api/v1/namespaces/{CENTRAL}/configmaps/kube-root-ca.crt")

@@ -82,7 +82,7 @@ COMMANDS = [
         "onboard",
         {
             "cluster_secrets_namespace": "other",
-            "cluster_secrets_create_namespace": True,
+            "cluster_secrets_namespaces_missing": "create",
             "cluster_secrets_secret": "cloudflare-api-token",
         },
         0,
@@ -227,12 +227,12 @@ def test_everybody_else_is_served(besieged):
     given = {
         **ENFORCED,
         "cluster_secrets_namespace": "other",
-        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_namespaces_missing": "create",
         "cluster_secrets_secret": ENTRY,
     }
     assert besieged.play("onboard", variables=given).recap["failed"] == 0
     besieged.delete(f"{APPS}/held/deployments/web")
-    gate = {"cluster_secrets_gate_except_namespaces": TROUBLED, **ENFORCED}
+    gate = {"cluster_secrets_except_namespaces": TROUBLED, **ENFORCED}
     besieged.play("talos_upgrade_gate", variables=gate)
     status = besieged.play("status", variables=ENFORCED, check=False)
     assert status.rc == 2 and "backstage" in status.output

@@ -146,7 +146,7 @@ def test_without_a_terminal_and_without_variables_there_is_an_example(empty, tmp
         "init",
         "-e",
         f"cluster_secrets_dest={tmp_path / 'lists'}",
-        variables={"cluster_secrets_init_keys": ["a", "b"], "cluster_secrets_init_namespaces": []},
+        variables={"cluster_secrets_init_keys": ["a", "b"], "cluster_secrets_namespace": []},
     )
     content = yaml.safe_load((tmp_path / "lists/group_vars/all/cluster_secrets.yml").read_text())
     assert list(content["cluster_secrets_catalog"][0]["data"]) == ["a", "b"]
@@ -281,7 +281,7 @@ def test_bad_input_writes_nothing(after, tmp_path, options, said):
 
 def test_only_ones_own_entries(after):
     """The catalog that comes with the collection is an example that one variable switches off."""
-    done = after.play("status", variables={"cluster_secrets_use_catalog": False})
+    done = after.play("status", variables={"cluster_secrets_catalog": []})
     assert "0 targets are synced" in done.stdout
 
 

@@ -131,9 +131,7 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
     assert {("left-over-entry", "extra"), ("left-over-store", "central-secret-store-extra")} <= findings
     prune = {
         **ENTRY,
-        "cluster_secrets_distribution_prune": True,
-        "cluster_secrets_central_prune": True,
-        "cluster_secrets_namespaces_exclusive": True,
+        "cluster_secrets_prune": ["entries", "masters", "labels"],
     }
     predicted = platform.play("bootstrap", "--check", variables=prune)
     done = platform.play("bootstrap", variables=prune)
@@ -181,7 +179,7 @@ def test_an_entry_of_several_sources_reads_these_and_is_rotated_by_each(bootstra
             refused = platform.play(playbook, variables={**variables, **place}, check=False)
             assert refused.rc != 0 and reason in refused.stdout, refused.stdout
     finally:
-        prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+        prune = {"cluster_secrets_prune": ["entries", "masters"]}
         platform.play("bootstrap", variables=prune)
         platform.eventually(lambda: platform.secret("kargo", "both") is None, what="the end of the target")
 
@@ -190,7 +188,7 @@ def _audit(platform, **variables):
     report = platform.folder / "isolation.json"
     platform.play(
         "audit",
-        variables={"cluster_secrets_audit_json": str(report), "cluster_secrets_audit_fail_on": "never", **variables},
+        variables={"cluster_secrets_report": str(report), "cluster_secrets_audit_fail_on": "never", **variables},
     )
     import json
 

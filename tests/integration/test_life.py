@@ -44,9 +44,7 @@ def living(bootstrapped):
     bootstrapped.play("bootstrap", variables=variables)
     yield give, variables
     values.write_vault(bootstrapped.values, bootstrapped.vault, bootstrapped.password)
-    bootstrapped.play(
-        "bootstrap", variables={"cluster_secrets_central_prune": True, "cluster_secrets_distribution_prune": True}
-    )
+    bootstrapped.play("bootstrap", variables={"cluster_secrets_prune": ["entries", "masters"]})
     bootstrapped.delete("/api/v1/namespaces/living")
 
 
@@ -77,7 +75,7 @@ def test_findings_name_the_owner_and_no_value(bootstrapped, living, tmp_path):
     assert wanted <= found(platform, [LIVING])
     assert found(platform, [LIVING], ends_within=9) & wanted == {min(wanted)}
     page = tmp_path / "audit.html"
-    more = {**variables, "cluster_secrets_audit_html": str(page), "cluster_secrets_audit_fail_on": "never"}
+    more = {**variables, "cluster_secrets_report": str(page), "cluster_secrets_audit_fail_on": "never"}
     output = platform.play("audit", "-vvv", variables={**more, "cluster_secrets_audit_ends_within": 11}).output
     assert "is to be rotated after 90 (Lives a while, owner: team-life)" in output
     assert "key 'config': certificate O=os:admin ends on " in output

@@ -44,7 +44,7 @@ def checked(folder, spec, lines):
 def reports(bootstrapped):
     """An audit with a namespace that lost its label: its output, the metrics, the JUnit file."""
     metrics, junit = bootstrapped.folder / "audit.prom", bootstrapped.folder / "audit.xml"
-    variables = {"cluster_secrets_audit_metrics": str(metrics), "cluster_secrets_audit_junit": str(junit)}
+    variables = {"cluster_secrets_report": [str(metrics), str(junit)]}
     with namespace_unlabelled(bootstrapped):
         done = bootstrapped.play("audit", variables=variables, check=False)
     return done.output, metrics.read_text(), junit.read_text()

@@ -50,7 +50,7 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     onboard = {
         **PLAYS,
         "cluster_secrets_namespace": "team",
-        "cluster_secrets_create_namespace": True,
+        "cluster_secrets_namespaces_missing": "create",
         "cluster_secrets_secret": ["cloudflare-api-token"],
     }
     deployer.play("onboard", variables=onboard)
@@ -76,8 +76,8 @@ def test_a_play_with_these_permissions_does_all_its_work(deployer, catalog):
     job = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}
     deployer.request("POST", "/apis/batch/v1/namespaces/ci/cronjobs", {"metadata": {"name": "defrag"}, "spec": job})
     snapshot = {
-        "cluster_secrets_snapshot": str(deployer.folder / "snapshot.json"),
-        "cluster_secrets_upgrade_window": 1,
+        "cluster_secrets_snapshot_dir": str(deployer.folder),
+        "cluster_secrets_gate_window": 1,
         "cluster_secrets_upgrade_cronjobs": [{"namespace": "ci", "name": "defrag"}],
     }
     for playbook in ("talos_upgrade_pre", "talos_upgrade_post"):

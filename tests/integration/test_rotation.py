@@ -99,7 +99,7 @@ def test_without_named_sources_what_changed_comes_first(rotating):
     own = rotating
     time.sleep(1.1)
     given(own, leaked="three", other="two", blocked="one")
-    more = {"cluster_secrets_wait_timeout": 5, "cluster_secrets_distribution_prune": False}
+    more = {"cluster_secrets_wait_timeout": 5, "cluster_secrets_prune": []}
     before = own.get(f"{APPS}/namespaces/shop/deployments/leaked")["metadata"]["generation"]
     outcome = own.play("rotate", variables={**CATALOG, **more}, check=False)
     assert outcome.rc == 2 and "shop/blocked is" in outcome.stdout, outcome.stdout

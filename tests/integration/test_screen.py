@@ -62,7 +62,7 @@ def test_the_status_of_what_one_asks_for(cluster):
     with namespace_unlabelled(cluster):
         wrong = cluster.play(
             "status",
-            variables={"cluster_secrets_unsynced": True, "cluster_secrets_status_json": str(path)},
+            variables={"cluster_secrets_unsynced": True, "cluster_secrets_report": str(path)},
             check=False,
         )
     listed = [line for line in wrong.stdout.splitlines() if " unlabelled " in line]

@@ -77,7 +77,7 @@ def test_a_bootstrap_that_would_break_something_is_refused_with_everything_named
 def test_eso_is_not_replaced_by_one_that_serves_none_of_its_objects(byhand):
     own, _version = byhand
     mark = own.mark()
-    variables = {"cluster_secrets_eso_chart": str(build.eso_chart()), "cluster_secrets_eso_accept_vulnerable": True}
+    variables = {"cluster_secrets_eso_chart": str(build.eso_chart()), "cluster_secrets_eso_allow": ["vulnerable"]}
     outcome = own.play("bootstrap", variables=variables, check=False)
     assert outcome.rc == 2 and own.writes(mark) == []
     assert "runs External Secrets 0.14.3, whose objects are v1beta1, and this chart installs 0.20.3" in outcome.stdout
@@ -349,12 +349,9 @@ def test_an_interrupted_replacement_is_gone_on_with(bootstrapped):
     p.play("bootstrap", variables={**add, **answers})
     assert p.get(path)["type"] == "kubernetes.io/dockerconfigjson" and list((p.folder / "late").glob("*.vault.yml"))
     assert p.play("bootstrap", variables={**add, **answers}).recap["changed"] == 0
-    p.play("onboard", variables={**OFF, "cluster_secrets_namespace": "late", "cluster_secrets_create_namespace": True})
+    given = {"cluster_secrets_namespace": "late", "cluster_secrets_secret": ["application-docker-registry"]}
+    p.play("offboard", variables=given)
     p.delete("/api/v1/namespaces/late")
-
-
-#: Takes a namespace's label away.
-OFF = {"cluster_secrets_namespaces_state": "absent", "cluster_secrets_secret": ["application-docker-registry"]}
 
 
 def test_labels_that_others_select_by_are_spared(bootstrapped):
@@ -365,12 +362,12 @@ def test_labels_that_others_select_by_are_spared(bootstrapped):
     p.request("POST", ces, body)
     labels = {"secrets/foreign": "true", "secrets/nobody": "true"}
     p.patch("/api/v1/namespaces/default", {"metadata": {"labels": labels}})
-    p.play("bootstrap", variables={"cluster_secrets_namespaces_exclusive": True})
+    p.play("bootstrap", variables={"cluster_secrets_prune": ["labels"]})
     left = p.get("/api/v1/namespaces/default")["metadata"]["labels"]
     assert left.get("secrets/foreign") == "true" and "secrets/nobody" not in left
     p.delete(f"{ces}/foreign")
     p.eventually(lambda: not p.get(f"{ces}/foreign"), what="its end")
-    p.play("bootstrap", variables={"cluster_secrets_namespaces_exclusive": True})
+    p.play("bootstrap", variables={"cluster_secrets_prune": ["labels"]})
     assert "secrets/foreign" not in p.get("/api/v1/namespaces/default")["metadata"]["labels"]
 
 
@@ -430,7 +427,7 @@ def test_every_form_of_the_catalog_on_a_real_cluster(bootstrapped, tmp_path):
     assert data("forms", "composed") == {"URL": url.encode(), "BIN": handmade.BINARY, "E": "\U0001f600{".encode()}
     assert data("default", "whole") == {"user": b"me", "pass.word": b'p{"w"}', "bin": handmade.BINARY}
     assert bootstrapped.secret("default", "whole")["type"] == "example.com/own"
-    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    prune = {"cluster_secrets_prune": ["entries", "masters"]}
     bootstrapped.play("bootstrap", variables=prune)
     # A label that does not begin with secrets/ may be there for others.
     options = {"catalog": catalog[:1], "assignments": {"forms": ["composed"]}, "state": "absent"}
@@ -465,7 +462,7 @@ def test_an_entry_may_have_the_longest_name_that_eso_takes(bootstrapped, tmp_pat
     values.write_vault({**bootstrapped.values, one["source"]: {"key": "value"}}, vault, bootstrapped.password)
     variables = {"cluster_secrets_catalog_extra": [one], "cluster_secrets_values_file": str(vault)}
     bootstrapped.play("bootstrap", variables=variables)
-    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    prune = {"cluster_secrets_prune": ["entries", "masters"]}
     bootstrapped.play("bootstrap", variables=prune)
     bootstrapped.module("namespace_labels", catalog=[one], assignments={"longest": [one["name"]]}, state="absent")
     bootstrapped.delete("/api/v1/namespaces/longest")
@@ -493,8 +490,7 @@ def test_a_master_that_nobody_can_change_keeps_its_type(bootstrapped):
         assert p.play("bootstrap", variables=extra).recap["changed"] == 0
     finally:
         values.write_vault(p.values, p.vault, p.password)
-        prune = ("cluster_secrets_distribution_prune", "cluster_secrets_central_prune")
-        p.play("bootstrap", variables=dict.fromkeys(prune, True))
+        p.play("bootstrap", variables={"cluster_secrets_prune": "entries,masters"})
         p.play("offboard", variables={"cluster_secrets_namespace": "kargo", "cluster_secrets_secret": "edge"})
         p.patch("/api/v1/namespaces/kargo", {"metadata": {"labels": {"secrets/edge": None}}})
 
@@ -509,14 +505,14 @@ def test_a_bootstrap_that_would_take_something_away_is_refused(bootstrapped, tmp
     p.play("bootstrap", variables={**given, "cluster_secrets_catalog_extra": [one]})
     onboard = {"cluster_secrets_namespace": "n8n", "cluster_secrets_secret": "lossy"}
     p.play("onboard", variables={**given, "cluster_secrets_catalog_extra": [one], **onboard})
-    prune = {"cluster_secrets_distribution_prune": True, "cluster_secrets_central_prune": True}
+    prune = {"cluster_secrets_prune": ["entries", "masters"]}
     accept = {"cluster_secrets_takeover": {"losses": "accept"}}
     renamed = {**one, "label": "secrets/lossier"}
     other = entry("elsewhere", ["kargo"], source=one["source"])
     for variables, texts in (
         ({}, ["ClusterExternalSecret lossy: Secret lossy in namespace kargo, n8n would no longer be refreshed"]),
         (
-            {"cluster_secrets_use_catalog": False, "cluster_secrets_catalog_extra": [other]},
+            {"cluster_secrets_catalog": [], "cluster_secrets_catalog_extra": [other]},
             ["ClusterExternalSecret lossy: ", "None of this catalog's entries is on this cluster"],
         ),
         (

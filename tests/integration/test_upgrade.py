@@ -19,7 +19,7 @@ from support import CANARY, another, cluster, leaked, values
 
 @pytest.fixture(scope="module")
 def snapshot(bootstrapped):
-    return {"cluster_secrets_snapshot": str(bootstrapped.folder / "snapshot.json")}
+    return {"cluster_secrets_snapshot_dir": str(bootstrapped.folder / "snapshots")}
 
 
 def test_before_and_after_a_restart_of_everything(bootstrapped, snapshot):
@@ -28,9 +28,9 @@ def test_before_and_after_a_restart_of_everything(bootstrapped, snapshot):
         pytest.skip("needs the embedded control plane")
     platform.play("bootstrap")
     before = platform.play("talos_upgrade_pre", "-vvvv", variables=snapshot)
-    saved = (platform.folder / "snapshot.json").read_text()
-    assert leaked(before.output) == [] and leaked(saved) == []
-    assert (platform.folder / "snapshot.json").stat().st_mode & 0o077 == 0
+    saved = platform.folder / "snapshots" / "cluster_secrets.localhost.snapshot.json"
+    assert leaked(before.output) == [] and leaked(saved.read_text()) == []
+    assert saved.stat().st_mode & 0o077 == 0
     platform.plane.restart(signal.SIGTERM)
     after = platform.play("talos_upgrade_post", "-vvvv", "--diff", variables=snapshot)
     assert leaked(after.output) == []
@@ -66,7 +66,7 @@ def test_the_check_before_fails_when_eso_is_not_healthy(bootstrapped, snapshot):
     platform.patch(path, {"spec": {"replicas": 0}})
     try:
         outcome = platform.play(
-            "talos_upgrade_pre", variables={**snapshot, "cluster_secrets_upgrade_timeout": 1}, check=False
+            "talos_upgrade_pre", variables={**snapshot, "cluster_secrets_gate_timeout": 1}, check=False
         )
         assert outcome.rc == 2 and "ESO was not healthy after 1 s: 0 of 0 replicas" in outcome.stdout
     finally:
@@ -76,7 +76,7 @@ def test_the_check_before_fails_when_eso_is_not_healthy(bootstrapped, snapshot):
 
 def test_a_rotation_between_pre_and_post_is_no_loss(bootstrapped, tmp_path):
     """What the collection itself changed is not; what somebody else changed is."""
-    platform, snapshot = bootstrapped, {"cluster_secrets_snapshot": str(tmp_path / "snapshot.json")}
+    platform, snapshot = bootstrapped, {"cluster_secrets_snapshot_dir": str(tmp_path)}
     platform.play("talos_upgrade_pre", variables=snapshot)
     time.sleep(1.1)
     changed = {**platform.values, "github-pat": {**platform.values["github-pat"], "token": f"{CANARY}-between"}}

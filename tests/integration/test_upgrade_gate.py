@@ -133,7 +133,7 @@ def test_cronjobs_are_suspended_and_resumed_as_they_were(healthy):
     path = "/apis/batch/v1/namespaces/default/cronjobs"
     template = {"spec": {"template": {"spec": {**pod("x")["spec"], "restartPolicy": "Never"}}}}
     spec = {"schedule": "0 0 1 1 *", "jobTemplate": template}
-    variables = {"cluster_secrets_snapshot": str(healthy.folder / "cron.json"), "cluster_secrets_upgrade_window": 1}
+    variables = {"cluster_secrets_snapshot_dir": str(healthy.folder / "cron"), "cluster_secrets_gate_window": 1}
     variables["cluster_secrets_upgrade_cronjobs"] = [{"namespace": "default", "name": one} for one in ("defrag", "off")]
     variables["cluster_secrets_upgrade_etcd_check"] = ["true"]
 
@@ -152,7 +152,7 @@ def test_cronjobs_are_suspended_and_resumed_as_they_were(healthy):
         healthy.play("talos_upgrade_pre", variables=variables)
         assert suspended() == [True, True]
         healthy.play("talos_upgrade_pre", variables=variables)
-        missing = {**variables, "cluster_secrets_snapshot": str(healthy.folder / "none.json")}
+        missing = {**variables, "cluster_secrets_snapshot_dir": str(healthy.folder / "none")}
         failed = healthy.play("talos_upgrade_post", variables=missing, check=False)
         assert failed.rc == 2 and suspended() == [False, True]
         healthy.play("talos_upgrade_pre", variables=variables)
@@ -341,8 +341,8 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
             "cluster_secrets_talos_image": "installer:v1.11.2",
             "cluster_secrets_talos_timeout": 60,
             "cluster_secrets_talos_command": talosctl(fresh),
-            "cluster_secrets_snapshot": str(fresh.folder / "rolling.json"),
-            "cluster_secrets_upgrade_timeout": 60,
+            "cluster_secrets_snapshot_dir": str(fresh.folder / "rolling"),
+            "cluster_secrets_gate_timeout": 60,
             # It was cordoned before; without this word, the gate would close.
             "cluster_secrets_gate_except_nodes": ["node-0"],
         }
@@ -367,7 +367,7 @@ def test_a_rolling_upgrade_loses_nothing_and_stops_at_the_first_closed_gate(plat
         log.unlink()
         (fresh.folder / "restart").unlink()
         talosctl(fresh, afterwards=BREAKING)
-        next_one = {"cluster_secrets_talos_image": "installer:v1.12.0", "cluster_secrets_upgrade_timeout": 3}
+        next_one = {"cluster_secrets_talos_image": "installer:v1.12.0", "cluster_secrets_gate_timeout": 3}
         stopped = fresh.play("talos_upgrade", variables={**variables, **next_one}, check=False)
         assert stopped.rc == 2 and log.read_text().split() == names[:1], stopped.output
         assert "Secret cert-manager/cloudflare-api-token: " in stopped.stdout
@@ -437,8 +437,8 @@ def test_each_way_of_failing_is_named_and_leaves_nothing(runbook):
     assert "and not v1.11.2" in failed.stdout and runbook.left() == ([], runbook.by_hand)
     runbook.log.write_text("control-1\n")
     runbook.mode.unlink()
-    failed = runbook.play("v1.11.2", cluster_secrets_talos_arguments=["--wait", "--preserve"], check=False)
-    assert failed.rc == 2 and "correct 'cluster_secrets_talos_arguments'" in failed.stdout
+    failed = runbook.play("v1.11.2", cluster_secrets_talos_arguments={"upgrade": ["--wait", "--preserve"]}, check=False)
+    assert failed.rc == 2 and "correct 'cluster_secrets_talos_arguments.upgrade'" in failed.stdout
     failed = runbook.play("v1.11.2", cluster_secrets_talos_command=["talosctl-absent"], check=False)
     assert failed.rc == 2 and "'talosctl-absent' can't be run" in failed.stdout
     failed = runbook.play("latest", check=False)

@@ -153,7 +153,7 @@ def test_no_value_is_left_in_a_tasks_arguments(bootstrapped, catalog, tmp_path, 
 def slips(bootstrapped):
     yield {"cluster_secrets_catalog_extra": [entry("slip", ["slips"], data={"A": "a", "B": "b", "C": "c"})]}
     values.write_vault(bootstrapped.values, bootstrapped.vault, bootstrapped.password)
-    more = {"cluster_secrets_central_prune": True, "cluster_secrets_distribution_prune": True}
+    more = {"cluster_secrets_prune": ["entries", "masters"]}
     bootstrapped.play("bootstrap", variables=more)
     bootstrapped.delete("/api/v1/namespaces/slips")
 
@@ -194,7 +194,7 @@ def test_what_yaml_would_change_silently_is_refused(bootstrapped, tmp_path, slip
         capture_output=True,
     )
     mark = bootstrapped.mark()
-    variables = {**slips, "cluster_secrets_use_catalog": False, "cluster_secrets_values_file": str(plain)}
+    variables = {**slips, "cluster_secrets_catalog": [], "cluster_secrets_values_file": str(plain)}
     outcome = bootstrapped.play("bootstrap", variables=variables, check=False)
     assert outcome.rc == 2 and said in " ".join(outcome.output.split()), outcome.output
     assert bootstrapped.writes(mark) == [] and leaked(outcome.output) == []
@@ -223,7 +223,7 @@ def test_the_central_namespace_is_never_a_target(bootstrapped, catalog):
         assert bootstrapped.requests(mark) == []
 
 
-@pytest.mark.parametrize(("said", "entries"), [("false", 1), ("true", 8), ("False", 1), ("no", 1)])
+@pytest.mark.parametrize(("said", "entries"), [("false", 8), ("true", 9), ("False", 8), ("no", 8)])
 def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, said, entries):
     variables = tmp_path / "vars.yml"
     variables.write_text(yaml.safe_dump({"cluster_secrets_catalog_extra": [entry("own", ["own"])]}))
@@ -233,7 +233,7 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
         "-e",
         f"@{variables}",
         "-e",
-        f"cluster_secrets_use_catalog={said}",
+        f"cluster_secrets_talos_config={said}",
         "-e",
         f"cluster_secrets_dest={dest}",
     )
@@ -246,12 +246,24 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
 @pytest.mark.parametrize(
     ("playbook", "given", "said"),
     [
-        ("bootstrap", "cluster_secrets_use_catalog=perhaps", "cluster_secrets_use_catalog: 'perhaps' is no boolean"),
+        ("bootstrap", "cluster_secrets_backup=perhaps", "cluster_secrets_backup: 'perhaps' is no boolean"),
         (
             "bootstrap",
-            "cluster_secrets_namespaces_exclusive=7",
-            "cluster_secrets_namespaces_exclusive: '7' is no boolean",
+            "cluster_secrets_eso_force_conflicts=7",
+            "cluster_secrets_eso_force_conflicts: '7' is no boolean",
         ),
+        (
+            "bootstrap",
+            "cluster_secrets_prune=everything",
+            "cluster_secrets_prune: value of cluster_secrets_prune must be",
+        ),
+        (
+            "audit",
+            "cluster_secrets_report=audit.pdf",
+            "the report 'audit.pdf' must end in one of .html, .json, .xml, .prom",
+        ),
+        ("status", "cluster_secrets_report=a.prom", "the report 'a.prom' must end in one of .html, .json"),
+        ("status", "cluster_secrets_report=a.html,b.html", "the reports 'a.html' and 'b.html' have the same format"),
         (
             "restore",
             "cluster_secrets_restore_verify=maybe",
@@ -299,19 +311,19 @@ def test_what_another_playbook_looks_up_is_not_looked_up(bootstrapped):
 
 
 def test_numbers_and_booleans_as_texts_work_where_they_are_used(bootstrapped):
-    said = ("-e", "cluster_secrets_namespaces_exclusive=false", "-e", "cluster_secrets_wait_timeout=60")
+    said = ("-e", "cluster_secrets_backup=false", "-e", "cluster_secrets_wait_timeout=60")
     assert bootstrapped.play("bootstrap", *said).recap["changed"] == 0
     bootstrapped.play("talos_upgrade_gate", "-e", "cluster_secrets_gate_timeout=5")
 
 
 def test_a_misspelt_variable_is_a_warning_with_the_closest_name(bootstrapped):
-    outcome = bootstrapped.play("status", "-e", "cluster_secrets_stroe=x", "-e", "cluster_secrets_stattus_html=x")
+    outcome = bootstrapped.play("status", "-e", "cluster_secrets_stroe=x", "-e", "cluster_secrets_reprot=x")
     said = " ".join(outcome.output.split())
     assert (
         "the variable 'cluster_secrets_stroe' is none of this collection's. Did you mean 'cluster_secrets_store'?"
         in said
     )
-    assert "Did you mean 'cluster_secrets_status_html'?" in said
+    assert "Did you mean 'cluster_secrets_report'?" in said
     assert "is none of this collection's" not in bootstrapped.play("bootstrap", "--check").output
 
 
@@ -328,7 +340,7 @@ def test_a_catalog_and_its_values_are_checked_without_a_cluster(bootstrapped, tm
     ]
     assert leaked(fine.output) == []
     file = tmp_path / "given.vault.yml"
-    own = {"cluster_secrets_use_catalog": False, "cluster_secrets_values_file": str(file)}
+    own = {"cluster_secrets_catalog": [], "cluster_secrets_values_file": str(file)}
     own["cluster_secrets_catalog_extra"] = [entry("smtp", ["shop"], source="smtp", data={"USER": "user"})]
 
     def checked(given, **more):

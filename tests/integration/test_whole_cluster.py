@@ -296,7 +296,7 @@ def test_the_newest_chart_of_the_repository(living, tmp_path):
     assert refused.rc == 2 and "no release without a known vulnerability is at hand" in refused.stdout
     lists = tmp_path / "advisories.yml"
     lists.write_text("advisories: []\nreleased: {'0.20': 2025-09-22}\n")
-    own = {"cluster_secrets_eso_advisories": str(lists), "cluster_secrets_eso_accept_vulnerable": False}
+    own = {"cluster_secrets_eso_advisories": str(lists), "cluster_secrets_eso_allow": []}
     pinned = living.plane.ansible_variables()["cluster_secrets_eso_chart_version"]
     for mode in (["--check"], []):
         done = living.play("bootstrap", *mode, variables={**newest, **own})
@@ -421,17 +421,19 @@ class RealNode(Runbook):
         own.plane.kill("kubelet")
         own.plane.start_component("kubelet")
         self.variables |= SPREAD
-        self.variables |= {"cluster_secrets_talos_timeout": 120, "cluster_secrets_upgrade_timeout": 180}
+        self.variables |= {"cluster_secrets_talos_timeout": 120, "cluster_secrets_gate_timeout": 180}
 
 
 def test_the_runbook_on_a_node_that_really_goes_away(spread):
     """On the only node a drain can't end; without one, a run killed in any step is gone on with."""
     runbook = RealNode(spread)
     before = {key: spread.data(*key) for key in (("backstage", "gh-oauth"), ("cert-manager", "cloudflare-api-token"))}
-    failed = runbook.play("v1.11.1", cluster_secrets_talos_arguments=["--wait", "--drain-timeout", "8s"], check=False)
+    failed = runbook.play(
+        "v1.11.1", cluster_secrets_talos_arguments={"upgrade": ["--wait", "--drain-timeout", "8s"]}, check=False
+    )
     assert failed.rc == 2 and "error draining node" in failed.stdout and "--drain=false" in failed.stdout, failed.output
     assert runbook.lines("upgraded") == [] and runbook.left() == ([], ())
-    undrained = {"cluster_secrets_talos_arguments": ["--wait", "--drain=false"]}
+    undrained = {"cluster_secrets_talos_arguments": {"upgrade": ["--wait", "--drain=false"]}}
     for step in ("install", "away"):
         with runbook.begun("v1.11.1", f"{node.NAME} {step}", **undrained) as run:
             if step == "away":

@@ -351,7 +351,7 @@ def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
         if namespace != scope.layout.namespace or name in known or _of_a_tool(item):
             continue
         if is_owned(item):
-            fix = BOOTSTRAP + " -e cluster_secrets_central_prune=true"
+            fix = BOOTSTRAP + " -e cluster_secrets_prune=masters"
             yield Finding(
                 WARNING, "left-over-source", namespace, name, "no entry of the catalog reads it any more", fix
             )
@@ -437,7 +437,7 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
             yield Finding(ERROR, "not-distributed", None, entry.name, message, BOOTSTRAP)
     for name, item in live.items():
         if is_owned(item) and name not in known:
-            fix = BOOTSTRAP + " -e cluster_secrets_distribution_prune=true"
+            fix = BOOTSTRAP + " -e cluster_secrets_prune=entries"
             yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
         elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):
             fix = "Add it to the catalog, or delete it"
@@ -568,7 +568,7 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
         if name in wanted or not _mentions(item.get("spec"), layout.namespace):
             continue
         if stores.entry_of(item, layout):
-            fix = BOOTSTRAP + " -e cluster_secrets_distribution_prune=true"
+            fix = BOOTSTRAP + " -e cluster_secrets_prune=entries"
             yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", fix)
         else:
             yield Finding(

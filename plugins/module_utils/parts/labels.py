@@ -91,7 +91,7 @@ def run(context: Context) -> dict[str, Any]:
                 ", ".join(absent),
                 near,
                 correct,
-                "" if assignments is None else " (for the playbook onboard, -e cluster_secrets_create_namespace=true)",
+                "" if assignments is None else " (-e cluster_secrets_namespaces_missing=create)",
             )
         )
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
@@ -212,7 +212,7 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                 if entry:
                     fix = "Run bootstrap first."
                 elif is_owned(distributed[name]):
-                    fix = "Its entry is gone: run bootstrap with 'cluster_secrets_distribution_prune: true'."
+                    fix = "Its entry is gone: run bootstrap with 'cluster_secrets_prune: [entries]'."
                 raise CatalogError(
                     "ClusterExternalSecret '%s' gives namespace '%s' its Secret, and not by a label of the catalog. %s"
                     % (name, namespace, fix)

@@ -181,7 +181,7 @@ def variables(
         ("cluster_secrets_store_server_url", server_url, "https://kubernetes.default.svc"),
         ("cluster_secrets_eso_namespace", eso[0], "external-secrets"),
         ("cluster_secrets_eso_service_account", eso[1], "external-secrets"),
-        ("cluster_secrets_eso_accept_vulnerable", bool(release.advisories), False),
+        ("cluster_secrets_eso_allow", ["vulnerable"] if release.advisories else [], []),
         ("cluster_secrets_takeover", {kind: one for kind, one in answers.items() if one != preflight.REFUSE}, {}),
     ):
         if value != default:

@@ -470,7 +470,7 @@ def _made_in(distributed: Object, namespaces: list[str]) -> str:
 def _way_on(by_name: dict[str, Entry], live: dict[str, Object]) -> str:
     if not set(by_name) & set(live):
         return ". None of this catalog's entries is on this cluster: is it the right one, with the right catalog?"
-    return ". Put the entry back, or remove it with its targets: cluster_secrets_distribution_prune=true"
+    return ". Put the entry back, or remove it with its targets: cluster_secrets_prune=entries"
 
 
 # -- ClusterExternalSecrets and targets -----------------------------------------------------------

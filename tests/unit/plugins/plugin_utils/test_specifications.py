@@ -43,8 +43,10 @@ def test_a_list_or_mapping_is_one(name):
 
 
 def test_elements_and_keys_are_checked_as_roles_check_them():
-    said = specifications.problem("cluster_secrets_eso_upgrade_accept", ["owner", "nobody"])
-    assert said and "nobody" in said and "owner" in said
+    said = specifications.problem("cluster_secrets_prune", ["entries", "nobody"])
+    assert said and "nobody" in said and "entries" in said
+    assert specifications.problem("cluster_secrets_talos_arguments", {"upgrade": ["--wait"]}) is None
+    assert specifications.problem("cluster_secrets_talos_arguments", {"upgrades": ["--wait"]})
     assert specifications.problem("cluster_secrets_eso_upgrade_charts", [{"chart": "a", "colour": "red"}])
     assert specifications.problem("cluster_secrets_disabled", "a,b") is None
 
@@ -63,7 +65,7 @@ def test_whatever_decides_by_a_text_makes_a_boolean_or_number_of_it():
     found = list(used())
     assert {name for name, _place, _line in found} == set(BOOLEANS + NUMBERS) - {
         specifications.PREFIX + name for name in ("validate_certs", "concurrency")
-    } - {"cluster_secrets_git_repo_url_is_regex", "cluster_secrets_talos_config"}
+    } - {"cluster_secrets_talos_config"}
     for name, place, line in found:
         option = re.match(r"[a-z_]+: \"\{\{ %s( \| default\([^()]*\))? \}\}\"$" % name, line)
         converted = re.search(r"%s( \| default\(\w+\))? \| (bool|int)" % name, line)
@@ -73,9 +75,9 @@ def test_whatever_decides_by_a_text_makes_a_boolean_or_number_of_it():
 
 
 def test_an_unknown_variable_is_named_with_the_closest():
-    given = ["cluster_secrets_use_catalogue", "cluster_secrets_store", "cluster_secrets_namspace", "other"]
+    given = ["cluster_secrets_disbled", "cluster_secrets_store", "cluster_secrets_namspace", "other"]
     assert specifications.unknown(given) == {
-        "cluster_secrets_use_catalogue": "Did you mean 'cluster_secrets_use_catalog'? ",
+        "cluster_secrets_disbled": "Did you mean 'cluster_secrets_disabled'? ",
         "cluster_secrets_namspace": "Did you mean 'cluster_secrets_namespace'? ",
     }
     registered = set()
