@@ -74,10 +74,15 @@ class Executor:
         :raises Drift: with ``read_only``; :raises MissingPermission: before the first write; :raises WriteError: for
             what failed, after all of the batch ended.
         """
+        self.check(*batches)
+        if self.check_mode:
+            return [action for batch in batches for action in batch]
+        return self.send(*batches)
+
+    def check(self, *batches: list[Action]) -> None:
+        """Raise Drift or MissingPermission for what may not be written; see :meth:`run`."""
         actions = [action for batch in batches for action in batch]
-        if not actions:
-            return actions
-        if self.read_only:
+        if actions and self.read_only:
             raise Drift(
                 "GitOps owns the distribution, and %d object(s) are not what the catalog says: %s%s. Commit what "
                 "platform.cluster_secrets.render writes. None of them was written."
@@ -88,10 +93,15 @@ class Executor:
                 )
             )
         self._check_permissions(actions)
-        if not self.check_mode:
-            for batch in batches:
-                self._run_batch(batch)
-        return actions
+
+    def send(self, *batches: list[Action]) -> list[Action]:
+        """Write what was checked, one list after the other, each concurrently; returns all actions, in order.
+
+        :raises WriteError: for what failed, after all of the batch ended.
+        """
+        for batch in batches:
+            self._run_batch(batch)
+        return [action for batch in batches for action in batch]
 
     def has_effect(self, action: Action, live: Object) -> bool:
         """Whether an apply would change a live object, by a dry run: old API servers drop fields that they don't know.

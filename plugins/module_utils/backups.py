@@ -67,15 +67,16 @@ def write(
     return True
 
 
-def save(context: Context, live: List[Object], cluster: Tuple[str, str]) -> str | None:
+def save(context: Context, live: List[Object], cluster: Tuple[str, str], dry: bool = False) -> str | None:
     """Back up live Secrets before they change, in the task's ``backup_dir``: the path, or None in check mode.
 
-    :arg cluster: as live.snapshot.identity() returns it.
+    :arg cluster: as live.snapshot.identity() returns it; :arg dry: only see to it that one could be written.
     """
     _refuse_passing(context.params["backup_dir"])
     path = automatic(context.params["backup_dir"], context.client.server)
-    write(context.vault, path, live, cluster, dry=context.check_mode)
-    return None if context.check_mode else path
+    dry = dry or context.check_mode
+    write(context.vault, path, live, cluster, dry=dry)
+    return None if dry else path
 
 
 def _refuse_passing(folder: str) -> None:

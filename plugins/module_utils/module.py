@@ -179,16 +179,14 @@ class Context:
         self.warn: Callable[[str], Any] = lambda text: warn(printable(text))
         self._client: Client | None = None
         self._catalog: List[Entry] | None = None
-        #: Whether a run would do more than its result lists, such as wait for something, or write a backup.
-        self.does_more = False
-        #: Whether it only plans what the same run then does.
-        self.plans = False
+        #: Whether what other tasks or parts will have written before is to be counted as written.
+        self.foresees = check_mode
 
-    def part(self, params: dict[str, Any], check_mode: bool) -> Context:
+    def part(self, params: dict[str, Any], foresees: bool) -> Context:
         """The context of a part of the work, with options of its own: the same client and catalog."""
-        part = Context(params, check_mode, self.diff_mode, self.warn, self._vault, self.progress)
+        part = Context(params, self.check_mode, self.diff_mode, self.warn, self._vault, self.progress)
         part._client, part._catalog = self.client, self.catalog
-        part.plans = check_mode and not self.check_mode
+        part.foresees = foresees
         return part
 
     @property
@@ -236,7 +234,7 @@ class Context:
             version, served = eso.served(self.client)
         if version:
             return version
-        if assumed and self.check_mode and not self.plans:
+        if assumed and self.check_mode:
             return ESO_VERSIONS[0]
         if served:
             shown = (", ".join(served), ESO_GROUP, ", ".join(ESO_VERSIONS))

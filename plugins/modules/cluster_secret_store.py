@@ -15,6 +15,8 @@ description:
   - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and no others. ESO may request tokens
     of these ServiceAccounts in the central namespace, and of no others.
   - A store's conditions admit only namespaces that carry the label of one of its entries.
+  - After a change of O(isolation), what served the ExternalSecrets before stays. The part C(settle) of
+    M(platform.cluster_secrets.apply) removes it, once the ClusterExternalSecrets have been applied.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   state:
@@ -22,22 +24,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  stage:
-    description:
-      - V(permissions) applies only the ServiceAccounts and permissions that the stores read with. It does not need ESO,
-        and comes before an upgrade of ESO.
-      - V(stores) only applies the stores.
-      - V(all) applies both.
-      - V(settle) follows a change of O(isolation), after the ClusterExternalSecrets have been applied. It waits until
-        every ExternalSecret reads through the right store, then removes what served them before.
-    type: str
-    choices: [all, permissions, stores, settle]
-    default: all
-  prune:
-    description: With O(stage=settle), whether to remove the stores of entries that are no longer in the catalog, or are
-      disabled there.
-    type: bool
-    default: false
   consumers:
     description:
       - What happens to consumers that read or write the central namespace through the shared store and that the catalog
@@ -100,8 +86,8 @@ changes:
   type: list
   elements: dict
 pending:
-  description: Whether some stores or permissions remain only until the ExternalSecrets have moved, so that
-    O(stage=settle) has something to do.
+  description: Whether some stores or permissions remain only until the ExternalSecrets have moved, so that the part
+    C(settle) of M(platform.cluster_secrets.apply) has something to do.
   returned: when O(state=present)
   type: bool
 api_version:

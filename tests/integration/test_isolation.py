@@ -99,22 +99,20 @@ def test_there_and_back_on_a_cluster_in_use(bootstrapped, catalog):
 
 
 def test_what_is_applied_is_what_was_foreseen(bootstrapped, catalog):
-    """Stage by stage, the changes of check mode and of a run are the same, to the object and in the diff."""
+    """Part by part, the changes of check mode and of a run are the same, to the object and in the diff."""
     platform = bootstrapped
     catalog = [one for one in catalog if one["name"] != "talos-config"]
     url = {"server_url": f"https://127.0.0.1:{platform.plane.port}"} if platform.plane else {}
     for isolation in ("entry", "shared"):
-        stages = [("cluster_secret_store", {"stage": stage}) for stage in ("permissions", "stores")]
-        stages += [("cluster_external_secrets", {}), ("cluster_secret_store", {"stage": "settle"})]
+        parts = [{"permissions": url}, {"stores": url}, {"entries": {}}, {"settle": url}]
         common = {"catalog": catalog, "isolation": isolation, "diff": True}
-        options = [(name, {**common, **more, **(url if "stage" in more else {})}) for name, more in stages]
-        foreseen = [platform.module(name, check_mode=True, **more).result for name, more in options]
-        done = [platform.module(name, **more).result for name, more in options]
+        foreseen = [platform.module("apply", check_mode=True, parts=part, **common).result for part in parts]
+        done = [platform.module("apply", parts=part, **common).result for part in parts]
         assert [one["changes"] for one in foreseen] == [one["changes"] for one in done]
         assert [one["diff"] for one in foreseen] == [one["diff"] for one in done]
-        assert done[1]["pending"] and done[3]["changed"]
-        again = [platform.module(name, **more).result for name, more in options]
-        assert not any(one["changed"] for one in again) and not again[1]["pending"]
+        assert done[1]["stores"]["pending"] and done[3]["changed"]
+        again = [platform.module("apply", parts=part, **common).result for part in parts]
+        assert not any(one["changed"] for one in again) and not again[1]["stores"]["pending"]
 
 
 def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
@@ -213,9 +211,8 @@ def test_settling_waits_for_eso_and_removes_nothing_until_then(bootstrapped, cat
         url = f"https://127.0.0.1:{platform.plane.port}"
         platform.module("cluster_secret_store", catalog=catalog, server_url=url)
         platform.module("cluster_external_secrets", catalog=catalog)
-        outcome = platform.module(
-            "cluster_secret_store", catalog=catalog, server_url=url, stage="settle", wait_timeout=1, check=False
-        )
+        settle = {"settle": {"server_url": url, "wait_timeout": 1}}
+        outcome = platform.module("apply", catalog=catalog, parts=settle, check=False)
         assert (
             "17 ExternalSecret(s) still read through another store" in outcome.result["msg"]
             and "Nothing was removed" in outcome.result["msg"]

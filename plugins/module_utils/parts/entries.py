@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Iterator
 
-from ..apply import Executor
 from ..desired.distribution import cluster_external_secret, is_owned
-from ..errors import EsoError, NotReady, WriteError
+from ..errors import EsoError, NotReady
 from ..module import (
     CATALOG_OPTION,
     ESO_OBJECT_OPTIONS,
@@ -25,6 +25,7 @@ from ..module import (
 from ..plan import plan_delete, plan_refresh_one, plan_release, plan_takeover
 from ..resources import ESO_GROUP, SECRETS, cluster_external_secrets, external_secrets
 from ..takeover import removal
+from .steps import Plan, Step, alone, waits
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -46,8 +47,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Plan against the live objects and write the difference."""
+def plan(context: Context) -> Plan:
+    """What makes the live ClusterExternalSecrets those of the catalog."""
     params, client = context.params, context.client
     absent = params["state"] == "absent"
     entries = [] if absent else context.entries
@@ -55,7 +56,7 @@ def run(context: Context) -> dict[str, Any]:
         version = context.eso_version(params["assume_installed"])
     except EsoError:
         if absent:
-            return context.result([], api_version=None, left=[])
+            return Plan(result={"api_version": None, "left": []})
         raise
     resource = cluster_external_secrets(version)
     with client.remembering():
@@ -76,30 +77,29 @@ def run(context: Context) -> dict[str, Any]:
     if absent or params["prune"]:
         named = {entry.name for entry in context.entries} if absent else ()
         going = removal.entries_going(list(by_name.values()), layout, {entry.name for entry in entries}, named)
-    deletes = going.actions
     by_gitops = params["owner"] == "gitops" and not absent
-    actions = Executor(client, context.check_mode, params["force_conflicts"], by_gitops).run(
-        [adoption for adoption, _applied in pairs if adoption],
-        [applied for _adoption, applied in pairs if applied],
-        deletes,
-    )
+    applies = [applied for _adoption, applied in pairs if applied]
+    adoptions = [adoption for adoption, _applied in pairs if adoption]
+    steps = [Step([adoptions, applies, going.actions], params["force_conflicts"], by_gitops)]
     releases = [plan_release(by_name.get(entry.name)) for entry in entries] if by_gitops else []
-    actions += Executor(client, context.check_mode).run([action for action in releases if action])
-    actions += _replace(context, version)
-    if deletes and not context.check_mode:
-        wait_until_gone(client, resource, {action.name for action in deletes}, params["wait_timeout"])
-    left = [one._asdict() for one in going.left]
-    return context.result(actions, api_version=version, left=left)
+    steps += [Step([[action for action in releases if action]]), *_replaced(context, version)]
+    if going.actions:
+        names, seconds = {action.name for action in going.actions}, params["wait_timeout"]
+        steps.append(waits(lambda: wait_until_gone(client, resource, names, seconds)))
+    return Plan(steps, {"api_version": version, "left": [one._asdict() for one in going.left]})
 
 
-def _replace(context: Context, version: str) -> list[Action]:
-    """Delete the Secrets to replace that are still the ones which were looked at, one after the other.
+run = alone(plan)
 
-    Each is waited for until ESO has made it anew, so that a run which stops leaves one missing at most.
+
+def _replaced(context: Context, version: str) -> Iterator[Step]:
+    """The steps that delete the Secrets to replace that are still the ones which were looked at.
+
+    One after the other, each waited for until ESO has made it anew, so that a run which stops leaves one missing at
+    most. In check mode, raises NotReady where something holds one.
     """
-    client, executor = context.client, Executor(context.client, context.check_mode)
+    client, seconds = context.client, context.params["wait_timeout"]
     by_target = {entry.target: entry for entry in context.entries}
-    done: list[Action] = []
     held: list[str] = []
     for namespace, names in context.params["replace"].items():
         if namespace == context.params["store_namespace"]:
@@ -112,43 +112,38 @@ def _replace(context: Context, version: str) -> list[Action]:
                 # It would stay as it is for ever, and keep those after it from their turn.
                 held.append("%s/%s (%s)" % (namespace, name, ", ".join(item["metadata"]["finalizers"])))
                 continue
-            done += _deleted(executor, item)
+            yield Step([[_deletion(item)]])
             entry = by_target.get(name)
-            if context.check_mode or entry is None:
-                continue
-            # ESO may have given up for a while.
-            executor.run([plan_refresh_one(external_secrets(version), entry.external_secret, namespace)])
-            wait_while(
-                client, functools.partial(_not_made, client, namespace, name, uids), context.params["wait_timeout"]
-            )
-    if held and context.plans:
-        context.does_more = True  # the others come first
-    elif held:
-        raise NotReady(
-            "Secrets that have to be made anew are held by finalizers: %s. The others were done. Have their namespaces "
-            "take the finalizers away, then run this again." % "; ".join(held)
-        )
-    return done
+            if entry is not None:
+                # ESO may have given up for a while.
+                yield Step([[plan_refresh_one(external_secrets(version), entry.external_secret, namespace)]])
+                is_missing = functools.partial(_not_made, client, namespace, name, uids)
+                yield waits(functools.partial(wait_while, client, is_missing, seconds))
+    if held and context.check_mode:
+        _refuse_held(held)
+    if held:
+        yield waits(functools.partial(_refuse_held, held))  # the others come first
 
 
-def _deleted(executor: Executor, item: Object) -> list[Action]:
-    """Delete a Secret, also when ESO has just tried to make it its own, as long as it holds what was looked at."""
-    while True:
-        try:
-            return executor.run([plan_delete({**item, "apiVersion": "v1", "kind": "Secret"})])
-        except WriteError:
-            now = executor.client.get(SECRETS.path(item["metadata"]["name"], item["metadata"]["namespace"]))
-            if now is None or _content(now) != _content(item) or _version(now) == _version(item):
-                raise
-            item = now
+def _refuse_held(held: list[str]) -> None:
+    raise NotReady(
+        "Secrets that have to be made anew are held by finalizers: %s. The others were done. Have their namespaces "
+        "take the finalizers away, then run this again." % "; ".join(held)
+    )
+
+
+def _deletion(item: Object) -> Action:
+    """The deletion of a Secret, also when ESO has just tried to make it its own, as long as it holds what it did."""
+
+    def again(now: Object | None) -> Action | None:
+        return _deletion(now) if now is not None and _content(now) == _content(item) else action
+
+    action = replace(plan_delete({**item, "apiVersion": "v1", "kind": "Secret"}), replan=again)
+    return action
 
 
 def _content(secret: Object) -> tuple[Any, ...]:
     return secret["metadata"]["uid"], secret.get("type"), secret.get("data")
-
-
-def _version(secret: Object) -> Any:
-    return secret["metadata"]["resourceVersion"]
 
 
 def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -> NotReady | None:

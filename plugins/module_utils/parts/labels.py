@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
-from ..apply import Executor
 from ..catalog.checker import close_to
 from ..catalog.entries import LABEL_PREFIX
 from ..desired import consumers, stores
@@ -26,6 +26,7 @@ from ..resources import (
     resource_of,
 )
 from ..takeover import removal
+from .steps import Plan, Result, Step, alone
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -48,8 +49,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Plan against the live namespaces and write the difference."""
+def plan(context: Context) -> Plan:
+    """What gives the live namespaces their labels, or takes them away."""
     params, client, entries = context.params, context.client, context.entries
     removing = params["state"] == "absent"
     if removing and params["assignments"] is None:
@@ -64,19 +65,9 @@ def run(context: Context) -> dict[str, Any]:
     if removing and assignments is not None:
         planned = _taken(context, assignments, live)
         absent = sorted(set(assignments) - set(live))
-        done = _apply(context, [action for action in planned if action])
         copies = _copies(context, assignments, live)
-        context.does_more = bool(copies and params["wait"])
-        if context.does_more and not context.check_mode:
-            seconds = params["wait_timeout"]
-            try:
-                wait_while(client, lambda: _there_still(client, copies, seconds), seconds)
-            except ApiError as error:
-                if error.status != 403:
-                    raise
-                # Whoever may only label namespaces can do that.
-                context.warn("whether ESO has removed the copies is not looked at: %s" % error)
-        return context.result(done, missing=absent)
+        wait = functools.partial(_wait_for_the_end, context, copies) if copies and params["wait"] else None
+        return Plan([Step([[action for action in planned if action]], then=wait)], {"missing": absent})
     wanted = wanted_labels(entries, assignments)
     if assignments is not None:
         _refuse_losses(context, assignments, live)
@@ -110,16 +101,24 @@ def run(context: Context) -> dict[str, Any]:
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
     labels = [action for action in planned if action and action.replan is None]
     unlabels = [action for action in planned if action and action.replan is not None]
-    return context.result(
-        _apply(context, created + labels, unlabels),
-        missing=absent if params["missing"] == "ignore" else [],
-        left=[one._asdict() for one in left],
-    )
+    step = Step([created + labels, unlabels], read_only=params["owner"] == "gitops")
+    missing = absent if params["missing"] == "ignore" else []
+    return Plan([step], {"missing": missing, "left": [one._asdict() for one in left]})
 
 
-def _apply(context: Context, *batches: list[Action]) -> list[Action]:
-    by_gitops = context.params["owner"] == "gitops" and context.params["state"] == "present"
-    return Executor(context.client, context.check_mode, read_only=by_gitops).run(*batches)
+run = alone(plan)
+
+
+def _wait_for_the_end(context: Context, copies: dict[str, dict[str, Entry]], _result: Result) -> list[Action]:
+    client, seconds = context.client, context.params["wait_timeout"]
+    try:
+        wait_while(client, lambda: _there_still(client, copies, seconds), seconds)
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        # Whoever may only label namespaces can do that.
+        context.warn("whether ESO has removed the copies is not looked at: %s" % error)
+    return []
 
 
 def _checked(

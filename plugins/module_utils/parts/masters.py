@@ -9,7 +9,6 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from .. import backups, permissions
-from ..apply import Executor
 from ..catalog.entries import NAME_LABEL, of_sources
 from ..catalog.values import check_values, generated, remarks, required_sources, to_be_given, written_by_others
 from ..desired import consumers, stores
@@ -30,6 +29,7 @@ from ..plan import plan_apply, plan_delete, plan_restore, redact_secret
 from ..report.text import takeover_refused
 from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, SECRETS, decode, key_of, resource_of
 from ..takeover import access, backup, preflight, removal
+from .steps import Plan, Result, Step, alone
 
 if TYPE_CHECKING:
     from ..catalog.entries import Recipe
@@ -61,14 +61,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Plan against the live Secrets and write the difference."""
+def plan(context: Context) -> Plan:
+    """What makes the live Secrets hold the values."""
     values, recipes = _given(context)
     with context.client.remembering():
-        batches, result = _planned(context, values, recipes)
-    if result.get("failed"):
-        return result
-    return context.result(Executor(context.client, context.check_mode).run(*batches), **result)
+        return _planned(context, values, recipes)
+
+
+run = alone(plan)
 
 
 def _given(context: Context) -> tuple[dict[str, dict[str, bytes]], dict[str, dict[str, Recipe]]]:
@@ -94,28 +94,27 @@ def _given(context: Context) -> tuple[dict[str, dict[str, bytes]], dict[str, dic
     return values, recipes
 
 
-def _planned(
-    context: Context, values: dict[str, dict[str, bytes]], recipes: dict[str, dict[str, Recipe]]
-) -> tuple[list[list[Action]], dict[str, Any]]:
-    """The writes, one batch after the other, and what else belongs to the result."""
+def _planned(context: Context, values: dict[str, dict[str, bytes]], recipes: dict[str, dict[str, Recipe]]) -> Plan:
     params, client = context.params, context.client
     namespace = params["store_namespace"]
     live, _version = client.list(SECRETS, namespace=namespace)
     by_name = {item["metadata"]["name"]: item for item in live}
     masters = _Masters(context, values, recipes)
     values = {name: masters.data(name, by_name.get(name)) for name in values}
-    more: dict[str, Any] = {}
+    more: Result = {}
     findings: list[Finding] = []
+    saving: list[Step] = []
     if params["takeover"] is not None and params["state"] == "present":
-        findings, more = _preflight(context, by_name, values)
+        findings, more, saving = _preflight(context, by_name, values)
         if more.get("failed"):
-            return [], more
+            return Plan(result=more)
     removed = {name for finding in findings if finding.kind == "values" for _namespace, name in finding.remove}
     before = dict(by_name)
     going = _going(context, live)
     if going.actions and params["backup"]:
-        going, path = _backed_up(context, live, going)
-        more["backup"] = more.get("backup") or path
+        going, step = _backed_up(context, live, going)
+        more.setdefault("backup", None)
+        saving += [step] if step else []
     # What others put into a Secret that nobody can change comes back before it is changed. One after the other, so that
     # a run which stops on the way leaves one missing at most.
     remade: list[list[Action]] = []
@@ -132,7 +131,7 @@ def _planned(
     writes = [action for action in planned if action]
     more["left"] = [one._asdict() for one in going.left]
     more["changed_sources"] = {action.name: _changed_keys(before.get(action.name), action.body) for action in writes}
-    return [first, *remade, writes, going.actions], more
+    return Plan([*saving, Step([first, *remade, writes, going.actions])], more)
 
 
 class _Masters:
@@ -232,8 +231,8 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
     return removal.masters_going(central, kept, named_sources, used, written)
 
 
-def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, str | None]:
-    """Back up the Secrets that go: the path of the backup. Those of which none can be taken don't go."""
+def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, Step | None]:
+    """The step that backs up the Secrets that go. Those of which no backup can be taken don't go."""
     try:
         context.vault.encrypt("", "backup")
     except FileError as error:
@@ -247,7 +246,20 @@ def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tu
         return stay, None
     names = {action.name for action in going.actions}
     secrets = [item for item in live if item["metadata"]["name"] in names]
-    return going, backups.save(context, secrets, snapshot.identity(context.client))
+    return going, _saving(context, secrets)
+
+
+def _saving(context: Context, live: list[Object]) -> Step:
+    """The step that backs up live Secrets. Raises FileError where that could not be done."""
+    cluster = snapshot.identity(context.client)
+    backups.save(context, live, cluster, dry=True)
+
+    def save(result: Result) -> list[Action]:
+        path = backups.save(context, live, cluster)
+        result["backup"] = result.get("backup") or path
+        return []
+
+    return Step(then=save)
 
 
 def _made(recipe: Recipe) -> bytes:
@@ -256,8 +268,8 @@ def _made(recipe: Recipe) -> bytes:
 
 def _preflight(
     context: Context, central: dict[str, Object], values: dict[str, dict[str, bytes]]
-) -> tuple[list[Finding], dict[str, Any]]:
-    """What was there before, and what of it belongs to the module's result; a backup is taken of what will change."""
+) -> tuple[list[Finding], Result, list[Step]]:
+    """What was there before, what of it belongs to the module's result, and the steps that back up what will change."""
     params, client = context.params, context.client
     answers = preflight.checked_answers(params["takeover"])
     namespace = params["store_namespace"]
@@ -281,25 +293,18 @@ def _preflight(
     shown = [finding.as_dict(answers) for finding in findings]
     refused = [finding for finding in findings if not finding.accepted(answers)]
     if refused:
-        return findings, {"failed": True, "msg": takeover_refused(refused)}
+        return findings, {"failed": True, "msg": takeover_refused(refused)}, []
     warning = preflight.warning(findings)
     if warning:
         context.warn(warning)
     findings = [finding for finding in findings if answers[finding.kind] == preflight.OVERWRITE]
     removals = {key for finding in findings if finding.kind != "values" for key in finding.remove}
-    result: dict[str, Any] = {
-        "takeover": shown,
-        "replace": {},
-        "backup": None,
-    }
+    result: Result = {"takeover": shown, "replace": {}, "backup": None}
     for key in sorted(removals):
         result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
     changing = sorted({key for finding in findings for key in finding.backup})
-    if changing:
-        context.does_more = True
-        secrets = [whole[key] for key in changing if key in whole]
-        result["backup"] = backups.save(context, secrets, snapshot.identity(client))
-    return findings, result
+    saving = [_saving(context, [whole[key] for key in changing if key in whole])] if changing else []
+    return findings, result, saving
 
 
 def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Finding]:

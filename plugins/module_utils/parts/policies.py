@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..apply import Executor
 from ..desired import consumers, guard
 from ..desired.distribution import OWNED, OWNER_LABEL, is_owned
 from ..errors import LockOut
@@ -33,6 +32,7 @@ from ..resources import (
     shortened,
 )
 from ..takeover import removal
+from .steps import Plan, Step, alone
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -60,11 +60,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Plan against the live policies and write the difference."""
+def plan(context: Context) -> Plan:
+    """What makes the live policies those that are wanted. Raises LockOut."""
     with context.client.remembering():
         batches, result = _planned(context)
-    return context.result(Executor(context.client, context.check_mode).run(*batches), **result)
+    return Plan([Step(batches)], result)
+
+
+run = alone(plan)
 
 
 def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:

@@ -1,13 +1,12 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ClusterSecretStores and what each may read, in the stages that ESO and a change of isolation need."""
+"""The ClusterSecretStores and what each may read, in the order that ESO and a change of isolation need."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Collection
+from typing import TYPE_CHECKING, Any, Callable, Collection, Iterator
 
-from ..apply import Executor
 from ..desired import stores
 from ..desired.distribution import is_owned
 from ..errors import EsoError, NotReady
@@ -27,6 +26,7 @@ from ..module import (
 from ..plan import assumed, plan_apply, plan_delete, plan_release, plan_takeover
 from ..resources import ESO_GROUP, NAMESPACES, external_secrets, kind_and_name, resource_of
 from ..takeover import removal
+from .steps import Plan, Step, alone, waits
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "stage": {"type": "str", "choices": ["all", "permissions", "stores", "settle"], "default": "all"},
-    "prune": {"type": "bool", "default": False},
     "consumers": {"type": "str", "choices": ["drop", "keep"], "default": "drop"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     "create_namespace": {"type": "bool", "default": True},
@@ -53,67 +51,113 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **STORE_OPTION,
 }
 
+#: Those of the part that removes what a change of isolation leaves over.
+SETTLE_OPTIONS: dict[str, dict[str, Any]] = {**OPTIONS, "prune": {"type": "bool", "default": False}}
 
-def run(context: Context) -> dict[str, Any]:
-    """Plan against the live objects and write the difference."""
-    params, client = context.params, context.client
-    absent, stage = params["state"] == "absent", params["stage"]
-    try:
-        version = context.eso_version(params["assume_installed"])
-    except EsoError:
-        if not absent and stage != "permissions":
-            raise
-        version = None
-    layout = layout_of(params, version)
-    with client.remembering():
-        live = snapshot.read_stores(client, layout, installed=version is not None)
-        if params["consumers"] == "keep" and version and not absent:
-            snapshot.keep_consumers(client, layout, context.entries, version, live)
-    by_gitops = params["owner"] == "gitops" and not absent
-    # Files hold this catalog's only.
-    layout.others = [] if by_gitops else stores.readers_of_others(live, layout)
-    executor = Executor(client, context.check_mode, params["force_conflicts"], by_gitops)
-    own = stores.own_entries(live.values(), layout)
+
+class _Setup:
+    """The stores as they are and as they should be."""
+
+    def __init__(self, context: Context, needs_eso: bool = True) -> None:
+        params, client = context.params, context.client
+        self.context = context
+        try:
+            self.version: str | None = context.eso_version(params["assume_installed"])
+        except EsoError:
+            if needs_eso:
+                raise
+            self.version = None
+        self.layout = layout_of(params, self.version)
+        absent = params["state"] == "absent"
+        with client.remembering():
+            self.live = snapshot.read_stores(client, self.layout, installed=self.version is not None)
+            if params["consumers"] == "keep" and self.version and not absent:
+                snapshot.keep_consumers(client, self.layout, context.entries, self.version, self.live)
+        self.by_gitops = params["owner"] == "gitops" and not absent
+        # Files hold this catalog's only.
+        self.layout.others = [] if self.by_gitops else stores.readers_of_others(self.live, self.layout)
+        own = stores.own_entries(self.live.values(), self.layout)
+        shared_store = self.live.get(("ClusterSecretStore", self.layout.store))
+        self.squatted = [] if absent else _squatted(self.live, self.layout)
+        prune = params.get("prune", False)
+        #: What is there while ESO moves what reads through another store, and afterwards.
+        self.prepared = stores.prepared(self.layout, context.entries, own, shared_store)
+        self.final = {kind_and_name(item): item for item in stores.final(self.layout, context.entries, own, prune)}
+        self.retired = stores.retired(self.layout, context.entries, own, prune)
+        # As if it had ended.
+        self.live = {key: item for key, item in self.live.items() if item not in self.squatted}
+
+    def applied(self, chosen: Callable[[Object], bool], ends_squatters: bool) -> list[Step]:
+        """The steps that apply those manifests that are chosen.
+
+        :arg ends_squatters: whether what squats on readers' names is removed before, or was by an earlier part.
+        """
+        params, live = self.context.params, self.live
+        changes = [item for item in self.prepared if chosen(item)]
+        pairs = []
+        for item in changes:
+            there = live.get(kind_and_name(item))
+            pairs.append((item, *plan_takeover(item, there, there is not None and is_owned(there))))
+        first: list[Action] = []
+        # What is in the namespace shows that it is there: each has a ServiceAccount.
+        of_namespace = any(item["metadata"].get("namespace") == self.layout.namespace for item in live.values())
+        if ends_squatters and not of_namespace:
+            first = self.context.missing_namespace(self.layout.namespace, params["create_namespace"])
+        # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon
+        # as it sees it.
+        batches = [
+            [applied for item, _a, applied in pairs if applied and stores.rank(item) == rank] for rank in range(3)
+        ]
+        ended = [plan_delete(item) for item in self.squatted] if ends_squatters else []
+        adoptions = [adoption for _item, adoption, _applied in pairs if adoption]
+        steps = [Step([first, ended, adoptions, *batches], params["force_conflicts"], self.by_gitops)]
+        if self.by_gitops:
+            releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
+            steps.append(Step([[action for action in releases if action]]))
+        return steps
+
+    def ready(self, steps: list[Step]) -> Iterator[Step]:
+        """The step that waits until ESO says that the stores are ready, if they have yet to be."""
+        client, layout, seconds = self.context.client, self.layout, self.context.params["wait_timeout"]
+        names = {item["metadata"]["name"] for item in self.prepared if stores.is_store(item)}
+        live = [item for item in self.live.values() if stores.is_store(item)]
+        # What was read just now says it, unless something is written.
+        if self.context.params["wait"] and (Plan(steps).actions or state.not_ready(live, names)):
+            yield waits(lambda: wait_while(client, lambda: _not_ready(client, layout, names, seconds), seconds))
+
+    def result(self, steps: list[Step], **more: Any) -> Plan:
+        """The plan of the steps, and what all parts of this say."""
+        pending = bool(self.retired) or any(self.final[kind_and_name(item)] != item for item in self.prepared)
+        return Plan(steps, {"api_version": self.version, "pending": pending, **more})
+
+
+def plan(context: Context) -> Plan:
+    """What sets up, or removes, the stores and what they read by."""
+    absent = context.params["state"] == "absent"
+    setup = _Setup(context, needs_eso=not absent)
     if absent:
-        going = _going(client, layout, live, live)
-        done = executor.run(going.actions)
-        return context.result(done, api_version=version, left=[one._asdict() for one in going.left])
-    shared_store = live.get(("ClusterSecretStore", layout.store))
-    squatted = _squatted(live, layout) if stage != "stores" else []
-    if squatted:
-        live = {key: item for key, item in live.items() if item not in squatted}
-    prepared = stores.prepared(layout, context.entries, own, shared_store)
-    final = {kind_and_name(item): item for item in stores.final(layout, context.entries, own, params["prune"])}
-    retired = stores.retired(layout, context.entries, own, params["prune"])
-    if stage == "settle":
-        return _settle(context, layout, executor, live, prepared, final, retired)
-    changes = [item for item in prepared if stage == "all" or stores.is_store(item) == (stage == "stores")]
-    pairs = []
-    for item in changes:
-        there = live.get(kind_and_name(item))
-        pairs.append((item, *plan_takeover(item, there, there is not None and is_owned(there))))
-    first: list[Action] = []
-    # What is in the namespace shows that it is there: each has a ServiceAccount.
-    if stage != "stores" and not any(item["metadata"].get("namespace") == layout.namespace for item in live.values()):
-        first = context.missing_namespace(layout.namespace, params["create_namespace"])
-    # Whoever is no cluster administrator may bind a role only when it is there, and ESO validates a store as soon as
-    # it sees it.
-    batches = [[applied for item, _a, applied in pairs if applied and stores.rank(item) == rank] for rank in range(3)]
-    ended = [plan_delete(one) for one in squatted]
-    actions = executor.run(first, ended, [adoption for _item, adoption, _applied in pairs if adoption], *batches)
-    if executor.read_only:
-        releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
-        actions += Executor(client, context.check_mode).run([action for action in releases if action])
-    names = {item["metadata"]["name"] for item in changes if stores.is_store(item)}
-    # What was read just now says it, unless something has been written since.
-    ready = not actions and not state.not_ready([item for item in live.values() if stores.is_store(item)], names)
-    if stage != "permissions" and params["wait"] and not ready:
-        context.does_more = True
-        if not context.check_mode:
-            seconds = params["wait_timeout"]
-            wait_while(client, lambda: _not_ready(client, layout, names, seconds), seconds)
-    pending = bool(retired) or any(final[kind_and_name(item)] != item for item in prepared)
-    return context.result(actions, api_version=version, pending=pending)
+        going = _going(context.client, setup.layout, setup.live, setup.live)
+        left = [one._asdict() for one in going.left]
+        steps = [Step([going.actions], context.params["force_conflicts"])]
+        return Plan(steps, {"api_version": setup.version, "left": left})
+    steps = setup.applied(lambda _item: True, ends_squatters=True)
+    return setup.result([*steps, *setup.ready(steps)])
+
+
+def permissions(context: Context) -> Plan:
+    """What sets up what the stores read by. It needs no ESO, and comes before an upgrade of it."""
+    setup = _Setup(context, needs_eso=False)
+    return setup.result(setup.applied(lambda item: not stores.is_store(item), ends_squatters=True))
+
+
+def applied(context: Context) -> Plan:
+    """What sets up the stores, after the permissions."""
+    setup = _Setup(context)
+    steps = setup.applied(stores.is_store, ends_squatters=False)
+    return setup.result([*steps, *setup.ready(steps)])
+
+
+run = alone(plan)
 
 
 def _squatted(live: dict[tuple[str, str], Object], layout: stores.Layout) -> list[Object]:
@@ -157,41 +201,38 @@ def _going(
     return removal.stores_going(chosen, layout, used)
 
 
-def _settle(
-    context: Context,
-    layout: stores.Layout,
-    executor: Executor,
-    live: dict[tuple[str, str], Object],
-    prepared: list[Object],
-    final: dict[tuple[str, str], Object],
-    retired: set[str],
-) -> dict[str, Any]:
-    """Remove what only those ExternalSecrets needed that have since moved to another store."""
+def settled(context: Context) -> Plan:
+    """What removes what only those ExternalSecrets needed that have since moved to another store."""
     params, client = context.params, context.client
-    chosen = {key: item for key, item in live.items() if stores.entry_of(item, layout) in retired}
+    setup = _Setup(context)
+    layout, live, final = setup.layout, setup.live, setup.final
+    chosen = {key: item for key, item in live.items() if stores.entry_of(item, layout) in setup.retired}
     going = removal.Going([], [])
     if chosen:
         going = _going(client, layout, live, chosen, {entry.name for entry in context.entries})
     deletes = going.actions
-    held = retired - {stores.entry_of(live[action.kind, action.name], layout) for action in deletes}
+    held = setup.retired - {stores.entry_of(live[action.kind, action.name], layout) for action in deletes}
     if held:
         own = stores.own_entries(live.values(), layout)
         wanted = stores.final(layout, context.entries, own, params["prune"], held)
         final = {kind_and_name(item): item for item in wanted}
     shrinking = []
-    for item in prepared:
+    for item in setup.prepared:
         key = kind_and_name(item)
         if key in final and final[key] != item:
-            # In check mode the earlier stages have written nothing, and this one must foresee what they would have.
+            # The earlier parts may have written nothing yet, and this one must foresee what they will have.
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
-    if (shrinking or deletes) and not context.check_mode:
-        wait_while(
-            client, lambda: _unmoved(client, layout, context.entries, params["wait_timeout"]), params["wait_timeout"]
-        )
     shrinks = [action for action in shrinking if action]
-    actions = executor.run(shrinks, *removal.in_turn(deletes, "ClusterSecretStore"))
+    seconds = params["wait_timeout"]
+    steps = []
+    if shrinks or deletes:
+        steps.append(
+            waits(lambda: wait_while(client, lambda: _unmoved(client, layout, context.entries, seconds), seconds))
+        )
+    batches = [shrinks, *removal.in_turn(deletes, "ClusterSecretStore")]
+    steps.append(Step(batches, params["force_conflicts"], setup.by_gitops))
     left = [one._asdict() for one in going.left]
-    return context.result(actions, api_version=layout.api_version, pending=False, left=left)
+    return Plan(steps, {"api_version": setup.version, "pending": False, "left": left})
 
 
 def _unmoved(client: Client, layout: stores.Layout, entries: list[Entry], seconds: int) -> NotReady | None:

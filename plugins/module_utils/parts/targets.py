@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TYPE_CHECKING, Any, Callable, Container
 
@@ -17,6 +18,7 @@ from ..live import snapshot, state
 from ..module import CATALOG_OPTION, CHAIN_OPTIONS, layout_of
 from ..plan import plan_refresh
 from ..resources import cluster_external_secrets, external_secrets, key_of
+from .steps import Plan, Result, Step, alone
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -39,16 +41,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Refresh what needs it, then wait."""
+def plan(context: Context) -> Plan:
+    """What refreshes the targets that need it, and then waits for all."""
     params, client = context.params, context.client
     entries = select(context.entries, params["names"])
     try:
         version = context.eso_version()
     except EsoError:
-        if context.check_mode and not context.plans:
+        if context.check_mode:
             # Nothing is there to refresh; a run that installs ESO first finds nothing stale either.
-            return context.result([], refreshed=[], targets=0, namespaces=0, unsynced=[])
+            return Plan(result={"refreshed": [], "targets": 0, "namespaces": 0, "unsynced": []})
         raise
     with client.remembering():
         before = snapshot.read(client, entries, version, params["store_namespace"])
@@ -59,40 +61,49 @@ def run(context: Context) -> dict[str, Any]:
         and row.namespace in (params["namespaces"] or [row.namespace])
         and row.namespace not in params["except_namespaces"]
     ]
-    foreseen = params["changed_sources"] if context.check_mode else {}
+    foreseen = params["changed_sources"] if context.foresees else {}
     of: dict[str, list[state.Row]] = {}
     for row in rows:
         of.setdefault(row.entry.name, []).append(row)
     refreshed = [entry for entry in entries if _needs_refresh(params["refresh"], foreseen, of.get(entry.name, []))]
     resource = cluster_external_secrets(version)
-    actions = Executor(client, context.check_mode).run(
-        [plan_refresh(resource, entry.name, _is_mirrored(entry, before)) for entry in refreshed]
-    )
-    outcome: dict[str, Any] = {
+    actions = [plan_refresh(resource, entry.name, _is_mirrored(entry, before)) for entry in refreshed]
+    unsynced = [row for row in rows if row.status != state.SYNCED]
+    result = {
         "refreshed": [entry.name for entry in refreshed],
         "targets": len(rows),
         "namespaces": len({row.namespace for row in rows}),
+        "unsynced": [row.as_dict() for row in unsynced],
     }
-    unsynced = [row for row in rows if row.status != state.SYNCED]
-    context.does_more = bool(unsynced)
-    if params["wait"] and not context.check_mode:
-        progress = context.progress("targets are current")
-        nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
-        begun = time.monotonic()
-        unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
-        if params["refresh"] == "always" and not unsynced:
-            progress.end()
-            progress = context.progress("targets are refreshed")
-            deadline = begun + params["wait_timeout"]
-            unsynced = _not_refreshed(client, version, before, rows, nudge, deadline, progress)
-        actions += nudge.done
+    follow = functools.partial(_follow, context, version, entries, before, rows)
+    return Plan([Step([actions], then=follow if params["wait"] and (actions or unsynced) else None)], result)
+
+
+run = alone(plan)
+
+
+def _follow(
+    context: Context, version: str, entries: list[Entry], before: Snapshot, rows: list[state.Row], result: Result
+) -> list[Action]:
+    """Wait until all are current, and say in the result which are not and why; returns what was refreshed meanwhile."""
+    params, client = context.params, context.client
+    progress = context.progress("targets are current")
+    nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
+    begun = time.monotonic()
+    unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
+    if params["refresh"] == "always" and not unsynced:
         progress.end()
-        if unsynced:
-            state.explain(client, version, unsynced)
-            broken = causes.look(client, unsynced, layout_of(params), params["owner"] == "gitops")
-            said = [_message(unsynced, len(rows), params["wait_timeout"]), *(cause.text() for cause in broken)]
-            outcome.update(failed=True, msg="\n".join(said))
-    return context.result(actions, unsynced=[row.as_dict() for row in unsynced], **outcome)
+        progress = context.progress("targets are refreshed")
+        deadline = begun + params["wait_timeout"]
+        unsynced = _not_refreshed(client, version, before, rows, nudge, deadline, progress)
+    progress.end()
+    if unsynced:
+        state.explain(client, version, unsynced)
+        broken = causes.look(client, unsynced, layout_of(params), params["owner"] == "gitops")
+        said = [_message(unsynced, len(rows), params["wait_timeout"]), *(cause.text() for cause in broken)]
+        result.update(failed=True, msg="\n".join(said))
+    result["unsynced"] = [row.as_dict() for row in unsynced]
+    return nudge.done
 
 
 #: What is said of a target that holds the current value, though ESO did not look again.

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Iterator, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
 
 from ..errors import CatalogError, ClusterSecretsError
 from ..module import (
@@ -19,35 +19,41 @@ from ..module import (
     STORE_OPTION,
 )
 from . import entries, labels, masters, policies, stores, targets
+from .steps import Plan, Result, carried_out, check, foreseen
 
 if TYPE_CHECKING:
     from ..module import Context
 
-_ParamsT = Dict[str, Any]
-
 
 class _Part(NamedTuple):
-    """What one of the option ``parts`` does: its run function, options, and those of them that are not its user's."""
+    """What one of the option ``parts`` does: its plan, its options, and those of them that are not its user's.
 
-    run: Callable[[Context], _ParamsT]
+    One that is ``late`` is planned once more when its turn comes and others have written: what it removes, or waits
+    for, depends on what they and ESO have done by then, and on who else has begun to use it.
+    """
+
+    plan: Callable[[Context], Plan]
     options: dict[str, dict[str, Any]]
-    fixed: _ParamsT = {}
+    fixed: Result = {}
+    late: bool = False
 
+
+_PRESENT: Result = {"state": "present"}
 
 #: By name, in the order in which they are written. What the stores read comes before ESO is installed, since an upgrade
 #: of it may remove its own wider permission. Labels come before what selects by them, since entries may take over what
 #: selected by other labels, and go after entries were deleted, or ESO leaves its finalizer on the namespaces. What a
 #: change of isolation leaves over goes before targets are waited for, which a tenant may block; so does the guard.
 PARTS = {
-    "secrets": _Part(masters.run, masters.OPTIONS, {"state": "present"}),
-    "permissions": _Part(stores.run, stores.OPTIONS, {"state": "present", "stage": "permissions"}),
-    "labels": _Part(labels.run, labels.OPTIONS, {"exclusive": False}),
-    "stores": _Part(stores.run, stores.OPTIONS, {"state": "present", "stage": "stores"}),
-    "entries": _Part(entries.run, entries.OPTIONS),
-    "unlabel": _Part(labels.run, labels.OPTIONS, {"state": "present", "exclusive": True}),
-    "settle": _Part(stores.run, stores.OPTIONS, {"state": "present", "stage": "settle"}),
-    "guard": _Part(policies.run, policies.OPTIONS),
-    "verify": _Part(targets.run, targets.OPTIONS),
+    "secrets": _Part(masters.plan, masters.OPTIONS, _PRESENT),
+    "permissions": _Part(stores.permissions, stores.OPTIONS, _PRESENT),
+    "labels": _Part(labels.plan, labels.OPTIONS, {"exclusive": False}),
+    "stores": _Part(stores.applied, stores.SETTLE_OPTIONS, _PRESENT),
+    "entries": _Part(entries.plan, entries.OPTIONS),
+    "unlabel": _Part(labels.plan, labels.OPTIONS, {**_PRESENT, "exclusive": True}, late=True),
+    "settle": _Part(stores.settled, stores.SETTLE_OPTIONS, _PRESENT, late=True),
+    "guard": _Part(policies.plan, policies.OPTIONS, late=True),
+    "verify": _Part(targets.plan, targets.OPTIONS, late=True),
 }
 
 #: What all parts share is said once.
@@ -69,8 +75,9 @@ OPTIONS: dict[str, dict[str, Any]] = {"parts": {"type": "dict", "required": True
 _COMMON = ("changed", "changes", "diff", "api_requests", "failed", "msg")
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Plan all parts, so that whatever one of them refuses is refused before the first write; then write them."""
+def run(context: Context) -> Result:
+    """Plan all parts on one reading of the cluster, so that whatever one of them refuses is refused before the first
+    write; then write them."""
     parts = {name: _checked(context, name, context.params["parts"][name] or {}) for name in _named(context)}
     told: set[str] = set()
     warn = context.warn
@@ -81,75 +88,75 @@ def run(context: Context) -> dict[str, Any]:
             warn(text)
 
     context.warn = once
-    planned = _Pass(context, parts, check_mode=True)
-    result = planned.run()
-    if result.get("failed") and not context.check_mode:
+    plans: dict[str, Plan] = {}
+    predicted: dict[str, Result] = {}
+    failed: Result = {}
+    for name, params in parts.items():
+        part = context.part(_informed(name, params, plans), foresees=True)
+        try:
+            plans[name] = PARTS[name].plan(part)
+            check(part, plans[name])
+            predicted[name] = foreseen(part, plans[name])
+        except ClusterSecretsError as error:
+            failed = {"failed": True, "msg": str(error)}
+        if not failed and predicted[name].get("failed"):
+            failed = {"failed": True, "msg": predicted[name]["msg"]}
+        if failed:
+            break
+    result = _merged(context, predicted, failed)
+    if context.check_mode or (all(plan.does_nothing for plan in plans.values()) and not failed):
+        return result
+    if failed:
         # What was planned was not written.
         return {**result, "changed": False, "changes": [], **({"diff": []} if context.diff_mode else {})}
-    if context.check_mode or planned.is_done():
-        return result
-    return _Pass(context, parts, check_mode=False).run()
+    return _written(context, parts, plans)
 
 
-class _Pass:
-    """One way through the parts, in check mode or not."""
-
-    def __init__(self, context: Context, parts: dict[str, _ParamsT], check_mode: bool) -> None:
-        self._context = context
-        self._parts = parts
-        self._check_mode = check_mode
-        self._found: dict[str, _ParamsT] = {}
-        self._does_more = False
-
-    def run(self) -> dict[str, Any]:
-        """The result of all parts, or of those up to the one that failed."""
-        failed: _ParamsT = {}
-        for name, function, params in self._steps():
-            part = self._context.part(params, self._check_mode)
-            try:
-                found = function(part)
-            except ClusterSecretsError as error:
-                found = {"failed": True, "msg": str(error)}
-            self._found[name] = found
-            self._does_more = self._does_more or part.does_more
-            if found.get("failed"):
-                failed = {"failed": True, "msg": found["msg"] + self._done()}
-                break
-        every = list(self._found.values())
-        result: dict[str, Any] = {
-            "changed": any(result.get("changed") for result in every),
-            "changes": _distinct(change for result in every for change in result.get("changes", ())),
-        }
-        if self._context.diff_mode:
-            result["diff"] = _distinct(one for found in every for one in found.get("diff", ()))
-        for name, found in self._found.items():
-            result[name] = {key: value for key, value in found.items() if key not in _COMMON}
-        return {**result, "api_requests": self._context.client.requests, **failed}
-
-    def _steps(self) -> Iterator[tuple[str, Callable[[Context], _ParamsT], _ParamsT]]:
-        """(name, run function, options) of each part, made when those before it have their results."""
-        for name, options in self._parts.items():
-            params = dict(options)
-            before = self._found.get("secrets")
-            if before is not None and name == "entries":
-                params["replace"] = before.get("replace") or {}
-            if before is not None and name == "verify":
-                params["changed_sources"] = before["changed_sources"]
-            yield name, PARTS[name].run, params
-
-    def is_done(self) -> bool:
-        """Whether nothing is to be written, nor anything else to be done."""
-        return not self._does_more and not any(found.get("changed") for found in self._found.values())
-
-    def _done(self) -> str:
-        """What to add to a failure: what was written before it."""
-        count = sum(len(found.get("changes", ())) for found in self._found.values())
-        if self._check_mode or not count:
-            return ""
-        return "\n%d object(s) were written before that; a rerun goes on from there." % count
+def _written(context: Context, parts: dict[str, Result], plans: dict[str, Plan]) -> Result:
+    """The result of all parts, or of those up to the one that failed."""
+    written: dict[str, Result] = {}
+    for name, params in parts.items():
+        part = context.part(_informed(name, params, plans), foresees=False)
+        try:
+            plan = plans[name]
+            if PARTS[name].late and any(result["changed"] for result in written.values()):
+                plan = PARTS[name].plan(part)
+                check(part, plan)
+            written[name] = carried_out(part, plan)
+        except ClusterSecretsError as error:
+            written[name] = {"failed": True, "msg": str(error)}
+        if written[name].get("failed"):
+            count = sum(len(result.get("changes", ())) for result in written.values())
+            said = "\n%d object(s) were written before that; a rerun goes on from there." % count if count else ""
+            return _merged(context, written, {"failed": True, "msg": written[name]["msg"] + said})
+    return _merged(context, written, {})
 
 
-def _distinct(found: Iterable[_ParamsT]) -> list[_ParamsT]:
+def _informed(name: str, params: Result, plans: dict[str, Plan]) -> Result:
+    """The options of a part, with what the master Secrets' plan says about it."""
+    before = plans["secrets"].result if "secrets" in plans and name != "secrets" else {}
+    if name == "entries" and before:
+        return {**params, "replace": before.get("replace") or {}}
+    if name == "verify" and before:
+        return {**params, "changed_sources": before["changed_sources"]}
+    return params
+
+
+def _merged(context: Context, results: dict[str, Result], failed: Result) -> Result:
+    """The results of the parts as one."""
+    every = list(results.values())
+    result: Result = {
+        "changed": any(result.get("changed") for result in every),
+        "changes": _distinct(change for result in every for change in result.get("changes", ())),
+    }
+    if context.diff_mode:
+        result["diff"] = _distinct(diff for result in every for diff in result.get("diff", ()))
+    for name, own in results.items():
+        result[name] = {key: value for key, value in own.items() if key not in _COMMON}
+    return {**result, "api_requests": context.client.requests, **failed}
+
+
+def _distinct(found: Iterable[Result]) -> list[Result]:
     """Each once. In check mode, several parts find the same missing: the central namespace, say."""
     return list({json.dumps(one, sort_keys=True): one for one in found}.values())
 
@@ -161,7 +168,7 @@ def _named(context: Context) -> list[str]:
     return [name for name in PARTS if name in context.params["parts"]]
 
 
-def _checked(context: Context, name: str, given: Any) -> _ParamsT:
+def _checked(context: Context, name: str, given: Any) -> Result:
     """The options of a part, its own and those that it shares with others. Raises CatalogError."""
     # The documentation build, and what only reads OPTIONS, has no use for this import.
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator

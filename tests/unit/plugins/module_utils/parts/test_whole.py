@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import whole
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts.steps import Plan, Step
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_namespace
 from answers import Answers
 
 PARAMS = {
@@ -24,84 +26,86 @@ PARAMS = {
     "store_namespace": "central-secret-store",
 }
 CHANGE = {"kind": "Namespace", "name": "central-secret-store", "result": "created"}
+#: What writes it.
+WRITES = Step([[plan_namespace("central-secret-store", {})]])
+REFUSED = Plan(result={"failed": True, "msg": "no."})
 
 
 class Parts:
-    """Parts that note how they were called, and return what they are told; errors are raised once they write."""
+    """Parts that note how they were planned, and whose plans are as they are told; of errors, that are raised."""
 
-    def __init__(self, monkeypatch, raises_at_once=False, **results):
-        self._raises_at_once = raises_at_once
+    def __init__(self, monkeypatch, **plans):
         self.calls = []
         self.warnings = []
+        self.sent = []
         for name, part in whole.PARTS.items():
-            monkeypatch.setitem(whole.PARTS, name, part._replace(run=self._run(name, results.get(name, {}))))
+            monkeypatch.setitem(whole.PARTS, name, part._replace(plan=self._plan(name, plans.get(name, Plan()))))
 
-    def _run(self, name, result):
-        def run(context):
-            self.calls.append((name, context.check_mode, context.params))
+    def _plan(self, name, planned):
+        def plan(context):
+            self.calls.append((name, context.foresees, context.params))
             context.warn("of %s" % name)
-            if isinstance(result, Exception) and (self._raises_at_once or not context.check_mode):
-                raise result
-            context.does_more = isinstance(result, dict) and "does_more" in result
-            found = {"changed": False, "changes": [], "api_requests": 0}
-            if name == "secrets":
-                found["changed_sources"] = {}
-            return {**found, **(result if isinstance(result, dict) else {"changed": True, "changes": [CHANGE]})}
+            if isinstance(planned, Exception):
+                raise planned
+            result = {"changed_sources": {}} if name == "secrets" else {}
+            return Plan(planned.steps, {**result, **planned.result})
 
-        return run
+        return plan
 
     def run(self, check_mode=False, **parts):
         self.calls, self.warnings = [], []
-        with Answers((200, {}, {"kind": "Namespace"})) as server:
+        with Answers((200, {}, {"kind": "Namespace", "status": {"allowed": True}})) as server:
             context = module.Context({**PARAMS, "parts": parts}, check_mode, False, self.warnings.append)
             context._client = server.client()
-            return whole.run(context)
+            result = whole.run(context)
+            self.sent = [path for method, path, _headers in server.asked if "selfsubjectaccessreviews" not in path]
+            return result
 
 
-def names(calls, check_mode):
-    return [name for name, checked, _params in calls if checked is check_mode]
+def names(calls, foresees=True):
+    return [name for name, foreseen, _params in calls if foreseen is foresees]
 
 
 def test_all_are_planned_in_their_order_and_nothing_is_done_twice(monkeypatch):
     parts = Parts(monkeypatch)
     result = parts.run(**{name: {} for name in reversed(list(whole.PARTS))})
-    assert names(parts.calls, True) == list(whole.PARTS)
     # There is nothing to write, nor to wait for.
-    assert names(parts.calls, False) == [] and result["changed"] is False and result["changes"] == []
+    assert names(parts.calls) == list(whole.PARTS) and names(parts.calls, False) == []
+    assert result["changed"] is False and result["changes"] == []
     assert parts.warnings == ["of %s" % name for name in whole.PARTS]
 
 
 def test_what_changes_is_written_after_all_is_planned(monkeypatch):
-    changes = {"changed": True, "changes": [CHANGE]}
-    parts = Parts(monkeypatch, secrets={**changes, "changed_sources": {}}, permissions=changes)
-    predicted = parts.run(check_mode=True, permissions={}, secrets={})
-    assert names(parts.calls, False) == []
+    parts = Parts(monkeypatch, secrets=Plan([WRITES]), permissions=Plan([WRITES]))
+    given = {"permissions": {}, "secrets": {}, "guard": {}, "verify": {}}
+    predicted = parts.run(check_mode=True, **given)
     # Both find the same missing, and say it once.
-    assert predicted["changed"] and predicted["changes"] == [CHANGE]
-    parts.run(permissions={}, secrets={})
-    assert [(name, checked) for name, checked, _params in parts.calls] == [
-        ("secrets", True),
-        ("permissions", True),
-        ("secrets", False),
-        ("permissions", False),
-    ]
-    # A warning stands once, though the part ran twice.
-    assert parts.warnings == ["of secrets", "of permissions"]
+    assert predicted["changed"] and predicted["changes"] == [CHANGE] and parts.sent == []
+    done = parts.run(**given)
+    assert done["changes"] == predicted["changes"]
+    assert parts.sent == ["/api/v1/namespaces?fieldManager=platform.cluster_secrets"] * 2
+    # What depends on what others have done by then is planned once more.
+    assert names(parts.calls) == ["secrets", "permissions", "guard", "verify"]
+    assert names(parts.calls, False) == ["guard", "verify"]
+    # A warning stands once, though the part was planned twice.
+    assert parts.warnings == ["of secrets", "of permissions", "of guard", "of verify"]
 
 
 @pytest.mark.parametrize("part", ["secrets", "stores", "verify"])
 def test_a_part_that_would_write_nothing_may_have_more_to_do(monkeypatch, part):
     """A backup of what ESO is to make anew later, say, or a wait."""
-    parts = Parts(monkeypatch, **{part: {"does_more": True}})
-    parts.run(**{part: {}})
-    assert names(parts.calls, False) == [part]
+    waited = []
+    parts = Parts(monkeypatch, **{part: Plan([Step(then=lambda result: waited.append(result) or [])])})
+    parts.run(check_mode=True, **{part: {}})
+    assert waited == []
+    assert parts.run(**{part: {}})["changed"] is False and len(waited) == 1
 
 
 def test_a_part_has_its_options_and_what_others_found(monkeypatch):
     found = {"changed_sources": {"github-pat": {"token": True}}, "replace": {"a": {"b": {"uid": True}}}}
-    parts = Parts(monkeypatch, secrets=found)
+    parts = Parts(monkeypatch, secrets=Plan(result=found))
     result = parts.run(check_mode=True, secrets={"prune": "yes"}, labels={}, unlabel={}, entries={}, verify={})
-    params = {name: options for name, _checked, options in parts.calls}
+    params = {name: options for name, _foreseen, options in parts.calls}
     assert params["secrets"]["prune"] is True and params["secrets"]["state"] == "present"
     assert params["labels"]["exclusive"] is False and params["unlabel"]["exclusive"] is True
     assert params["entries"]["replace"] == found["replace"] == result["secrets"]["replace"]
@@ -113,21 +117,22 @@ def test_a_part_has_its_options_and_what_others_found(monkeypatch):
 
 
 def test_a_failure_says_what_was_written_before(monkeypatch):
-    changes = {"changed": True, "changes": [CHANGE], "changed_sources": {}}
-    parts = Parts(monkeypatch, secrets=changes, stores=errors.NotReady("it is not ready."))
+    def fails(_result):
+        raise errors.NotReady("it is not ready.")
+
+    parts = Parts(monkeypatch, secrets=Plan([WRITES]), stores=Plan([Step(then=fails)]))
     result = parts.run(secrets={}, stores={}, verify={})
     assert result["failed"] and result["changes"] == [CHANGE] and "verify" not in result
     assert result["msg"] == "it is not ready.\n1 object(s) were written before that; a rerun goes on from there."
 
 
-@pytest.mark.parametrize("refused", [{"failed": True, "msg": "no."}, errors.CatalogError("no.")])
+@pytest.mark.parametrize("refused", [REFUSED, errors.CatalogError("no.")])
 def test_what_is_refused_stops_all_before_the_first_write(monkeypatch, refused):
-    changes = {"changed": True, "changes": [CHANGE], "changed_sources": {}}
-    parts = Parts(monkeypatch, raises_at_once=True, secrets=changes, guard=refused)
+    parts = Parts(monkeypatch, secrets=Plan([WRITES]), guard=refused)
     predicted = parts.run(check_mode=True, secrets={}, guard={})
     assert predicted["failed"] and predicted["changes"] == [CHANGE]
     result = parts.run(secrets={}, guard={})
-    assert result["msg"] == "no." and names(parts.calls, False) == []
+    assert result["msg"] == "no." and parts.sent == []
     assert result["changed"] is False and result["changes"] == []
 
 
@@ -135,7 +140,7 @@ def test_an_option_of_nothing_is_left_out(monkeypatch):
     """What a template makes of none; ansible-core before 2.19 makes an empty text of it."""
     parts = Parts(monkeypatch)
     parts.run(check_mode=True, labels={"assignments": ""}, verify={"names": "", "namespaces": None})
-    params = {name: options for name, _checked, options in parts.calls}
+    params = {name: options for name, _foreseen, options in parts.calls}
     assert params["labels"]["assignments"] is None
     assert params["verify"]["names"] is None and params["verify"]["namespaces"] is None
 
