@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
 
 from .audit import chain
+from .findings import ERROR, Finding, playbook
 from .live import chain as live_chain
 from .live import eso, state
 
@@ -21,38 +23,30 @@ if TYPE_CHECKING:
 #: So many chains are looked at: each costs requests.
 _CHAINS = 8
 
-EXPLAIN = (
-    "ansible-playbook platform.cluster_secrets.explain -e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s"
-)
 
+@dataclass(frozen=True)
+class Cause(Finding):
+    """Where the chain to a target breaks: ``step`` is the link's name."""
 
-class Cause(NamedTuple):
-    """Where the chain to a target breaks: the link's name, what is so, and what fixes it."""
-
-    namespace: str
-    secret: str
-    step: str
-    message: str
-    fix: str
+    step: str = ""
 
     def command(self) -> str:
         """What shows the whole chain."""
-        return EXPLAIN % (self.namespace, self.secret)
+        return playbook("explain", namespace=str(self.namespace), secret=self.name).command
 
     def text(self) -> str:
-        """It as a sentence."""
-        return "The chain to %s/%s breaks at: %s. %s. To fix it: %s. All of it: %s" % (
-            self.namespace,
-            self.secret,
+        """It as a sentence, with what fixes it."""
+        return "The chain to %s breaks at: %s. %s. To fix it: %s. All of it: %s" % (
+            self.object,
             self.step,
             self.message.rstrip("."),
-            self.fix.rstrip("."),
+            self.fix.text().rstrip("."),
             self.command(),
         )
 
     def as_dict(self) -> dict[str, Any]:
         """It as a module returns it."""
-        return {**self._asdict(), "explain": self.command()}
+        return {**super().as_dict(), "step": self.step, "explain": self.command()}
 
 
 def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool = False) -> list[Cause]:
@@ -82,7 +76,8 @@ def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool
         else:
             continue
         if broken:
-            cause = Cause(row.namespace, row.entry.target, broken.step, broken.message, broken.fix)
+            place = (row.namespace, row.entry.target)
+            cause = Cause(ERROR, "broken-chain", *place, broken.message, broken.fix, broken.step)
             found.setdefault((broken.step, broken.message), cause)
     return list(found.values())
 

@@ -55,8 +55,7 @@ class Fleet:
                 for row in result["rows"]
             ]
             for cause in result.get("causes") or ():
-                place = "%s/%s" % (cause["namespace"], cause["secret"])
-                said = "the chain to %s breaks at: %s. %s" % (place, cause["step"], cause["message"])
+                said = "the chain to %s breaks at: %s. %s" % (cause["object"], cause["step"], cause["message"])
                 self.broken.append((name, said))
             self.broken += [(name, str(text)) for text in result.get("ended") or ()]
             if "digests" in result:

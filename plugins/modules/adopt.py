@@ -159,7 +159,7 @@ def run(context: Context) -> dict[str, Any]:
         "changed_files": written,
         "entries": [entry.name for entry in entries],
         "foreign": found.foreign,
-        "takeover": [finding.as_dict(answers) for finding in findings],
+        "takeover": [finding.answered(answers) for finding in findings],
         "api_requests": client.requests,
     }
 

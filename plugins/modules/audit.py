@@ -94,14 +94,17 @@ findings:
     namespace:
       description: The namespace, if there is one.
       type: str
-    name:
-      description: The object, label or identity.
+    object:
+      description: The object, label or identity, after its namespace if there is one.
       type: str
     message:
       description: What is wrong.
       type: str
-    fix:
-      description: What to do.
+    hint:
+      description: What to do, in words. May be empty.
+      type: str
+    command:
+      description: What to run, once what the hint says was done. May be empty.
       type: str
 errors:
   description: The number of errors.
@@ -127,6 +130,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, life, usage
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import ERROR, INFO, WARNING, Finding
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ADVISORIES_OPTION,
@@ -166,10 +170,9 @@ _OF_PAIRS = ("namespace", "label", "target", "consumers")
 _OWN = "ExternalSecret"
 
 
-def _broken_chain(cause: causes.Cause) -> findings.Finding:
+def _broken_chain(cause: causes.Cause) -> Finding:
     message = "the chain to it breaks at: %s. %s" % (cause.step, cause.message)
-    fix = "%s. All of it: %s" % (cause.fix.rstrip("."), cause.command())
-    return findings.Finding(findings.ERROR, "broken-chain", cause.namespace, cause.secret, message, fix)
+    return Finding(cause.severity, cause.check, cause.namespace, cause.name, message, cause.fix)
 
 
 @reads_once
@@ -194,12 +197,12 @@ def run(context: Context) -> dict[str, Any]:
     state.add_refusals(context.client, pairs)
     found = findings.find(scope, inventory, pairs)
     broken = causes.look(context.client, pairs, layout, params["owner"] == "gitops")
-    told = {(one.namespace, one.name) for one in found if one.severity != findings.INFO}
+    told = {(one.namespace, one.name) for one in found if one.severity != INFO}
     found += [
         _broken_chain(cause)
         for cause in broken
         # Of its own ExternalSecret, a pair's finding says as much.
-        if cause.step not in _OF_PAIRS and not (cause.step == _OWN and (cause.namespace, cause.secret) in told)
+        if cause.step not in _OF_PAIRS and not (cause.step == _OWN and (cause.namespace, cause.name) in told)
     ]
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
@@ -216,9 +219,7 @@ def run(context: Context) -> dict[str, Any]:
     if used:
         usage.describe(rows, used)
     found = findings.in_order(found)
-    errors, warnings = (
-        sum(1 for one in found if one.severity == severity) for severity in (findings.ERROR, findings.WARNING)
-    )
+    errors, warnings = (sum(1 for one in found if one.severity == severity) for severity in (ERROR, WARNING))
     result: dict[str, Any] = {
         "changed": False,
         "findings": [one.as_dict() for one in found],

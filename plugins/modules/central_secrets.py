@@ -129,8 +129,8 @@ changed_sources:
   type: dict
   sample: {"github-pat": {"token": true}}
 takeover:
-  description: What existed before, each with its kind, object, message, the answers that accept it, and whether it is
-    accepted.
+  description: What existed before, each with its kind as C(check), its C(object), C(message) and C(severity), the
+    C(answers) that accept it, and whether it is C(accepted).
   returned: when O(takeover) is given
   type: list
   elements: dict

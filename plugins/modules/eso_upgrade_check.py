@@ -91,6 +91,9 @@ problems:
         longer get the token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects,
         which helm 4 does not take over.
       type: str
+    severity:
+      description: Always V(error).
+      type: str
     object:
       description: The object, or the value.
       type: str
@@ -111,8 +114,7 @@ api_requests:
 import os
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files, helm
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.gate import Problem
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories, files, findings, helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     CatalogError,
     DependencyError,
@@ -129,6 +131,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade i
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -178,7 +181,7 @@ def run(context: Context) -> dict[str, Any]:
         problems += _rendered(context, record.values if record else {}, merged)
         for sentence in checks.clients(live, stages) + checks.effective(live, stages):
             context.warn(sentence)
-        result["problems"] = [problem._asdict() for problem in problems]
+        result["problems"] = [problem.as_dict() for problem in problems]
         result["force_conflicts"] = params["force_conflicts"] and merged
         stopping = [
             problem
@@ -186,7 +189,7 @@ def run(context: Context) -> dict[str, Any]:
             if problem.check not in params["accept"] and problem.object not in params["accept"]
         ]
         if stopping:
-            shown = ["%s: %s: %s" % one for one in stopping[:_SHOWN]]
+            shown = [problem.text() for problem in stopping[:_SHOWN]]
             more = ["and %d more" % (len(stopping) - _SHOWN)] if len(stopping) > _SHOWN else []
             result.update(
                 failed=True,
@@ -224,7 +227,7 @@ def _look(client: Client, namespace: str, record: release.Record | None) -> chec
     )
 
 
-def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Problem]:
+def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Finding]:
     """What stands against each chart as it is rendered with the release's values: helm, or somebody's changes.
 
     :arg merged: whether helm has the API server merge what it applies.
@@ -242,11 +245,11 @@ def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Pr
             raise DependencyError("cannot run '%s': %s." % (binary or "helm", error.strerror)) from None
         if done.returncode:
             message = "helm refuses the release's values: %s" % _without(done.stderr, values)
-            found.append(Problem("values", "chart of %s" % step["release"], message))
+            found.append(findings.problem("values", "chart of %s" % step["release"], message))
         elif merged and not params["force_conflicts"]:
             objects = conflicts.objects_of(done.stdout)
             found += [
-                Problem("conflicts", one.object, conflicts.advice([one]))
+                findings.problem("conflicts", one.object, conflicts.advice([one]))
                 for one in conflicts.of_objects(client, objects, params["eso_namespace"], invalid=True)
             ]
     return list(dict.fromkeys(found))

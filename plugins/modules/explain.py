@@ -76,8 +76,11 @@ links:
     message:
       description: What was found.
       type: str
-    fix:
-      description: The command, or the change, that fixes it.
+    hint:
+      description: What fixes it, in words. May be empty.
+      type: str
+    command:
+      description: What to run, once what the hint says was done. May be empty.
       type: str
 broken:
   description: The first link that is broken for a reason of its own. V(null) if the chain is intact.
@@ -147,7 +150,7 @@ def run(context: Context) -> dict[str, Any]:
     }
     if broken and params["fail"]:
         message = "Secret %s/%s: it breaks at: %s. %s. To fix it: %s"
-        shown_in = (params["namespace"], params["secret"], broken.step, broken.message, broken.fix)
+        shown_in = (params["namespace"], params["secret"], broken.step, broken.message, broken.fix.text())
         result.update(failed=True, msg=message % shown_in)
     return result
 

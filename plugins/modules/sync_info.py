@@ -151,11 +151,17 @@ causes:
   type: list
   elements: dict
   contains:
+    severity:
+      description: Always V(error).
+      type: str
+    check:
+      description: Always V(broken-chain).
+      type: str
     namespace:
       description: The namespace of the target that was looked at.
       type: str
-    secret:
-      description: Its name.
+    object:
+      description: The target, as namespace/name.
       type: str
     step:
       description: The link that is broken, as M(platform.cluster_secrets.explain) names it.
@@ -163,8 +169,11 @@ causes:
     message:
       description: What was found.
       type: str
-    fix:
-      description: How to fix it.
+    hint:
+      description: What fixes it, in words. May be empty.
+      type: str
+    command:
+      description: What to run, once what the hint says was done. May be empty.
       type: str
     explain:
       description: The command that shows the whole chain.
@@ -282,7 +291,9 @@ def run(context: Context) -> dict[str, Any]:
     lives = life.look(entries, found, context.warn)
     life.describe(shown, lives, now)
     over = life.findings(lives, params["store_namespace"], now, 0)
-    ended = ["Source %s: %s. %s" % (one.name, one.message, one.fix) for one in over if one.check == "value-ended"]
+    ended = [
+        "Source %s: %s. %s" % (one.name, one.message, one.fix.text()) for one in over if one.check == "value-ended"
+    ]
     broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
     used = None
     live = read_usage(context) if params["consumers"] else None

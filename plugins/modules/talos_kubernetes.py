@@ -86,6 +86,12 @@ problems:
     check:
       description: The name that O(accept) has for it.
       type: str
+    severity:
+      description: Always V(error).
+      type: str
+    object:
+      description: The node, or the API.
+      type: str
     message:
       description: What is wrong.
       type: str
@@ -200,14 +206,14 @@ def _planned(context: Context, server: Number, nodes: list[Object], wanted: Numb
     if warning:
         context.warn(warning)
     result["table"] = ["To Kubernetes %s. %s." % (text, "; ".join(kubernetes.waits_for(server, nodes, wanted)))]
-    result["problems"] = [problem._asdict() for problem in problems]
+    result["problems"] = [problem.as_dict() for problem in problems]
     result["api_requests"] = context.client.requests
     stopping = [problem for problem in problems if problem.check not in context.params["accept"]]
     if stopping:
         message = (
             "Kubernetes %s would stop %d thing(s). Nothing was changed. Correct them, or accept a kind of them in "
         )
-        lines = ["- [%s] %s" % one for one in stopping]
+        lines = ["- %s" % problem.text() for problem in stopping]
         result.update(
             failed=True,
             msg="\n".join([message % (text, len(stopping)) + "'cluster_secrets_talos_kubernetes_accept'.", *lines]),

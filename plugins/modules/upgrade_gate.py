@@ -104,6 +104,9 @@ problems:
     object:
       description: The object, such as C(Node worker-1).
       type: str
+    severity:
+      description: Always V(error).
+      type: str
     message:
       description: What is wrong with it.
       type: str
@@ -123,6 +126,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ClusterSecretsError,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import problem
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -133,6 +137,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 )
 
 if TYPE_CHECKING:
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -182,7 +187,7 @@ def _write(context: Context, report: dict[str, Any]) -> None:
 
 def _judged(context: Context) -> dict[str, Any]:
     params = context.params
-    problems: list[gate.Problem] = []
+    problems: list[Finding] = []
 
     def closed() -> ClusterSecretsError | None:
         try:
@@ -199,17 +204,17 @@ def _judged(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": False,
         "open": not problems,
-        "problems": [problem._asdict() for problem in problems],
+        "problems": [problem.as_dict() for problem in problems],
         "api_requests": context.client.requests,
     }
     if problems and params["fail"]:
-        shown = ["%s: %s" % (problem.object, problem.message) for problem in problems[:_SHOWN]]
+        shown = ["%s: %s" % (one.object, one.message) for one in problems[:_SHOWN]]
         more = ["and %d more" % (len(problems) - _SHOWN)] if len(problems) > _SHOWN else []
         result.update(failed=True, msg="The gate is closed. %s." % "; ".join(shown + more))
     return result
 
 
-def _look(context: Context) -> list[gate.Problem]:
+def _look(context: Context) -> list[Finding]:
     params, client, entries = context.params, context.client, context.entries
     found = health.read(client, entries, context.eso_version(), params["store_namespace"], params["eso_namespace"])
     pods = gate.pods_that_count(found, params["except_namespaces"])
@@ -229,7 +234,7 @@ def _look(context: Context) -> list[gate.Problem]:
     return problems
 
 
-def _ending(context: Context, found: health.Health) -> Iterator[gate.Problem]:
+def _ending(context: Context, found: health.Health) -> Iterator[Finding]:
     last = state.utcnow() + datetime.timedelta(hours=context.params["window"])
     places = [("this task's credentials", value) for value in _own_credentials(context)]
     for name, source in sorted((found.targets.sources or {}).items()):
@@ -238,7 +243,7 @@ def _ending(context: Context, found: health.Health) -> Iterator[gate.Problem]:
     for place, value in places:
         for what, end in lifetimes.ends(value):
             if end <= last:
-                yield gate.Problem("credentials", place, "%s ends at %s" % (what, end.strftime("%Y-%m-%d %H:%M UTC")))
+                yield problem("credentials", place, "%s ends at %s" % (what, end.strftime("%Y-%m-%d %H:%M UTC")))
 
 
 def _own_credentials(context: Context) -> list[bytes]:

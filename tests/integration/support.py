@@ -353,7 +353,8 @@ def found(platform: Platform, catalog: list[dict[str, Any]], **options: Any) -> 
     """What the audit finds, but for mere information, as (check, namespace, name)."""
     result = platform.module("audit", catalog=catalog, **options).result
     findings = [one for one in result["findings"] if one["severity"] != "info"]
-    return {(one["check"], one["namespace"], one["name"]) for one in findings}
+    names = [one["object"].removeprefix("%s/" % one["namespace"]) for one in findings]
+    return {(one["check"], one["namespace"], name) for one, name in zip(findings, names, strict=True)}
 
 
 def browser(folder: Path) -> list[str]:

@@ -197,8 +197,8 @@ def test_exit_status_table_json_and_no_value(opened, tmp_path, vulnerable):
     assert opened.play("audit", variables={"cluster_secrets_audit_fail_on": "never"}).rc == 0
     document = json.loads(report.read_text())
     # What is mere information does not count.
-    seen = {(one["check"], one["namespace"], one["name"]) for one in document["findings"] if one["severity"] != "info"}
-    assert seen == EXPECTED | vulnerable
+    seen = {(one["check"], one["object"]) for one in document["findings"] if one["severity"] != "info"}
+    assert seen == {(check, "/".join(filter(None, place))) for check, *place in EXPECTED | vulnerable}
     assert len(document["rows"]) == 18
     assert leaked(outcome.output) == [] and leaked(report.read_text()) == []
 
@@ -243,18 +243,18 @@ def test_what_somebody_typed(bootstrapped, catalog):
         outcome = platform.module("audit", catalog=entries, check=False)
         assert leaked(outcome.output) == []
         return {
-            (one["severity"], one["check"], one["namespace"], one["name"])
+            (one["severity"], one["check"], one["object"])
             for one in outcome.result["findings"]
             if one["check"] in checks
         }
 
     typed = {
-        ("info", "hand-made-secret", "default", "typed"),
-        ("warning", "hand-made-source", "central-secret-store", "typed"),
+        ("info", "hand-made-secret", "default/typed"),
+        ("warning", "hand-made-source", "central-secret-store/typed"),
     }
     try:
         assert seen(catalog) == seen(disabled) == typed
-        assert seen(fewer) == typed | {("warning", "left-over-source", "central-secret-store", "github-oauth")}
+        assert seen(fewer) == typed | {("warning", "left-over-source", "central-secret-store/github-oauth")}
     finally:
         for namespace in ("default", "central-secret-store"):
             platform.delete(f"{path % namespace}/typed")

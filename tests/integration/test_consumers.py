@@ -197,7 +197,7 @@ def test_what_names_a_target_that_it_does_not_get(own):
             ("maybe", "NO", True),
         }
         findings = own.module("audit", catalog=CATALOG).result["findings"]
-        severities = {(one["check"], one["name"]): one["severity"] for one in findings}
+        severities = {(one["check"], one["object"].partition("/")[2]): one["severity"] for one in findings}
         assert severities["missing-label", "Deployment needs"] == "warning"
         assert severities["missing-label", "Deployment may"] == "info"
         assert severities["missing-key", "Deployment wrong"] == "warning"

@@ -253,18 +253,14 @@ def test_a_whole_chain(whole, catalog):
 def others_see_it(platform, catalog, pair, found):
     """Status names the same cause, and the audit has it or what it says of the pair."""
     causes = platform.module("sync_info", catalog=catalog).result["causes"]
-    same = [
-        one
-        for one in causes
-        if (one["step"], one["message"], one["fix"]) == (found["step"], found["message"], found["fix"])
-    ]
+    same = [one for one in causes if all(one[key] == found[key] for key in ("step", "message", "hint", "command"))]
     assert same, (found, causes)
     assert same[0]["explain"].startswith(
         "ansible-playbook platform.cluster_secrets.explain -e cluster_secrets_namespace="
     )
     findings = platform.module("audit", catalog=catalog, check=False).result["findings"]
     told = [one for one in findings if one["check"] == "broken-chain" and found["message"] in one["message"]]
-    of_pair = [one for one in findings if (one["namespace"], one["name"]) == pair and one["severity"] != "info"]
+    of_pair = [one for one in findings if one["object"] == "/".join(pair) and one["severity"] != "info"]
     assert told or (of_pair and found["step"] in ("label", "target", "ExternalSecret")), (found, findings)
 
 
@@ -273,22 +269,23 @@ def test_where_it_breaks_and_what_mends_it(whole, catalog, breaking, pair, step,
     if breaking is None:
         outcome = explained(whole, catalog, pair)
         found = outcome.result["broken"]
-        assert found["step"] == step and said in found["message"] and found["fix"], outcome.result
+        assert found["step"] == step and said in found["message"] and found["hint"], outcome.result
         return
     with breaking(whole):
         outcome = explained(whole, catalog, pair)
         found = outcome.result["broken"]
         assert found, outcome.result["table"]
-        assert found["step"] == step and said in found["message"] and found["fix"], outcome.result["table"]
+        assert found["step"] == step and said in found["message"] and (found["hint"] or found["command"]), (
+            outcome.result["table"]
+        )
         assert leaked(outcome.output) == []
         if breaking in SHOWN:
             others_see_it(whole, catalog, pair, found)
-        command = found["fix"].partition(FIXING)[2]
-        if found["fix"].startswith(FIXING) and ", " not in command:
-            name, *arguments = shlex.split(command)
+        if found["command"].startswith(FIXING) and not found["hint"]:
+            name, *arguments = shlex.split(found["command"].partition(FIXING)[2])
             whole.play(name, *arguments)
             whole.eventually(lambda: explained(whole, catalog, pair).result["intact"], what="a whole chain")
-        elif "rotate -e cluster_secrets_rotate_sources=" in found["fix"]:
+        elif "rotate -e cluster_secrets_rotate_sources=" in found["command"]:
             whole.play("rotate")
             assert explained(whole, catalog, pair).result["intact"]
     # What is fixed by hand, the contexts fix.

@@ -125,7 +125,7 @@ def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
     # Without pruning the distribution goes on, and so does its store.
     platform.play("bootstrap", variables=ENTRY)
     assert "central-secret-store-extra" in stores(platform)
-    findings = {(one["check"], one["name"]) for one in _audit(platform, **ENTRY)}
+    findings = {(one["check"], one["object"]) for one in _audit(platform, **ENTRY)}
     assert {("left-over-entry", "extra"), ("left-over-store", "central-secret-store-extra")} <= findings
     prune = {
         **ENTRY,
@@ -337,7 +337,7 @@ def test_no_tenant_holds_up_the_change(bootstrapped, catalog):
     platform.delete("/api/v1/namespaces/never-ends")
     platform.eventually(lambda: platform.secret("never-ends", name) is None, what="the end of the target")
     try:
-        assert ("tenant-reads-store", "loot") in {(one["check"], one["name"]) for one in _audit(platform)}
+        assert ("tenant-reads-store", "holds-up/loot") in {(one["check"], one["object"]) for one in _audit(platform)}
         done = platform.play(
             "bootstrap",
             variables={**ENTRY, "cluster_secrets_guard_mode": "enforce", "cluster_secrets_wait_timeout": 3},
@@ -374,7 +374,7 @@ def test_a_change_that_was_cut_off_is_found(bootstrapped, catalog):
     chosen = [one for one in catalog if one["name"] != "talos-config"]
     url = {"server_url": f"https://127.0.0.1:{platform.plane.port}"} if platform.plane else {}
     platform.module("cluster_secret_store", catalog=chosen, isolation="entry", **url)
-    found = {(one["check"], one["name"]) for one in _audit(platform, **ENTRY)}
+    found = {(one["check"], one["object"]) for one in _audit(platform, **ENTRY)}
     assert ("isolation-unfinished", "central-secret-store") in found
     platform.play("bootstrap", variables=ENTRY)
     assert not {one["check"] for one in _audit(platform, **ENTRY)} & {"isolation-unfinished", "wide-permission"}

@@ -250,9 +250,9 @@ def test_a_value_that_somebody_gives_meanwhile_stays(bootstrapped):
         params = ArgumentSpecValidator(masters.OPTIONS).validate(given).validated_parameters
         context = module.Context(params, False, False, lambda _text: None)
         context._client = bootstrapped.client
-        batches, result = masters._planned(context, *masters._given(context))
-        assert result["changed_sources"] == {"meanwhile-source": {"key": True}}
-        return batches
+        plan = masters.plan(context)
+        assert plan.result["changed_sources"] == {"meanwhile-source": {"key": True}}
+        return plan.steps[-1].batches
 
     def data(value):
         return {"data": {"key": base64.b64encode(value.encode()).decode()}}

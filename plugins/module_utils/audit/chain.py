@@ -12,13 +12,14 @@ from .. import lifetimes, permissions, workloads
 from ..desired import consumers
 from ..desired.distribution import cluster_external_secret, failed_namespaces, held_for, is_owned
 from ..errors import DependencyError
+from ..findings import BOOTSTRAP, LOGS, NO_FIX, ROTATE, Fix, offboarding, onboarding, playbook, rotation
 from ..live import state
 from ..live.chain import reading_account
 from ..live.snapshot import Snapshot
 from ..plan import differences, plan_apply
 from ..resources import ESO_GROUP, Object, decode, owners_of, ready_condition
 from . import gate, life, usage
-from .findings import ADOPT, BOOTSTRAP, LOGS, OFFBOARD, ONBOARD, ROTATE, shadow_fix, value_fix
+from .findings import shadow_fix, value_fix
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 OK, BROKEN, FOLLOWS, UNKNOWN = "ok", "broken", "follows", "unknown"
 
 #: ESO makes what is gone at its next look, which may be in an hour.
-_ALWAYS = ROTATE + " -e cluster_secrets_verify_refresh=always"
+_ALWAYS = playbook("rotate", verify_refresh="always")
 
 #: The links in their order.
 STEPS = (
@@ -48,7 +49,7 @@ STEPS = (
 
 
 class Link(NamedTuple):
-    """One link of the chain: its state, what is so, and the command or the change that fixes it.
+    """One link of the chain: its state, what is so, and what fixes it.
 
     ``symptom`` marks what is broken and may be so only because another link is.
     """
@@ -56,12 +57,13 @@ class Link(NamedTuple):
     step: str
     state: str
     message: str
-    fix: str = ""
+    fix: Fix = NO_FIX
     symptom: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The link as a module returns it."""
-        return {"step": self.step, "state": self.state, "message": self.message, "fix": self.fix}
+        fix = self.fix._asdict()
+        return {"step": self.step, "state": self.state, "message": self.message, **fix}
 
 
 def choose(entries: list[Entry], namespace: str, labels: dict[str, str], secret: str) -> Entry | None:
@@ -87,9 +89,10 @@ def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Lin
     if entry is None:
         known = ", ".join(sorted({one.target for one in entries if one.enabled})) or "none"
         message = "no catalog entry makes a Secret '%s'; the catalog's are: %s" % (secret, known)
-        return Link("entry", BROKEN, message, "Correct the name, or add an entry to the catalog and run bootstrap")
+        fix = Fix("Correct the name, or add an entry to the catalog and run bootstrap")
+        return Link("entry", BROKEN, message, fix)
     if not entry.enabled:
-        fix = "Enable the entry in the catalog, then: %s" % BOOTSTRAP
+        fix = playbook("bootstrap", "Enable the entry in the catalog, then")
         return Link("entry", BROKEN, "the entry '%s' is not enabled" % entry.name, fix)
     return None
 
@@ -120,7 +123,7 @@ def judge(
     }
     for step, judged in judges.items():
         denied = [found.denied[name] for name in _NEEDED.get(step, ()) if name in found.denied]
-        links.append(Link(step, UNKNOWN, denied[0], "Ask for the permission") if denied else judged())
+        links.append(Link(step, UNKNOWN, denied[0], Fix("Ask for the permission")) if denied else judged())
     # Whoever uses the Secret breaks nothing before it.
     causes = [link for link in links if link.state == BROKEN and not link.symptom and link.step != "consumers"]
     if causes:
@@ -179,10 +182,14 @@ class _View:
         self.layout = layout
         self.found = found
         self.now = now
-        self.bootstrap = BOOTSTRAP
-        if gitops:
-            self.bootstrap = "ansible-playbook platform.cluster_secrets.render, and let GitOps apply it"
         self.gitops = gitops
+        self.bootstrap = self._after("")
+
+    def _after(self, hint: str) -> Fix:
+        """What brings the catalog to the cluster, once what the hint says was done."""
+        if self.gitops:
+            return playbook("render", ", then ".join(filter(None, (hint, "let GitOps apply what this writes"))))
+        return playbook("bootstrap", hint and hint + ", then")
 
     def _labels(self) -> dict[str, str]:
         return ((self.found.namespace or {}).get("metadata") or {}).get("labels") or {}
@@ -191,12 +198,12 @@ class _View:
         live = self.found.namespace
         if live is None:
             message = "the namespace '%s' does not exist" % self.name
-            fix = "Create it, or run %s if the catalog lists it" % self.bootstrap
+            fix = self._after("Create it, or list it in the catalog")
             return Link("namespace", BROKEN, message, fix)
         if "deletionTimestamp" in live["metadata"]:
             held = ", ".join(live["metadata"].get("finalizers") or []) or "what is in it"
             left = held_for(live)
-            fix = OFFBOARD % (self.name, ",".join(left)) if left else "Make it anew once it is gone"
+            fix = offboarding(self.name, ",".join(left)) if left else Fix("Make it anew once it is gone")
             return Link("namespace", BROKEN, "it is being deleted, held by %s" % held, fix)
         return Link("namespace", OK, "'%s' exists" % self.name)
 
@@ -211,7 +218,7 @@ class _View:
             return Link("label", OK, "the entry %s the namespace" % ("names" if named else "selects"))
         if not entry.label:
             verb = "select" if entry.namespace_selectors else "name"
-            fix = "Add it to the entry's namespaces_by_name and run %s" % self.bootstrap
+            fix = self._after("Add it to the entry's namespaces_by_name")
             return Link("label", BROKEN, "the entry does not %s this namespace" % verb, fix)
         there = self._labels().get(entry.label[0])
         message = (
@@ -219,9 +226,9 @@ class _View:
             if there is None
             else "%s is '%s' and not '%s'" % (entry.label[0], there, entry.label[1])
         )
-        fix = ONBOARD % (self.name, entry.name)
+        fix = onboarding(self.name, entry.name)
         if self.gitops:
-            fix = "Add the namespace to the entry's namespaces, then %s" % self.bootstrap
+            fix = self._after("Add the namespace to the entry's namespaces")
         return Link("label", BROKEN, message, fix)
 
     def operator(self) -> Link:
@@ -229,13 +236,13 @@ class _View:
             message = "the External Secrets Operator is not installed: its API is not served"
             if self.found.served:
                 message = "the External Secrets Operator serves %s only" % ", ".join(self.found.served)
-                return Link("operator", BROKEN, message, "Upgrade it; see the guides")
+                return Link("operator", BROKEN, message, Fix("Upgrade it; see the guides"))
             return Link("operator", BROKEN, message, BOOTSTRAP)
         problems = gate.stopped(self.found.health)
         if problems:
             text = "; ".join("%s: %s" % (problem.object, problem.message) for problem in problems)
             where = self.layout.eso[0]
-            fix = "Look at them: kubectl --namespace %s get deployments,pods" % where
+            fix = Fix("Look at them", "kubectl --namespace %s get deployments,pods" % where)
             return Link("operator", BROKEN, text, fix)
         return Link("operator", OK, "the External Secrets Operator is available")
 
@@ -245,18 +252,19 @@ class _View:
             missing = "there is none of the name '%s'" % entry.name
             return Link(step, BROKEN, missing, self.bootstrap, self.found.version is None)
         if "deletionTimestamp" in live["metadata"]:
-            return Link(step, BROKEN, "it is being deleted", self.bootstrap + ", once it is gone")
+            return Link(step, BROKEN, "it is being deleted", self._after("Wait until it is gone"))
         wanted = cluster_external_secret(entry, self.layout.store_of(entry.name), self.found.version or "")
         action = plan_apply(wanted, live)
         changed = [path for path in differences(action) if path.startswith("spec.")] if action else []
         if changed:
             message = "it is not what the catalog asks for: %s" % ", ".join(changed)
-            fix = self.bootstrap if is_owned(live) else "Somebody else made it. Write down what is there: " + ADOPT
+            hint = "Somebody else made it. Write down what is there"
+            fix = self.bootstrap if is_owned(live) else playbook("adopt", hint, dest="adopted")
             return Link(step, BROKEN, message, fix)
         reason = failed_namespaces(live).get(self.name)
         if reason is not None and not self._is_made():
             message = "ESO could not make the ExternalSecret here: %s" % reason
-            return Link(step, BROKEN, message, "Fix what it names, then run %s" % ROTATE, symptom=True)
+            return Link(step, BROKEN, message, playbook("rotate", "Fix what it names, then"), symptom=True)
         condition = ready_condition(live)
         if (condition or {}).get("status") != "True" and not self._is_made():
             said = (condition or {}).get("message") or "ESO has not looked at it yet"
@@ -278,13 +286,13 @@ class _View:
         if live is None:
             return Link(step, BROKEN, "there is no ExternalSecret %s" % name, LOGS, symptom=True)
         kubectl = "kubectl --namespace %s delete externalsecret %s" % (self.name, self.entry.external_secret)
+        anew = "%s && %s" % (kubectl, _ALWAYS.command)
         if "deletionTimestamp" in live["metadata"]:
             return Link(step, BROKEN, "%s is being deleted" % name, LOGS, symptom=True)
         if self.found.distributed is not None and not self._is_made():
             message = "somebody else made %s, and ESO does not touch it" % name
-            return Link(
-                step, BROKEN, message, "Delete it, with the Secret that it makes: %s; then: %s" % (kubectl, _ALWAYS)
-            )
+            fix = Fix("Delete it, with the Secret that it makes, and have it made anew", anew)
+            return Link(step, BROKEN, message, fix)
         spec = ((self.found.distributed or {}).get("spec") or {}).get("externalSecretSpec")
         if spec is not None:
             api = "%s/%s" % (ESO_GROUP, self.found.version)
@@ -293,13 +301,13 @@ class _View:
             changed = differences(action) if action else []
             if changed:
                 message = "%s was edited: %s" % (name, ", ".join(changed))
-                return Link(step, BROKEN, message, "Delete it: %s; then: %s" % (kubectl, _ALWAYS))
+                return Link(step, BROKEN, message, Fix("Delete it, and have it made anew", anew))
         condition = ready_condition(live)
         if condition is None:
             return Link(step, BROKEN, "ESO has not looked at %s yet" % name, LOGS, symptom=True)
         if condition.get("status") != "True":
             look = "kubectl --namespace %s describe externalsecret %s" % (self.name, self.entry.external_secret)
-            fix = "Look at why: %s; fix that, then: %s" % (look, ROTATE)
+            fix = playbook("rotate", "Look at why (%s), fix that, then" % look)
             said = "; ".join(filter(None, (condition.get("message", ""), self.found.refusal)))
             return Link(step, BROKEN, "ESO says of %s: %s" % (name, said), fix, True)
         return Link(step, OK, "%s is ready" % name)
@@ -375,15 +383,12 @@ class _View:
             held = {source: set(live.get("data") or {}) for source, live in self.found.sources.items()}
             missing = {source: set(keys) - held[source] for source, keys in needed.items()}
             lacking = {source: keys for source, keys in missing.items() if keys}
-            fix = "Correct the value, then: %s -e cluster_secrets_rotate_sources=%s" % (
-                ROTATE,
-                ",".join(self.entry.sources),
-            )
+            fix = rotation("Correct the value, then", ",".join(self.entry.sources))
             return Link("keys", BROKEN, problem, value_fix(self.entry, lacking) if lacking else fix)
         over = self._ended()
         if over:
             source, told = over
-            fix = "Give it a new value, then: %s -e cluster_secrets_rotate_sources=%s" % (ROTATE, source)
+            fix = rotation("Give it a new value, then", source)
             return Link("keys", BROKEN, told, fix)
         shown = [
             key if source == self.entry.source else source + "/" + key for source in needed for key in needed[source]
@@ -411,7 +416,8 @@ class _View:
 
     def target(self) -> Link:
         live, name = self.found.target, "%s/%s" % (self.name, self.entry.target)
-        fix = "ESO makes it once it is gone: kubectl --namespace %s delete secret %s" % (self.name, self.entry.target)
+        delete = "kubectl --namespace %s delete secret %s" % (self.name, self.entry.target)
+        fix = Fix("ESO makes it once it is gone", delete)
         if live is not None and not self._owns(live):
             owners = owners_of(live)
             message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
@@ -447,14 +453,15 @@ class _View:
         if wrong:
             one = wrong[0]
             message = "%s names the key '%s', which the Secret does not have" % (one.owner.label(), one.reference.key)
-            return Link("consumers", BROKEN, message, "Correct the workload, or the entry", self.found.target is None)
+            fix = Fix("Correct the workload, or the entry")
+            return Link("consumers", BROKEN, message, fix, self.found.target is None)
         old = usage.workloads_with_old_values(usage.old(found, usage.changes(live)))
         if old:
             owners = sorted(owner for owner, _secrets in old)
             names = ", ".join(owner.label() for owner in owners)
-            fix = ROTATE + " -e cluster_secrets_rotate_restart=restart"
+            fix = playbook("rotate", rotate_restart="restart")
             if not any(owner.kind in workloads.RESTARTABLE for owner in owners):
-                fix = "Make the pods anew: nothing but their owner can restart them"
+                fix = Fix("Make the pods anew: nothing but their owner can restart them")
             return Link("consumers", BROKEN, "running with an older value: %s" % names, fix)
         return Link("consumers", OK, ", ".join(dict.fromkeys(use.owner.label() for use in using)))
 

@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 from .. import advisories, lifetimes, permissions
 from ..catalog.entries import LABEL_PREFIX, Entry
 from ..desired import consumers, guard, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, FINALIZER_PREFIX, is_owned
+from ..findings import BOOTSTRAP, ERROR, INFO, LOGS, ROTATE, WARNING, Finding, Fix, offboarding, playbook, rotation
 from ..live import state
 from ..plan import orphaned_finalizers
 from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, holds_true, is_of_eso, key_of, owners_of
@@ -22,23 +23,6 @@ from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, holds_true, is_of_es
 if TYPE_CHECKING:
     from ..live.eso import Release
     from ..live.snapshot import Inventory, Snapshot
-
-#: What fixes most of it, as it is typed; LOGS is where to look.
-BOOTSTRAP, ROTATE, LOGS, ADOPT, ONBOARD, OFFBOARD = (
-    "ansible-playbook platform.cluster_secrets." + command
-    for command in (
-        "bootstrap",
-        "rotate",
-        "logs",
-        "adopt -e cluster_secrets_dest=adopted",
-        "onboard -e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s",
-        "offboard -e cluster_secrets_namespace=%s -e cluster_secrets_secret=%s",
-    )
-)
-LOGS = "Look at ESO's log: " + LOGS
-
-#: Information is worth a look, and no audit fails because of it.
-ERROR, WARNING, INFO = "error", "warning", "info"
 
 #: Writes answer with the object, its data included, and so does a deletion of several.
 _READ = ("get", "list", "watch", "update", "patch", "delete", "deletecollection")
@@ -72,22 +56,6 @@ class Scope:
         self.layout = layout
         self.eso_namespace = eso_namespace
         self.trusted = trusted
-
-
-@dataclass(frozen=True, eq=False)
-class Finding:
-    """One thing that is not as it should be, and what to do."""
-
-    severity: str
-    check: str
-    namespace: str | None
-    name: str
-    message: str
-    fix: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The finding as a module returns it."""
-        return asdict(self)
 
 
 def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Finding]:
@@ -134,15 +102,13 @@ _ALIKE = 20
 
 def _collapsed(found: list[Finding]) -> list[Finding]:
     """Those that differ in their names only as one: a binding that a tenant fills with subjects hides nothing else."""
-    alike: dict[tuple[str, ...], list[Finding]] = {}
+    alike: dict[Finding, list[Finding]] = {}
     for one in found:
-        alike.setdefault((one.severity, one.check, one.namespace or "", one.message, one.fix), []).append(one)
+        alike.setdefault(replace(one, name=""), []).append(one)
     kept = []
     for group in alike.values():
         if len(group) > _ALIKE and group[0].check in _OF_SUBJECTS:
-            first = group[0]
-            name = "%s and %d more" % (first.name, len(group) - 1)
-            group = [Finding(first.severity, first.check, first.namespace, name, first.message, first.fix)]
+            group = [replace(group[0], name="%s and %d more" % (group[0].name, len(group) - 1))]
         kept += group
     return kept
 
@@ -156,14 +122,14 @@ def _open(entries: list[Entry]) -> Iterator[Finding]:
     for entry in entries:
         if entry.selects(_ANY_NAME, {}):
             message = "every namespace that somebody makes gets its target, unless a label or its name excludes it"
-            fix = "Select by a label, which only the platform may give"
+            fix = Fix("Select by a label, which only the platform may give")
             yield Finding(WARNING, "open-entry", None, entry.name, message, fix)
 
 
 def in_order(found: list[Finding]) -> list[Finding]:
     """Errors first, then warnings, then the rest, each by check, namespace and name."""
     ranks = (ERROR, WARNING, INFO)
-    return sorted(found, key=lambda one: (ranks.index(one.severity), one.check, one.namespace or "", one.name or ""))
+    return sorted(found, key=lambda one: (ranks.index(one.severity), one.check, one.namespace or "", one.name))
 
 
 #: What is found of a consumer of the central store that the catalog doesn't know, and the kinds that it may be.
@@ -207,12 +173,12 @@ def _label(finding: Finding) -> str:
     kind = _OF_CONSUMERS[finding.check]
     if kind == "PushSecret" and finding.namespace is None:
         kind = "ClusterPushSecret"
-    return "%s %s" % (kind, "/".join(filter(None, (finding.namespace, finding.name))))
+    return "%s %s" % (kind, finding.object)
 
 
 def _softened(finding: Finding) -> Finding:
     message = "it was there before the collection and was kept; nothing rotates or verifies it"
-    fix = "Add it to the catalog, or delete it"
+    fix = Fix("Add it to the catalog, or delete it")
     return Finding(WARNING, "kept-consumer", finding.namespace, finding.name, message, fix)
 
 
@@ -222,38 +188,32 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
         _data, problem = state.expected_data(entry, snapshot.sources or {})
         if problem and problem not in seen:
             seen.add(problem)
-            yield Finding(
-                ERROR,
-                "missing-source",
-                None,
-                entry.name,
-                problem,
-                value_fix(entry),
-            )
+            yield Finding(ERROR, "missing-source", None, entry.name, problem, value_fix(entry))
 
 
-def value_fix(entry: Entry, missing: Mapping[str, set[str] | None] | None = None) -> str:
+def value_fix(entry: Entry, missing: Mapping[str, set[str] | None] | None = None) -> Fix:
     """What gives an entry's sources the values that they lack: ``{source: keys, or None for all}``, or all (None)."""
     lacking = dict.fromkeys(entry.sources) if missing is None else dict(missing)
-    rotate = "%s -e cluster_secrets_rotate_sources=%s" % (ROTATE, ",".join(lacking))
+    sources = ",".join(lacking)
     others = [entry.written_by[source] for source in lacking if source in entry.written_by]
     if others:
-        return "%s writes the source: look there, then bring it to the targets: %s" % (" and ".join(others), rotate)
+        hint = "%s writes the source: look there, then bring it to the targets" % " and ".join(others)
+        return rotation(hint, sources)
     keys = entry.source_keys()
     wanted = {(source, key) for source, some in lacking.items() for key in (keys[source] if some is None else some)}
     if wanted and wanted <= {(entry.source, key) for key in entry.generate}:
-        return rotate
-    return "Add it to the values, then: " + rotate
+        return rotation("", sources)
+    return rotation("Add it to the values, then", sources)
 
 
 def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
     unowned = {key_of(item): item for item in inventory.secrets if not is_of_eso(item)}
     fixes = {
         state.STALE: ROTATE,
-        state.FAILING: "Look at why (kubectl describe externalsecret), fix that, then: " + ROTATE,
+        state.FAILING: playbook("rotate", "Look at why (kubectl describe externalsecret), fix that, then"),
         state.MISSING: LOGS,
-        state.UNLABELLED: BOOTSTRAP + ", or remove the namespace from the catalog",
-        state.ABSENT_NAMESPACE: "Create the namespace, or remove it from the catalog",
+        state.UNLABELLED: playbook("bootstrap", "Remove the namespace from the catalog, or give it the label"),
+        state.ABSENT_NAMESPACE: Fix("Create the namespace, or remove it from the catalog"),
     }
     for row in rows:
         if row.status == state.SYNCED:
@@ -263,7 +223,7 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
             message = "a Secret %s has the name of a target, so ESO can't write it" % (
                 "of %s" % ", ".join(owners) if owners else "made by hand"
             )
-            fix = shadow_fix(owners, "Delete the Secret; ESO then makes it")
+            fix = shadow_fix(owners, Fix("Delete the Secret; ESO then makes it"))
             yield Finding(ERROR, "shadowed-target", row.namespace, row.entry.target, message, fix)
             continue
         severity = WARNING if row.status in (state.UNLABELLED, state.ABSENT_NAMESPACE) else ERROR
@@ -272,14 +232,14 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
         )
 
 
-def shadow_fix(owners: list[str], delete: str) -> str:
+def shadow_fix(owners: list[str], delete: Fix) -> Fix:
     """What ends it that a Secret of others has the name of a target.
 
     :arg owners: those who would make it anew; :arg delete: how it is deleted.
     """
     if owners:
-        return "Delete %s, which makes it, or give the entry another target" % " and ".join(owners)
-    return "Keep its value, if it is the only copy. " + delete
+        return Fix("Delete %s, which makes it, or give the entry another target" % " and ".join(owners))
+    return delete._replace(hint="Keep its value, if it is the only copy. " + delete.hint)
 
 
 def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str) -> Iterator[Finding]:
@@ -303,7 +263,7 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
             namespace,
             name,
             message,
-            "If it is a copy, delete it, and onboard the namespace if it needs the Secret",
+            Fix("If it is a copy, delete it, and onboard the namespace if it needs the Secret"),
         )
 
 
@@ -336,7 +296,7 @@ def _look_alikes(inventory: Inventory, store_namespace: str) -> Iterator[Finding
         if "deletionTimestamp" in item["metadata"]:
             continue
         message = "it has ESO's label, and no ExternalSecret makes it, so that nothing updates or removes it"
-        yield Finding(WARNING, "look-alike", namespace, name, message, "Delete it, or remove the label")
+        yield Finding(WARNING, "look-alike", namespace, name, message, Fix("Delete it, or remove the label"))
 
 
 def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
@@ -351,13 +311,13 @@ def _central(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
         if namespace != scope.layout.namespace or name in known or _of_a_tool(item):
             continue
         if is_owned(item):
-            fix = BOOTSTRAP + " -e cluster_secrets_prune=masters"
+            fix = playbook("bootstrap", prune="masters")
             yield Finding(
                 WARNING, "left-over-source", namespace, name, "no entry of the catalog reads it any more", fix
             )
         else:
             message = "a Secret in the central namespace that no entry of the catalog reads"
-            fix = "Add an entry for it (adopt writes one down), or delete it"
+            fix = Fix("Add an entry for it (adopt writes one down), or delete it")
             yield Finding(WARNING, "hand-made-source", namespace, name, message, fix)
 
 
@@ -371,7 +331,7 @@ def _typed(entries: list[Entry], inventory: Inventory, store_namespace: str) -> 
         managers = {record.get("manager", "") for record in item["metadata"].get("managedFields") or []}
         if managers & _BY_HAND:
             message = "a Secret that was written by %s" % " and ".join(sorted(managers & _BY_HAND))
-            fix = "Add an entry to the catalog, so that it is made from a master Secret, or delete it"
+            fix = Fix("Add an entry to the catalog, so that it is made from a master Secret, or delete it")
             yield Finding(INFO, "hand-made-secret", namespace, name, message, fix)
 
 
@@ -404,13 +364,12 @@ def _labels(entries: list[Entry], namespaces: dict[str, Object], used: dict[str,
                     name,
                     label,
                     "no enabled catalog entry has this label",
-                    "Remove the label, or add the entry",
+                    Fix("Remove the label, or add the entry"),
                 )
             elif value not in known[label]:
                 message = "the label's value is '%s', so nothing is distributed" % value
-                yield Finding(
-                    WARNING, "label-value", name, label, message, "Set it to '%s'" % "' or '".join(sorted(known[label]))
-                )
+                fix = Fix("Set it to '%s'" % "' or '".join(sorted(known[label])))
+                yield Finding(WARNING, "label-value", name, label, message, fix)
 
 
 def _finalizers(inventory: Inventory) -> Iterator[Finding]:
@@ -424,7 +383,7 @@ def _finalizers(inventory: Inventory) -> Iterator[Finding]:
         for name in orphaned_finalizers(item, selecting):
             entry, namespace = name[len(FINALIZER_PREFIX) :], item["metadata"]["name"]
             message = "ESO left its finalizer for '%s'; the namespace can't be deleted" % entry
-            yield Finding(ERROR, "orphaned-finalizer", namespace, name, message, OFFBOARD % (namespace, entry))
+            yield Finding(ERROR, "orphaned-finalizer", namespace, name, message, offboarding(namespace, entry))
 
 
 def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
@@ -437,10 +396,10 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
             yield Finding(ERROR, "not-distributed", None, entry.name, message, BOOTSTRAP)
     for name, item in live.items():
         if is_owned(item) and name not in known:
-            fix = BOOTSTRAP + " -e cluster_secrets_prune=entries"
+            fix = playbook("bootstrap", prune="entries")
             yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
         elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):
-            fix = "Add it to the catalog, or delete it"
+            fix = Fix("Add it to the catalog, or delete it")
             yield Finding(
                 ERROR,
                 "foreign-entry",
@@ -493,7 +452,7 @@ def _is_distributed(external: Object, inventory: Inventory) -> bool:
 
 
 def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
-    fix = "Delete it, enforce the guard, and onboard the namespace if it needs the Secret"
+    fix = Fix("Delete it, enforce the guard, and onboard the namespace if it needs the Secret")
     central = _central_stores(inventory.stores, layout)
 
     def writes(spec: Object) -> bool:
@@ -568,7 +527,7 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
         if name in wanted or not _mentions(item.get("spec"), layout.namespace):
             continue
         if stores.entry_of(item, layout):
-            fix = BOOTSTRAP + " -e cluster_secrets_prune=entries"
+            fix = playbook("bootstrap", prune="entries")
             yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", fix)
         else:
             yield Finding(
@@ -577,7 +536,7 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
                 None,
                 name,
                 "a ClusterSecretStore that is not the collection's opens the central namespace",
-                "Delete it",
+                Fix("Delete it"),
             )
 
 
@@ -586,7 +545,7 @@ def _permissions(
 ) -> Iterator[Finding]:
     layout = scope.layout
     yield from _readers(scope, everything, _kept(scope, inventory))
-    fix = "Remove the permission, or limit it to what the subject needs" + _PLATFORM
+    fix = Fix("Remove the permission, or limit it to what the subject needs" + _PLATFORM)
     untrusted = [
         grant for grant in everything if not scope.trusted.covers(grant.subject) and not _is_reader(grant, layout)
     ]
@@ -670,7 +629,7 @@ def _webhooks(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
                     kind,
                     hook.get("name"),
                 )
-                fix = "Except the namespace by the webhook's namespaceSelector, if it need not see them"
+                fix = Fix("Except the namespace by the webhook's namespaceSelector, if it need not see them")
                 name = item["metadata"]["name"]
                 yield Finding(
                     WARNING if kind == "MutatingWebhookConfiguration" else INFO,
@@ -720,8 +679,8 @@ def _ways_around(
     keys, names = guard.unguarded(
         inventory.policies, enforced, set(about.labels), set(about.namespaces) - set(inventory.snapshot.namespaces)
     )
-    enforce = "Remove the permission, or set cluster_secrets_guard_mode to 'enforce'" + _PLATFORM
-    isolate = enforce + ", or set cluster_secrets_isolation to 'entry'"
+    enforce = Fix("Remove the permission, or set cluster_secrets_guard_mode to 'enforce'" + _PLATFORM)
+    isolate = Fix(enforce.hint + ", or set cluster_secrets_isolation to 'entry'")
     for grant in untrusted:
         everywhere = grant.namespace is None
         kinds = [
@@ -756,7 +715,7 @@ def _listed(words: set[str]) -> str:
     return ", ".join(found[:3]) + (" or one of %d more" % (len(found) - 3) if len(found) > 3 else "")
 
 
-def _may_label(grant: permissions.Grant, keys: set[str], fix: str) -> Iterator[Finding]:
+def _may_label(grant: permissions.Grant, keys: set[str], fix: Fix) -> Iterator[Finding]:
     """Who may give a namespace that is there one of these labels."""
     named = [
         names for allowed, names in (grant.allows("", kind, ("update", "patch")) for kind in _NAMESPACES) if allowed
@@ -779,7 +738,7 @@ def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissio
         for key, value in sorted(sources.get(source, {}).items())
         for roles, end in lifetimes.talos_roles(value)
     ]
-    fix = "Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts"
+    fix = Fix("Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts")
     for entry, source, key, roles, end in found:
         places = state.labelled(inventory.snapshot.namespaces, entry)
         readers = {
@@ -814,11 +773,11 @@ def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
             scope.eso_namespace,
             "external-secrets",
             message,
-            "Use an image whose tag is an upstream release",
+            Fix("Use an image whose tag is an upstream release"),
         )
     for advisory in release.advisories:
         message = "ESO %s: %s (%s)" % (release.text, advisory.what, advisory.source)
-        fix = "Upgrade to %s or newer" % advisories.text(advisory.fixed)
+        fix = Fix("Upgrade to %s or newer" % advisories.text(advisory.fixed))
         yield Finding(ERROR, "vulnerable-eso", scope.eso_namespace, advisory.id, message, fix)
 
 
@@ -830,7 +789,7 @@ def unsupported(scope: Scope, release: Release, today: str) -> Iterator[Finding]
     why = release.unsupported(today)
     if why:
         message = "ESO %s is out of support: %s" % (release.text, why)
-        fix = "Upgrade one minor release after the other: ansible-playbook platform.cluster_secrets.eso_upgrade"
+        fix = playbook("eso_upgrade", "Upgrade one minor release after the other")
         yield Finding(WARNING, "unsupported-eso", scope.eso_namespace, "external-secrets", message, fix)
 
 
@@ -840,5 +799,5 @@ def _versions(crds: list[Object]) -> Iterator[Finding]:
         stored = set((item.get("status") or {}).get("storedVersions") or [])
         for version in sorted(stored - served):
             message = "objects may be stored as %s, which is no longer served" % version
-            fix = "ansible-playbook platform.cluster_secrets.eso_upgrade -e cluster_secrets_eso_store_only=true"
+            fix = playbook("eso_upgrade", eso_store_only="true")
             yield Finding(ERROR, "unserved-version", None, item["metadata"]["name"], message, fix)

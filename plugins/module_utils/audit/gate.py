@@ -5,28 +5,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Iterator, NamedTuple
+from typing import TYPE_CHECKING, Collection, Iterator
 
 from .. import workloads
 from ..desired.distribution import failed_namespaces, is_owned
+from ..findings import problem
 from ..live import state
 from ..live.eso import CONTROLLER, NAME_LABEL
 from ..resources import Object, condition_of, holds_true, matches, ready_condition
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
+    from ..findings import Finding
     from ..live.health import Health
 
 #: Reasons for which a container waits that a Secret can be the cause of.
 _CONFIG, _PULL = ("CreateContainerConfigError",), ("ImagePullBackOff", "ErrImagePull")
-
-
-class Problem(NamedTuple):
-    """One thing that keeps the gate closed: which check, which object, and what is wrong with it."""
-
-    check: str
-    object: str
-    message: str
 
 
 def pods_that_count(health: Health, except_namespaces: Collection[str] = ()) -> list[Object]:
@@ -47,7 +41,7 @@ def judge(
     except_nodes: Collection[str] = (),
     except_namespaces: Collection[str] = (),
     drain: bool = False,
-) -> list[Problem]:
+) -> list[Finding]:
     """What keeps the gate closed, the causes before what follows from them.
 
     :arg store: the shared ClusterSecretStore, which must exist.
@@ -66,7 +60,7 @@ def judge(
     found += _not_ready("distribution", "ClusterExternalSecret", distributed, wanted)
     rows = state.judge(entries, health.targets)
     found += [
-        Problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
+        problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
         for row in rows
         if row.status != state.SYNCED and row.namespace not in except_namespaces
     ]
@@ -99,17 +93,17 @@ def to_look_at(pods: list[Object], drain: bool = False) -> set[str]:
     }
 
 
-def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Problem]:
+def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Finding]:
     names = {item["metadata"]["name"] for item in health.nodes}
     for name in sorted(set(except_nodes) - names):
-        yield Problem("node", "Node %s" % name, "there is no such node")
+        yield problem("node", "Node %s" % name, "there is no such node")
     for item in health.nodes:
         name = item["metadata"]["name"]
         if name in except_nodes:
             continue
         if _is_cordoned(item):
             since = _cordoned_since(item)
-            yield Problem(
+            yield problem(
                 "node",
                 "Node %s" % name,
                 "it is cordoned%s, so that nothing can move there. Uncordon it, or except it" % since,
@@ -117,7 +111,7 @@ def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Problem]:
         if holds_true(item, "Ready"):
             continue
         said = (ready_condition(item) or {}).get("message")
-        yield Problem("node", "Node %s" % name, "it is not ready%s" % (": " + said if said else ""))
+        yield problem("node", "Node %s" % name, "it is not ready%s" % (": " + said if said else ""))
 
 
 #: What Kubernetes puts on a cordoned node, and kubectl cordon into its spec.
@@ -142,7 +136,7 @@ def _cordoned_since(node: Object) -> str:
     return " (since %s)" % known[0] if known else ""
 
 
-def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> Iterator[Finding]:
     """Pods that use a target and find no node."""
     for pod in pods:
         place = condition_of(pod, "PodScheduled")
@@ -159,10 +153,10 @@ def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> It
         if used:
             said = ((place or {}).get("message") or "no node takes it").rstrip(".")
             text = "it uses the Secret %s and can't be scheduled: %s" % (", ".join(used), said)
-            yield Problem("pod", "Pod %s/%s" % (namespace, name), text)
+            yield problem("pod", "Pod %s/%s" % (namespace, name), text)
 
 
-def parts(health: Health) -> list[Problem]:
+def parts(health: Health) -> list[Finding]:
     """What is wrong with ESO's own Deployments and webhooks."""
     return [*_eso(health), *_webhooks(health)]
 
@@ -171,7 +165,7 @@ def parts(health: Health) -> list[Problem]:
 _SWITCHED_OFF = {"--enable-cluster-external-secret-reconciler=false", "--enable-cluster-store-reconciler=false"}
 
 
-def stopped(health: Health) -> list[Problem]:
+def stopped(health: Health) -> list[Finding]:
     """Those of :func:`parts` that keep ESO from working: no controller available, or a webhook that refuses."""
     working = {
         "Deployment %s" % item["metadata"]["name"]
@@ -187,7 +181,7 @@ def stopped(health: Health) -> list[Problem]:
         )
         if off and _name_label(item) == CONTROLLER:
             message = "it runs with %s, and so does nothing of that" % " and ".join(off)
-            found.append(Problem("eso", "Deployment %s" % item["metadata"]["name"], message))
+            found.append(problem("eso", "Deployment %s" % item["metadata"]["name"], message))
     return found
 
 
@@ -195,23 +189,23 @@ def _name_label(item: Object) -> str:
     return (item["metadata"].get("labels") or {}).get(NAME_LABEL, "")
 
 
-def _eso(health: Health) -> Iterator[Problem]:
+def _eso(health: Health) -> Iterator[Finding]:
     parts = [item for item in health.deployments if _name_label(item).startswith(CONTROLLER)]
     if not any(_name_label(item) == CONTROLLER for item in parts):
-        yield Problem("eso", "Deployment", "ESO's controller is not there")
+        yield problem("eso", "Deployment", "ESO's controller is not there")
     for item in parts:
         status, wanted = item.get("status") or {}, item["spec"].get("replicas", 1)
         label = "Deployment %s" % item["metadata"]["name"]
         if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
-            yield Problem("eso", label, "its latest change is not rolled out yet")
+            yield problem("eso", label, "its latest change is not rolled out yet")
         elif not wanted:
-            yield Problem("eso", label, "it is scaled to 0")
+            yield problem("eso", label, "it is scaled to 0")
         elif status.get("updatedReplicas", 0) < wanted or status.get("availableReplicas", 0) < wanted:
             available = min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
-            yield Problem("eso", label, "%d of %d replicas are available" % (available, wanted))
+            yield problem("eso", label, "%d of %d replicas are available" % (available, wanted))
 
 
-def _webhooks(health: Health) -> Iterator[Problem]:
+def _webhooks(health: Health) -> Iterator[Finding]:
     """A webhook of ESO that nobody answers refuses every write of ESO's objects."""
     namespaces = {item["metadata"]["namespace"] for item in health.deployments}
     ready = {
@@ -229,23 +223,23 @@ def _webhooks(health: Health) -> Iterator[Problem]:
         if service and service["namespace"] in namespaces
     }
     for name in sorted(services - ready):
-        yield Problem("webhook", "Service %s" % name, "no endpoint is ready; it would refuse ESO's objects")
+        yield problem("webhook", "Service %s" % name, "no endpoint is ready; it would refuse ESO's objects")
 
 
-def _not_ready(check: str, kind: str, live: list[Object], wanted: set[str]) -> Iterator[Problem]:
+def _not_ready(check: str, kind: str, live: list[Object], wanted: set[str]) -> Iterator[Finding]:
     """What is not ready of our live objects and those of the ``wanted`` names."""
     ours = {item["metadata"]["name"] for item in live if is_owned(item)}
     names = {item["metadata"]["name"] for item in live}
     for name, said in state.not_ready(live, ours | wanted):
         there = "it is not ready: %s" % (said or "ESO has not looked at it") if name in names else "it is not there"
-        yield Problem(check, "%s %s" % (kind, name), there)
+        yield problem(check, "%s %s" % (kind, name), there)
 
 
 def _waits(pod: Object) -> bool:
     return (pod.get("status") or {}).get("phase") == "Pending" or bool(workloads.waiting(pod))
 
 
-def _pods(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+def _pods(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Finding]:
     for pod in filter(_waits, pods):
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         label, states = "Pod %s/%s" % (namespace, name), workloads.waiting(pod)
@@ -259,13 +253,13 @@ def _pods(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[
         causes = [one for one in missing if one.way != workloads.PULL or pulling]
         for secret in dict.fromkeys(cause.secret for cause in causes):
             ways = ", ".join(dict.fromkeys(cause.way for cause in causes if cause.secret == secret))
-            yield Problem("pod", label, "it waits for the Secret %s (%s)" % (secret, ways))
+            yield problem("pod", label, "it waits for the Secret %s (%s)" % (secret, ways))
         refused = [text for reason, text in states if reason in _CONFIG and "secret" in text.lower()]
         if refused and not causes:
-            yield Problem("pod", label, "it can't start: %s" % refused[0])
+            yield problem("pod", label, "it can't start: %s" % refused[0])
 
 
-def _drain(health: Health) -> Iterator[Problem]:
+def _drain(health: Health) -> Iterator[Finding]:
     for item in health.deployments:
         if _name_label(item) != CONTROLLER:
             continue
@@ -279,7 +273,7 @@ def _drain(health: Health) -> Iterator[Problem]:
             argument in ("--enable-leader-election", "--enable-leader-election=true") for argument in arguments
         )
         if item["spec"].get("replicas", 1) > 1 and not elects:
-            yield Problem("drain", label, "%s has several replicas and no leader election" % name)
+            yield problem("drain", label, "%s has several replicas and no leader election" % name)
     for item in health.deployments:
         labels = (item["spec"]["template"]["metadata"].get("labels")) or {}
         for budget in health.budgets:
@@ -287,10 +281,10 @@ def _drain(health: Health) -> Iterator[Problem]:
             allowed = (budget.get("status") or {}).get("disruptionsAllowed", 0)
             if selector is not None and matches(selector, labels) and allowed < 1:
                 text = "it allows no eviction of %s now, so that a drain would wait for ever" % item["metadata"]["name"]
-                yield Problem("drain", "PodDisruptionBudget %s" % budget["metadata"]["name"], text)
+                yield problem("drain", "PodDisruptionBudget %s" % budget["metadata"]["name"], text)
 
 
-def _pull_secrets(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Problem]:
+def _pull_secrets(pods: list[Object], secrets: Collection[tuple[str, str]]) -> Iterator[Finding]:
     absent: dict[tuple[str, str], int] = {}
     for pod in pods:
         for reference in workloads.references(pod["spec"]):
@@ -298,6 +292,6 @@ def _pull_secrets(pods: list[Object], secrets: Collection[tuple[str, str]]) -> I
             if reference.way == workloads.PULL and key not in secrets:
                 absent[key] = absent.get(key, 0) + 1
     for key, count in sorted(absent.items()):
-        yield Problem(
+        yield problem(
             "pull-secret", "Secret %s/%s" % key, "%d pod(s) name it to pull images, and it is not there" % count
         )

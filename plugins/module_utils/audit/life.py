@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple
 from .. import lifetimes
 from ..catalog.values import generated, required_sources
 from ..errors import DependencyError
+from ..findings import ERROR, ROTATE, WARNING, Finding, Fix, rotation
 from ..live import state
-from .findings import ERROR, ROTATE, WARNING, Finding
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -116,14 +116,14 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
     for name, life in sorted(lives.items()):
         about = [life.description, "owner: %s" % life.owner if life.owner else ""]
         whose = " (%s)" % ", ".join(filter(None, about)) if any(about) else ""
-        fix = "Give it a new value, then: %s -e cluster_secrets_rotate_sources=%s" % (ROTATE, name)
+        fix = rotation("Give it a new value, then", name)
         if life.written_by:
             # Nothing here gives it a new one.
-            fix = "%s renews it: look there why it has not" % life.written_by
+            fix = Fix("%s renews it: look there why it has not" % life.written_by)
         anew = fix
         if life.generated:
             request = '{"cluster_secrets_regenerate": {"%s": "%s"}}' % (name, now.strftime("%Y-%m-%d"))
-            anew = "For what is generated: %s -e '%s'" % (ROTATE, request)
+            anew = Fix("For what is generated", "%s -e '%s'" % (ROTATE.command, request))
         age = life.age(now)
         if life.rotate_after and age is not None and age >= life.rotate_after * 86400:
             message = "its value is %d days old, and is to be rotated after %d%s" % (

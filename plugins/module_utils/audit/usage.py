@@ -9,10 +9,10 @@ import datetime
 from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
 
 from .. import workloads
+from ..findings import INFO, WARNING, Finding, Fix, offboarding, onboarding, playbook
 from ..live import state
 from ..resources import Object, key_of
 from ..workloads import Owner, Reference
-from .findings import INFO, OFFBOARD, ONBOARD, ROTATE, WARNING, Finding
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -213,20 +213,20 @@ def findings(report: Report) -> list[Finding]:
         severity = INFO if use.reference.optional else WARNING
         message = "names Secret %s, which this namespace does not get" % use.reference.secret
         # Whoever runs a workload asks for it by this.
-        fix = "Only if the namespace is to have it: " + ONBOARD % (use.owner.namespace, entry.name)
+        fix = onboarding(use.owner.namespace, entry.name, "Only if the namespace is to have it")
         found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
     for use in report.keys:
         severity = INFO if use.reference.optional else WARNING
         message = "names key %s of Secret %s, which does not have it" % (use.reference.key, use.reference.secret)
-        fix = "correct the workload, or add the key to the catalog's entry"
+        fix = Fix("correct the workload, or add the key to the catalog's entry")
         found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
     for owner, secrets in workloads_with_old_values(report.old):
         message = "runs with an older value of %s" % ", ".join(secrets)
-        fix = "restart it, or %s -e cluster_secrets_rotate_restart=restart" % ROTATE
+        fix = playbook("rotate", "restart it, or have that done", rotate_restart="restart")
         found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
     for namespace, name, made_by in report.unused:
         message = "nothing that is looked at names this Secret"
-        fix = "If nothing else reads it, take the namespace out of the entry, then: " + OFFBOARD % (namespace, made_by)
+        fix = offboarding(namespace, made_by, "If nothing else reads it, take the namespace out of the entry, then")
         found.append(Finding(INFO, "unused-target", namespace, name, message, fix))
     return found
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..module import Context
     from ..plan import Action
     from ..resources import Object
-    from ..takeover.preflight import Finding
+    from ..takeover.preflight import Existing
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -102,13 +102,13 @@ def _planned(context: Context, values: dict[str, dict[str, bytes]], recipes: dic
     masters = _Masters(context, values, recipes)
     values = {name: masters.data(name, by_name.get(name)) for name in values}
     more: Result = {}
-    findings: list[Finding] = []
+    findings: list[Existing] = []
     saving: list[Step] = []
     if params["takeover"] is not None and params["state"] == "present":
         findings, more, saving = _preflight(context, by_name, values)
         if more.get("failed"):
             return Plan(result=more)
-    removed = {name for finding in findings if finding.kind == "values" for _namespace, name in finding.remove}
+    removed = {name for finding in findings if finding.check == "values" for _namespace, name in finding.remove}
     before = dict(by_name)
     going = _going(context, live)
     if going.actions and params["backup"]:
@@ -268,7 +268,7 @@ def _made(recipe: Recipe) -> bytes:
 
 def _preflight(
     context: Context, central: dict[str, Object], values: dict[str, dict[str, bytes]]
-) -> tuple[list[Finding], Result, list[Step]]:
+) -> tuple[list[Existing], Result, list[Step]]:
     """What was there before, what of it belongs to the module's result, and the steps that back up what will change."""
     params, client = context.params, context.client
     answers = preflight.checked_answers(params["takeover"])
@@ -290,15 +290,15 @@ def _preflight(
         findings = preflight.in_order([*_access(context, layout, cluster), *findings])
         whole.update(cluster.whole)
         uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
-    shown = [finding.as_dict(answers) for finding in findings]
+    shown = [finding.answered(answers) for finding in findings]
     refused = [finding for finding in findings if not finding.accepted(answers)]
     if refused:
         return findings, {"failed": True, "msg": takeover_refused(refused)}, []
     warning = preflight.warning(findings)
     if warning:
         context.warn(warning)
-    findings = [finding for finding in findings if answers[finding.kind] == preflight.OVERWRITE]
-    removals = {key for finding in findings if finding.kind != "values" for key in finding.remove}
+    findings = [finding for finding in findings if answers[finding.check] == preflight.OVERWRITE]
+    removals = {key for finding in findings if finding.check != "values" for key in finding.remove}
     result: Result = {"takeover": shown, "replace": {}, "backup": None}
     for key in sorted(removals):
         result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
@@ -307,7 +307,7 @@ def _preflight(
     return findings, result, saving
 
 
-def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Finding]:
+def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Existing]:
     """Who else has a foot in the central namespace and in ESO's, before the first master Secret is written."""
     params, client = context.params, context.client
     if stores.is_established(cluster.stores, layout):

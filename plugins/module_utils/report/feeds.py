@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 if TYPE_CHECKING:
     import datetime
 
-    from ..audit.findings import Finding
     from ..audit.life import Life
+    from ..findings import Finding
     from ..fleet import Fleet
 
 #: All states of a pair, so that a series goes to 0 and does not end.
@@ -138,9 +138,9 @@ def junit(rows: list[dict[str, Any]], findings: list[Finding], strict: bool = Fa
     for finding in findings:
         if finding.severity == "info":
             continue
-        name = "%s %s" % (finding.check, "/".join(filter(None, (finding.namespace, finding.name))))
+        name = "%s %s" % (finding.check, finding.object)
         case = ElementTree.SubElement(others, "testcase", classname="findings." + finding.severity, name=_fit(name))
-        _fail(case, finding.severity, finding.message, finding.fix, strict or finding.severity == "error")
+        _fail(case, finding.severity, finding.message, finding.fix.text(), strict or finding.severity == "error")
     _counted(others)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 

@@ -18,8 +18,8 @@ from .text import age_text, place_text
 if TYPE_CHECKING:
     import datetime
 
-    from ..audit.findings import Finding
     from ..audit.life import Life
+    from ..findings import Finding
     from ..fleet import Fleet
 
 _STYLE = """
@@ -222,19 +222,14 @@ function told(command) {
   one.append(make('code', command), ' ', copy(command));
   return one;
 }
-const commands = new RegExp('ansible-playbook platform[.]cluster_secrets[.]' +
+const own = new RegExp('^ansible-playbook platform[.]cluster_secrets[.]' +
   '(bootstrap|eso_upgrade|explain|offboard|onboard|render|rotate|status)(?![-\\\\w])' +
   '( -e [a-z_]+=[-\\\\w.]*\\\\w(,[-\\\\w.]*\\\\w)*' +
-  '| -e \\'{"cluster_secrets_regenerate": {"[-\\\\w.]+": "[-0-9]+"}}\\')*', 'g');
-function fix(text) {
-  const one = make('div', undefined, {className: 'text fix'});
-  let end = 0;
-  // Only what is the collection's own is offered to be copied: others wrote some of the names around it.
-  for (const found of text.matchAll(commands)) {
-    one.append(text.slice(end, found.index), told(found[0]));
-    end = found.index + found[0].length;
-  }
-  one.append(text.slice(end));
+  '| -e \\'{"cluster_secrets_regenerate": {"[-\\\\w.]+": "[-0-9]+"}}\\')*$');
+function fix(hint, command) {
+  const one = make('div', hint && command ? hint + ':' : hint, {className: 'text fix'});
+  // Only what is the collection's own is offered to be copied: others wrote some of the names in other commands.
+  if (command) one.append(own.test(command) ? told(command) : make('code', command));
   return one;
 }
 // Only what the collection itself says of ESO has addresses to follow; a tenant's text has none.
@@ -263,7 +258,8 @@ function draw() {
     (!value('status') || pairs.has(one[2] + '/' + one[3])));
   if (at('listed')) at('listed').textContent = findings.length + ' of ' + d.findings.length + ' shown';
   table('findings', ['Severity', 'Check', 'Namespace', 'Name', 'What', 'What to do'], findings.map(one =>
-    [make('span', one[0], {className: severities[one[0]]}), ...one.slice(1, 4), what(one[1], one[4]), fix(one[5])]));
+    [make('span', one[0], {className: severities[one[0]]}), ...one.slice(1, 4), what(one[1], one[4]),
+     fix(one[5], one[6])]));
   table('values', ['Source', 'Age', 'Rotate after', 'Ends', 'Owner', 'What it is'],
     d.values.filter(one => fits(one.join(' '))).map(one => one.map((text, number) =>
       number === 3 && text.endsWith(' ended') ? make('span', text, {className: 'bad'}) : text)));
@@ -346,7 +342,7 @@ def _page(
             for pair in pairs
         ],
         "findings": [
-            [finding.severity, finding.check, finding.namespace or "", finding.name or "", finding.message, finding.fix]
+            [finding.severity, finding.check, finding.namespace or "", finding.name, finding.message, *finding.fix]
             for finding in findings or ()
         ],
         "values": [list(value) for value in values or ()],

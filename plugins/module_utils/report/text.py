@@ -11,21 +11,22 @@ import re
 from typing import TYPE_CHECKING, Any, Sequence
 
 from ..errors import OWN_CATALOG
+from ..findings import Fix
 
 if TYPE_CHECKING:
-    from ..audit.findings import Finding
+    from ..findings import Finding
     from ..fleet import Fleet
     from ..takeover import preflight as takeover
 
 
-def takeover_refused(findings: Sequence[takeover.Finding]) -> str:
+def takeover_refused(findings: Sequence[takeover.Existing]) -> str:
     """Why a run stops that would change or break what was there before, and what to say to go on."""
     lines = ["%d thing(s) that were there before would change or stop working. Nothing was changed." % len(findings)]
     answers = {}
     for finding in findings:
-        lines.append("- %s: %s: %s." % (finding.kind, finding.object, finding.message))
+        lines.append("- %s." % finding.text())
         if finding.answers:
-            answers[finding.kind] = " or ".join(finding.answers)
+            answers[finding.check] = " or ".join(finding.answers)
     lines.append("Correct them, run platform.cluster_secrets.adopt, or accept them in cluster_secrets_takeover")
     if answers:
         lines[-1] += ": " + ", ".join("%s: %s" % pair for pair in answers.items())
@@ -140,7 +141,7 @@ def findings_table(findings: list[Finding]) -> list[str]:
     fixes = []
     for check, found in alike.items():
         more = len({one.fix for one in found}) - 1
-        fixes.append("%s: %s%s" % (check, found[0].fix, " (and %d more such fixes)" % more if more else ""))
+        fixes.append("%s: %s%s" % (check, found[0].fix.text(), " (and %d more such fixes)" % more if more else ""))
     return [*_aligned(lines), *(["", "What to do:", *fixes] if fixes else [])]
 
 
@@ -152,14 +153,13 @@ def _finding_rows(findings: list[Finding]) -> list[tuple[str, ...]]:
     same: dict[tuple[str, str], list[str]] = {}
     for one in findings:
         if one.severity == "info":
-            place = "%s/%s" % (one.namespace, one.name) if one.namespace else str(one.name)
-            same.setdefault((one.check, one.message), []).append(place)
+            same.setdefault((one.check, one.message), []).append(one.object)
     many = {key: places for key, places in same.items() if len(places) >= _MANY}
     rows: list[tuple[str, ...]] = []
     for one in findings:
         key = (one.check, one.message)
         if one.severity != "info" or key not in many:
-            rows.append((one.severity, one.check, one.namespace or "-", one.name or "-", one.message))
+            rows.append((one.severity, one.check, one.namespace or "-", one.name, one.message))
         elif many[key]:
             named = "%s, and %d more" % (", ".join(many[key][:_NAMED]), len(many[key]) - _NAMED)
             rows.append((one.severity, one.check, "-", "%d such" % len(many[key]), "%s: %s" % (one.message, named)))
@@ -191,12 +191,9 @@ def chain_table(links: list[dict[str, Any]]) -> list[str]:
     table = _aligned(lines)
     broken = next((link for link in links if link["state"] == "broken"), None)
     if broken:
-        return [
-            *table,
-            "",
-            "It breaks at: %s. %s." % (broken["step"], broken["message"]),
-            broken["fix"] if broken["fix"].startswith("Look at ") else "To fix it: %s" % broken["fix"],
-        ]
+        fix = Fix(broken["hint"], broken["command"]).text()
+        said = fix if fix.startswith("Look at ") else "To fix it: %s" % fix
+        return [*table, "", "It breaks at: %s. %s." % (broken["step"], broken["message"]), said]
     unknown = sum(1 for link in links if link["state"] == "unknown")
     if unknown:
         return [*table, "", "No broken link was found; %d could not be looked at." % unknown]

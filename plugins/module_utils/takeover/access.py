@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Collection, Iterator
 
 from .. import permissions
 from ..resources import Object, key_of, label_of
-from .preflight import ACCEPT, Finding
+from .preflight import ACCEPT, Existing, existing
 
 if TYPE_CHECKING:
     from ..live.snapshot import Cluster
@@ -49,7 +49,7 @@ def find(
     webhooks: list[Object],
     central: Object,
     ours: Collection[Object],
-) -> Iterator[Finding]:
+) -> Iterator[Existing]:
     """What others could do in the places, whatever its labels say.
 
     :arg trusted: the platform, and who reads by the live stores; :arg webhooks: the live
@@ -70,14 +70,14 @@ def find(
                         subject["name"],
                         place.name,
                     )
-                    yield Finding("access", label_of("RoleBinding", binding), message, (ACCEPT,))
+                    yield existing("access", label_of("RoleBinding", binding), message, (ACCEPT,))
                     break
         for name in sorted(place.accounts):
             message = "it was there before, and whoever made it may hold a token of it, by which he would be its user"
-            yield Finding("access", "ServiceAccount %s/%s" % (place.name, name), message, (ACCEPT,))
+            yield existing("access", "ServiceAccount %s/%s" % (place.name, name), message, (ACCEPT,))
         for item in place.workloads:
             message = "it runs in namespace '%s', which was there before, and may mount the Secrets there" % place.name
-            yield Finding("access", label_of(item["kind"], item), message, (ACCEPT,))
+            yield existing("access", label_of(item["kind"], item), message, (ACCEPT,))
     labels = central["metadata"].get("labels") or {}
     for item in webhooks:
         names = [
@@ -87,7 +87,7 @@ def find(
             message = "the API server would send it each master Secret that is written (%s)" % ", ".join(
                 map(str, names)
             )
-            yield Finding("access", label_of("MutatingWebhookConfiguration", item), message, (ACCEPT,))
+            yield existing("access", label_of("MutatingWebhookConfiguration", item), message, (ACCEPT,))
 
 
 def _same(live: Object, desired: Object) -> bool:

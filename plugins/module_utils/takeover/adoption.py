@@ -189,11 +189,11 @@ def variables(
     return found
 
 
-def answers(findings: list[preflight.Finding]) -> dict[str, str]:
+def answers(findings: list[preflight.Existing]) -> dict[str, str]:
     """The gentlest answers, ``{kind: answer}``, that let everything go on as it is; what needs a person is refused."""
     found = dict.fromkeys(preflight.ANSWERS, preflight.REFUSE)
     for kind in found:
-        of_kind = [finding for finding in findings if finding.kind == kind]
+        of_kind = [finding for finding in findings if finding.check == kind]
         for answer in (preflight.KEEP, preflight.ADOPT):
             if of_kind and all(answer in one.answers for one in of_kind):
                 found[kind] = answer
@@ -210,7 +210,7 @@ def server_url(layout: stores.Layout, cluster: Cluster) -> str:
     return url if url.startswith("https://") else "https://%s" % url if url else "https://kubernetes.default.svc"
 
 
-def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[str, str], release: Release) -> str:
+def report(adoption: Adoption, findings: list[preflight.Existing], chosen: dict[str, str], release: Release) -> str:
     """What was found and what remains to be decided, as Markdown."""
     lines = ["# Take-over of the central secret store", ""]
     lines += ["External Secrets %s." % (release.text or "of an unknown release"), ""]
@@ -229,11 +229,11 @@ def report(adoption: Adoption, findings: list[preflight.Finding], chosen: dict[s
     lines += ["- `%s`: no entry can express it: %s" % pair for pair in sorted(adoption.foreign.items())] or ["- none"]
     lines += ["", "## What a bootstrap does", ""]
     for finding in findings:
-        answer = chosen[finding.kind]
+        answer = chosen[finding.check]
         done = (
-            "`%s: %s`" % (finding.kind, answer)
+            "`%s: %s`" % (finding.check, answer)
             if finding.accepted(chosen)
-            else "**to be decided** (`%s`)" % finding.kind
+            else "**to be decided** (`%s`)" % finding.check
         )
         lines.append("- %s: %s. %s" % (finding.object, finding.message, done))
     lines += [] if findings else ["- nothing noticeable"]

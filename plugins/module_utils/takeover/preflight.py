@@ -26,6 +26,7 @@ from ..desired.distribution import (
     is_owned,
 )
 from ..errors import CatalogError
+from ..findings import ERROR, NO_FIX, WARNING, Finding
 from ..plan import plan_apply
 from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of, shortened
 from ..tools import TOOLS
@@ -67,36 +68,41 @@ _ROLE_SETS = (
 ESO_MANAGER = "external-secrets"
 
 
-@dataclass(frozen=True, eq=False)
-class Finding:
-    """Something that was there before.
+@dataclass(frozen=True)
+class Existing(Finding):
+    """Something that was there before; its check is the kind that an answer is given for.
 
-    ``answers`` are the answers for its kind that accept it; none means that no run may go on. ``backup`` lists the
-    (namespace, name) of Secrets that change, ``remove`` those of them that Kubernetes doesn't let change in place.
-    ``warns`` is whether a run that goes on says it in a warning.
+    ``answers`` are the answers that accept it; none means that no run may go on. ``backup`` lists the (namespace, name)
+    of Secrets that change, ``remove`` those of them that Kubernetes doesn't let change in place. ``warns`` is whether a
+    run that goes on says it in a warning.
     """
 
-    kind: str
-    object: str
-    message: str
-    answers: tuple[str, ...]
+    answers: tuple[str, ...] = ()
     backup: Sequence[tuple[str, str]] = ()
     remove: Sequence[tuple[str, str]] = ()
     warns: bool = False
 
     def accepted(self, answers: dict[str, str]) -> bool:
         """Whether the answers, ``{kind: answer}``, accept it."""
-        return answers[self.kind] in self.answers
+        return answers[self.check] in self.answers
 
-    def as_dict(self, answers: dict[str, str]) -> dict[str, Any]:
-        """The finding as a module returns it."""
-        return {
-            "kind": self.kind,
-            "object": self.object,
-            "message": self.message,
-            "answers": list(self.answers),
-            "accepted": self.accepted(answers),
-        }
+    def answered(self, answers: dict[str, str]) -> dict[str, Any]:
+        """The finding as a module returns it, with the answers that accept it and whether that was given."""
+        return {**self.as_dict(), "answers": list(self.answers), "accepted": self.accepted(answers)}
+
+
+def existing(
+    kind: str,
+    object_: str,
+    message: str,
+    answers: tuple[str, ...],
+    backup: Sequence[tuple[str, str]] = (),
+    remove: Sequence[tuple[str, str]] = (),
+    warns: bool = False,
+) -> Existing:
+    """What is found of an object, which is named with its kind and place."""
+    severity = WARNING if answers else ERROR
+    return Existing(severity, kind, None, object_, message, NO_FIX, answers, backup, remove, warns)
 
 
 def checked_answers(given: Any) -> dict[str, str]:
@@ -117,7 +123,7 @@ def checked_answers(given: Any) -> dict[str, str]:
     return answers
 
 
-def operator(name: str, record: Record, wanted: Object, number: advisories.Number | None) -> Finding | None:
+def operator(name: str, record: Record, wanted: Object, number: advisories.Number | None) -> Existing | None:
     """helm's release of ESO that was not made by the role ``eso`` and would change, or that would go back.
 
     :arg name: its name; :arg record: what helm says of it; :arg wanted: the values that it would be given. Of values,
@@ -127,7 +133,7 @@ def operator(name: str, record: Record, wanted: Object, number: advisories.Numbe
     ours = all(_has(record.values, path) for path in _ROLE_SETS)
     if not ours and record.chart != "external-secrets":
         message = "it is of the chart '%s', which has ESO inside, and this would replace all of it" % record.chart
-        return Finding("operator", what, message, ())
+        return existing("operator", what, message, ())
     older = bool(number and record.number and number < record.number)
     lost = [] if ours else sorted(".".join(path) for path in _leaves(record.values) if not _has(wanted, path))
     # What the role's own values would stop is looked for elsewhere.
@@ -140,7 +146,7 @@ def operator(name: str, record: Record, wanted: Object, number: advisories.Numbe
         message += ", unless cluster_secrets_eso_chart_version says another"
     if lost:
         message += " and drop its values %s" % ", ".join(lost)
-    return Finding("operator", what, message, ANSWERS["operator"])
+    return existing("operator", what, message, ANSWERS["operator"])
 
 
 def _has(values: Any, path: tuple[str, ...]) -> bool:
@@ -181,7 +187,7 @@ def find(
     values: dict[str, dict[str, bytes]],
     by_gitops: bool = False,
     prune: bool = False,
-) -> list[Finding]:
+) -> list[Existing]:
     """All that a bootstrap would change or break.
 
     :arg values: the values of the sources as they will be, ``{source: {key: bytes}}``; :arg by_gitops: whether the
@@ -204,22 +210,22 @@ def find(
     return in_order(found)
 
 
-def warning(found: list[Finding]) -> str:
+def warning(found: list[Existing]) -> str:
     """What a run that goes on says in a warning, or an empty text."""
     said = ["%s: %s" % (one.object, one.message) for one in found if one.warns]
     return "\n".join([*said[:5], "and %d more" % (len(said) - 5)] if len(said) > 5 else said)
 
 
-def in_order(found: list[Finding]) -> list[Finding]:
+def in_order(found: list[Existing]) -> list[Existing]:
     """The findings in the order of their kinds."""
     order = list(ANSWERS)
-    return sorted(found, key=lambda one: order.index(one.kind))
+    return sorted(found, key=lambda one: order.index(one.check))
 
 
 # -- master Secrets ------------------------------------------------------------------------------
 
 
-def values_found(namespace: str, central: dict[str, Object], values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+def values_found(namespace: str, central: dict[str, Object], values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:
     """What :func:`find` finds of master Secrets.
 
     :arg central: the live Secrets of the central ``namespace`` by name.
@@ -234,7 +240,7 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
             if not found and live.get("immutable") and any(old.get(key) != value for key, value in new.items()):
                 message = "somebody made it immutable; it would be deleted and made anew with the new values"
                 key = (namespace, source)
-                found = [Finding("values", label_of("Secret", live), message, (OVERWRITE,), [key], [key])]
+                found = [existing("values", label_of("Secret", live), message, (OVERWRITE,), [key], [key])]
             yield from found
             continue
         changed = sorted(key for key, value in new.items() if key in old and old[key] != value)
@@ -249,7 +255,7 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
             if beside:
                 text += " beside %s, which nothing would rotate any more" % ", ".join(beside)
             parts.append(text)
-        yield Finding(
+        yield existing(
             "values",
             label_of("Secret", live),
             "made by %s; %s" % (makers(live), "; ".join(parts)),
@@ -265,7 +271,7 @@ def ended(
     values: dict[str, dict[str, bytes]],
     now: datetime.datetime,
     warn: Callable[[str], Any],
-) -> list[Finding]:
+) -> list[Existing]:
     """Certificates and tokens among the values that are no longer good, and would be written.
 
     What the live Secrets hold already is a matter for the audit.
@@ -278,12 +284,12 @@ def ended(
         old = decode(live) if live else {}
         written[source] = {key: value for key, value in data.items() if old.get(key) != value}
     return [
-        Finding("ended", "Secret %s/%s" % (namespace, source), "key '%s': %s" % (key, over), (ACCEPT,))
+        existing("ended", "Secret %s/%s" % (namespace, source), "key '%s': %s" % (key, over), (ACCEPT,))
         for source, key, over in lifetimes.all_ended(written, now, warn)
     ]
 
 
-def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dict[str, bytes]) -> Iterator[Finding]:
+def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dict[str, bytes]) -> Iterator[Existing]:
     """What somebody wrote into a live master Secret of ours since our own last write, and would be written back."""
     ours: set[str] = set()
     others: dict[str, str] = {}
@@ -303,7 +309,7 @@ def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dic
             "say 'written_by: ...' in its entries" % (" and ".join(dict.fromkeys(writers)), ", ".join(changed))
         )
         key = (namespace, live["metadata"]["name"])
-        yield Finding(
+        yield existing(
             "values", label_of("Secret", live), message, (OVERWRITE,), [key], [key] if live.get("immutable") else []
         )
 
@@ -311,7 +317,7 @@ def _written_since(namespace: str, live: Object, old: dict[str, bytes], new: dic
 # -- the store -----------------------------------------------------------------------------------
 
 
-def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
+def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Existing]:
     for want in stores.desired(layout, entries):
         live = cluster.stores.get(kind_and_name(want))
         if live is None:
@@ -328,13 +334,13 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
             message = "made by %s; it binds another role, and Kubernetes lets nobody change that. Delete it" % makers(
                 live
             )
-            yield Finding("stores", what, message, ())
+            yield existing("stores", what, message, ())
             continue
         if is_owned(live):
             continue
         if want.get("rules", live.get("rules")) == live.get("rules") and want.get("subjects") == live.get("subjects"):
             continue
-        yield Finding(
+        yield existing(
             "stores", what, "made by %s; its rules or subjects would be replaced" % makers(live), (OVERWRITE,)
         )
 
@@ -354,18 +360,18 @@ def _is_as_applied(store: Object) -> bool:
     )
 
 
-def _moved(layout: stores.Layout, live: Object, what: str) -> Finding:
+def _moved(layout: stores.Layout, live: Object, what: str) -> Existing:
     message = "it reads namespace '%s', and would read '%s'" % (_central_of(live), layout.namespace)
-    return Finding("stores", what, message, (OVERWRITE,))
+    return existing("stores", what, message, (OVERWRITE,))
 
 
-def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
+def _store(layout: stores.Layout, live: Object, what: str) -> Existing:
     spec = live.get("spec") or {}
     provider = (spec.get("provider") or {}).get("kubernetes")
     if provider is None:
         others = ", ".join(spec.get("provider") or {}) or "none"
         message = "its provider is %s, not kubernetes: whoever reads through it would read elsewhere" % others
-        return Finding("stores", what, message, (OVERWRITE,))
+        return existing("stores", what, message, (OVERWRITE,))
     if _central_of(live) != layout.namespace:
         return _moved(layout, live, what)
     account = ((provider.get("auth") or {}).get("serviceAccount") or {}).get("name")
@@ -380,16 +386,16 @@ def _store(layout: stores.Layout, live: Object, what: str) -> Finding:
     url = (provider.get("server") or {}).get("url") or "kubernetes.default"
     if url.rpartition("//")[2] != layout.server_url.rpartition("//")[2] and "kubernetes.default" not in url:
         message += "; it reaches the API at %s, and would at %s" % (url, layout.server_url)
-        return Finding("stores", what, message, (OVERWRITE,))
+        return existing("stores", what, message, (OVERWRITE,))
     server = provider.get("server") or {}
     ca = server.get("caProvider") or {}
     if server.get("caBundle") or (ca and (ca.get("type"), ca.get("name")) != ("ConfigMap", "kube-root-ca.crt")):
         message += "; it trusts a CA of its own, and would trust that of ConfigMap kube-root-ca.crt"
-        return Finding("stores", what, message, (OVERWRITE,))
-    return Finding("stores", what, message, (ADOPT, OVERWRITE))
+        return existing("stores", what, message, (OVERWRITE,))
+    return existing("stores", what, message, (ADOPT, OVERWRITE))
 
 
-def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
+def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Existing]:
     store = cluster.stores.get(("ClusterSecretStore", layout.store))
     if store is None:
         return
@@ -405,11 +411,11 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
                 "admits namespace %s; write namespaces into the store instead" % (pattern, layout.store, namespace)
             )
             labels.add(one.label())
-            yield Finding("consumers", one.label(), message, (DROP,))
+            yield existing("consumers", one.label(), message, (DROP,))
     for label in stores.noted(layout, found, *state) if not is_owned(store) else ():
         if label not in labels:
             message = "it uses ClusterSecretStore %s and is not in the catalog; it goes on as it is" % layout.store
-            yield Finding("consumers", label, message, (REFUSE, KEEP, DROP))
+            yield existing("consumers", label, message, (REFUSE, KEEP, DROP))
     for one, lost in losing:
         # Nothing joins what was kept, so that only those can be kept on.
         late = is_owned(store) and one.label() not in names
@@ -417,10 +423,10 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
         of_tenant = late and bool(one.item["metadata"].get("namespace"))
         answers = (REFUSE, KEEP, DROP) if of_tenant else (DROP,) if late else (KEEP, DROP)
         message = "it uses ClusterSecretStore %s and is not in the catalog: %s" % (layout.store, "; ".join(lost))
-        yield Finding("consumers", one.label(), message, answers, warns=of_tenant)
+        yield existing("consumers", one.label(), message, answers, warns=of_tenant)
 
 
-def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune: bool) -> Iterator[Finding]:
+def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune: bool) -> Iterator[Existing]:
     """What this collection distributes now and would no longer: by entries that left, or that select or name otherwise.
 
     Another catalog on the same cluster looks like this, too.
@@ -437,7 +443,7 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
                     _made_in(consumer.item, _selected(consumer.item, cluster)),
                     "; ".join(lost),
                 )
-                yield Finding("losses", consumer.label(), message + _way_on(by_name, live), (ACCEPT,))
+                yield existing("losses", consumer.label(), message + _way_on(by_name, live), (ACCEPT,))
     for name in sorted(set(by_name) & set(live)):
         entry, item = by_name[name], live[name]
         if _rewritten(item):
@@ -449,7 +455,7 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
         if gone:
             why = "the entry selects otherwise" if target == entry.target else "the target is now %s" % entry.target
             what = label_of("ClusterExternalSecret", item)
-            yield Finding("losses", what, "%s would go: %s" % (_made_in(item, gone), why), (ACCEPT,))
+            yield existing("losses", what, "%s would go: %s" % (_made_in(item, gone), why), (ACCEPT,))
 
 
 def _rewritten(live: Object) -> bool:
@@ -581,7 +587,7 @@ def _stuck(entry: Entry, live: Object, differs: bool) -> bool:
     return live.get("type") != entry.type or bool(differs and live.get("immutable"))
 
 
-def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:
     for entry, live in _theirs(entries, cluster):
         selected = _selected(live, cluster)
         target = consumers.distributed_target(live)
@@ -612,7 +618,7 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
             if _stuck(entry, secret, bool(differs)) and name not in going and target == entry.target:
                 remove.append((name, target))
         message = "made by %s; it would be taken over" % makers(live)
-        yield Finding(
+        yield existing(
             "entries",
             label_of("ClusterExternalSecret", live),
             "; ".join([message, *parts]) if parts else message + ", and no target changes",
@@ -631,7 +637,7 @@ def _lost_metadata(entry: Entry, live: Object) -> list[str]:
     return found
 
 
-def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Finding]:
+def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:
     expected = {entry.name: _expected(entry, cluster, values) for entry in entries}
     for key, entry in sorted(_places(entries, cluster).items(), key=lambda pair: pair[0]):
         live = cluster.whole.get(key)
@@ -643,7 +649,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
             differs = _difference(entry, live, expected[entry.name])
             if not is_of_eso(cluster.secrets[key]) and _stuck(entry, live, bool(differs)):
                 message = "made by hand, and ESO can't make it what it should be"
-                yield Finding("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
+                yield existing("targets", what, message, (REFUSE, ADOPT, OVERWRITE), [key], [key])
             continue
         owner = next(
             (owner for owner in live["metadata"].get("ownerReferences") or [] if owner.get("controller")), None
@@ -654,16 +660,16 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
             continue  # Kubernetes is about to remove it
         if owner is not None:
             message = "it belongs to %s, so ESO can't fill it, and it stays as it is" % " and ".join(controllers(live))
-            yield Finding("targets", what, message, (ADOPT, OVERWRITE))
+            yield existing("targets", what, message, (ADOPT, OVERWRITE))
             continue
         differs = _difference(entry, live, expected[entry.name])
         made = "left behind by ESO" if ESO_MANAGED_LABEL in (live["metadata"].get("labels") or {}) else "made by hand"
         if not differs:
-            yield Finding(
+            yield existing(
                 "targets", what, "%s, with what ESO would write; ESO would take it over" % made, (ADOPT, OVERWRITE)
             )
             continue
-        yield Finding(
+        yield existing(
             "targets",
             what,
             "%s; ESO would take it over, and %s" % (made, ", ".join(differs)),
@@ -760,7 +766,7 @@ def makers(live: Object) -> str:
     return ", ".join(dict.fromkeys(others or named)) or "someone else"
 
 
-def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Finding]:
+def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Existing]:
     version = cluster.version or ""
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, version), "kind": "ClusterExternalSecret"}
     live = dict(cluster.stores)
@@ -780,10 +786,10 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
         found = tools(there)
         if found and plan_apply(want, there) is not None:
             message = "%s owns it too; the two would undo each other's changes" % " and ".join(found)
-            yield Finding("managers", label_of(want["kind"], there), message, (OVERWRITE,))
+            yield existing("managers", label_of(want["kind"], there), message, (OVERWRITE,))
 
 
-def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
+def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Existing]:
     said = written_by_others(entries)
     for source in sorted({source for entry in entries for source in entry.sources}):
         there = cluster.central.get(source)
@@ -793,10 +799,10 @@ def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Finding]:
         what = label_of("Secret", there)
         if source in said:
             message = "%s writes it, as its entry says; it is distributed and never written" % said[source]
-            yield Finding("managers", what, message, (REFUSE, OVERWRITE))
+            yield existing("managers", what, message, (REFUSE, OVERWRITE))
         elif found:
             message = (
                 "%s owns it too and would undo a rotation. If that is who renews it, say 'written_by: %s' in its "
                 "entries" % (" and ".join(found), found[0])
             )
-            yield Finding("managers", what, message, (OVERWRITE,))
+            yield existing("managers", what, message, (OVERWRITE,))

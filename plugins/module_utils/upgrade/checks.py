@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Iterator, NamedTuple
+from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
 
 from ..advisories import ADVISORIES, Number, text
-from ..audit.gate import Problem
 from ..desired.distribution import WHOLE_NAME
+from ..findings import problem
 from ..live.eso import LIMITED_TOKENS_SINCE
 from ..plan import storage_version
 from ..resources import Object, label_of
 from ..tools import GITOPS
 from . import schemas
+
+if TYPE_CHECKING:
+    from ..findings import Finding
 
 #: What may be accepted, each with what it is about.
 CHECKS = {
@@ -76,7 +79,7 @@ class Live(NamedTuple):
     token_stores: list[str] = []
 
 
-def judge(live: Live, stages: list[Stage]) -> list[Problem]:
+def judge(live: Live, stages: list[Stage]) -> list[Finding]:
     """What would stop, each named at the first release at which it does, the causes for all before single objects."""
     found = list(_owner(live))
     found += _images(live)
@@ -147,25 +150,25 @@ def _made(item: Object) -> bool:
     return any(owner.get("kind") in ("ClusterExternalSecret", "ClusterPushSecret") for owner in owners)
 
 
-def _owner(live: Live) -> Iterator[Problem]:
+def _owner(live: Live) -> Iterator[Finding]:
     if live.deployment is None:
         return
     meta = live.deployment["metadata"]
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
     for who in sorted(name for name, tool in GITOPS.items() if any(mark in marks for mark in tool.marks)):
-        yield Problem("owner", "Deployment %s" % meta["name"], "%s applies it: upgrade ESO there" % who)
+        yield problem("owner", "Deployment %s" % meta["name"], "%s applies it: upgrade ESO there" % who)
 
 
-def _images(live: Live) -> Iterator[Problem]:
+def _images(live: Live) -> Iterator[Finding]:
     for part in ("", "webhook", "certController"):
         said = live.values.get(part) if part else live.values
         image = said.get("image") if isinstance(said, dict) else None
         if isinstance(image, dict) and image.get("tag"):
             name = "%s.image.tag" % part if part else "image.tag"
-            yield Problem("image", "value %s" % name, "is set: that image would go on running after each step")
+            yield problem("image", "value %s" % name, "is set: that image would go on running after each step")
 
 
-def _repositories(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+def _repositories(live: Live, stages: list[Stage]) -> Iterator[Finding]:
     """A repository that is said, and that charts have said themselves until a later one: it may be retired."""
     for part in ("", "webhook", "certController"):
         name = ".".join(filter(None, (part, "image", "repository")))
@@ -176,7 +179,7 @@ def _repositories(live: Live, stages: list[Stage]) -> Iterator[Problem]:
             after = _value(stage.defaults or {}, name)
             if after and after != said:
                 message = "is set to %s, and the chart of %s has left that for %s: unset it, or accept this"
-                yield Problem("image", "value %s" % name, message % (said, text(stage.release), after))
+                yield problem("image", "value %s" % name, message % (said, text(stage.release), after))
                 break
 
 
@@ -187,7 +190,7 @@ def _value(values: dict[str, Any], name: str) -> Any:
     return found
 
 
-def _names(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+def _names(live: Live, stages: list[Stage]) -> Iterator[Finding]:
     """ClusterExternalSecrets of which a release on the way can make no finalizer, and so makes nothing."""
     stage = next((stage for stage in stages if _WHOLE_NAMES_SINCE <= stage.release < _WHOLE_NAMES_UNTIL), None)
     if stage is None:
@@ -199,10 +202,10 @@ def _names(live: Live, stages: list[Stage]) -> Iterator[Problem]:
             if len(item["metadata"]["name"]) > WHOLE_NAME:
                 message = "its name is longer than %d characters, of which %s can't make a finalizer (%s and newer can)"
                 shown = (WHOLE_NAME, text(stage.release), text(_WHOLE_NAMES_UNTIL))
-                yield Problem("names", label_of("ClusterExternalSecret", item), message % shown)
+                yield problem("names", label_of("ClusterExternalSecret", item), message % shown)
 
 
-def _values(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+def _values(live: Live, stages: list[Stage]) -> Iterator[Finding]:
     before, named = live.defaults, set()
     for stage in stages:
         if stage.defaults is None:
@@ -210,7 +213,7 @@ def _values(live: Live, stages: list[Stage]) -> Iterator[Problem]:
         for name in _gone(live.values, before, stage.defaults):
             if name not in named:
                 named.add(name)
-                yield Problem("values", "value %s" % name, "is not known to the chart of %s" % text(stage.release))
+                yield problem("values", "value %s" % name, "is not known to the chart of %s" % text(stage.release))
         before = stage.defaults
 
 
@@ -225,7 +228,7 @@ def _gone(values: dict[str, Any], before: dict[str, Any], after: dict[str, Any],
             yield from _gone(value, before[name], after[name], path + name + ".") if after[name] else ()
 
 
-def _tokens(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+def _tokens(live: Live, stages: list[Stage]) -> Iterator[Finding]:
     """A value that an older chart ignores takes an effect with the first that knows it."""
     said = live.values.get("rbac")
     stage = next((stage for stage in stages if stage.release >= LIMITED_TOKENS_SINCE), None)
@@ -233,10 +236,10 @@ def _tokens(live: Live, stages: list[Stage]) -> Iterator[Problem]:
         return
     message = "value rbac.serviceAccountTokenCreate is false, which the chart of %s is the first to know"
     for store in live.token_stores:
-        yield Problem("tokens", store, message % text(stage.release))
+        yield problem("tokens", store, message % text(stage.release))
 
 
-def _versions(live: Live, stages: list[Stage]) -> Iterator[Problem]:
+def _versions(live: Live, stages: list[Stage]) -> Iterator[Finding]:
     for name, items in sorted(live.objects.items()):
         served = _served(live.definitions[name])
         for stage in stages:
@@ -252,12 +255,12 @@ def _versions(live: Live, stages: list[Stage]) -> Iterator[Problem]:
                     text(stage.release),
                     ", ".join(after) or "nothing",
                 )
-                yield Problem("versions", name, message)
+                yield problem("versions", name, message)
                 break
             served = after
 
 
-def _fields(definition: Object, item: Object, label: str, stages: list[Stage]) -> Iterator[Problem]:
+def _fields(definition: Object, item: Object, label: str, stages: list[Stage]) -> Iterator[Finding]:
     version = item.get("apiVersion", "").rpartition("/")[2] or _served(definition)[0]
     known = schemas.violations(item, schemas.schema_of(definition, version) or {})
     for stage in stages:
@@ -266,22 +269,22 @@ def _fields(definition: Object, item: Object, label: str, stages: list[Stage]) -
             continue
         found = schemas.violations(item, schemas.schema_of(after, storage_version(after)) or {})
         for path, what in sorted(found - known):
-            yield Problem("fields", label, "%s %s with %s" % (path, what, text(stage.release)))
+            yield problem("fields", label, "%s %s with %s" % (path, what, text(stage.release)))
         known |= found
 
 
 def _refused(
     kind: str, item: Object, label: str, texts: dict[tuple[str, str], list[str]], last: Number
-) -> Iterator[Problem]:
+) -> Iterator[Finding]:
     spec = item.get("spec") or {}
     if kind == "SecretStore" and last >= _CA_PROVIDER:
         namespace = item["metadata"]["namespace"]
         for other in sorted(set(_ca_namespaces(spec)) - {namespace}):
             message = "its caProvider names namespace '%s', which %s refuses" % (other, text(_CA_PROVIDER))
-            yield Problem("ca-provider", label, message)
+            yield problem("ca-provider", label, message)
     for template in templates(kind, item):
         if template.get("type") == "kubernetes.io/service-account-token" and last >= _TOKEN_SECRET:
-            yield Problem(
+            yield problem(
                 "token-secret",
                 label,
                 "its template makes a ServiceAccount's token, which %s refuses" % text(_TOKEN_SECRET),
@@ -295,9 +298,9 @@ def _refused(
         for function in sorted({one for some in written for one in _FUNCTION.findall(some)}):
             if last >= _FUNCTIONS[function]:
                 message = "its template calls %s, which %s removed" % (function, text(_FUNCTIONS[function]))
-                yield Problem("functions", label, message)
+                yield problem("functions", label, message)
         if last >= _FAIL_GONE and any(_FAIL.search(one) for some in written for one in _BRACES.findall(some)):
-            yield Problem("functions", label, "its template calls fail, which %s removed" % text(_FAIL_GONE))
+            yield problem("functions", label, "its template calls fail, which %s removed" % text(_FAIL_GONE))
 
 
 def templates(kind: str, item: Object) -> Iterator[dict[str, Any]]:

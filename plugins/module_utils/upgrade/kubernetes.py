@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from ..advisories import Number, tested_until, text
 from ..errors import CatalogError
-from ..resources import Object
+from ..findings import problem
+
+if TYPE_CHECKING:
+    from ..findings import Finding
+    from ..resources import Object
 
 #: What may be accepted, each with what it is about.
 CHECKS = {
@@ -24,13 +28,6 @@ _SKEW = 3
 #: The API server's own count of who asked for what will be removed.
 _DEPRECATED = re.compile(r"^apiserver_requested_deprecated_apis\{(.*)\} +(?!0(?:\.0)?$)[0-9.e+]+$", re.M)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
-
-
-class Problem(NamedTuple):
-    """What is wrong, by the check of :data:`CHECKS` that accepts it."""
-
-    check: str
-    message: str
 
 
 def wanted_version(version: str) -> Number:
@@ -81,35 +78,32 @@ def waits_for(server: Number, nodes: list[Object], wanted: Number) -> list[str]:
     return found
 
 
-def judge(nodes: list[Object], metrics: str, wanted: Number) -> list[Problem]:
+def judge(nodes: list[Object], metrics: str, wanted: Number) -> list[Finding]:
     """What the wanted version would stop, by the live nodes and what the API server counts (empty: not known)."""
     found = []
     for node in nodes:
         number = _number(kubelet(node))
         if number and number[1] < wanted[1] - _SKEW:
-            message = "Node %s: its kubelet runs %s, too old for an API server of %d.%d. Upgrade it first." % (
-                node["metadata"]["name"],
-                kubelet(node),
-                wanted[0],
-                wanted[1],
-            )
-            found.append(Problem("kubelet", message))
-    found += [Problem("removed", one) for one in removed(metrics, wanted)]
+            message = "its kubelet runs %s, too old for an API server of %d.%d. Upgrade it first"
+            said = message % (kubelet(node), wanted[0], wanted[1])
+            found.append(problem("kubelet", "Node %s" % node["metadata"]["name"], said))
+    found += [problem("removed", api, said) for api, said in removed(metrics, wanted)]
     return found
 
 
-def removed(metrics: str, wanted: Number) -> list[str]:
-    """Of what was asked for since the API server's start, what the wanted version no longer serves, as texts."""
+def removed(metrics: str, wanted: Number) -> list[tuple[str, str]]:
+    """Of what was asked for since the API server's start, what the wanted version no longer serves: (what, why)."""
     found = set()
     for line in _DEPRECATED.findall(metrics):
         labels = dict(_LABEL.findall(line))
         release = re.match(r"([0-9]+)\.([0-9]+)\Z", labels.get("removed_release", ""))
         if release and (int(release[1]), int(release[2])) <= wanted[:2]:
             api = "/".join(filter(None, (labels.get("group"), labels.get("version"))))
-            found.add(
-                "%s of %s is in use, and gone since %s: find who asks for it in the audit log, where such requests "
-                "have the annotation k8s.io/deprecated" % (labels.get("resource"), api, labels["removed_release"])
+            said = (
+                "is in use, and gone since %s. Find who asks for it in the audit log, where such requests have the "
+                "annotation k8s.io/deprecated" % labels["removed_release"]
             )
+            found.add(("%s of %s" % (labels.get("resource"), api), said))
     return sorted(found)
 
 

@@ -53,7 +53,7 @@ def test_every_problem_is_named():
 
 def test_what_will_stop_targets_is_a_problem_while_all_are_synced():
     """A chain that is broken, and a value that has ended; and nothing is the same that was not compared."""
-    cause = {"namespace": "n", "secret": "s", "step": "store", "message": "it is gone"}
+    cause = {"namespace": "n", "object": "n/s", "step": "store", "message": "it is gone"}
     well = {**result(row(), src="1"), "causes": [], "ended": []}
     broken = {"rows": [row()], "causes": [cause], "ended": ["Source src: its certificate has expired."]}
     fleet = Fleet({"a": well, "b": broken})

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.findings import Finding
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding, Fix
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
 
 
 def finding(severity, name, message="nothing names it"):
-    return Finding(severity, "unused-target", "shop", name, message, "take it out")
+    return Finding(severity, "unused-target", "shop", name, message, Fix("take it out"))
 
 
 def test_many_that_only_inform_are_one_line():

@@ -118,7 +118,8 @@ def test_without_an_operator_the_rest_follows():
 def test_gitops_and_names():
     entry, found = whole()
     found.namespace = namespace("a")
-    assert "onboard" in states(found, entry)[1].fix and "render" in states(found, entry, gitops=True)[1].fix
+    commands = [states(found, entry, gitops=gitops)[1].fix.command for gitops in (False, True)]
+    assert "onboard" in commands[0] and "render" in commands[1]
     others = entries(
         {**ONE, "name": "x", "target": "y"},
         {**ONE, "name": "z", "target": "x", "label": "secrets/z", "external_secret": "made"},
@@ -131,21 +132,21 @@ def test_gitops_and_names():
 def test_whatever_is_absent_there_is_a_verdict(gone):
     entry, found = whole()
     setattr(found, gone, {} if gone == "sources" else None)
-    assert states(found, entry)[1].fix
+    assert states(found, entry)[1].fix.text()
 
 
 def test_what_is_to_be_done_is_what_helps():
     """A generated value is not among the values; what somebody else distributes would be refused by a bootstrap."""
     entry, found = whole()
     found.sources = {}
-    assert states(found, entry)[1].fix.startswith("Add it to the values, then: ")
+    assert states(found, entry)[1].fix.hint == "Add it to the values, then"
     (made,) = entries({**ONE, "generate": {"key": {}}})
-    assert states(found, made)[1].fix.endswith(".rotate -e cluster_secrets_rotate_sources=src")
+    assert states(found, made)[1].fix.command.endswith(".rotate -e cluster_secrets_rotate_sources=src")
     entry, found = whole()
     found.distributed["spec"] = {**found.distributed["spec"], "refreshTime": "5m"}
     assert states(found, entry)[1].fix == chain.BOOTSTRAP
     found.distributed["metadata"] = {"name": "one", "uid": "u"}
-    assert chain.ADOPT in states(found, entry)[1].fix
+    assert ".adopt -e cluster_secrets_dest=adopted" in states(found, entry)[1].fix.command
     entry, found = whole()
     found.external = None
     links = states(found, entry)[2]
@@ -166,7 +167,7 @@ def test_a_namespace_that_only_the_operator_holds():
     found.namespace["metadata"].update(
         deletionTimestamp=MADE, finalizers=["externalsecrets.external-secrets.io/ces-one", "kubernetes"]
     )
-    assert states(found, entry)[1].fix == chain.OFFBOARD % ("a", "one")
+    assert states(found, entry)[1].fix == chain.offboarding("a", "one")
 
 
 def test_a_target_of_another_type_and_one_that_something_makes_anew():
@@ -174,10 +175,10 @@ def test_a_target_of_another_type_and_one_that_something_makes_anew():
     found.external.update(FAILED)
     found.target["type"] = "kubernetes.io/tls"
     broken = states(found, entry)[1]
-    assert broken.step == "target" and "delete secret one" in broken.fix
+    assert broken.step == "target" and "delete secret one" in broken.fix.command
     entry, found = whole()
     found.target["metadata"]["ownerReferences"] = [{"kind": "SealedSecret", "name": "one"}]
-    assert states(found, entry)[1].fix.startswith("Delete SealedSecret one, which makes it")
+    assert states(found, entry)[1].fix.hint.startswith("Delete SealedSecret one, which makes it")
 
 
 def test_a_controller_that_leaves_the_cluster_wide_objects_alone():
@@ -194,11 +195,11 @@ def test_what_is_said_of_values_is_known():
     found.sources, found.denied["sources"] = {}, "forbidden"
     assert {one.step: one.message for one in states(found, entry)[2]}["target"] == "Secret a/one is there"
     (made,) = entries({**ONE, "generate": {"key": {}}})
-    for one, fix in ((entry, "Add it to the values, then: "), (made, chain.ROTATE)):
+    for one, fix in ((entry, "Add it to the values, then: "), (made, chain.ROTATE.command)):
         _entry, found = whole()
         found.sources["src"]["data"] = {}
         broken = states(found, one)[1]
-        assert broken.step == "keys" and broken.fix.startswith(fix)
+        assert broken.step == "keys" and broken.fix.text().startswith(fix)
 
 
 def test_a_quota_is_named_with_what_eso_says():

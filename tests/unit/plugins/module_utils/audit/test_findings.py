@@ -123,7 +123,7 @@ def test_a_target_whose_name_somebody_took():
     rows = [state.Row(entries(ONE)[0], "a", state.FAILING, "said")]
     found = audited(inventory(secrets=[secret("one")]), rows)
     assert found == [("error", "shadowed-target", "a", "one")]
-    assert "Delete Certificate c, which makes it" in findings.shadow_fix(["Certificate c"], "x")
+    assert "Delete Certificate c, which makes it" in findings.shadow_fix(["Certificate c"], findings.Fix()).hint
 
 
 # -- namespaces --------------------------------------------------------------------------------------
@@ -296,9 +296,9 @@ def test_the_release_and_what_is_stored():
 
 
 def test_a_binding_of_many_subjects_hides_nothing_else():
-    many = [findings.Finding("error", "may-label", None, f"User u{n}", "by RoleBinding x", "fix") for n in range(5000)]
-    few = [findings.Finding("error", "may-label", None, f"User v{n}", "by RoleBinding y", "fix") for n in range(3)]
-    secrets = [findings.Finding("info", "hand-made-secret", "a", f"s{n}", "made by kubectl", "fix") for n in range(50)]
+    many = [findings.Finding("error", "may-label", None, f"User u{n}", "by RoleBinding x") for n in range(5000)]
+    few = [findings.Finding("error", "may-label", None, f"User v{n}", "by RoleBinding y") for n in range(3)]
+    secrets = [findings.Finding("info", "hand-made-secret", "a", f"s{n}", "made by kubectl") for n in range(50)]
     found = findings._collapsed([*many, *few, *secrets])
     assert len(found) == 54 and found[0].name == "User u0 and 4999 more"
 

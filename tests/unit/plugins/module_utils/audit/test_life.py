@@ -47,7 +47,7 @@ def test_the_shortest_time_of_a_source_counts_and_every_owner_is_named():
     assert lives["src"].rotate_after == 30 and lives["src"].owner == "a; b"
     (finding,) = life.findings(lives, "store", NOW, 30)
     assert finding.message == "its value is 40 days old, and is to be rotated after 30 (owner: a; b)"
-    assert finding.fix.endswith("rotate -e cluster_secrets_rotate_sources=src")
+    assert finding.fix.command.endswith("rotate -e cluster_secrets_rotate_sources=src")
 
 
 def test_due_to_the_second():
@@ -84,7 +84,7 @@ def test_of_sources_that_were_not_read_the_catalog_says_what_it_can():
 
 def test_what_is_generated_is_made_anew_on_request():
     (finding,) = life.findings(look({**ONE, "rotate_after": "40d", "generate": {"key": {}}}), "store", NOW, 30)
-    assert finding.fix.endswith("""rotate -e '{"cluster_secrets_regenerate": {"src": "2030-06-01"}}'""")
+    assert finding.fix.command.endswith("""rotate -e '{"cluster_secrets_regenerate": {"src": "2030-06-01"}}'""")
 
 
 def test_when_a_value_changed():

@@ -157,7 +157,7 @@ def test_defaults_are_left_out():
 
 def test_the_gentlest_answer_that_fits_all_of_a_kind():
     def finding(kind, *answers):
-        return preflight.Finding(kind, "x", "m", answers)
+        return preflight.existing(kind, "x", "m", answers)
 
     chosen = adoption.answers(
         [
@@ -190,8 +190,8 @@ def test_how_the_live_store_reaches_the_api(url, said):
 def test_the_report_names_what_is_to_be_decided():
     found = read(Cluster([distributed(), distributed("two")], [secret("src", "central", key=b"s3cret")]))
     found.foreign["odd"] = "its template is of its own"
-    open_one = preflight.Finding("targets", "Secret a/one", "made by hand", ("overwrite",))
-    kept = preflight.Finding("entries", "ClusterExternalSecret one", "no target changes", ("adopt",))
+    open_one = preflight.existing("targets", "Secret a/one", "made by hand", ("overwrite",))
+    kept = preflight.existing("entries", "ClusterExternalSecret one", "no target changes", ("adopt",))
     chosen = preflight.checked_answers({"entries": "adopt"})
     text = adoption.report(found, [open_one, kept], chosen, eso.Release(None))
     assert "- Secret a/one: made by hand. **to be decided** (`targets`)" in text

@@ -87,7 +87,7 @@ def find(cluster, catalog=(ONE,), values=None, **options):
 
 
 def said(findings):
-    return [(one.kind, one.object, one.answers) for one in findings]
+    return [(one.check, one.object, one.answers) for one in findings]
 
 
 # -- answers -----------------------------------------------------------------------------------
@@ -114,8 +114,8 @@ def test_answers_that_are_none(given, message):
 
 def test_the_findings_come_in_the_order_of_the_answers():
     assert find(Cluster()) == []
-    mixed = [preflight.Finding(kind, "x", "y", ()) for kind in ("losses", "access", "entries")]
-    assert [one.kind for one in preflight.in_order(mixed)] == ["access", "entries", "losses"]
+    mixed = [preflight.existing(kind, "x", "y", ()) for kind in ("losses", "access", "entries")]
+    assert [one.check for one in preflight.in_order(mixed)] == ["access", "entries", "losses"]
 
 
 # -- master Secrets ------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_what_has_ended_is_told_only_if_it_would_be_written():
     )
     given, warned = {"src": {"key": token + b".x"}}, []
     (found,) = preflight.ended("central", {}, given, now, warned.append)
-    assert (found.kind, found.object, found.answers) == ("ended", "Secret central/src", ("accept",))
+    assert (found.check, found.object, found.answers) == ("ended", "Secret central/src", ("accept",))
     assert preflight.ended("central", {"src": secret(data=given["src"])}, given, now, warned.append) == []
 
 
@@ -178,7 +178,7 @@ def reading(key, **changes):
 
 
 def consumers_of(cluster):
-    return [one for one in find(cluster) if one.kind == "consumers"]
+    return [one for one in find(cluster) if one.check == "consumers"]
 
 
 def test_who_reads_through_a_store_of_others_is_kept_or_let_go():
@@ -212,9 +212,9 @@ def test_one_of_the_whole_cluster_needs_an_answer():
 
 
 def test_the_warning_is_short_however_many_there_are():
-    many = [preflight.Finding("consumers", f"E {n}", "m", ("refuse",), warns=True) for n in range(9)]
+    many = [preflight.existing("consumers", f"E {n}", "m", ("refuse",), warns=True) for n in range(9)]
     assert preflight.warning(many).splitlines() == [*[f"E {n}: m" for n in range(5)], "and 4 more"]
-    assert preflight.warning([preflight.Finding("consumers", "E", "m", ("refuse",))]) == ""
+    assert preflight.warning([preflight.existing("consumers", "E", "m", ("refuse",))]) == ""
 
 
 # -- stores --------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def store_found(**changes):
     store = shared(owned=False)
     kubernetes = {**store["spec"]["provider"]["kubernetes"], **changes}
     store["spec"]["provider"] = {"kubernetes": kubernetes}
-    return [one for one in find(Cluster(there=[store])) if one.kind == "stores"]
+    return [one for one in find(Cluster(there=[store])) if one.check == "stores"]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_our_own_store_that_reads_another_namespace():
     assert find(Cluster(there=[moved])) == []
     fields = {"f:spec": {"f:provider": {"f:kubernetes": {"f:remoteNamespace": {}}}}}
     moved["metadata"]["managedFields"] = [{"manager": MANAGER, "operation": "Apply", "fieldsV1": fields}]
-    (found,) = [one for one in find(Cluster(there=[moved])) if one.kind == "stores"]
+    (found,) = [one for one in find(Cluster(there=[moved])) if one.check == "stores"]
     assert found.message == "it reads namespace 'elsewhere', and would read 'central'"
     assert found.answers == ("overwrite",)
     assert find(Cluster(there=[shared()])) == []
@@ -257,7 +257,7 @@ def test_our_own_store_that_reads_another_namespace():
 
 def test_a_store_with_another_provider():
     store = {**shared(owned=False), "spec": {"provider": {"vault": {}}}}
-    (found,) = [one for one in find(Cluster(there=[store])) if one.kind == "stores"]
+    (found,) = [one for one in find(Cluster(there=[store])) if one.check == "stores"]
     assert "its provider is vault, not kubernetes" in found.message and found.answers == ("overwrite",)
 
 
@@ -268,7 +268,7 @@ def test_a_binding_of_another_role_can_only_be_deleted():
         if one["kind"] == "RoleBinding" and one["metadata"]["name"] == stores.READER
     ]
     binding["roleRef"] = {**binding["roleRef"], "name": "cluster-admin"}
-    (found,) = [one for one in find(Cluster(there=[binding])) if one.kind == "stores"]
+    (found,) = [one for one in find(Cluster(there=[binding])) if one.check == "stores"]
     assert found.answers == () and "Delete it" in found.message
 
 
@@ -277,7 +277,7 @@ def test_a_binding_of_another_role_can_only_be_deleted():
 
 def test_an_entry_made_by_others_that_changes_nothing_is_adopted():
     cluster = Cluster([named("a", **{"secrets/one": "true"})], users=Users([distributed()], [], [], []))
-    (found,) = [one for one in find(cluster) if one.kind == "entries"]
+    (found,) = [one for one in find(cluster) if one.check == "entries"]
     assert found.answers == ("adopt", "overwrite") and found.message.endswith("and no target changes")
 
 
@@ -285,14 +285,14 @@ def test_a_namespace_that_would_lose_its_target_is_named():
     theirs = distributed(namespaceSelectors=[{"matchLabels": {"other": "true"}}])
     target = secret("one", "b")
     cluster = Cluster([named("a"), named("b", other="true")], [target], users=Users([theirs], [], [], []))
-    (found,) = [one for one in find(cluster) if one.kind == "entries"]
+    (found,) = [one for one in find(cluster) if one.check == "entries"]
     assert "namespace b would lose the Secret one" in found.message
     assert (found.answers, found.backup, found.remove) == (("overwrite",), [("b", "one")], [])
 
 
 def target_found(live, **lists):
     cluster = Cluster([named("a", **{"secrets/one": "true"})], [live], central=[secret()], **lists)
-    return [one for one in find(cluster) if one.kind == "targets"]
+    return [one for one in find(cluster) if one.check == "targets"]
 
 
 def test_a_secret_made_by_hand_where_a_target_belongs():
@@ -342,20 +342,20 @@ def test_an_entry_that_left_the_catalog_is_a_loss_unless_pruned():
     ours["spec"]["externalSecretSpec"]["data"] = [{"remoteRef": {"key": "lost"}}]
     admitting = shared(conditions=[{"namespaceSelector": {"matchLabels": {"g": "true"}}}])
     cluster = Cluster([named("a", g="true")], there=[admitting], users=Users([ours], [], [], []))
-    (found,) = [one for one in find(cluster) if one.kind == "losses"]
+    (found,) = [one for one in find(cluster) if one.check == "losses"]
     assert found.object == "ClusterExternalSecret gone" and found.answers == ("accept",)
     assert "Secret gone in namespace a would no longer be refreshed" in found.message
     assert "is it the right one, with the right catalog?" in found.message
-    assert [one for one in find(cluster, prune=True) if one.kind == "losses"] == []
+    assert [one for one in find(cluster, prune=True) if one.check == "losses"] == []
 
 
 def test_an_entry_that_selects_otherwise_is_a_loss_unless_somebody_rewrote_it():
     ours = distributed(metadata={"labels": OWNED}, namespaceSelectors=[{"matchLabels": {"old": "true"}}])
     cluster = Cluster([named("b", old="true")], there=[shared()], users=Users([ours], [], [], []))
-    (found,) = [one for one in find(cluster) if one.kind == "losses"]
+    (found,) = [one for one in find(cluster) if one.check == "losses"]
     assert found.message == "Secret one in namespace b would go: the entry selects otherwise"
     ours["metadata"]["managedFields"] = [{"manager": "k", "fieldsV1": {"f:spec": {"f:namespaceSelectors": {}}}}]
-    assert [one for one in find(cluster) if one.kind == "losses"] == []
+    assert [one for one in find(cluster) if one.check == "losses"] == []
 
 
 # -- who writes ------------------------------------------------------------------------------------
@@ -376,18 +376,18 @@ def test_an_entry_that_selects_otherwise_is_a_loss_unless_somebody_rewrote_it():
 def test_who_keeps_writing_a_master(marks, who):
     live = secret(**marks)
     assert preflight.writers(live) == who
-    found = [one for one in find(Cluster(central=[live])) if one.kind == "managers"]
+    found = [one for one in find(Cluster(central=[live])) if one.check == "managers"]
     assert [one.answers for one in found] == ([("overwrite",)] if who else [])
 
 
 def test_a_master_that_the_catalog_says_others_write_is_accepted():
     entry = {**ONE, "written_by": "cert-manager"}
     live = secret(annotations={"cert-manager.io/certificate-name": "x"})
-    (found,) = [one for one in find(Cluster(central=[live]), [entry], {}) if one.kind == "managers"]
+    (found,) = [one for one in find(Cluster(central=[live]), [entry], {}) if one.check == "managers"]
     assert found.accepted(preflight.checked_answers({})) and "never written" in found.message
 
 
 def test_what_gitops_writes_is_left_to_it():
     cluster = Cluster(there=[shared(owned=False)], users=Users([distributed()], [], [], []))
-    assert {one.kind for one in find(cluster)} == {"stores", "entries"}
+    assert {one.check for one in find(cluster)} == {"stores", "entries"}
     assert find(cluster, by_gitops=True) == []

@@ -31,10 +31,8 @@ def node(kubelet):
 
 
 def test_what_is_in_use_and_gone_then():
-    found = kubernetes.removed(METRICS, (1, 32, 0))
-    assert len(found) == 1 and found[0].startswith(
-        "flowschemas of flowcontrol.apiserver.k8s.io/v1beta3 is in use, and gone"
-    )
+    ((api, said),) = kubernetes.removed(METRICS, (1, 32, 0))
+    assert api == "flowschemas of flowcontrol.apiserver.k8s.io/v1beta3" and said.startswith("is in use, and gone")
     assert kubernetes.removed(METRICS, (1, 31, 5)) == [] == kubernetes.removed("", (1, 32, 0))
 
 
