@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
 from .desired.distribution import is_owned
 from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Drift, MissingPermission, WriteError, passes
-from .plan import Action, holds
+from .plan.actions import Action, holds
 
 if TYPE_CHECKING:
     from .api.client import Client

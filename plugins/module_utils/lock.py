@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from .api.client import Client
 from .apply import Executor
 from .errors import ClusterSecretsError, NotReady
-from .plan import Action, plan_apply, plan_delete
+from .plan.actions import Action, plan_apply, plan_delete
 from .resources import COORDINATION, LEASES, Object
 
 #: Seconds after which a Lease that nobody renewed is over, between two renewals of it, and that one request may take.

@@ -17,7 +17,8 @@ from .catalog.entries import Entry, parse_catalog
 from .desired.stores import ISOLATIONS, SHARED, Layout
 from .errors import OWN_CATALOG, ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
-from .plan import Action, plan_namespace
+from .plan.actions import Action
+from .plan.namespaces import plan_namespace
 from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, printable, shortened
 
 Options = Dict[str, Dict[str, Any]]

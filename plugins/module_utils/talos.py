@@ -17,7 +17,8 @@ from .api.client import Client
 from .apply import Executor
 from .errors import ApiError, ClusterSecretsError, MissingPermission, NotReady
 from .lock import Lock
-from .plan import Action, plan_node_begun, plan_node_finished, plan_node_staged
+from .plan.actions import Action
+from .plan.nodes import plan_node_begun, plan_node_finished, plan_node_staged
 from .resources import LEASES, NODES, Object, holds_true
 from .upgrade import nodes
 

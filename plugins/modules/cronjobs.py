@@ -72,12 +72,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
     NotReady,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_suspend
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.workloads import plan_suspend
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRONJOBS
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

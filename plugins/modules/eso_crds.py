@@ -68,9 +68,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_apply
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import (
     is_established,
-    plan_apply,
     plan_touch,
     plan_without_conversion,
 )
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 #: What the collection can't do without.

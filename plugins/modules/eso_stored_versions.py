@@ -75,8 +75,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
-    Action,
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import (
     plan_owners,
     plan_rewrite,
     plan_stored_versions,

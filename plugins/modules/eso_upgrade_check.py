@@ -125,7 +125,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import resource_of_definition
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import resource_of_definition
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import checks
 

@@ -67,7 +67,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, passes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_delete
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_delete
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context

@@ -92,7 +92,10 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_refresh, plan_refresh_one
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.refresh import (
+    plan_refresh,
+    plan_refresh_one,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
     NAMESPACES,
@@ -108,7 +111,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover 
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "sources": {"type": "list", "elements": "str", "required": True},

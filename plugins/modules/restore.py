@@ -108,13 +108,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.d
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_restore
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.secrets import plan_restore
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, decode, key_of
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -158,7 +158,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import (
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.nodes import (
     plan_node_begun,
     plan_node_finished,
     plan_node_staged,

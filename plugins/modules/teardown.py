@@ -111,7 +111,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     wait_until_gone,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import resource_of_definition
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import resource_of_definition
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ADMISSION,
     ESO_GROUP,
@@ -132,7 +132,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -123,7 +123,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import Action, plan_restart
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.workloads import plan_restart
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, key_of
 

@@ -201,10 +201,11 @@ def test_conflicting_writers_both_succeed(bootstrapped):
 
 def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):
     """Planned as a creation, found existing: only our labels are added."""
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, plan
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.namespaces import plan_namespace
 
     bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "quick", "labels": {"theirs": "yes"}}})
-    apply.Executor(bootstrapped.client).run([plan.plan_namespace("quick", {"secrets/x": "true"})])
+    apply.Executor(bootstrapped.client).run([plan_namespace("quick", {"secrets/x": "true"})])
     labels = bootstrapped.get("/api/v1/namespaces/quick")["metadata"]["labels"]
     assert labels["theirs"] == "yes" and labels["secrets/x"] == "true"
     bootstrapped.delete("/api/v1/namespaces/quick")
@@ -213,7 +214,8 @@ def test_a_namespace_that_comes_into_being_meanwhile(bootstrapped):
 
 def test_what_took_an_objects_place_is_not_written_over(bootstrapped):
     """Removed, or made anew by others, between the look and the write."""
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors, plan
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_apply
 
     api, collection = "rbac.authorization.k8s.io/v1", "/namespaces/central-secret-store/roles"
     collection = f"/apis/{api}{collection}"
@@ -224,8 +226,8 @@ def test_what_took_an_objects_place_is_not_written_over(bootstrapped):
     wanted = {"apiVersion": api, "kind": "Role", "rules": may("get")}
     wanted["metadata"] = {"name": "place", "namespace": "central-secret-store"}
     executor = apply.Executor(bootstrapped.client)
-    executor.run([plan.plan_apply(wanted, None)])
-    changed = plan.plan_apply({**wanted, "rules": may("list")}, bootstrapped.get(f"{collection}/place"))
+    executor.run([plan_apply(wanted, None)])
+    changed = plan_apply({**wanted, "rules": may("list")}, bootstrapped.get(f"{collection}/place"))
     bootstrapped.delete(f"{collection}/place")
     for theirs in (None, {"metadata": {"name": "place"}, "rules": may("watch")}):
         if theirs:

@@ -16,7 +16,7 @@ from ..findings import BOOTSTRAP, LOGS, NO_FIX, ROTATE, Fix, offboarding, onboar
 from ..live import state
 from ..live.chain import reading_account
 from ..live.snapshot import Snapshot
-from ..plan import differences, plan_apply
+from ..plan.actions import differences, plan_apply
 from ..resources import ESO_GROUP, Object, decode, owners_of, ready_condition
 from . import gate, life, usage
 from .findings import shadow_fix, value_fix

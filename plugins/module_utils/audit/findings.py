@@ -17,7 +17,7 @@ from ..desired import consumers, guard, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, FINALIZER_PREFIX, is_owned
 from ..findings import BOOTSTRAP, ERROR, INFO, LOGS, ROTATE, WARNING, Finding, Fix, offboarding, playbook, rotation
 from ..live import state
-from ..plan import orphaned_finalizers
+from ..plan.namespaces import orphaned_finalizers
 from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, holds_true, is_of_eso, key_of, owners_of
 
 if TYPE_CHECKING:

@@ -22,7 +22,9 @@ from ..module import (
     wait_until_gone,
     wait_while,
 )
-from ..plan import plan_delete, plan_refresh_one, plan_release, plan_takeover
+from ..plan.actions import plan_delete
+from ..plan.ownership import plan_release, plan_takeover
+from ..plan.refresh import plan_refresh_one
 from ..resources import ESO_GROUP, SECRETS, cluster_external_secrets, external_secrets
 from ..takeover import removal
 from .steps import Plan, Step, alone, waits
@@ -30,7 +32,7 @@ from .steps import Plan, Step, alone, waits
 if TYPE_CHECKING:
     from ..api.client import Client
     from ..module import Context
-    from ..plan import Action
+    from ..plan.actions import Action
     from ..resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

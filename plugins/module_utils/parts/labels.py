@@ -15,7 +15,7 @@ from ..desired.distribution import ESO_MANAGED_LABEL, finalizer, is_owned, wante
 from ..errors import ApiError, CatalogError, NotReady
 from ..live import eso
 from ..module import CATALOG_OPTION, OWNER_OPTION, STORE_NAMESPACE_OPTION, STORE_OPTION, wait_while
-from ..plan import plan_label, plan_namespace, plan_unlabel
+from ..plan.namespaces import plan_label, plan_namespace, plan_unlabel
 from ..resources import (
     ESO_GROUP,
     NAMESPACES,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..api.client import Client
     from ..catalog.entries import Entry
     from ..module import Context
-    from ..plan import Action
+    from ..plan.actions import Action
     from ..resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -25,7 +25,8 @@ from ..module import (
     STORE_OPTION,
     layout_of,
 )
-from ..plan import plan_apply, plan_delete, plan_restore, redact_secret
+from ..plan.actions import plan_apply, plan_delete
+from ..plan.secrets import plan_restore, redact_secret
 from ..report.text import takeover_refused
 from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, SECRETS, decode, key_of, resource_of
 from ..takeover import access, backup, preflight, removal
@@ -34,7 +35,7 @@ from .steps import Plan, Result, Step, alone
 if TYPE_CHECKING:
     from ..catalog.entries import Recipe
     from ..module import Context
-    from ..plan import Action
+    from ..plan.actions import Action
     from ..resources import Object
     from ..takeover.preflight import Existing
 

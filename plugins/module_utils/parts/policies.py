@@ -20,7 +20,7 @@ from ..module import (
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
 )
-from ..plan import plan_apply
+from ..plan.actions import plan_apply
 from ..resources import (
     ADMISSION,
     ESO_GROUP,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..api.client import Client
     from ..catalog.entries import Entry
     from ..module import Context
-    from ..plan import Action
+    from ..plan.actions import Action
     from ..resources import Object
 
 #: Writers that the summary names; one namespace can have hundreds.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Sequence
 
 from ..apply import Executor
-from ..plan import Action
+from ..plan.actions import Action
 
 if TYPE_CHECKING:
     from ..module import Context

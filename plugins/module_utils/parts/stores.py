@@ -23,7 +23,8 @@ from ..module import (
     layout_of,
     wait_while,
 )
-from ..plan import assumed, plan_apply, plan_delete, plan_release, plan_takeover
+from ..plan.actions import assumed, plan_apply, plan_delete
+from ..plan.ownership import plan_release, plan_takeover
 from ..resources import ESO_GROUP, NAMESPACES, external_secrets, kind_and_name, resource_of
 from ..takeover import removal
 from .steps import Plan, Step, alone, waits
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ..api.client import Client
     from ..catalog.entries import Entry
     from ..module import Context
-    from ..plan import Action
+    from ..plan.actions import Action
     from ..resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from ..desired.distribution import failed_namespaces, finalizer, selected
 from ..errors import ApiError, ApiUnreachable, ClusterSecretsError, EsoError, passes
 from ..live import snapshot, state
 from ..module import CATALOG_OPTION, CHAIN_OPTIONS, layout_of
-from ..plan import plan_refresh
+from ..plan.refresh import plan_refresh
 from ..resources import cluster_external_secrets, external_secrets, key_of
 from .steps import Plan, Result, Step, alone
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..catalog.entries import Entry
     from ..live.snapshot import Snapshot
     from ..module import Context
-    from ..plan import Action
+    from ..plan.actions import Action
     from ..resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {

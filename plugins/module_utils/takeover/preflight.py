@@ -27,7 +27,7 @@ from ..desired.distribution import (
 )
 from ..errors import CatalogError
 from ..findings import ERROR, NO_FIX, WARNING, Finding
-from ..plan import plan_apply
+from ..plan.actions import plan_apply
 from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of, shortened
 from ..tools import TOOLS
 from .express import target_metadata

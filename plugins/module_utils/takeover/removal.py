@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Collection, Iterable, NamedTuple
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
 from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned, may_hold
-from ..plan import Action, plan_delete, plan_unlabel
+from ..plan.actions import Action, plan_delete
+from ..plan.namespaces import plan_unlabel
 from ..resources import Object, label_of
 from .preflight import controllers, makers, tools, writers
 

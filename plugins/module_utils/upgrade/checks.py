@@ -12,7 +12,7 @@ from ..advisories import ADVISORIES, Number, text
 from ..desired.distribution import WHOLE_NAME
 from ..findings import problem
 from ..live.eso import LIMITED_TOKENS_SINCE
-from ..plan import storage_version
+from ..plan.definitions import storage_version
 from ..resources import Object, label_of
 from ..tools import GITOPS
 from . import schemas

@@ -10,7 +10,7 @@ import re
 from typing import Any, NamedTuple
 
 from ..errors import CatalogError
-from ..plan import is_cordoned, node_mark, staged_image
+from ..plan.nodes import is_cordoned, node_mark, staged_image
 from ..resources import Object, holds_true, ready_condition
 
 #: Talos writes the schematic of the image that runs, as it does each system extension.

@@ -8,8 +8,19 @@ from __future__ import annotations
 import copy
 import json
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import plan
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution as desired
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import UPDATED, plan_apply
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import TOUCHED, plan_touch
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.namespaces import (
+    orphaned_finalizers,
+    plan_label,
+    plan_unlabel,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.refresh import (
+    plan_refresh,
+    plan_refresh_one,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.secrets import plan_restore, redact_secret
 from samples import ONE, entries, namespace
 
 
@@ -31,7 +42,7 @@ def stored(manifest, **fields):
 
 def test_unchanged_objects_need_nothing():
     want = desired.cluster_external_secret(entries(ONE)[0], "store", "v1")
-    assert plan.plan_apply(want, stored(want)) is None
+    assert plan_apply(want, stored(want)) is None
 
 
 def test_foreign_fields_are_not_a_difference():
@@ -39,30 +50,30 @@ def test_foreign_fields_are_not_a_difference():
     live = stored(want)
     live["spec"]["externalSecretMetadata"] = {"annotations": {"force-sync": "1"}}
     live["metadata"]["labels"]["someone"] = "else"
-    assert plan.plan_apply(want, live) is None
+    assert plan_apply(want, live) is None
 
 
 def test_a_changed_and_a_dropped_field_are_differences():
     want = desired.cluster_external_secret(entries(ONE)[0], "store", "v1")
     live = stored(want)
     live["spec"]["refreshTime"] = "2h0m0s"
-    assert plan.plan_apply(want, live).result == plan.UPDATED
+    assert plan_apply(want, live).result == UPDATED
     wider = desired.cluster_external_secret(entries({**ONE, "annotations": {"a": "b"}})[0], "store", "v1")
-    assert plan.plan_apply(want, stored(wider)).result == plan.UPDATED
+    assert plan_apply(want, stored(wider)).result == UPDATED
 
 
 def test_list_items_without_kind_compare_equal():
     want = desired.central_secret("s", "ns", {"k": b"v"})
     live = stored(want)
     del live["kind"], live["apiVersion"]
-    assert plan.plan_apply(want, live, plan.redact_secret) is None
+    assert plan_apply(want, live, redact_secret) is None
 
 
 def test_a_secrets_diff_shows_keys_and_no_values():
     want = desired.central_secret("s", "ns", {"same": b"CANARY1", "changed": b"CANARY2"})
     live = stored(desired.central_secret("s", "ns", {"same": b"CANARY1", "changed": b"CANARY3", "gone": b"CANARY4"}))
     live["data"]["foreign"] = "Q0FOQVJZ"
-    action = plan.plan_apply(want, live, plan.redact_secret)
+    action = plan_apply(want, live, redact_secret)
     assert action.before["data"] == dict.fromkeys(["changed", "foreign", "gone", "same"], "<value hidden>")
     assert action.after["data"] == {
         "same": "<value hidden>",
@@ -74,8 +85,8 @@ def test_a_secrets_diff_shows_keys_and_no_values():
 
 
 def test_labelling_patches_only_what_is_missing():
-    assert plan.plan_label(namespace("a", {"secrets/one": "true"}), {"secrets/one": "true"}) is None
-    action = plan.plan_label(
+    assert plan_label(namespace("a", {"secrets/one": "true"}), {"secrets/one": "true"}) is None
+    action = plan_label(
         namespace("a", {"secrets/one": "false", "x": "y"}), {"secrets/one": "true", "secrets/two": "true"}
     )
     assert action.body == {"metadata": {"labels": {"secrets/one": "true", "secrets/two": "true"}}}
@@ -86,7 +97,7 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
     live = namespace(
         "a", {"secrets/one": "true", "x": "y"}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")]
     )
-    action = plan.plan_unlabel(live, {"secrets/one"}, [desired.finalizer("one")])
+    action = plan_unlabel(live, {"secrets/one"}, [desired.finalizer("one")])
     assert action.body == [
         {"op": "test", "path": "/metadata/labels/secrets~1one", "value": "true"},
         {"op": "remove", "path": "/metadata/labels/secrets~1one"},
@@ -94,20 +105,17 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
         {"op": "replace", "path": "/metadata/finalizers", "value": ["kubernetes", desired.finalizer("two")]},
     ]
     assert action.replan(namespace("a")) is None
-    assert (
-        plan.plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")])
-        is None
-    )
+    assert plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")]) is None
 
 
 def test_orphaned_finalizers():
     live = namespace("a", {}, ["kubernetes", desired.finalizer("one"), desired.finalizer("two")])
-    assert plan.orphaned_finalizers(live, {"two"}) == [desired.finalizer("one")]
+    assert orphaned_finalizers(live, {"two"}) == [desired.finalizer("one")]
     # Since ESO 2.14, a name beyond 59 characters is cut at 50 and ends in what makes it unique.
     long = "n" * 45 + "-tail-" + "x" * 20
     cut = namespace("a", {}, [desired.finalizer(long[:50] + "-0a1b2c3d")])
-    assert plan.orphaned_finalizers(cut, {long}) == [] and plan.orphaned_finalizers(cut, {long[:55]}) != []
-    assert plan.orphaned_finalizers(namespace("a", {}, [desired.finalizer(long[:50] + "-other")]), {long}) != []
+    assert orphaned_finalizers(cut, {long}) == [] and orphaned_finalizers(cut, {long[:55]}) != []
+    assert orphaned_finalizers(namespace("a", {}, [desired.finalizer(long[:50] + "-other")]), {long}) != []
 
 
 def test_a_half_established_definition_is_touched_with_a_new_value():
@@ -115,12 +123,12 @@ def test_a_half_established_definition_is_touched_with_a_new_value():
         conditions = [{"type": "NamesAccepted", "status": accepted}, {"type": "Established", "status": established}]
         return {"metadata": {"name": "x", "resourceVersion": "12"}, "status": {"conditions": conditions}}
 
-    assert plan.plan_touch(None) is None
-    assert plan.plan_touch({"metadata": {"name": "x"}}) is None
-    assert plan.plan_touch(definition("True")) is None
-    assert plan.plan_touch(definition("False", accepted="False")) is None
-    action = plan.plan_touch(definition("False"))
-    assert (action.verb, action.name, action.body["metadata"]["annotations"]) == ("merge", "x", {plan.TOUCHED: "12"})
+    assert plan_touch(None) is None
+    assert plan_touch({"metadata": {"name": "x"}}) is None
+    assert plan_touch(definition("True")) is None
+    assert plan_touch(definition("False", accepted="False")) is None
+    action = plan_touch(definition("False"))
+    assert (action.verb, action.name, action.body["metadata"]["annotations"]) == ("merge", "x", {TOUCHED: "12"})
 
 
 def test_a_restored_secret_has_its_owners_again():
@@ -138,7 +146,7 @@ def test_a_restored_secret_has_its_owners_again():
         "type": "Opaque",
         "data": {"a": "YQ==", "b": "Yg=="},
     }
-    applied, merged = plan.plan_restore(kept, None, ["a"])
+    applied, merged = plan_restore(kept, None, ["a"])
     assert applied.verb == "apply" and applied.body["data"] == {"a": "YQ=="}
     assert applied.body["metadata"]["labels"] == desired.OWNED and applied.body["metadata"]["annotations"] == mark
     assert merged.verb == "merge" and merged.body["data"] == {"b": "Yg=="}
@@ -152,10 +160,10 @@ def test_a_restore_shows_which_keys_go():
     meta = {"name": "s", "namespace": "c"}
     kept = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "data": {"a": "YQ=="}}
     live = {**kept, "metadata": {**meta, "resourceVersion": "1"}, "data": {"a": "YQ==", "z": "eg=="}}
-    (action,) = plan.plan_restore(kept, live)
+    (action,) = plan_restore(kept, live)
     assert "z" in action.before["data"] and "z" not in action.after["data"]
 
 
 def test_what_is_not_there_yet_needs_no_refresh():
-    for action in (plan.plan_refresh(None, "n", True), plan.plan_refresh_one(None, "n", "ns")):
+    for action in (plan_refresh(None, "n", True), plan_refresh_one(None, "n", "ns")):
         assert action.replan({}).body.keys() == action.body.keys()

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import plan
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import checker
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog import entries as catalog
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import assumed
 from samples import CONTROLS
 
 ONE = {"name": "one", "source": "src", "label": "secrets/one", "data": {"KEY": "key"}, "namespaces": ["a"]}
@@ -120,11 +120,11 @@ def test_what_has_not_moved_yet():
 
 def test_what_an_apply_will_have_made_can_be_assumed():
     live = {"metadata": {"name": "x", "uid": "1"}, "spec": {"a": [1], "b": 2}}
-    assert plan.assumed(live, {"spec": {"a": [3]}}) == {
+    assert assumed(live, {"spec": {"a": [3]}}) == {
         "metadata": {"name": "x", "uid": "1"},
         "spec": {"a": [3], "b": 2},
     }
-    assert plan.assumed(None, {"a": 1}) == {"a": 1}
+    assert assumed(None, {"a": 1}) == {"a": 1}
 
 
 def test_the_readers_of_another_catalog_stay_bound():

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import whole
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts.steps import Plan, Step
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan import plan_namespace
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.namespaces import plan_namespace
 from answers import Answers
 
 PARAMS = {

@@ -8,15 +8,21 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import plan
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.nodes import (
+    NODE_STAGED,
+    NODE_UPGRADE,
+    plan_node_begun,
+    plan_node_finished,
+    plan_node_staged,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import nodes
 
 WANTED = nodes.Wanted("v1.11.2")
 
 
 def node(image="Talos (v1.11.2)", mark=None, cordoned=False, ready="True", control=False, schematic=None):
-    annotations = {**({plan.NODE_UPGRADE: mark} if mark else {}), **({nodes.SCHEMATIC: schematic} if schematic else {})}
+    annotations = {**({NODE_UPGRADE: mark} if mark else {}), **({nodes.SCHEMATIC: schematic} if schematic else {})}
     labels = {"node-role.kubernetes.io/control-plane": ""} if control else {}
     status = {"nodeInfo": {"osImage": image}, "conditions": [{"type": "Ready", "status": ready, "message": "away."}]}
     meta = {"name": "n", "resourceVersion": "1", "annotations": annotations, "labels": labels}
@@ -84,31 +90,31 @@ def test_a_cordon_is_made_what_it_was():
         (True, False, {"unschedulable": True}),
     ):
         live = node(mark=json.dumps({"to": "v1", "cordoned": before}), cordoned=now)
-        action = plan.plan_node_finished(live)
+        action = plan_node_finished(live)
         assert action.body.get("spec") == patched
-        assert action.body["metadata"]["annotations"] == {plan.NODE_UPGRADE: None}
-    assert plan.plan_node_finished(node(cordoned=True)) is None
+        assert action.body["metadata"]["annotations"] == {NODE_UPGRADE: None}
+    assert plan_node_finished(node(cordoned=True)) is None
     # What somebody spoilt says nothing of the cordon.
-    assert "spec" not in plan.plan_node_finished(node(mark="x", cordoned=True)).body
+    assert "spec" not in plan_node_finished(node(mark="x", cordoned=True)).body
     assert nodes.begun(node(mark="x")) == {"cordoned": True}
-    assert plan.plan_node_begun(node(mark="x"), "v1") is None
-    made = plan.plan_node_begun(node(cordoned=True), "v1").body["metadata"]["annotations"][plan.NODE_UPGRADE]
+    assert plan_node_begun(node(mark="x"), "v1") is None
+    made = plan_node_begun(node(cordoned=True), "v1").body["metadata"]["annotations"][NODE_UPGRADE]
     assert json.loads(made) == {"to": "v1", "cordoned": True}
 
 
 def test_what_was_staged_is_rebooted_and_nothing_else():
     wanted = nodes.Wanted("v1.12.0", image="installer:v1.12.0")
     live = node()
-    live["metadata"]["annotations"][plan.NODE_STAGED] = "installer:v1.12.0"
+    live["metadata"]["annotations"][NODE_STAGED] = "installer:v1.12.0"
     assert nodes.is_staged(live, wanted) and nodes.status(live, wanted) == nodes.TO_DO
     assert nodes.notes(live, wanted) == ["staged, to be rebooted"]
     assert not nodes.is_staged(live, nodes.Wanted("v1.12.1", image="installer:v1.12.1"))
     # Somebody has rebooted it: what is left is to say so.
     assert nodes.status(live, WANTED) == nodes.BACK
-    assert plan.plan_node_finished(live).body["metadata"]["annotations"] == {plan.NODE_STAGED: None}
-    begun = plan.plan_node_begun(live, "v1.12.0").body["metadata"]["annotations"]
-    assert begun[plan.NODE_STAGED] is None and json.loads(begun[plan.NODE_UPGRADE])["to"] == "v1.12.0"
-    assert plan.plan_node_staged(live, "installer:v1.12.0") is None
+    assert plan_node_finished(live).body["metadata"]["annotations"] == {NODE_STAGED: None}
+    begun = plan_node_begun(live, "v1.12.0").body["metadata"]["annotations"]
+    assert begun[NODE_STAGED] is None and json.loads(begun[NODE_UPGRADE])["to"] == "v1.12.0"
+    assert plan_node_staged(live, "installer:v1.12.0") is None
 
 
 def test_batches():
