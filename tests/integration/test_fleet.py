@@ -18,12 +18,21 @@ from controlplane import values
 
 
 @pytest.fixture(scope="module")
-def fleet(platform, tmp_path_factory):
+def clusters(platform, tmp_path_factory):
+    """As they are before a bootstrap, or after the test of it."""
     with another(platform, "fleet-a") as a, another(platform, "fleet-b") as b, another(platform, "fleet-c") as c:
         yield Fleet(tmp_path_factory.mktemp("fleet"), {"a": a, "b": b, "c": c})
 
 
-def test_the_living_are_bootstrapped_and_the_others_named(fleet):
+@pytest.fixture(scope="module")
+def fleet(clusters):
+    """Bootstrapped, so that each test runs by itself."""
+    assert clusters.play("bootstrap", "--limit", "a,b,c").rc == 0
+    return clusters
+
+
+def test_the_living_are_bootstrapped_and_the_others_named(clusters):
+    fleet = clusters
     outcome = fleet.play("bootstrap")
     assert outcome.rc == 2
     found = recaps(outcome)
@@ -74,6 +83,8 @@ def test_values_are_looked_up_once_unless_a_host_has_its_own(fleet):
     source = fleet.folder / "values.json"
     rotated = {**fleet.values, "cloudflare-api-token": {"api-token": CANARY + "rotated"}}
     source.write_text(json.dumps(rotated))
+    values.write_vault(rotated, fleet.vault, fleet.password)
+    assert fleet.play("rotate", "--limit", "a,b,c").rc == 0
     command = f"echo once >> {counted}; cat {source}"
     lookup = "{{ lookup('platform.cluster_secrets.once', 'ansible.builtin.pipe', '%s') | from_json }}" % command
     variables = {"cluster_secrets_values_from": "variable", "cluster_secrets_values": lookup}
