@@ -15,8 +15,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.findings import Finding
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.life import End, Life
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import (
+    ROTATE,
+    Finding,
+    Fix,
+    playbook,
+    rotation,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.fleet import Fleet
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page, text
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import screen
@@ -25,7 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs/images"
 NOW = datetime.datetime(2026, 11, 26, 3, 12, tzinfo=datetime.timezone.utc)
 PLACE = {"server": "https://10.0.0.2:6443", "context": "admin@production"}
-ROTATE = "ansible-playbook platform.cluster_secrets.rotate"
 
 
 def _entries() -> list[dict[str, Any]]:
@@ -81,7 +86,7 @@ def findings() -> list[Finding]:
             store,
             "github-pat",
             "its value is 120 days old, and is to be rotated after 90 (owner: team-platform)",
-            f"Give it a new value, then: {ROTATE} -e cluster_secrets_rotate_sources=github-pat",
+            rotation("Give it a new value, then", "github-pat"),
         ),
         Finding(
             "warning",
@@ -89,7 +94,7 @@ def findings() -> list[Finding]:
             "market-making",
             "Deployment market-making",
             "runs with an older value of gh-oauth",
-            f"restart it, or {ROTATE} -e cluster_secrets_rotate_restart=restart",
+            playbook("rotate", "restart it, or have that done", rotate_restart="restart"),
         ),
         Finding(
             "error",
@@ -98,9 +103,11 @@ def findings() -> list[Finding]:
             "CVE-2026-42876",
             "ESO 2.4.0: an ExternalSecret's template makes a ServiceAccount token "
             "(https://github.com/external-secrets/external-secrets/security/advisories/GHSA-fq7h-9x2w-8f9p)",
-            "Upgrade to 2.4.1 or newer: ansible-playbook platform.cluster_secrets.eso_upgrade",
+            playbook("eso_upgrade", "Upgrade to 2.4.1 or newer"),
         ),
-        Finding("info", "unused-target", "ai-dev", "gh-docker-registry-creds", "nothing names it", "see the guide"),
+        Finding(
+            "info", "unused-target", "ai-dev", "gh-docker-registry-creds", "nothing names it", Fix("see the guide")
+        ),
     ]
 
 

@@ -92,8 +92,8 @@ def node_not_ready(platform):
     finally:
         os.kill(kwok, signal.SIGCONT)
         platform.request("PATCH", f"{NODE}/status", condition("True"), merge)
-        # The node controller looks every 5 s, and until then marks each new pod of the node unready. A kubelet says again
-        # that it is ready; kwok doesn't.
+        # The node controller looks every 5 s, and until then marks each new pod of the node unready. A kubelet says
+        # again that it is ready; kwok doesn't.
         time.sleep(6)
 
 

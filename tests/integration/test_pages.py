@@ -11,7 +11,7 @@ from pathlib import Path
 
 import axe_core_python
 import pytest
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit.findings import Finding
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding, Fix
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import page, text
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils import screen
 from support import browse, browser
@@ -163,27 +163,29 @@ def test_advisories_are_links_and_what_a_tenant_wrote_is_none(tmp_path):
     path = tmp_path / "page.html"
     run = "ansible-playbook platform.cluster_secrets."
     fixes = [
-        f"Delete X {run}rotate -e a=$(touch${{IFS}}/tmp/x), which makes it",
-        f"Delete X {run}teardown -e cluster_secrets_teardown_confirmed=true, which makes it",
-        f"Give them new values, then: {run}rotate -e cluster_secrets_rotate_sources=gh-app,gh.token. "
-        f"Or: {run}bootstrap.",
-        f'Made anew: {run}rotate -e \'{{"cluster_secrets_regenerate": {{"db": "2026-11-29"}}}}\'',
+        # Somebody else's words are no command, and a command with what may be theirs is not offered.
+        Fix(f"Delete X {run}rotate, which makes it"),
+        Fix("Delete it", f"{run}rotate -e a=$(touch${{IFS}}/tmp/x)"),
+        Fix("", f"{run}teardown -e cluster_secrets_teardown_confirmed=true"),
+        Fix("Give them new values, then", f"{run}rotate -e cluster_secrets_rotate_sources=gh-app,gh.token"),
+        Fix("For what is generated", f'{run}rotate -e \'{{"cluster_secrets_regenerate": {{"db": "2026-11-29"}}}}\''),
+        Fix("Look at them", "kubectl --namespace a get pods"),
     ]
     found = [
         Finding("warning", "x", "shop", f"x{number}", "see (https://evil.example/x)", fix)
         for number, fix in enumerate(fixes)
     ]
-    found.append(Finding("error", "vulnerable-eso", "eso", "CVE-1", "it leaks (https://example.org/advisory)", "go"))
+    found.append(Finding("error", "vulnerable-eso", "eso", "CVE-1", "it leaks (https://example.org/advisory)"))
     path.write_text(page.audit_page(pages.rows(), found, pages.NOW, {}, False))
     script = """
       report({links: [...document.querySelectorAll('a')].map(one => [one.href, one.textContent]),
-              codes: [...document.querySelectorAll('#findings code')].map(one => one.textContent)});"""
+              codes: document.querySelectorAll('#findings code').length,
+              copied: [...document.querySelectorAll('#findings code')].filter(one =>
+                one.parentElement.querySelector('button.copy')).map(one => one.textContent)});"""
     seen = browse(path, script, tmp_path)
     assert seen["links"] == [["https://example.org/advisory", "example.org/advisory"]]
-    assert seen["codes"] == [
-        run + "rotate",
+    assert seen["codes"] == 5 and seen["copied"] == [
         run + "rotate -e cluster_secrets_rotate_sources=gh-app,gh.token",
-        run + "bootstrap",
         run + """rotate -e '{"cluster_secrets_regenerate": {"db": "2026-11-29"}}'""",
     ]
 
@@ -198,7 +200,7 @@ def test_what_has_ended_is_red_and_numbers_agree(tmp_path):
     seen = browse(path, script, tmp_path)
     assert seen["red"] == ["2026-11-23 ended"] and seen["tiles"] == ["2 errors", "2 warnings"]
     assert seen["when"] == "2026-11-26 03:12 UTC, https://10.0.0.2:6443 (context admin@production)"
-    one = [Finding("error", "stale", "a", "b", "c", "d"), Finding("warning", "stale", "a", "b", "c", "d")]
+    one = [Finding(severity, "stale", "a", "b", "c") for severity in ("error", "warning")]
     path.write_text(page.audit_page(pages.rows(), one, pages.NOW, {}, False))
     assert browse(path, script, tmp_path)["tiles"] == ["1 error", "1 warning"]
 
