@@ -191,7 +191,7 @@ def lists_of(document: Any, where: str) -> Lists:
     if released is not None and not isinstance(released, dict):
         raise CatalogError("'released' in %s must be a dict of days, such as '2.14': 2026-11-30." % where)
     return Lists(
-        OURS.advisories if found is None else tuple(_advisory(one, where) for one in found),
+        OURS.advisories if found is None else tuple(_advisory(advisory, where) for advisory in found),
         OURS.released if released is None else dict(sorted(_minor(*one, where) for one in released.items())),
     )
 

@@ -37,7 +37,7 @@ def ended(value: bytes, now: datetime.datetime) -> str | None:
 
     :raises DependencyError: as :func:`ends`.
     """
-    over = [one for one in ends(value) if one[1] <= now]
+    over = [end for end in ends(value) if end[1] <= now]
     return "%s ended at %s" % (over[0][0], over[0][1].strftime("%Y-%m-%d %H:%M UTC")) if over else None
 
 
@@ -94,7 +94,9 @@ def _organizations(certificate: Any) -> list[str]:
     """Talos writes the roles where a subject's organizations are."""
     from cryptography.x509.oid import NameOID
 
-    return sorted(str(one.value) for one in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
+    return sorted(
+        str(attribute.value) for attribute in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    )
 
 
 def _loaded(pem: bytes) -> Iterator[Any]:
@@ -151,8 +153,8 @@ def _mapping(text: str) -> dict[str, Any]:
 def _talos_certificates(found: dict[str, Any]) -> Iterator[Any]:
     """The certificates of a talosconfig, whose contexts are a mapping; those of a kubeconfig are a list."""
     contexts = found.get("contexts")
-    for one in contexts.values() if isinstance(contexts, dict) else []:
-        yield from _loaded(_decoded(one, "crt"))
+    for context in contexts.values() if isinstance(contexts, dict) else []:
+        yield from _loaded(_decoded(context, "crt"))
 
 
 def _configuration(text: str) -> Ends:

@@ -82,7 +82,7 @@ class Trusted:
 
 
 def _covers(listed: Any, wanted: tuple[str, ...]) -> bool:
-    return any(one == "*" or one in wanted for one in listed or [])
+    return any(granted == "*" or granted in wanted for granted in listed or [])
 
 
 def grants(

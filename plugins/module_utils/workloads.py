@@ -134,10 +134,12 @@ def template_spec(kind: str, item: Object) -> Object:
 
 def frozen(spec: Object) -> dict[str, set[str]]:
     """Container -> the Secrets whose values it keeps as they were at its start: variables, and mounts by subPath."""
-    volumes = {one.get("name"): [name for name, _key, _optional in _mounted(one)] for one in _items(spec, "volumes")}
+    volumes = {
+        volume.get("name"): [name for name, _key, _optional in _mounted(volume)] for volume in _items(spec, "volumes")
+    }
     found: dict[str, set[str]] = {}
     # Other init containers have ended when the pod runs.
-    sidecars = [one for one in _items(spec, "initContainers") if one.get("restartPolicy") == "Always"]
+    sidecars = [container for container in _items(spec, "initContainers") if container.get("restartPolicy") == "Always"]
     for one in _items(spec, "containers") + sidecars:
         names = {place.secret for place in _references({"containers": [one]})}
         for mount in _items(one, "volumeMounts"):
@@ -152,8 +154,8 @@ def started(pod: Object) -> dict[str, str]:
     """Container -> when it was started, of those of a live pod that run."""
     status = pod.get("status") or {}
     running = {
-        one.get("name", ""): ((one.get("state") or {}).get("running") or {}).get("startedAt")
-        for one in _items(status, "containerStatuses") + _items(status, "initContainerStatuses")
+        status_of.get("name", ""): ((status_of.get("state") or {}).get("running") or {}).get("startedAt")
+        for status_of in _items(status, "containerStatuses") + _items(status, "initContainerStatuses")
     }
     return {name: when for name, when in running.items() if when}
 

@@ -146,7 +146,7 @@ def run(context: Context) -> dict[str, Any]:
     )
     return {
         "changed": False,
-        "consumers": [one.as_dict() for one in report.used],
+        "consumers": [used.as_dict() for used in report.used],
         "unlabelled": [{**one.as_dict(), "label": entry.label_text()} for one, entry in report.unlabelled],
         "missing_keys": [key.as_dict() for key in report.keys],
         "unused": [{"namespace": namespace, "secret": name} for namespace, name, _entry in report.unused],

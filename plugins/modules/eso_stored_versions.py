@@ -116,7 +116,9 @@ def run(context: Context) -> dict[str, Any]:
         item, after, action = one
         if action is None and item["spec"]["names"]["kind"] not in OWNED:
             return []
-        found = [with_owners_in(one, earlier) for one in client.list(resource_of_definition(item), partial=True)[0]]
+        found = [
+            with_owners_in(item_of, earlier) for item_of in client.list(resource_of_definition(item), partial=True)[0]
+        ]
         actions = [plan_rewrite(after, one, versions, action is not None) for one in found]
         return [action for action in actions if action]
 

@@ -249,8 +249,8 @@ def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Fi
         elif merged and not params["force_conflicts"]:
             objects = conflicts.objects_of(done.stdout)
             found += [
-                findings.problem("conflicts", one.object, conflicts.advice([one]))
-                for one in conflicts.of_objects(client, objects, params["eso_namespace"], invalid=True)
+                findings.problem("conflicts", conflict.object, conflicts.advice([conflict]))
+                for conflict in conflicts.of_objects(client, objects, params["eso_namespace"], invalid=True)
             ]
     return list(dict.fromkeys(found))
 

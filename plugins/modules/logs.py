@@ -83,10 +83,10 @@ def run(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": False,
         "pods": found,
-        "table": [line for one in found for line in ("", one["name"] + ":", "", *_shown(one))],
+        "table": [line for pod in found for line in ("", pod["name"] + ":", "", *_shown(pod))],
         "api_requests": client.requests,
     }
-    if not any("lines" in one for one in found):
+    if not any("lines" in pod for pod in found):
         result.update(failed=True, msg="No log could be read: %s" % found[0]["problem"])
     return result
 

@@ -292,7 +292,9 @@ def run(context: Context) -> dict[str, Any]:
     life.describe(shown, lives, now)
     over = life.findings(lives, params["store_namespace"], now, 0)
     ended = [
-        "Source %s: %s. %s" % (one.name, one.message, one.fix.text()) for one in over if one.check == "value-ended"
+        "Source %s: %s. %s" % (finding.name, finding.message, finding.fix.text())
+        for finding in over
+        if finding.check == "value-ended"
     ]
     broken = causes.look(context.client, rows, layout_of(params), params["owner"] == "gitops")
     used = None

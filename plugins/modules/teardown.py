@@ -180,12 +180,12 @@ def run(context: Context) -> dict[str, Any]:
         gone = [item for item in found.users.distributed if item["metadata"]["name"] in removed]
         parts = parts.confirmed(_plan(_read(client, layout, version, entries), layout, entries, gone))
     actions += executor.run(*parts.batches())
-    left = [one for part in parts for one in part.left] + leftover
+    left = [left for part in parts for left in part.left] + leftover
     return context.result(
         actions,
-        left=[one._asdict() for one in left],
-        held=[one.text() for one in leftover],
-        table=[one.text() for one in left],
+        left=[item_left._asdict() for item_left in left],
+        held=[left_item.text() for left_item in leftover],
+        table=[item_left.text() for item_left in left],
         backup=path,
     )
 
@@ -199,16 +199,20 @@ def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) ->
 
     :arg made: (namespace, name) of the ExternalSecrets that go with their ClusterExternalSecrets.
     """
-    going = {(one.kind, one.namespace, one.name) for one in [*parts.going.actions, *parts.stores.actions]}
+    going = {(action.kind, action.namespace, action.name) for action in [*parts.going.actions, *parts.stores.actions]}
     going |= {("ExternalSecret", namespace, name) for namespace, name in made}
-    live = [one for one in snapshot.definitions(client) if one["spec"]["names"]["kind"] not in _OF_ESO_ITSELF]
+    live = [
+        definition
+        for definition in snapshot.definitions(client)
+        if definition["spec"]["names"]["kind"] not in _OF_ESO_ITSELF
+    ]
     lists = client.each(
         lambda one: client.list(resource_of_definition(one), partial=True, missing_ok=True)[0],
         live,
     )
     others = [
         label_of(kind, item)
-        for kind, items in zip([one["spec"]["names"]["kind"] for one in live], lists)
+        for kind, items in zip([definition["spec"]["names"]["kind"] for definition in live], lists)
         for item in items
         if (kind, item["metadata"].get("namespace"), item["metadata"]["name"]) not in going
         # What only ESO can end would never end.

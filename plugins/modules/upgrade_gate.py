@@ -208,7 +208,7 @@ def _judged(context: Context) -> dict[str, Any]:
         "api_requests": context.client.requests,
     }
     if problems and params["fail"]:
-        shown = ["%s: %s" % (one.object, one.message) for one in problems[:_SHOWN]]
+        shown = ["%s: %s" % (closing.object, closing.message) for closing in problems[:_SHOWN]]
         more = ["and %d more" % (len(problems) - _SHOWN)] if len(problems) > _SHOWN else []
         result.update(failed=True, msg="The gate is closed. %s." % "; ".join(shown + more))
     return result

@@ -258,7 +258,7 @@ class _Restart:
                 standing.setdefault(owner.namespace, owner.label())
                 problems.append("%s: %s" % (owner.label(), why.rstrip(".")))
             self._waves += 1
-            well |= {one.namespace for one in wave} - set(standing)
+            well |= {owner.namespace for owner in wave} - set(standing)
             self._done += len(wave)
             # What stood still before it was restarted says nothing of the value.
             everywhere = self._waves > 1 and len(set(standing) - self._stood) > max(2, len(well))
@@ -315,7 +315,7 @@ class _Restart:
             # The pods have to start in a later second than that of the change, or nobody could tell what they read.
             deadline = time.monotonic() + 1.1
             while time.monotonic() < deadline and any(
-                state.utcnow().replace(microsecond=0) <= self._last[one] for one in fresh
+                state.utcnow().replace(microsecond=0) <= self._last[pod] for pod in fresh
             ):
                 time.sleep(0.1)
         failed: dict[Owner, str] = {}

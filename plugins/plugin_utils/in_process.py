@@ -323,10 +323,10 @@ def environment(given: Any) -> Iterator[None]:
     """Set the variables of a task's ``environment``, a mapping or a list of them, of which the last counts."""
     before = dict(os.environ)
     try:
-        for one in given if isinstance(given, list) else [given]:
-            if one and not isinstance(one, Mapping):
+        for path in given if isinstance(given, list) else [given]:
+            if path and not isinstance(path, Mapping):
                 raise AnsibleActionFail("'environment' must be a mapping, or a list of mappings.")
-            os.environ.update({str(name): str(value) for name, value in (one or {}).items()})
+            os.environ.update({str(name): str(value) for name, value in (path or {}).items()})
         yield
     finally:
         os.environ.clear()

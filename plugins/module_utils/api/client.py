@@ -202,7 +202,7 @@ class Client:
             headers["Impersonate-Extra-" + quote(key, safe="")] = list(values)
         for key, value in headers.items():
             # http.client quotes what it can't send, and that may be a token.
-            if not all(_SENDABLE.fullmatch(one) for one in (value if isinstance(value, list) else [value])):
+            if not all(_SENDABLE.fullmatch(item) for item in (value if isinstance(value, list) else [value])):
                 raise ConnectionOptionsError(
                     "the header '%s' can't be sent: its value has a character that no header may have, such as a line "
                     "break. Correct the token, the password or the name to impersonate." % key
@@ -567,7 +567,7 @@ _CERTIFICATE = re.compile(
 def _authorities(data: bytes | None) -> str | None:
     if data is None:
         return None
-    return "\n".join(one.decode("ascii", "replace") for one in _CERTIFICATE.findall(data)) or data.decode(
+    return "\n".join(block.decode("ascii", "replace") for block in _CERTIFICATE.findall(data)) or data.decode(
         "ascii", "replace"
     )
 

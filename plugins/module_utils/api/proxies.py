@@ -24,7 +24,7 @@ def bypassed(server: str, no_proxy: str) -> bool:
         port = address.port or {"https": 443, "http": 80}.get(address.scheme)
     except ValueError:
         port = None
-    return any(_covers(one.strip().lower(), host, port) for one in no_proxy.split(",") if one.strip())
+    return any(_covers(pattern.strip().lower(), host, port) for pattern in no_proxy.split(",") if pattern.strip())
 
 
 def _covers(pattern: str, host: str, port: int | None) -> bool:

@@ -87,7 +87,7 @@ def choose(entries: list[Entry], namespace: str, labels: dict[str, str], secret:
 def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Link | None:
     """The broken link where no enabled entry (None: none at all) makes the Secret; None where one does."""
     if entry is None:
-        known = ", ".join(sorted({one.target for one in entries if one.enabled})) or "none"
+        known = ", ".join(sorted({each.target for each in entries if each.enabled})) or "none"
         message = "no catalog entry makes a Secret '%s'; the catalog's are: %s" % (secret, known)
         fix = Fix("Correct the name, or add an entry to the catalog and run bootstrap")
         return Link("entry", BROKEN, message, fix)
@@ -372,7 +372,7 @@ class _View:
         lives = life.look([self.entry], snapshot, lambda _text: None)
         due = life.findings(lives, self.layout.namespace, self.now, 0)
         ages = ["'%s', %d days old" % (name, (lives[name].age(self.now) or 0) // 86400) for name in self.entry.sources]
-        return Link("source", OK, "; ".join([*ages, *(one.message for one in due)]))
+        return Link("source", OK, "; ".join([*ages, *(finding.message for finding in due)]))
 
     def keys(self) -> Link:
         if self._missing():

@@ -90,7 +90,7 @@ def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Find
     found.extend(_talosconfigs(scope, inventory, everything))
     found.extend(_versions(inventory.crds))
     found.extend(_vulnerabilities(scope, inventory.release))
-    kept = {one.label() for one in _kept(scope, inventory)}
+    kept = {consumer.label() for consumer in _kept(scope, inventory)}
     found = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in found]
     return _collapsed(found)
 
@@ -413,11 +413,11 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
 def _store_refs(spec: Object) -> list[Object]:
     direct = [spec["secretStoreRef"]] if spec.get("secretStoreRef") else []
     nested = [
-        one.get("sourceRef", {}).get("storeRef")
-        for one in (spec.get("data") or []) + (spec.get("dataFrom") or [])
-        if one.get("sourceRef")
+        asked.get("sourceRef", {}).get("storeRef")
+        for asked in (spec.get("data") or []) + (spec.get("dataFrom") or [])
+        if asked.get("sourceRef")
     ]
-    return direct + [one for one in nested if one]
+    return direct + [reference for reference in nested if reference]
 
 
 def _mentions(value: Any, name: str) -> bool:
@@ -463,8 +463,8 @@ def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
         )
         # A push may name the namespace itself, whatever the store's own is.
         return aimed or any(
-            _mentions(one.get("metadata"), layout.namespace)
-            for one in (spec.get("data") or []) + (spec.get("dataTo") or [])
+            _mentions(pushed.get("metadata"), layout.namespace)
+            for pushed in (spec.get("data") or []) + (spec.get("dataTo") or [])
         )
 
     for item in inventory.snapshot.externals.values():

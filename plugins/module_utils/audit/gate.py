@@ -173,7 +173,7 @@ def stopped(health: Health) -> list[Finding]:
         if _name_label(item) != CONTROLLER
         or (item["spec"].get("replicas", 1) and (item.get("status") or {}).get("availableReplicas", 0))
     }
-    found = [one for one in parts(health) if one.object not in working]
+    found = [finding for finding in parts(health) if finding.object not in working]
     for item in health.deployments:
         containers = ((item["spec"].get("template") or {}).get("spec") or {}).get("containers") or []
         off = sorted(

@@ -95,12 +95,12 @@ def describe(rows: list[dict[str, Any]], lives: dict[str, Life], now: datetime.d
     for row in rows:
         its = [lives[source] for source in row["source"].split(", ") if source in lives]
         # Of several sources, the one whose value is the oldest, and the one that ends first.
-        changed = min((one.changed for one in its if one.changed), default=None)
-        ends = min((one.ends[0].when for one in its if one.ends), default=None)
+        changed = min((life.changed for life in its if life.changed), default=None)
+        ends = min((life.ends[0].when for life in its if life.ends), default=None)
         row["value_changed"] = changed.strftime(state.TIME) if changed else None
         row["value_age"] = max(0, int((now - changed).total_seconds())) if changed else None
         row["value_ends"] = ends.strftime(state.TIME) if ends else None
-        row["owner"] = _joined(one.owner for one in its)
+        row["owner"] = _joined(life.owner for life in its)
 
 
 def _joined(texts: Iterator[str]) -> str:

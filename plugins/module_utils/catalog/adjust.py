@@ -53,5 +53,5 @@ def _adjusted(entry: Any, disabled: Any, added: dict[str, Any], replaced: dict[s
         changed["namespaces"] = list(replaced[name])
     if name in added:
         own = changed.get("namespaces") or []
-        changed["namespaces"] = [*own, *(one for one in added[name] if one not in own)]
+        changed["namespaces"] = [*own, *(namespace for namespace in added[name] if namespace not in own)]
     return changed

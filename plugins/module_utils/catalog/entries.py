@@ -393,7 +393,7 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
             data, kind, labels = _read_shape(check, raw[shape], shape)
     copied = _extract(check, raw["extract"]) if "extract" in raw else ()
     source, sources, data = _sources(check, raw, data, copied)
-    extract = tuple(one or source for one in copied)
+    extract = tuple(reference or source for reference in copied)
     given = _type(check, raw.get("type", kind))
     if shapes[0] not in ("data", "extract") and given != kind:
         check.fail("'%s' makes a Secret of type %s, not %s" % (shapes[0], kind, given), "Remove 'type'")
@@ -483,7 +483,7 @@ def _sources(
 ) -> tuple[str, tuple[str, ...], dict[str, Text]]:
     """The entry's own source, all of them, and the data whose references name no source where it is the own one."""
     references = [reference for text in data.values() for reference in text.references()]
-    named = [one for one in [*copied, *(reference.source for reference in references)] if one]
+    named = [source for source in [*copied, *(reference.source for reference in references)] if source]
     if "source" in raw:
         source = check.subdomain(raw["source"], "source")
     elif named and all([*copied, *(reference.source for reference in references)]):
@@ -494,7 +494,7 @@ def _sources(
         check.subdomain(name, "source")
 
     changed = {key: text.based_on(lambda one: one.within(source)) for key, text in data.items()}
-    read = [reference.source or source for reference in references] + [one or source for one in copied]
+    read = [reference.source or source for reference in references] + [reference or source for reference in copied]
     if source not in read:
         if references or copied:
             check.fail("nothing is read of its source '%s'" % source, "Remove 'source', or read a key of it")

@@ -216,8 +216,8 @@ def find(
         for item in distributed
         if item["metadata"]["name"] not in names and (ours_too or not is_owned(item)) and _uses(_spec(item), store)
     ]
-    made: set[tuple[str | None, str]] = {(one["metadata"]["name"], external_name(one)) for one in distributed}
-    names_live = {one["metadata"]["name"] for one in distributed}
+    made: set[tuple[str | None, str]] = {(item["metadata"]["name"], external_name(item)) for item in distributed}
+    names_live = {item["metadata"]["name"] for item in distributed}
     for item in externals:
         if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or ends(item, names_live):
             continue
@@ -346,15 +346,15 @@ def _reads(spec: Object, store: str, kind: str = "ClusterSecretStore") -> set[st
 
 def _pushes(spec: Object, store: str) -> bool:
     return any(
-        _is({"kind": "SecretStore", **one}, store)
-        or (one.get("kind") == "ClusterSecretStore" and one.get("labelSelector"))
-        for one in spec.get("secretStoreRefs") or []
+        _is({"kind": "SecretStore", **reference}, store)
+        or (reference.get("kind") == "ClusterSecretStore" and reference.get("labelSelector"))
+        for reference in spec.get("secretStoreRefs") or []
     )
 
 
 def _writes(spec: Object) -> set[str] | None:
     names: list[Any] = [
-        ((one.get("match") or {}).get("remoteRef") or {}).get("remoteKey") for one in spec.get("data") or []
+        ((pushed.get("match") or {}).get("remoteRef") or {}).get("remoteKey") for pushed in spec.get("data") or []
     ]
     if spec.get("dataTo") or not names or None in names:
         return EVERYTHING

@@ -131,9 +131,13 @@ class Names:
         #: The names of namespaces that get a Secret as soon as they exist, and those of the system.
         self.namespaces = sorted((listed | consumers.named(chosen) | {store_namespace, eso_namespace}) - {""})
         #: Targets of kept ClusterExternalSecrets, by name; and of kept ExternalSecrets, as namespace/name.
-        self.kept_targets = sorted({consumers.target_of(one) for one in kept if one.kind == "ClusterExternalSecret"})
+        self.kept_targets = sorted(
+            {consumers.target_of(consumer) for consumer in kept if consumer.kind == "ClusterExternalSecret"}
+        )
         self.kept_places = sorted(
-            "%s/%s" % (key_of(one.item)[0], consumers.target_of(one)) for one in kept if one.kind == "ExternalSecret"
+            "%s/%s" % (key_of(consumer.item)[0], consumers.target_of(consumer))
+            for consumer in kept
+            if consumer.kind == "ExternalSecret"
         )
 
 
@@ -576,7 +580,7 @@ def _marks(labels: str, froms: str) -> str:
 
 def _wears(labels: str) -> str:
     """CEL: whether labels are those of a target, or of ESO."""
-    key, value = (json.dumps(one) for one in TARGET_LABEL)
+    key, value = (json.dumps(part) for part in TARGET_LABEL)
     said = "(%s in %s && (%s[%s] == %s || %s[%s].contains('{{')))" % (key, labels, labels, key, value, labels, key)
     return "%s || %s in %s" % (said, json.dumps(ESO_MANAGED_LABEL), labels)
 

@@ -203,7 +203,7 @@ def _store(layout: Layout, entry_name: str | None, entries: list[Entry]) -> Obje
     if entry_name is None and layout.kept:
         own = admitted if entries else []
         admitted = own + [one for one in consumers.conditions(layout.kept) if one not in own] or conditions([])
-        meta["annotations"] = {consumers.KEPT_ANNOTATION: json.dumps([one.label() for one in layout.kept])}
+        meta["annotations"] = {consumers.KEPT_ANNOTATION: json.dumps([consumer.label() for consumer in layout.kept])}
     if entry_name is None and layout.noted:
         meta["annotations"] = {
             **meta.get("annotations", {}),
@@ -391,7 +391,9 @@ def kept(
     names, noted_then = consumers.kept_names(store), consumers.noted_names(store)
     kept_on = [consumers.bounded(one, limits) for one in found if one.label() in names]
     # The catalog may have become narrower since.
-    return kept_on + [one for one in losing if one.label() in noted_then and one.label() not in names]
+    return kept_on + [
+        consumer for consumer in losing if consumer.label() in noted_then and consumer.label() not in names
+    ]
 
 
 def noted(
@@ -411,7 +413,7 @@ def noted(
     store = live.get(("ClusterSecretStore", layout.store))
     if store is None:
         return []
-    known = {one.label() for one in layout.kept}
+    known = {consumer.label() for consumer in layout.kept}
     if is_owned(store):
         labels = {one.label() for one in found}
         return [one for one in consumers.noted_names(store) if one in labels and one not in known]

@@ -54,7 +54,7 @@ def of_objects(client: Client, objects: list[Object], namespace: str, invalid: b
         also what the server would not have together with what others wrote, such as a conversion webhook that stays.
     :raises ApiError: when the API groups can't be looked up.
     """
-    versions = sorted({str(one["apiVersion"]) for one in objects})
+    versions = sorted({str(item["apiVersion"]) for item in objects})
     kinds = dict(zip(versions, client.each(lambda version: _kinds(client, version), versions)))
 
     def ask(item: Object) -> Conflict | None:
@@ -80,7 +80,7 @@ def of_objects(client: Client, objects: list[Object], namespace: str, invalid: b
                 return Conflict(label, "the API server would refuse it: %s" % " ".join(error.detail.split()))
         return None
 
-    return [one for one in client.each(ask, objects) if one]
+    return [answer for answer in client.each(ask, objects) if answer]
 
 
 def capabilities(client: Client) -> tuple[str, list[str]]:

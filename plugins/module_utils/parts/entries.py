@@ -88,7 +88,7 @@ def plan(context: Context) -> Plan:
     if going.actions:
         names, seconds = {action.name for action in going.actions}, params["wait_timeout"]
         steps.append(waits(lambda: wait_until_gone(client, resource, names, seconds)))
-    return Plan(steps, {"api_version": version, "left": [one._asdict() for one in going.left]})
+    return Plan(steps, {"api_version": version, "left": [left._asdict() for left in going.left]})
 
 
 run = alone(plan)

@@ -103,7 +103,7 @@ def plan(context: Context) -> Plan:
     unlabels = [action for action in planned if action and action.replan is not None]
     step = Step([created + labels, unlabels], read_only=params["owner"] == "gitops")
     missing = absent if params["missing"] == "ignore" else []
-    return Plan([step], {"missing": missing, "left": [one._asdict() for one in left]})
+    return Plan([step], {"missing": missing, "left": [left_item._asdict() for left_item in left]})
 
 
 run = alone(plan)
@@ -162,7 +162,7 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
     Raises CatalogError where somebody else would lose something, or ESO would put its finalizer back.
     """
     entries = {entry.name: entry for entry in context.entries}
-    distributed = {one["metadata"]["name"]: one for one in _distributed(context.client, True)}
+    distributed = {item["metadata"]["name"]: item for item in _distributed(context.client, True)}
     planned = []
     for namespace, names in assignments.items():
         item = live.get(namespace)
@@ -256,7 +256,7 @@ def _there_still(client: Client, copies: dict[str, dict[str, Entry]], seconds: i
     if not held:
         return None
     lines = ["the labels are gone, but %d s later ESO has not removed everything. Is its controller running?" % seconds]
-    lines += ["- %s: %s. To remove it: %s" % one for one in held]
+    lines += ["- %s: %s. To remove it: %s" % left for left in held]
     return NotReady("\n".join(lines))
 
 
@@ -284,7 +284,7 @@ def _refuse_shared(
             "entry of the catalog makes. If the Secret is to go all the same: kubectl label namespace %s %s-"
             % (key, value, namespace, "' and '".join(foreign), namespace, key)
         )
-    others = [one.name for one in entries.values() if one.label == entry.label and one.name not in names]
+    others = [other.name for other in entries.values() if other.label == entry.label and other.name not in names]
     if others:
         raise CatalogError(
             "the label '%s=%s' gives namespace '%s' what '%s' distributes, too. Name it as well, or give one of them "

@@ -130,7 +130,7 @@ def _planned(context: Context, values: dict[str, dict[str, bytes]], recipes: dic
         first = context.missing_namespace(namespace, params["create_namespace"])
     planned = [masters.plan(name, by_name.get(name)) for name in values]
     writes = [action for action in planned if action]
-    more["left"] = [one._asdict() for one in going.left]
+    more["left"] = [left._asdict() for left in going.left]
     more["changed_sources"] = {action.name: _changed_keys(before.get(action.name), action.body) for action in writes}
     return Plan([*saving, Step([first, *remade, writes, going.actions])], more)
 

@@ -122,7 +122,7 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
         going = removal.policies_going((item["kind"], item) for _desired, item in pairs if item)
         # Bindings first: a binding without its policy is an error that the API server reports.
         batches = removal.in_turn(going.actions, "Binding")
-        return list(batches), {"supported": True, "left": [one._asdict() for one in going.left]}
+        return list(batches), {"supported": True, "left": [left._asdict() for left in going.left]}
     beside = [{**item, "kind": "Deployment"} for item in deployments if names.eso_namespace]
     writers = guard.writers(seen.namespaces, seen.objects, names.labels)
     locked_out = _locked_out(client, identities, params["owner"])
@@ -207,7 +207,7 @@ def _kept(client: Client, store: str, entries: list[Entry], seen: _Seen) -> list
     ours = live if live is not None and is_owned(live) else None
     known = consumers.kept_names(ours) + consumers.noted_names(ours) if ours else []
     externals: list[Object] = []
-    if any(one.startswith("ExternalSecret ") for one in known):
+    if any(label.startswith("ExternalSecret ") for label in known):
         externals = snapshot.read_all_externals(client, str(seen.version))
     return consumers.guarded(ours, store, entries, seen.by_kind["ClusterExternalSecret"], externals)
 

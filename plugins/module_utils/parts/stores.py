@@ -138,7 +138,7 @@ def plan(context: Context) -> Plan:
     setup = _Setup(context, needs_eso=not absent)
     if absent:
         going = _going(context.client, setup.layout, setup.live, setup.live)
-        left = [one._asdict() for one in going.left]
+        left = [left._asdict() for left in going.left]
         steps = [Step([going.actions], context.params["force_conflicts"])]
         return Plan(steps, {"api_version": setup.version, "left": left})
     steps = setup.applied(lambda _item: True, ends_squatters=True)
@@ -232,7 +232,7 @@ def settled(context: Context) -> Plan:
         )
     batches = [shrinks, *removal.in_turn(deletes, "ClusterSecretStore")]
     steps.append(Step(batches, params["force_conflicts"], setup.by_gitops))
-    left = [one._asdict() for one in going.left]
+    left = [left._asdict() for left in going.left]
     return Plan(steps, {"api_version": setup.version, "pending": False, "left": left})
 
 

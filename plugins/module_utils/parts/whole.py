@@ -158,7 +158,7 @@ def _merged(context: Context, results: dict[str, Result], failed: Result) -> Res
 
 def _distinct(found: Iterable[Result]) -> list[Result]:
     """Each once. In check mode, several parts find the same missing: the central namespace, say."""
-    return list({json.dumps(one, sort_keys=True): one for one in found}.values())
+    return list({json.dumps(change, sort_keys=True): change for change in found}.values())
 
 
 def _named(context: Context) -> list[str]:

@@ -60,7 +60,7 @@ def find(
         for binding in place.bindings:
             # One of the same name that says something else says it until the run writes it, and for ever if it binds
             # another role.
-            if any(_same(binding, one) for one in ours):
+            if any(_same(binding, own) for own in ours):
                 continue
             for subject in binding.get("subjects") or []:
                 whole = {"namespace": place.name, **subject} if subject["kind"] == "ServiceAccount" else subject

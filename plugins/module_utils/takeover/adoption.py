@@ -195,7 +195,7 @@ def answers(findings: list[preflight.Existing]) -> dict[str, str]:
     for kind in found:
         of_kind = [finding for finding in findings if finding.check == kind]
         for answer in (preflight.KEEP, preflight.ADOPT):
-            if of_kind and all(answer in one.answers for one in of_kind):
+            if of_kind and all(answer in finding.answers for finding in of_kind):
                 found[kind] = answer
                 break
     return found

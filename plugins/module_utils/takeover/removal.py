@@ -310,7 +310,7 @@ def stores_going(
             continue
         store = layout.store if key in shared else layout.own_store(entry or "")
         wide = key in shared and key[1] in (stores.READER, stores.TOKEN_ROLE)
-        users = [one.label() for name, found in used.items() if name == store or wide for one in found]
+        users = [item.label() for name, found in used.items() if name == store or wide for item in found]
         part = _sorted_out(key[0], [item], [(key[1], user) for user in users])
         going.actions.extend(part.actions)
         going.left.extend(part.left)
@@ -333,10 +333,10 @@ def masters_going(
     items = [item for item in central if item["metadata"]["name"] not in kept]
     every = {item["metadata"]["name"] for item in items}
     needed = [
-        (name, one.label())
+        (name, item.label())
         for store, found in used.items()
-        for one in found
-        for part in (one.reads, one.writes if consumers.pushes_to(one, store) else ())
+        for item in found
+        for part in (item.reads, item.writes if consumers.pushes_to(item, store) else ())
         for name in (every if part is consumers.EVERYTHING else part or ())
     ]
     needed += [(name, "those for whom %s writes it" % who) for name, who in written.items()]

@@ -54,7 +54,7 @@ def of_index(index: Any, chart: str) -> list[Step]:
 
 def newest(available: list[Step], lists: Lists) -> Step:
     """The newest release at hand that has no known vulnerability. Raises EsoError without one."""
-    found = [one for one in available if not known(one.release, lists)]
+    found = [step for step in available if not known(step.release, lists)]
     if not found:
         raise EsoError("no release without a known vulnerability is at hand (%s)." % _listed(available))
     return max(found, key=_release)
@@ -75,7 +75,7 @@ def way(running: Number, to: Number, available: list[Step]) -> list[Step]:
         )
     if running < OLDEST:
         raise EsoError("%s runs; an upgrade begins with %s or newer." % (text(running), text(OLDEST)))
-    last = [one for one in available if one.release == to]
+    last = [step for step in available if step.release == to]
     if not last:
         raise EsoError("the chart of %s is not at hand (%s)." % (text(to), _listed(available)))
     chosen: dict[tuple[int, int], Step] = {}
@@ -106,6 +106,6 @@ def _usable(one: Step, before: Step | None) -> bool:
 
 
 def _listed(available: list[Step]) -> str:
-    names = [text(one.release) for one in sorted(available, key=_release)]
+    names = [text(step.release) for step in sorted(available, key=_release)]
     shown = names if len(names) <= 8 else [*names[:3], "...", *names[-4:]]
     return "there are %s" % ", ".join(shown) if shown else "there are none"
