@@ -316,7 +316,7 @@ def _elsewhere(client: Client, namespace: str) -> list[Object]:
 
 
 def _stop(what: str, objects: list[str], allowed: str) -> str:
-    said = "%s: %s. Set 'cluster_secrets_eso_allow: [%s]', or delete what is not needed. Nothing was changed."
+    said = "%s: %s. Add '%s' to cluster_secrets_eso_allow, or delete what is not needed. Nothing was changed."
     return said % (what, shortened(objects), allowed)
 
 

@@ -78,7 +78,7 @@ def test_a_vulnerable_release_is_refused_before_anything_is_written(own, release
             "CVE-2026-22822 (the template function getSecretKey reads any Secret of the cluster; fixed in 1.2.0)"
             in outcome.stdout
         )
-        assert "Use 2.9.0 or newer" in outcome.stdout and "cluster_secrets_eso_allow: [vulnerable]" in outcome.stdout
+        assert "Use 2.9.0 or newer" in outcome.stdout and "add 'vulnerable' to cluster_secrets_eso_allow" in outcome.stdout
     accepted = own.play("bootstrap", "--check")
     assert "[WARNING]" in accepted.output and "CVE-2026-22822" in accepted.output
 
@@ -96,7 +96,8 @@ def test_the_default_chart_has_no_known_vulnerability(own):
 def test_what_a_hand_made_eso_serves_is_not_stopped(own):
     """An ESO as upstream's chart makes it, with PushSecrets and a store that needs a ServiceAccount's token."""
     soft = {
-        "cluster_secrets_eso_allow": ["push_secrets", "any_service_account", "aggregate_to_edit", "aggregate_to_admin"],
+        "cluster_secrets_eso_allow": ["vulnerable", "push_secrets", "any_service_account", "aggregate_to_edit"]
+        + ["aggregate_to_admin"],
         "cluster_secrets_eso_values": {**own.plane.ansible_variables()["cluster_secrets_eso_values"], "concurrent": 1},
     }
     own.play("bootstrap", variables=soft)
@@ -121,8 +122,8 @@ def test_what_a_hand_made_eso_serves_is_not_stopped(own):
     outcome = own.play("bootstrap", check=False)
     assert outcome.rc == 2 and own.writes(mark) == []
     assert (
-        "PushSecrets would no longer be processed: PushSecret default/mine. Set "
-        "'cluster_secrets_eso_allow: [push_secrets]'" in outcome.stdout
+        "PushSecrets would no longer be processed: PushSecret default/mine. Add "
+        "'push_secrets' to cluster_secrets_eso_allow" in outcome.stdout
     )
     # A chart that knows the switch would take the token away as well.
     values = {"rbac": {"serviceAccountTokenCreate": False}}

@@ -77,7 +77,7 @@ def vulnerable(release: Release, where: str) -> str:
     )
     return (
         "%s External Secrets %s, which has known vulnerabilities: %s. Use %s or newer "
-        "('cluster_secrets_eso_chart_version'), or set 'cluster_secrets_eso_allow: [vulnerable]'."
+        "('cluster_secrets_eso_chart_version'), or add 'vulnerable' to cluster_secrets_eso_allow."
         % (where, release.text, shown, advisories.safe(release.number or (0, 0, 0), release.lists))
     )
 
