@@ -78,7 +78,8 @@ def test_a_vulnerable_release_is_refused_before_anything_is_written(own, release
             "CVE-2026-22822 (the template function getSecretKey reads any Secret of the cluster; fixed in 1.2.0)"
             in outcome.stdout
         )
-        assert "Use 2.9.0 or newer" in outcome.stdout and "add 'vulnerable' to cluster_secrets_eso_allow" in outcome.stdout
+        assert "Use 2.9.0 or newer" in outcome.stdout
+        assert "add 'vulnerable' to cluster_secrets_eso_allow" in outcome.stdout
     accepted = own.play("bootstrap", "--check")
     assert "[WARNING]" in accepted.output and "CVE-2026-22822" in accepted.output
 
