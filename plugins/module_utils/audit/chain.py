@@ -98,7 +98,7 @@ def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Lin
 
 
 def judge(
-    entry: Entry, namespace: str, layout: Layout, found: Chain, now: datetime.datetime, gitops: bool = False
+    entry: Entry, namespace: str, layout: Layout, chain: Chain, now: datetime.datetime, gitops: bool = False
 ) -> list[Link]:
     """All links for one enabled entry and one namespace, in the order of :data:`STEPS`.
 
@@ -106,7 +106,7 @@ def judge(
 
     :arg gitops: whether GitOps writes the distribution, so that its commands are others.
     """
-    view = _View(entry, namespace, layout, found, now, gitops)
+    view = _View(entry, namespace, layout, chain, now, gitops)
     links: list[Link] = [Link("entry", OK, "'%s', from the source '%s'" % (entry.name, "', '".join(entry.sources)))]
     judges: dict[str, Callable[[], Link]] = {
         "namespace": view.namespace_link,
@@ -122,7 +122,7 @@ def judge(
         "consumers": view.consumers,
     }
     for step, judged in judges.items():
-        denied = [found.denied[name] for name in _NEEDED.get(step, ()) if name in found.denied]
+        denied = [chain.denied[name] for name in _NEEDED.get(step, ()) if name in chain.denied]
         links.append(Link(step, UNKNOWN, denied[0], Fix("Ask for the permission")) if denied else judged())
     # Whoever uses the Secret breaks nothing before it.
     causes = [link for link in links if link.state == BROKEN and not link.symptom and link.step != "consumers"]
@@ -132,15 +132,15 @@ def judge(
 
 
 def permission(
-    entry: Entry, namespace: str, layout: Layout, found: Chain, now: datetime.datetime, gitops: bool = False
+    entry: Entry, namespace: str, layout: Layout, chain: Chain, now: datetime.datetime, gitops: bool = False
 ) -> Link | None:
-    """The broken link where the store of ``found`` may not read an entry's sources; None where it may, or nobody knows.
+    """The broken link where the store of ``chain`` may not read an entry's sources; None where it may, or nobody knows.
 
-    :arg found: as of any entry that reads through the same store.
+    :arg chain: as of any entry that reads through the same store.
     """
-    if any(name in found.denied for name in _NEEDED["permission"]):
+    if any(name in chain.denied for name in _NEEDED["permission"]):
         return None
-    link = _View(entry, namespace, layout, found, now, gitops).permission()
+    link = _View(entry, namespace, layout, chain, now, gitops).permission()
     return link if link.state == BROKEN else None
 
 
@@ -173,14 +173,14 @@ class _View:
         entry: Entry,
         namespace: str,
         layout: Layout,
-        found: Chain,
+        chain: Chain,
         now: datetime.datetime,
         gitops: bool,
     ) -> None:
         self.entry = entry
         self.name = namespace
         self.layout = layout
-        self.found = found
+        self.chain = chain
         self.now = now
         self.gitops = gitops
         self.bootstrap = self._after("")
@@ -192,10 +192,10 @@ class _View:
         return playbook("bootstrap", hint and hint + ", then")
 
     def _labels(self) -> dict[str, str]:
-        return ((self.found.namespace or {}).get("metadata") or {}).get("labels") or {}
+        return ((self.chain.namespace or {}).get("metadata") or {}).get("labels") or {}
 
     def namespace_link(self) -> Link:
-        live = self.found.namespace
+        live = self.chain.namespace
         if live is None:
             message = "the namespace '%s' does not exist" % self.name
             fix = self._after("Create it, or list it in the catalog")
@@ -209,7 +209,7 @@ class _View:
 
     def label(self) -> Link:
         entry = self.entry
-        if self.found.namespace is None:
+        if self.chain.namespace is None:
             return Link("label", BROKEN, "there is no namespace to carry %s" % entry.label_text(), symptom=True)
         if entry.selects(self.name, self._labels()):
             if entry.label and self._labels().get(entry.label[0]) == entry.label[1]:
@@ -232,13 +232,13 @@ class _View:
         return Link("label", BROKEN, message, fix)
 
     def operator(self) -> Link:
-        if self.found.version is None:
+        if self.chain.version is None:
             message = "the External Secrets Operator is not installed: its API is not served"
-            if self.found.served:
-                message = "the External Secrets Operator serves %s only" % ", ".join(self.found.served)
+            if self.chain.served:
+                message = "the External Secrets Operator serves %s only" % ", ".join(self.chain.served)
                 return Link("operator", BROKEN, message, Fix("Upgrade it; see the guides"))
             return Link("operator", BROKEN, message, BOOTSTRAP)
-        problems = gate.stopped(self.found.health)
+        problems = gate.stopped(self.chain.health)
         if problems:
             text = "; ".join("%s: %s" % (problem.object, problem.message) for problem in problems)
             where = self.layout.eso[0]
@@ -247,13 +247,13 @@ class _View:
         return Link("operator", OK, "the External Secrets Operator is available")
 
     def distributed(self) -> Link:
-        step, live, entry = "ClusterExternalSecret", self.found.distributed, self.entry
+        step, live, entry = "ClusterExternalSecret", self.chain.distributed, self.entry
         if live is None:
             missing = "there is none of the name '%s'" % entry.name
-            return Link(step, BROKEN, missing, self.bootstrap, self.found.version is None)
+            return Link(step, BROKEN, missing, self.bootstrap, self.chain.version is None)
         if "deletionTimestamp" in live["metadata"]:
             return Link(step, BROKEN, "it is being deleted", self._after("Wait until it is gone"))
-        wanted = cluster_external_secret(entry, self.layout.store_of(entry.name), self.found.version or "")
+        wanted = cluster_external_secret(entry, self.layout.store_of(entry.name), self.chain.version or "")
         action = plan_apply(wanted, live)
         changed = [path for path in differences(action) if path.startswith("spec.")] if action else []
         if changed:
@@ -275,13 +275,13 @@ class _View:
 
     def _is_made(self) -> bool:
         """Whether the ExternalSecret is the one that the ClusterExternalSecret makes."""
-        distributed, external = self.found.distributed, self.found.external
+        distributed, external = self.chain.distributed, self.chain.external
         if distributed is None or external is None:
             return False
         return consumers.maker(external) == distributed["metadata"]["name"]
 
     def external(self) -> Link:
-        step, live = "ExternalSecret", self.found.external
+        step, live = "ExternalSecret", self.chain.external
         name = "%s/%s" % (self.name, self.entry.external_secret)
         if live is None:
             return Link(step, BROKEN, "there is no ExternalSecret %s" % name, LOGS, symptom=True)
@@ -289,13 +289,13 @@ class _View:
         anew = "%s && %s" % (kubectl, _ALWAYS.command)
         if "deletionTimestamp" in live["metadata"]:
             return Link(step, BROKEN, "%s is being deleted" % name, LOGS, symptom=True)
-        if self.found.distributed is not None and not self._is_made():
+        if self.chain.distributed is not None and not self._is_made():
             message = "somebody else made %s, and ESO does not touch it" % name
             fix = Fix("Delete it, with the Secret that it makes, and have it made anew", anew)
             return Link(step, BROKEN, message, fix)
-        spec = ((self.found.distributed or {}).get("spec") or {}).get("externalSecretSpec")
+        spec = ((self.chain.distributed or {}).get("spec") or {}).get("externalSecretSpec")
         if spec is not None:
-            api = "%s/%s" % (ESO_GROUP, self.found.version)
+            api = "%s/%s" % (ESO_GROUP, self.chain.version)
             meta = {"name": self.entry.external_secret, "namespace": self.name}
             action = plan_apply({"apiVersion": api, "kind": step, "metadata": meta, "spec": spec}, live)
             changed = differences(action) if action else []
@@ -308,15 +308,15 @@ class _View:
         if condition.get("status") != "True":
             look = "kubectl --namespace %s describe externalsecret %s" % (self.name, self.entry.external_secret)
             fix = playbook("rotate", "Look at why (%s), fix that, then" % look)
-            said = "; ".join(filter(None, (condition.get("message", ""), self.found.refusal)))
+            said = "; ".join(filter(None, (condition.get("message", ""), self.chain.refusal)))
             return Link(step, BROKEN, "ESO says of %s: %s" % (name, said), fix, True)
         return Link(step, OK, "%s is ready" % name)
 
     def store(self) -> Link:
-        live, name = self.found.store, self.layout.store_of(self.entry.name)
+        live, name = self.chain.store, self.layout.store_of(self.entry.name)
         if live is None:
             missing = "there is no ClusterSecretStore '%s'" % name
-            return Link("store", BROKEN, missing, self.bootstrap, self.found.version is None)
+            return Link("store", BROKEN, missing, self.bootstrap, self.chain.version is None)
         spec = live.get("spec") or {}
         provider = (spec.get("provider") or {}).get("kubernetes") or {}
         if provider.get("remoteNamespace") != self.layout.namespace:
@@ -326,7 +326,7 @@ class _View:
                 self.layout.namespace,
             )
             return Link("store", BROKEN, message, self.bootstrap)
-        if self.found.namespace is not None and not consumers.admits(
+        if self.chain.namespace is not None and not consumers.admits(
             spec.get("conditions") or [], self.name, self._labels()
         ):
             # Without the label the store may well refuse.
@@ -339,17 +339,17 @@ class _View:
         return Link("store", OK, "'%s' is ready and admits this namespace" % name)
 
     def permission(self) -> Link:
-        step, account = "permission", reading_account(self.found.store)
-        if self.found.store is None:
+        step, account = "permission", reading_account(self.chain.store)
+        if self.chain.store is None:
             return Link(step, BROKEN, "there is no store whose permissions matter", self.bootstrap, symptom=True)
         if account is None:
             return Link(step, UNKNOWN, "the store reads with credentials that nobody here can look into")
         where, name = account[0] or self.layout.namespace, account[1]
         who = "ServiceAccount %s/%s" % (where, name)
-        if self.found.account is None:
+        if self.chain.account is None:
             return Link(step, BROKEN, "the store's %s does not exist" % who, self.bootstrap)
-        found = self.found
-        everything = permissions.grants(found.bindings, found.cluster_bindings, found.roles, found.cluster_roles)
+        chain = self.chain
+        everything = permissions.grants(chain.bindings, chain.cluster_bindings, chain.roles, chain.cluster_roles)
         mine = [grant for grant in everything if _is_subject(grant.subject, where, name)]
         for source in self.entry.sources:
             if not _allowed(mine, "secrets", source, ("get",), self.layout.namespace):
@@ -366,7 +366,7 @@ class _View:
         if missing:
             message = "'%s' is not in the central store" % "', '".join(missing)
             return Link("source", BROKEN, message, value_fix(self.entry, dict.fromkeys(missing)))
-        held = self.found.sources
+        held = self.chain.sources
         changed = {name: state.value_changed(live) for name, live in held.items()}
         snapshot = Snapshot([], [], None, [], {name: decode(live) for name, live in held.items()}, changed)
         lives = life.look([self.entry], snapshot, lambda _text: None)
@@ -380,7 +380,7 @@ class _View:
         _data, problem = self._expected()
         needed = self.entry.source_keys()
         if problem:
-            held = {source: set(live.get("data") or {}) for source, live in self.found.sources.items()}
+            held = {source: set(live.get("data") or {}) for source, live in self.chain.sources.items()}
             missing = {source: set(keys) - held[source] for source, keys in needed.items()}
             lacking = {source: keys for source, keys in missing.items() if keys}
             fix = rotation("Correct the value, then", ",".join(self.entry.sources))
@@ -398,7 +398,7 @@ class _View:
     def _ended(self) -> tuple[str, str] | None:
         """(the source, what is said) of a certificate or token that is no longer good; None where all are."""
         for source, keys in self.entry.source_keys().items():
-            held = decode(self.found.sources[source])
+            held = decode(self.chain.sources[source])
             for key in keys or held:
                 try:
                     over = lifetimes.ended(held.get(key, b""), self.now)
@@ -409,23 +409,23 @@ class _View:
         return None
 
     def _missing(self) -> list[str]:
-        return [source for source in self.entry.sources if source not in self.found.sources]
+        return [source for source in self.entry.sources if source not in self.chain.sources]
 
     def _expected(self) -> state.Expected:
-        return state.expected_data(self.entry, {name: decode(live) for name, live in self.found.sources.items()})
+        return state.expected_data(self.entry, {name: decode(live) for name, live in self.chain.sources.items()})
 
     def target(self) -> Link:
-        live, name = self.found.target, "%s/%s" % (self.name, self.entry.target)
+        live, name = self.chain.target, "%s/%s" % (self.name, self.entry.target)
         delete = "kubectl --namespace %s delete secret %s" % (self.name, self.entry.target)
         fix = Fix("ESO makes it once it is gone", delete)
         if live is not None and not self._owns(live):
             owners = owners_of(live)
             message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
             return Link("target", BROKEN, message, shadow_fix(owners, fix))
-        expected: state.Expected = (None, None) if "sources" in self.found.denied else self._expected()
+        expected: state.Expected = (None, None) if "sources" in self.chain.denied else self._expected()
         row = state.judge_target(self.entry, self.name, live, None, expected)
         if row.status == state.SYNCED:
-            known = "sources" not in self.found.denied
+            known = "sources" not in self.chain.denied
             return Link("target", OK, "Secret %s %s" % (name, "holds the current value" if known else "is there"))
         message = "Secret %s: %s: %s" % (name, row.status, row.message)
         if live is not None and live.get("immutable"):
@@ -441,21 +441,21 @@ class _View:
         return any(owner.get("kind") == "ExternalSecret" and owner.get("name") == name for owner in owners)
 
     def consumers(self) -> Link:
-        found = self.found.usage
-        if found is None:
+        usage_read = self.chain.usage
+        if usage_read is None:
             return Link("consumers", OK, "not looked at")
-        live = {(self.name, self.entry.target): self.found.target} if self.found.target else {}
-        using = [use for use in usage.uses(found) if use.key == (self.name, self.entry.target)]
+        live = {(self.name, self.entry.target): self.chain.target} if self.chain.target else {}
+        using = [use for use in usage.uses(usage_read) if use.key == (self.name, self.entry.target)]
         if not using:
             return Link("consumers", OK, "nothing that is looked at names the Secret")
-        keys = set((self.found.target or {}).get("data") or {})
+        keys = set((self.chain.target or {}).get("data") or {})
         wrong = [use for use in using if use.reference.key not in (None, *keys) and not use.reference.optional]
         if wrong:
             one = wrong[0]
             message = "%s names the key '%s', which the Secret does not have" % (one.owner.label(), one.reference.key)
             fix = Fix("Correct the workload, or the entry")
-            return Link("consumers", BROKEN, message, fix, self.found.target is None)
-        old = usage.workloads_with_old_values(usage.old(found, usage.changes(live)))
+            return Link("consumers", BROKEN, message, fix, self.chain.target is None)
+        old = usage.workloads_with_old_values(usage.old(usage_read, usage.changes(live)))
         if old:
             owners = sorted(owner for owner, _secrets in old)
             names = ", ".join(owner.label() for owner in owners)

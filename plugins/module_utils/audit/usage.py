@@ -48,13 +48,13 @@ class Old(NamedTuple):
     changed: datetime.datetime
 
 
-def uses(found: Usage) -> list[Use]:
+def uses(usage: Usage) -> list[Use]:
     """Every reference of every consumer to a Secret, each once, sorted."""
-    return sorted(set(_uses(found)), key=lambda one: (one.owner, one.reference.secret, one.reference.way, str(one)))
+    return sorted(set(_uses(usage)), key=lambda one: (one.owner, one.reference.secret, one.reference.way, str(one)))
 
 
-def _uses(found: Usage) -> Iterator[Use]:
-    for kind, items in found.workloads.items():
+def _uses(usage: Usage) -> Iterator[Use]:
+    for kind, items in usage.workloads.items():
         for item in items:
             maker = workloads.controller(item) if kind == "Job" else None
             # A Job that has ended takes nothing, and what a CronJob made is named by it.
@@ -64,19 +64,19 @@ def _uses(found: Usage) -> Iterator[Use]:
             owner = Owner(maker[0], namespace, maker[1]) if maker else Owner(kind, namespace, name)
             for reference in workloads.references(workloads.template_spec(kind, item)):
                 yield Use(owner, reference)
-    for pod in found.pods:
-        owner_of_pod = owner_of(pod, found)
+    for pod in usage.pods:
+        owner_of_pod = owner_of(pod, usage)
         # What a workload's template says counts for all of its pods, also for those of its last rollout.
         if not workloads.finished(pod) and owner_of_pod.kind not in workloads.TEMPLATES:
             for reference in workloads.references(pod.get("spec") or {}):
                 yield Use(owner_of_pod, reference)
-    for item in found.accounts:
+    for item in usage.accounts:
         for one in item.get("imagePullSecrets") or []:
             yield Use(Owner("ServiceAccount", *key_of(item)), Reference(one.get("name", ""), workloads.PULL))
-    for item in found.ingresses:
+    for item in usage.ingresses:
         for secret in workloads.at_path(item, "spec.tls[].secretName"):
             yield Use(Owner("Ingress", *key_of(item)), Reference(secret, TLS))
-    for custom, items in found.customs:
+    for custom, items in usage.customs:
         for item in items:
             meta = item["metadata"]
             user = Owner(custom.kind, custom.namespace or meta.get("namespace", ""), meta["name"])
@@ -96,14 +96,14 @@ def _ended(job: Object) -> bool:
     )
 
 
-def owner_of(pod: Object, found: Usage) -> Owner:
+def owner_of(pod: Object, usage: Usage) -> Owner:
     """What a pod belongs to; itself, when nothing controls it."""
     namespace, name = key_of(pod)
     owner = workloads.controller(pod)
     if owner is None:
         return Owner("Pod", namespace, name)
     if owner[0] == "ReplicaSet":
-        owner = found.replica_sets.get((namespace, owner[1])) or owner
+        owner = usage.replica_sets.get((namespace, owner[1])) or owner
     return Owner(owner[0], namespace, owner[1])
 
 
@@ -113,7 +113,7 @@ def changes(secrets: dict[tuple[str, str], Object]) -> dict[tuple[str, str], dat
     return {key: when for key, when in times.items() if when}
 
 
-def old(found: Usage, changed: dict[tuple[str, str], datetime.datetime]) -> list[Old]:
+def old(usage: Usage, changed: dict[tuple[str, str], datetime.datetime]) -> list[Old]:
     """The running pods that keep an older value of one of these Secrets, sorted.
 
     :arg changed: when each Secret's value was last written, by (namespace, name).
@@ -121,7 +121,7 @@ def old(found: Usage, changed: dict[tuple[str, str], datetime.datetime]) -> list
     A container that was started in the very second of the change counts: nobody can say what it read.
     """
     result: list[Old] = []
-    for pod in found.pods:
+    for pod in usage.pods:
         if workloads.finished(pod):
             continue
         namespace, name = key_of(pod)
@@ -132,7 +132,7 @@ def old(found: Usage, changed: dict[tuple[str, str], datetime.datetime]) -> list
                 when = changed.get((namespace, secret))
                 started = state.time_of(times.get(container))
                 if when and started and started <= when:
-                    owner = owner_of(pod, found)
+                    owner = owner_of(pod, usage)
                     seen[secret] = Old(owner, name, secret, started, when)
         result += seen.values()
     return sorted(result)
@@ -163,7 +163,7 @@ class Report(NamedTuple):
 
 
 def judge(
-    entries: list[Entry], rows: list[state.Row], snapshot: Snapshot, others: set[tuple[str, str]] | None, found: Usage
+    entries: list[Entry], rows: list[state.Row], snapshot: Snapshot, others: set[tuple[str, str]] | None, usage: Usage
 ) -> Report:
     """Compare the references with the targets.
 
@@ -174,7 +174,7 @@ def judge(
     delivered = set(delivered_keys(rows))
     by_target = {entry.target: entry for entry in entries}
     used, unlabelled, keys = [], [], []
-    for use in uses(found):
+    for use in uses(usage):
         if use.key in delivered:
             used.append(use)
             secret = snapshot.secrets.get(use.key)
@@ -186,7 +186,7 @@ def judge(
     named = {use.key for use in used}
     targets = {key: item for key, item in snapshot.secrets.items() if key in delivered}
     unused = [(*key, entry_of[key]) for key in sorted(delivered - named)]
-    return Report(used, unlabelled, keys, unused, old(found, changes(targets)))
+    return Report(used, unlabelled, keys, unused, old(usage, changes(targets)))
 
 
 def describe(rows: list[dict[str, Any]], report: Report) -> None:
@@ -235,9 +235,9 @@ def _name(owner: Owner) -> str:
     return "%s %s" % (owner.kind, owner.name)
 
 
-def workloads_with_old_values(found: list[Old]) -> list[tuple[Owner, list[str]]]:
+def workloads_with_old_values(kept: list[Old]) -> list[tuple[Owner, list[str]]]:
     """Each workload whose pods keep older values, with the Secrets, sorted."""
     secrets: dict[Owner, set[str]] = {}
-    for one in found:
+    for one in kept:
         secrets.setdefault(one.owner, set()).add(one.secret)
     return [(owner, sorted(names)) for owner, names in sorted(secrets.items())]
