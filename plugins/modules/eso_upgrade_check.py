@@ -162,13 +162,9 @@ def run(context: Context) -> dict[str, Any]:
     """Read the cluster and the releases, and compare them."""
     params, client = context.params, context.client
     stages = [_stage(step) for step in params["steps"]]
-    for name in params["accept"]:
-        # An object has its kind before its name, or is a definition.
-        if name not in checks.CHECKS and not {" ", "."} & {*name}:
-            raise CatalogError(
-                "accept: '%s' is no kind of problem (%s), nor an object like 'ExternalSecret team/token'."
-                % (name, ", ".join(checks.CHECKS))
-            )
+    said = checks.refused(params["accept"])
+    if said:
+        raise CatalogError("accept: %s." % said)
     result: dict[str, Any] = {"changed": False, "problems": [], "force_conflicts": False}
     if stages:
         problem = helm.problem(params["helm_binary"])

@@ -28,9 +28,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, (PlainDict, PlainList)):
         return value
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    return str(value)
+    # Of a text that ansible-core before 2.19 marks as unsafe, str() would keep the mark.
+    return str.__str__(value) if isinstance(value, str) else str(value)

@@ -63,6 +63,7 @@ def problem(name: str, value: Any) -> str | None:
     if value is None:
         # What a playbook calls a variable's default is a text for people.
         needed = spec.get("required") if name in variables() else spec.get("default") is not None
+        needed = needed or kind in ("bool", "int") or bool(spec.get("choices"))
         return "%s: it is empty. Give it a value, or leave it out" % name if needed else None
     if kind == "bool":
         try:
@@ -80,11 +81,20 @@ def problem(name: str, value: Any) -> str | None:
         return "%s: %s is no mapping. Write it as 'key: value' lines" % (name, _shown(value))
     elif kind == "list" and not isinstance(value, (list, tuple, str)):
         return "%s: %s is no list. Write one item a line, each after '- '" % (name, _shown(value))
+    elif kind == "dict" and isinstance(value, str) and spec.get("options"):
+        return "%s: a text is no mapping. Write it as JSON: -e '{\"%s\": {...}}'" % (name, name)
     elif kind in ("dict", "list"):
         # As a role checks it: what a text stands for, the elements and the keys.
         bare = {key: part for key, part in spec.items() if key not in ("default", "required")}
-        for said in ArgumentSpecValidator({name: bare}).validate({name: value}).error_messages:
+        checked = ArgumentSpecValidator({name: bare}).validate({name: value})
+        for said in checked.error_messages:
             return "%s: %s" % (name, said)
+        if name == PREFIX + "eso_upgrade_accept" and value:
+            # Few playbooks have a use for this import.
+            from ..module_utils.upgrade.checks import refused
+
+            wrong = refused(checked.validated_parameters[name])
+            return "%s: %s" % (name, wrong) if wrong else None
     elif kind == "str" and spec.get("choices"):
         # YAML reads a bare 'off' as false.
         said = "off" if value is False and "off" in spec["choices"] else str(value)

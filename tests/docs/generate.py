@@ -49,8 +49,9 @@ def role_readme(role: str) -> str:
     if options:
         lines += ["| Variable | Default | Meaning |", "| --- | --- | --- |"]
         for name, option in options.items():
-            default = "see `defaults/main.yml`" if "default" not in option else f"`{_shown(option['default'])}`"
-            lines.append(f"| `{name}` | {default} | {option['description']} |")
+            default = f"`{_shown(option['default'])}`" if "default" in option else _unsaid(role, name)
+            text = option["description"]
+            lines.append(f"| `{name}` | {default} | {' '.join(text) if isinstance(text, list) else text} |")
         lines.append("")
     others = [name for name in specs if name != "main"]
     if others:
@@ -62,6 +63,13 @@ def role_readme(role: str) -> str:
         "the collection's README says how the roles work together."
     )
     return "\n".join(lines) + "\n"
+
+
+def _unsaid(role: str, name: str) -> str:
+    """What stands for a default that the specification doesn't say."""
+    written = ROOT / f"roles/{role}/defaults/main.yml"
+    has = written.exists() and f"\n{name}:" in written.read_text()
+    return "see `defaults/main.yml`" if has else ""
 
 
 def _lower(text: str) -> str:

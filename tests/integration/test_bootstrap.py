@@ -197,12 +197,25 @@ def test_onboard_and_offboard_a_namespace(bootstrapped):
     platform.eventually(lambda: platform.get("/api/v1/namespaces/team-a") is None, what="the deletion of the namespace")
 
 
-def test_a_namespace_that_does_not_exist_is_not_onboarded(bootstrapped):
+def test_a_namespace_that_does_not_exist_is_not_onboarded(bootstrapped, tmp_path):
     variables = {"cluster_secrets_namespace": "back-stage", "cluster_secrets_secret": "cloudflare-api-token"}
     mark = bootstrapped.mark()
     refused = bootstrapped.play("onboard", variables=variables, check=False)
     assert refused.rc == 2 and bootstrapped.writes(mark) == []
     assert "back-stage. Did you mean 'backstage'? Create them" in refused.output
+    # What the inventory says of a bootstrap's namespaces is nothing about a name that was mistyped.
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {localhost: {cluster_secrets_namespaces_missing: create}}}")
+    refused = bootstrapped.play("onboard", "-i", str(inventory), variables=variables, check=False)
+    assert refused.rc == 2 and "back-stage. Did you mean" in refused.output, refused.output
+
+
+@pytest.mark.parametrize("playbook", ["onboard", "offboard"])
+def test_nothing_is_no_list_of_entries(bootstrapped, playbook):
+    """A variable of a shell that isn't set, or an answer that was left out: nothing was done, and that is said."""
+    given = {"cluster_secrets_namespace": "backstage", "cluster_secrets_secret": ""}
+    refused = bootstrapped.play(playbook, variables=given, check=False)
+    assert refused.rc == 2 and "Say which" in refused.stdout
 
 
 def test_offboard_by_the_audits_words(bootstrapped):

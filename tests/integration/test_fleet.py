@@ -116,7 +116,12 @@ def test_the_audit_looks_at_each_cluster_and_names_those_it_can_not_reach(fleet)
         assert content["findings"], content
     refused = fleet.play("audit", "--limit", "a,b", cluster_secrets_report=str(fleet.folder / "audit.json"))
     assert refused.rc == 2 and "cluster_secrets_report names one path for several clusters" in refused.stdout
+    own_and_one = ["audit-{{ inventory_hostname }}.html", str(fleet.folder / "audit.json")]
+    refused = fleet.play("audit", "--limit", "a,b", cluster_secrets_report=own_and_one)
+    assert refused.rc == 2 and "cluster_secrets_report names one path for several clusters" in refused.stdout
     assert not (fleet.folder / "audit.json").exists()
+    refused = fleet.play("status", "--limit", "a,b", cluster_secrets_report="status.xml")
+    assert refused.rc == 2 and "must end in one of .html, .json" in refused.stdout
 
 
 def test_each_cluster_writes_files_of_its_own(fleet):

@@ -58,6 +58,18 @@ def rotating(platform):
         yield own
 
 
+def test_a_namespace_that_nobody_waits_for_gets_the_new_value(rotating):
+    own, path = rotating, "/api/v1/namespaces/shop/secrets/other"
+    given(own, leaked="one", other="three", blocked="one")
+    variables = {**CATALOG, "cluster_secrets_rotate_restart": "none", "cluster_secrets_except_namespaces": ["shop"]}
+    done = own.play("rotate", variables=variables)
+    assert done.recap["changed"] == 2, done.output
+    own.eventually(lambda: own.data("shop", "other") == {"KEY": "three"}, what="the new value")
+    assert own.get(path) and own.play("rotate", variables=variables).recap["changed"] == 0
+    given(own, leaked="one", other="one", blocked="one")
+    own.play("rotate", variables={**CATALOG, "cluster_secrets_rotate_restart": "none"})
+
+
 def test_a_rotation_of_one_source_is_held_up_by_nothing_else(rotating):
     own = rotating
     # A stale workload that nobody asked to restart, and a target that ESO can't write.

@@ -716,6 +716,11 @@ def _kargo(check: Checker, raw: dict[str, Any], shape: str) -> _Shape:
                 "'%s.repo_url' is not a regular expression: %s" % (shape, error),
                 "Correct the pattern, or set 'repo_url_is_regex: false'",
             )
+    elif re.search(r"[\\*^$(\[]|\.\+", url):
+        check.fail(
+            "'%s.repo_url' looks like a pattern, and no repository has such a URL" % shape,
+            "Set 'repo_url_is_regex: true'; cluster_secrets_git_repo_url is a pattern if it begins with ^",
+        )
     username, password = _credentials(check, raw, shape)
     data = {"repoURL": Text(Literal(url)), "username": Text(username), "password": Text(password)}
     if is_regex:

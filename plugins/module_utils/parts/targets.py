@@ -54,17 +54,19 @@ def plan(context: Context) -> Plan:
         raise
     with client.remembering():
         before = snapshot.read(client, entries, version, params["store_namespace"])
-    rows = [
+    every = [
         row
         for row in state.judge(entries, before)
         if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)
         and row.namespace in (params["namespaces"] or [row.namespace])
-        and row.namespace not in params["except_namespaces"]
     ]
+    rows = [row for row in every if row.namespace not in params["except_namespaces"]]
     foreseen = params["changed_sources"] if context.foresees else {}
     of: dict[str, list[state.Row]] = {}
-    for row in rows:
-        of.setdefault(row.entry.name, []).append(row)
+    for row in every:
+        # A new value is brought to all; what fails where nobody waits for it would be refreshed by each run.
+        if row.namespace not in params["except_namespaces"] or row.status != state.FAILING:
+            of.setdefault(row.entry.name, []).append(row)
     refreshed = [entry for entry in entries if _needs_refresh(params["refresh"], foreseen, of.get(entry.name, []))]
     resource = cluster_external_secrets(version)
     actions = [plan_refresh(resource, entry.name, _is_mirrored(entry, before)) for entry in refreshed]

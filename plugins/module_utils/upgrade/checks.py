@@ -52,6 +52,16 @@ _WHOLE_NAMES_SINCE, _WHOLE_NAMES_UNTIL = (0, 20, 0), (2, 14, 0)
 _OWN_MANAGERS = ("external-secrets", "platform.cluster_secrets")
 
 
+def refused(accepted: Any) -> str | None:
+    """What is wrong with the list of what is accepted, kinds of problems or objects; None if nothing is."""
+    for name in accepted:
+        # An object has its kind before its name, or is a definition.
+        if name not in CHECKS and not {" ", "."} & {*str(name)}:
+            said = "'%s' is no kind of problem (%s), nor an object like 'ExternalSecret team/token'"
+            return said % (name, ", ".join(CHECKS))
+    return None
+
+
 class Stage(NamedTuple):
     """A release on the way: its number, its CustomResourceDefinitions by name, and its chart's own values.
 

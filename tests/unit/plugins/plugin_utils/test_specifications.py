@@ -45,8 +45,15 @@ def test_a_list_or_mapping_is_one(name):
 def test_elements_and_keys_are_checked_as_roles_check_them():
     said = specifications.problem("cluster_secrets_prune", ["entries", "nobody"])
     assert said and "nobody" in said and "entries" in said
+    said = specifications.problem("cluster_secrets_eso_upgrade_accept", ["owner", "ExternalSecret a/b", "nobody"])
+    assert said and "'nobody' is no kind of problem (owner, " in said
+    assert specifications.problem("cluster_secrets_eso_upgrade_accept", "owner,ExternalSecret a/b") is None
     assert specifications.problem("cluster_secrets_talos_arguments", {"upgrade": ["--wait"]}) is None
     assert specifications.problem("cluster_secrets_talos_arguments", {"upgrades": ["--wait"]})
+    said = specifications.problem("cluster_secrets_talos_arguments", '{"upgrade": ["--wait"]}')
+    assert said and "a text is no mapping" in said
+    for name in ("cluster_secrets_gate_window", "cluster_secrets_namespaces_missing", "cluster_secrets_unsynced"):
+        assert "it is empty" in str(specifications.problem(name, None))
     assert specifications.problem("cluster_secrets_eso_upgrade_charts", [{"chart": "a", "colour": "red"}])
     assert specifications.problem("cluster_secrets_disabled", "a,b") is None
 

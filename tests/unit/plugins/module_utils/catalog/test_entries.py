@@ -107,6 +107,7 @@ def test_default_catalog_is_the_documented_table(catalog):
         ({"data": None, "registry": {}}, "key 'server' of 'registry' is missing"),
         ({"data": None, "registry": {"server": 'a"b'}}, "is not a registry server"),
         ({"data": None, "git": {"repo_url": "(", "repo_url_is_regex": True}}, "is not a regular expression"),
+        ({"data": None, "git": {"repo_url": "https://github.com/mine/.+"}}, "looks like a pattern"),
         ({"refresh_interval": "1 hour"}, "is not a valid refresh_interval"),
         ({"enabled": "maybe"}, "'enabled' must be true or false"),
         ({"labels": {"managed-by": "me"}}, "label 'managed-by' is set by the collection or ESO"),
@@ -149,6 +150,7 @@ def test_what_is_refused(changes, message):
 
 #: What the JSON schema doesn't say.
 UNSEEN = (
+    "looks like a pattern",
     "is not a regular expression",
     "refers to no key",
     "which is not a reference",
