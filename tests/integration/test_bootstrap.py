@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 
+import pytest
 from handmade import distributed, ref
 from support import CANARY, entry, leaked, values
 
