@@ -9,6 +9,7 @@ import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Iterator
 
+from ..apply import Executor
 from ..desired.distribution import cluster_external_secret, is_owned
 from ..errors import EsoError, NotReady
 from ..module import (
@@ -25,7 +26,7 @@ from ..module import (
 from ..plan.actions import plan_delete
 from ..plan.ownership import plan_release, plan_takeover
 from ..plan.refresh import plan_refresh_one
-from ..resources import ESO_GROUP, SECRETS, cluster_external_secrets, external_secrets
+from ..resources import ESO_GROUP, SECRETS, cluster_external_secrets, external_secrets, is_of_eso
 from ..takeover import removal
 from .steps import Plan, Step, alone, waits
 
@@ -117,8 +118,9 @@ def _replaced(context: Context, version: str) -> Iterator[Step]:
             yield Step([[_deletion(item)]])
             entry = by_target.get(name)
             if entry is not None:
-                # ESO may have given up for a while.
-                yield Step([[plan_refresh_one(external_secrets(version), entry.external_secret, namespace)]])
+                # ESO may have given up for a while, or have yet to make its ExternalSecret.
+                refresh = plan_refresh_one(external_secrets(version), entry.external_secret, namespace)
+                yield waits(functools.partial(Executor(client).run, [refresh]))
                 is_missing = functools.partial(_not_made, client, namespace, name, uids)
                 yield waits(functools.partial(wait_while, client, is_missing, seconds))
     if held and context.check_mode:
@@ -138,14 +140,18 @@ def _deletion(item: Object) -> Action:
     """The deletion of a Secret, also when ESO has just tried to make it its own, as long as it holds what it did."""
 
     def again(now: Object | None) -> Action | None:
-        return _deletion(now) if now is not None and _content(now) == _content(item) else action
+        if now is None or now["metadata"]["uid"] != item["metadata"]["uid"]:
+            return None  # somebody else was quicker
+        # What ESO itself writes there, a new value say, is nobody's loss.
+        same = _content(now) == _content(item) or (is_of_eso(now) and is_of_eso(item))
+        return _deletion(now) if same else action
 
     action = replace(plan_delete({**item, "apiVersion": "v1", "kind": "Secret"}), replan=again)
     return action
 
 
 def _content(secret: Object) -> tuple[Any, ...]:
-    return secret["metadata"]["uid"], secret.get("type"), secret.get("data")
+    return secret.get("type"), secret.get("data")
 
 
 def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -> NotReady | None:

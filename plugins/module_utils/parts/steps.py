@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Sequence
 
 from ..apply import Executor
+from ..errors import ClusterSecretsError
 from ..plan.actions import Action
 
 if TYPE_CHECKING:
@@ -62,17 +63,25 @@ def foreseen(context: Context, plan: Plan) -> Result:
 
 
 def carried_out(context: Context, plan: Plan) -> Result:
-    """The result of a plan that was checked, once its steps have been written one after the other."""
+    """The result of a plan that was checked, once its steps have been written one after the other.
+
+    What fails is told together with what was done before it.
+    """
     result = dict(plan.result)
     done: list[Action] = []
-    for step in plan.steps:
-        done += Executor(context.client, force_conflicts=step.force_conflicts).send(*step.batches)
-        if step.then:
-            done += step.then(result)
+    try:
+        for step in plan.steps:
+            executor = Executor(context.client, force_conflicts=step.force_conflicts)
+            for batch in step.batches:
+                done += executor.send(batch)
+            if step.then:
+                done += step.then(result)
+    except ClusterSecretsError as error:
+        result.update(failed=True, msg=str(error))
     return context.result(done, **result)
 
 
-def waits(wait: Callable[[], None]) -> Step:
+def waits(wait: Callable[[], Any]) -> Step:
     """The step that waits, for what raises an error when its time is over."""
 
     def then(_result: Result) -> list[Action]:

@@ -27,7 +27,7 @@ from ..plan.actions import assumed, plan_apply, plan_delete
 from ..plan.ownership import plan_release, plan_takeover
 from ..resources import ESO_GROUP, NAMESPACES, external_secrets, kind_and_name, resource_of
 from ..takeover import removal
-from .steps import Plan, Step, alone, waits
+from .steps import Plan, Result, Step, alone, waits
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -225,12 +225,20 @@ def settled(context: Context) -> Plan:
             shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
     shrinks = [action for action in shrinking if action]
     seconds = params["wait_timeout"]
-    steps = []
-    if shrinks or deletes:
-        steps.append(
-            waits(lambda: wait_while(client, lambda: _unmoved(client, layout, context.entries, seconds), seconds))
-        )
     batches = [shrinks, *removal.in_turn(deletes, "ClusterSecretStore")]
+
+    def until_moved(result: Result) -> list[Action]:
+        wait_while(client, lambda: _unmoved(client, layout, context.entries, seconds), seconds)
+        # That may have taken minutes, in which somebody may have begun to use what was to go.
+        client.forget()
+        now = settled(context)
+        still = {(action.kind, action.name) for action in now.actions}
+        for batch in batches:
+            batch[:] = [action for action in batch if (action.kind, action.name) in still]
+        result["left"] = now.result["left"]
+        return []
+
+    steps = [Step(then=until_moved)] if shrinks or deletes else []
     steps.append(Step(batches, params["force_conflicts"], setup.by_gitops))
     left = [left._asdict() for left in going.left]
     return Plan(steps, {"api_version": setup.version, "pending": False, "left": left})

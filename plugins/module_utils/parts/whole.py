@@ -26,16 +26,11 @@ if TYPE_CHECKING:
 
 
 class _Part(NamedTuple):
-    """What one of the option ``parts`` does: its plan, its options, and those of them that are not its user's.
-
-    One that is ``late`` is planned once more when its turn comes and others have written: what it removes, or waits
-    for, depends on what they and ESO have done by then, and on who else has begun to use it.
-    """
+    """What one of the option ``parts`` does: its plan, its options, and those of them that are not its user's."""
 
     plan: Callable[[Context], Plan]
     options: dict[str, dict[str, Any]]
     fixed: Result = {}
-    late: bool = False
 
 
 _PRESENT: Result = {"state": "present"}
@@ -50,10 +45,10 @@ PARTS = {
     "labels": _Part(labels.plan, labels.OPTIONS, {"exclusive": False}),
     "stores": _Part(stores.applied, stores.SETTLE_OPTIONS, _PRESENT),
     "entries": _Part(entries.plan, entries.OPTIONS),
-    "unlabel": _Part(labels.plan, labels.OPTIONS, {**_PRESENT, "exclusive": True}, late=True),
-    "settle": _Part(stores.settled, stores.SETTLE_OPTIONS, _PRESENT, late=True),
-    "guard": _Part(policies.plan, policies.OPTIONS, late=True),
-    "verify": _Part(targets.plan, targets.OPTIONS, late=True),
+    "unlabel": _Part(labels.plan, labels.OPTIONS, {**_PRESENT, "exclusive": True}),
+    "settle": _Part(stores.settled, stores.SETTLE_OPTIONS, _PRESENT),
+    "guard": _Part(policies.plan, policies.OPTIONS),
+    "verify": _Part(targets.plan, targets.OPTIONS),
 }
 
 #: What all parts share is said once.
@@ -92,7 +87,9 @@ def run(context: Context) -> Result:
     predicted: dict[str, Result] = {}
     failed: Result = {}
     for name, params in parts.items():
-        part = context.part(_informed(name, params, plans), foresees=True)
+        # What was not planned here was written by others, if it was.
+        foresees = context.check_mode or not all(plan.does_nothing for plan in plans.values())
+        part = context.part(_informed(name, params, plans), foresees)
         try:
             plans[name] = PARTS[name].plan(part)
             check(part, plans[name])
@@ -113,15 +110,22 @@ def run(context: Context) -> Result:
 
 
 def _written(context: Context, parts: dict[str, Result], plans: dict[str, Plan]) -> Result:
-    """The result of all parts, or of those up to the one that failed."""
+    """The result of all parts, or of those up to the one that failed.
+
+    A plan holds until something is written or waited for: from then on, each part is planned once more when it is its
+    turn. What it writes, removes or waits for depends on what ESO has done by then, and on who else has written, or has
+    begun to use what goes.
+    """
     written: dict[str, Result] = {}
+    acted = False
     for name, params in parts.items():
         part = context.part(_informed(name, params, plans), foresees=False)
         try:
             plan = plans[name]
-            if PARTS[name].late and any(result["changed"] for result in written.values()):
+            if acted:
                 plan = PARTS[name].plan(part)
                 check(part, plan)
+            acted = acted or not plan.does_nothing
             written[name] = carried_out(part, plan)
         except ClusterSecretsError as error:
             written[name] = {"failed": True, "msg": str(error)}

@@ -70,7 +70,7 @@ def test_all_are_planned_in_their_order_and_nothing_is_done_twice(monkeypatch):
     parts = Parts(monkeypatch)
     result = parts.run(**{name: {} for name in reversed(list(whole.PARTS))})
     # There is nothing to write, nor to wait for.
-    assert names(parts.calls) == list(whole.PARTS) and names(parts.calls, False) == []
+    assert names(parts.calls, False) == list(whole.PARTS)
     assert result["changed"] is False and result["changes"] == []
     assert parts.warnings == ["of %s" % name for name in whole.PARTS]
 
@@ -84,9 +84,10 @@ def test_what_changes_is_written_after_all_is_planned(monkeypatch):
     done = parts.run(**given)
     assert done["changes"] == predicted["changes"]
     assert parts.sent == ["/api/v1/namespaces?fieldManager=platform.cluster_secrets"] * 2
-    # What depends on what others have done by then is planned once more.
-    assert names(parts.calls) == ["secrets", "permissions", "guard", "verify"]
-    assert names(parts.calls, False) == ["guard", "verify"]
+    # What depends on what others have done by then is planned once more. The first part foresees nothing, either.
+    planned = [name for name, _foreseen, _params in parts.calls]
+    assert planned == ["secrets", "permissions", "guard", "verify", "permissions", "guard", "verify"]
+    assert names(parts.calls) == ["permissions", "guard", "verify"]
     # A warning stands once, though the part was planned twice.
     assert parts.warnings == ["of secrets", "of permissions", "of guard", "of verify"]
 
@@ -111,19 +112,32 @@ def test_a_part_has_its_options_and_what_others_found(monkeypatch):
     assert params["entries"]["replace"] == found["replace"] == result["secrets"]["replace"]
     assert params["verify"]["changed_sources"] == found["changed_sources"]
     assert params["entries"]["store_namespace"] == "central-secret-store"
-    # What no part of this run found is what the options say.
+    # What no part of this run found is what the options say; a run compares.
     parts.run(check_mode=True, verify={"changed_sources": {"kargo": {"password": True}}})
-    assert parts.calls[0][2]["changed_sources"] == {"kargo": {"password": True}}
+    assert parts.calls[0][1:] == (True, {**parts.calls[0][2], "changed_sources": {"kargo": {"password": True}}})
+    parts.run(verify={"changed_sources": {"kargo": {"password": True}}})
+    assert names(parts.calls, False) == ["verify"]
 
 
 def test_a_failure_says_what_was_written_before(monkeypatch):
     def fails(_result):
         raise errors.NotReady("it is not ready.")
 
-    parts = Parts(monkeypatch, secrets=Plan([WRITES]), stores=Plan([Step(then=fails)]))
+    other = {**CHANGE, "name": "team"}
+    steps = [Step([[plan_namespace("team", {})]]), Step(then=fails)]
+    parts = Parts(monkeypatch, secrets=Plan([WRITES]), stores=Plan(steps, {"backup": "path"}))
     result = parts.run(secrets={}, stores={}, verify={})
-    assert result["failed"] and result["changes"] == [CHANGE] and "verify" not in result
-    assert result["msg"] == "it is not ready.\n1 object(s) were written before that; a rerun goes on from there."
+    # With what the part itself had done by then.
+    assert result["failed"] and result["changes"] == [CHANGE, other] and "verify" not in result
+    assert result["stores"] == {"backup": "path"}
+    assert result["msg"] == "it is not ready.\n2 object(s) were written before that; a rerun goes on from there."
+
+
+def test_a_wait_is_enough_to_plan_anew(monkeypatch):
+    """While stores are waited for, somebody may begin to use what would go."""
+    parts = Parts(monkeypatch, stores=Plan([Step(then=lambda _result: [])]), settle=Plan([WRITES]))
+    parts.run(stores={}, settle={})
+    assert [name for name, _foreseen, _params in parts.calls] == ["stores", "settle", "settle"]
 
 
 @pytest.mark.parametrize("refused", [REFUSED, errors.CatalogError("no.")])
