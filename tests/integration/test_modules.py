@@ -239,6 +239,28 @@ def test_what_took_an_objects_place_is_not_written_over(bootstrapped):
     bootstrapped.delete(f"{collection}/place")
 
 
+def test_what_was_changed_after_its_backup_is_not_replaced(bootstrapped, catalog):
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import entries
+
+    secrets = "/api/v1/namespaces/default/secrets"
+    made = bootstrapped.request("POST", secrets, {"metadata": {"name": "edited"}, "data": {"key": "bmV3"}})
+
+    def deleted(saved):
+        given = {"catalog": catalog, "replace": {"default": {"edited": {made["metadata"]["uid"]: True}}}}
+        params = ArgumentSpecValidator(entries.OPTIONS).validate(given).validated_parameters
+        context = module.Context({**params, "saved": saved}, False, False, lambda _text: None)
+        context._client = bootstrapped.client
+        return [action.name for action in entries.plan(context).actions if action.verb == "delete"]
+
+    try:
+        assert deleted({("default", "edited"): ("Opaque", {"key": "bmV3"})}) == deleted({}) == ["edited"]
+        with pytest.raises(errors.NotReady, match="changed Secret default/edited after it was backed up"):
+            deleted({("default", "edited"): ("Opaque", {"key": "b2xk"})})
+    finally:
+        bootstrapped.delete(f"{secrets}/edited")
+
+
 def test_a_value_that_somebody_gives_meanwhile_stays(bootstrapped):
     """Neither the preflight nor the backup saw it; what says the same, or nothing about values, is no reason."""
     from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors, module

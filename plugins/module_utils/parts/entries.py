@@ -26,6 +26,7 @@ from ..module import (
 from ..plan.actions import plan_delete
 from ..plan.ownership import plan_release, plan_takeover
 from ..plan.refresh import plan_refresh_one
+from ..plan.secrets import content
 from ..resources import ESO_GROUP, SECRETS, cluster_external_secrets, external_secrets, is_of_eso
 from ..takeover import removal
 from .steps import Plan, Step, alone, waits
@@ -102,6 +103,7 @@ def _replaced(context: Context, version: str) -> Iterator[Step]:
     most. In check mode, raises NotReady where something holds one.
     """
     client, seconds = context.client, context.params["wait_timeout"]
+    saved = context.params.get("saved") or {}
     by_target = {entry.target: entry for entry in context.entries}
     held: list[str] = []
     for namespace, names in context.params["replace"].items():
@@ -115,6 +117,12 @@ def _replaced(context: Context, version: str) -> Iterator[Step]:
                 # It would stay as it is for ever, and keep those after it from their turn.
                 held.append("%s/%s (%s)" % (namespace, name, ", ".join(item["metadata"]["finalizers"])))
                 continue
+            # What ESO itself writes there, a new value say, is nobody's loss.
+            if saved.get((namespace, name), content(item)) != content(item) and not is_of_eso(item):
+                raise NotReady(
+                    "somebody changed Secret %s/%s after it was backed up, so it stays. Run this again."
+                    % (namespace, name)
+                )
             yield Step([[_deletion(item)]])
             entry = by_target.get(name)
             if entry is not None:
@@ -142,16 +150,11 @@ def _deletion(item: Object) -> Action:
     def again(now: Object | None) -> Action | None:
         if now is None or now["metadata"]["uid"] != item["metadata"]["uid"]:
             return None  # somebody else was quicker
-        # What ESO itself writes there, a new value say, is nobody's loss.
-        same = _content(now) == _content(item) or (is_of_eso(now) and is_of_eso(item))
+        same = content(now) == content(item) or (is_of_eso(now) and is_of_eso(item))
         return _deletion(now) if same else action
 
     action = replace(plan_delete({**item, "apiVersion": "v1", "kind": "Secret"}), replan=again)
     return action
-
-
-def _content(secret: Object) -> tuple[Any, ...]:
-    return secret.get("type"), secret.get("data")
 
 
 def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -> NotReady | None:

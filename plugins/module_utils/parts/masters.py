@@ -26,7 +26,7 @@ from ..module import (
     layout_of,
 )
 from ..plan.actions import plan_apply, plan_delete
-from ..plan.secrets import plan_restore, redact_secret
+from ..plan.secrets import content, plan_restore, redact_secret
 from ..report.text import takeover_refused
 from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, SECRETS, decode, key_of, resource_of
 from ..takeover import access, backup, preflight, removal
@@ -104,11 +104,13 @@ def _planned(context: Context, values: dict[str, dict[str, bytes]], recipes: dic
     values = {name: masters.data(name, by_name.get(name)) for name in values}
     more: Result = {}
     findings: list[Existing] = []
+    changing: list[Object] = []
     saving: list[Step] = []
     if params["takeover"] is not None and params["state"] == "present":
-        findings, more, saving = _preflight(context, by_name, values)
+        findings, more, changing = _preflight(context, by_name, values)
         if more.get("failed"):
             return Plan(result=more)
+        saving += [_saving(context, changing)] if changing else []
     removed = {name for finding in findings if finding.check == "values" for _namespace, name in finding.remove}
     before = dict(by_name)
     going = _going(context, live)
@@ -132,7 +134,8 @@ def _planned(context: Context, values: dict[str, dict[str, bytes]], recipes: dic
     writes = [action for action in planned if action]
     more["left"] = [left._asdict() for left in going.left]
     more["changed_sources"] = {action.name: _changed_keys(before.get(action.name), action.body) for action in writes}
-    return Plan([*saving, Step([first, *remade, writes, going.actions])], more)
+    steps = [*saving, Step([first, *remade, writes, going.actions])]
+    return Plan(steps, more, {key_of(item): content(item) for item in changing})
 
 
 class _Masters:
@@ -269,8 +272,8 @@ def _made(recipe: Recipe) -> bytes:
 
 def _preflight(
     context: Context, central: dict[str, Object], values: dict[str, dict[str, bytes]]
-) -> tuple[list[Existing], Result, list[Step]]:
-    """What was there before, what of it belongs to the module's result, and the steps that back up what will change."""
+) -> tuple[list[Existing], Result, list[Object]]:
+    """What was there before, what of it belongs to the module's result, and the Secrets that will change."""
     params, client = context.params, context.client
     answers = preflight.checked_answers(params["takeover"])
     namespace = params["store_namespace"]
@@ -304,8 +307,7 @@ def _preflight(
     for key in sorted(removals):
         result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
     changing = sorted({key for finding in findings for key in finding.backup})
-    saving = [_saving(context, [whole[key] for key in changing if key in whole])] if changing else []
-    return findings, result, saving
+    return findings, result, [whole[key] for key in changing if key in whole]
 
 
 def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Existing]:

@@ -35,10 +35,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a part would do, and what its result has besides; a result with ``failed`` is a refusal, without steps."""
+    """What a part would do, and what its result has besides; a result with ``failed`` is a refusal, without steps.
+
+    ``saved`` are the (type, data) of Secrets by (namespace, name) as a backup will hold them. No result shows them.
+    """
 
     steps: Sequence[Step] = ()
     result: Result = field(default_factory=dict)
+    saved: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     @property
     def actions(self) -> list[Action]:

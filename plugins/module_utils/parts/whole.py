@@ -140,7 +140,7 @@ def _informed(name: str, params: Result, plans: dict[str, Plan]) -> Result:
     """The options of a part, with what the master Secrets' plan says about it."""
     before = plans["secrets"].result if "secrets" in plans and name != "secrets" else {}
     if name == "entries" and before:
-        return {**params, "replace": before.get("replace") or {}}
+        return {**params, "replace": before.get("replace") or {}, "saved": plans["secrets"].saved}
     if name == "verify" and before:
         return {**params, "changed_sources": before["changed_sources"]}
     return params

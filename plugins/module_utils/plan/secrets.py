@@ -39,6 +39,11 @@ def redact_secret(live: Object | None, desired: Object, left_over: list[Path]) -
     return before_object, {**shown, "data": after}
 
 
+def content(secret: Object) -> tuple[Any, Any]:
+    """The type and the data of a live Secret."""
+    return secret.get("type"), secret.get("data")
+
+
 def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) -> list[Action]:
     """The requests, one after the other, that make a live Secret (None: absent) what a backup kept.
 

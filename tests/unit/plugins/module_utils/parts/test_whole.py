@@ -25,6 +25,7 @@ PARAMS = {
     "store": "central-secret-store",
     "store_namespace": "central-secret-store",
 }
+CANARY = "q7J-canary"
 CHANGE = {"kind": "Namespace", "name": "central-secret-store", "result": "created"}
 #: What writes it.
 WRITES = Step([[plan_namespace("central-secret-store", {})]])
@@ -48,7 +49,7 @@ class Parts:
             if isinstance(planned, Exception):
                 raise planned
             result = {"changed_sources": {}} if name == "secrets" else {}
-            return Plan(planned.steps, {**result, **planned.result})
+            return Plan(planned.steps, {**result, **planned.result}, planned.saved)
 
         return plan
 
@@ -104,7 +105,8 @@ def test_a_part_that_would_write_nothing_may_have_more_to_do(monkeypatch, part):
 
 def test_a_part_has_its_options_and_what_others_found(monkeypatch):
     found = {"changed_sources": {"github-pat": {"token": True}}, "replace": {"a": {"b": {"uid": True}}}}
-    parts = Parts(monkeypatch, secrets=Plan(result=found))
+    saved = {("a", "b"): ("Opaque", {"key": CANARY})}
+    parts = Parts(monkeypatch, secrets=Plan((), found, saved))
     result = parts.run(check_mode=True, secrets={"prune": "yes"}, labels={}, unlabel={}, entries={}, verify={})
     params = {name: options for name, _foreseen, options in parts.calls}
     assert params["secrets"]["prune"] is True and params["secrets"]["state"] == "present"
@@ -112,6 +114,8 @@ def test_a_part_has_its_options_and_what_others_found(monkeypatch):
     assert params["entries"]["replace"] == found["replace"] == result["secrets"]["replace"]
     assert params["verify"]["changed_sources"] == found["changed_sources"]
     assert params["entries"]["store_namespace"] == "central-secret-store"
+    # What was backed up is no result.
+    assert params["entries"]["saved"] == saved and "saved" not in str(result) and CANARY not in str(result)
     # What no part of this run found is what the options say; a run compares.
     parts.run(check_mode=True, verify={"changed_sources": {"kargo": {"password": True}}})
     assert parts.calls[0][1:] == (True, {**parts.calls[0][2], "changed_sources": {"kargo": {"password": True}}})
