@@ -8,7 +8,6 @@ from __future__ import annotations
 import yaml
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.plain import plain
 
-
 #: As ansible-core before 2.19 marks a text: str() keeps the mark.
 Marked = type("Marked", (str,), {"__str__": lambda self: self})
 
