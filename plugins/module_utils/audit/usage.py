@@ -218,11 +218,11 @@ def findings(report: Report) -> list[Finding]:
     for use in report.keys:
         severity = INFO if use.reference.optional else WARNING
         message = "names key %s of Secret %s, which does not have it" % (use.reference.key, use.reference.secret)
-        fix = Fix("correct the workload, or add the key to the catalog's entry")
+        fix = Fix("Correct the workload, or add the key to the catalog's entry")
         found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
     for owner, secrets in workloads_with_old_values(report.old):
         message = "runs with an older value of %s" % ", ".join(secrets)
-        fix = playbook("rotate", "restart it, or have that done", rotate_restart="restart")
+        fix = playbook("rotate", "Restart it, or have that done", rotate_restart="restart")
         found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
     for namespace, name, made_by in report.unused:
         message = "nothing that is looked at names this Secret"
