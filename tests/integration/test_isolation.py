@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from support import COLLECTIONS, ROOT, another, entry, values
 
 ESO = "/apis/external-secrets.io/v1"
@@ -113,6 +114,38 @@ def test_what_is_applied_is_what_was_foreseen(bootstrapped, catalog):
         assert done[1]["stores"]["pending"] and done[3]["changed"]
         again = [platform.module("apply", parts=part, **common).result for part in parts]
         assert not any(one["changed"] for one in again) and not again[1]["stores"]["pending"]
+
+
+def test_a_store_that_somebody_begins_to_use_while_others_move_stays(bootstrapped, catalog):
+    """Between the plan and its removals lies a wait of minutes."""
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import module
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import stores as part
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts.steps import carried_out
+
+    platform, used = bootstrapped, "central-secret-store-cloudflare-api-token"
+    catalog = [one for one in catalog if one["name"] != "talos-config"]
+    url = {"server_url": f"https://127.0.0.1:{platform.plane.port}"} if platform.plane else {}
+    platform.play("bootstrap", variables=ENTRY)
+    platform.module("apply", catalog=catalog, parts={"permissions": url, "stores": url, "entries": {}})
+    params = ArgumentSpecValidator(part.SETTLE_OPTIONS).validate({"catalog": catalog, **url}).validated_parameters
+    context = module.Context(params, False, False, lambda _text: None)
+    context._client = platform.client
+    plan = part.settled(context)
+    assert used in {action.name for action in plan.actions if action.verb == "delete"}
+    reference = {"secretKey": "key", "remoteRef": {"key": "cloudflare-api-token", "property": "api-token"}}
+    spec = {"secretStoreRef": {"kind": "ClusterSecretStore", "name": used}, "data": [reference]}
+    externals = f"{ESO}/namespaces/cert-manager/externalsecrets"
+    late = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "metadata": {"name": "late"}}
+    platform.request("POST", externals, {**late, "spec": spec})
+    try:
+        done = carried_out(context, plan)
+        assert not done.get("failed"), done
+        assert sorted(stores(platform)) == ["central-secret-store", used]
+        assert any(used in left["object"] and "late" in left["reason"] for left in done["left"]), done["left"]
+    finally:
+        platform.delete(f"{externals}/late")
+        platform.play("bootstrap")
+    assert stores(platform) == ["central-secret-store"]
 
 
 def test_pruning_and_adding_an_entry_with_a_store_of_its_own(bootstrapped):
