@@ -257,11 +257,8 @@ class _Parts(NamedTuple):
 
     def confirmed(self, later: _Parts) -> _Parts:
         """What still goes by a later plan, as it was read and backed up for this one."""
-        kept = []
-        for before, after in zip(self[1:], later[1:]):
-            still = {(action.kind, action.namespace, action.name) for action in after.actions}
-            going = [action for action in before.actions if (action.kind, action.namespace, action.name) in still]
-            kept.append(after._replace(actions=going))
+        pairs = zip(self[1:], later[1:])
+        kept = [after._replace(actions=removal.still(before.actions, after.actions)) for before, after in pairs]
         return _Parts(self.going, *kept)
 
 

@@ -232,9 +232,8 @@ def settled(context: Context) -> Plan:
         # That may have taken minutes, in which somebody may have begun to use what was to go.
         client.forget()
         now = settled(context)
-        still = {(action.kind, action.name) for action in now.actions}
         for batch in batches:
-            batch[:] = [action for action in batch if (action.kind, action.name) in still]
+            batch[:] = removal.still(batch, now.actions)
         result["left"] = now.result["left"]
         return []
 

@@ -54,6 +54,20 @@ class Action:
         return "%s %s" % (self.kind, place)
 
 
+def merge_of(
+    resource: Resource,
+    kind: str,
+    live: Object,
+    body: Object,
+    before: Object | None,
+    after: Object | None,
+    replan: Callable[[Any], Action | None] | None = None,
+) -> Action:
+    """The JSON merge patch of a live object, whose metadata is enough."""
+    meta = live["metadata"]
+    return Action("merge", UPDATED, resource, kind, meta["name"], meta.get("namespace"), body, before, after, replan)
+
+
 #: Where a field is: the keys that lead to it.
 Path = tuple
 

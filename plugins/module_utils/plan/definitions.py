@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..resources import CRDS, ESO_GROUP, SECRETS, Object, Resource, holds_true
-from .actions import UPDATED, Action
+from .actions import UPDATED, Action, merge_of
 
 #: An annotation of definitions, see :func:`plan_touch`.
 TOUCHED = "cluster-secrets/touched"
@@ -28,7 +28,7 @@ def plan_touch(definition: Object | None) -> Action | None:
     meta = definition["metadata"]
     # Any new value does, and this one was never there before.
     body = {"metadata": {"annotations": {TOUCHED: meta["resourceVersion"]}}}
-    return Action("merge", UPDATED, CRDS, "CustomResourceDefinition", meta["name"], body=body, before={}, after=body)
+    return merge_of(CRDS, "CustomResourceDefinition", definition, body, {}, body)
 
 
 def storage_version(definition: Object) -> str:
@@ -78,17 +78,15 @@ def _plan_rewrite(resource: Resource, kind: str, item: Object, versions: dict[st
     body: Object = {}
     if named != owners:
         body = {"metadata": {"resourceVersion": meta["resourceVersion"], "ownerReferences": named}}
-    return Action(
-        "merge",
-        UPDATED,
+    before, after = ({"metadata": {"ownerReferences": shown}} if body else None for shown in (owners, named))
+    return merge_of(
         resource,
         kind,
-        meta["name"],
-        meta.get("namespace"),
+        item,
         body,
-        before={"metadata": {"ownerReferences": owners}} if body else None,
-        after={"metadata": {"ownerReferences": named}} if body else None,
-        replan=lambda again: _plan_rewrite(resource, kind, again, versions, anyway),
+        before,
+        after,
+        lambda again: _plan_rewrite(resource, kind, again, versions, anyway),
     )
 
 

@@ -12,7 +12,7 @@ from ..desired.distribution import (
     may_hold,
 )
 from ..resources import NAMESPACES, Object
-from .actions import CREATED, UPDATED, Action
+from .actions import CREATED, UPDATED, Action, merge_of
 
 
 def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
@@ -21,18 +21,9 @@ def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
     missing = {key: value for key, value in labels.items() if current.get(key) != value}
     if not missing:
         return None
-    name = live["metadata"]["name"]
     before = {"metadata": {"labels": {key: current[key] for key in missing if key in current}}}
-    return Action(
-        "merge",
-        UPDATED,
-        NAMESPACES,
-        "Namespace",
-        name,
-        body={"metadata": {"labels": missing}},
-        before=before,
-        after={"metadata": {"labels": missing}},
-    )
+    after = {"metadata": {"labels": missing}}
+    return merge_of(NAMESPACES, "Namespace", live, after, before, after)
 
 
 def plan_namespace(name: str, labels: dict[str, str]) -> Action:

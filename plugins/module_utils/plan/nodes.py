@@ -9,7 +9,7 @@ import json
 from typing import Any, Callable
 
 from ..resources import NODES, Object
-from .actions import UPDATED, Action
+from .actions import Action, merge_of
 
 #: On a node whose upgrade was begun, as JSON: what it is upgraded to, and whether it was cordoned before.
 NODE_UPGRADE = "cluster-secrets/node-upgrade"
@@ -82,17 +82,8 @@ def _patch_node(
     after: Object = {"metadata": {"annotations": now}} if now else {}
     if cordon is not None:
         before["spec"], after["spec"] = {"unschedulable": not cordon}, {"unschedulable": cordon}
-    return Action(
-        "merge",
-        UPDATED,
-        NODES,
-        "Node",
-        meta["name"],
-        body={
-            "metadata": {"resourceVersion": meta["resourceVersion"], "annotations": changes},
-            **({} if cordon is None else {"spec": {"unschedulable": cordon or None}}),
-        },
-        before=before,
-        after=after,
-        replan=again,
-    )
+    body = {
+        "metadata": {"resourceVersion": meta["resourceVersion"], "annotations": changes},
+        **({} if cordon is None else {"spec": {"unschedulable": cordon or None}}),
+    }
+    return merge_of(NODES, "Node", live, body, before, after, again)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .. import workloads
 from ..resources import CRONJOBS, Object, Resource
-from .actions import UPDATED, Action
+from .actions import Action, merge_of
 
 #: Marks a CronJob that the collection suspended.
 SUSPENDED = "cluster-secrets.platform/suspended"
@@ -28,18 +28,8 @@ def plan_suspend(live: Object, suspend: bool) -> Action | None:
         },
         "spec": {"suspend": suspend},
     }
-    return Action(
-        "merge",
-        UPDATED,
-        CRONJOBS,
-        "CronJob",
-        meta["name"],
-        meta["namespace"],
-        body=body,
-        before={"spec": {"suspend": is_suspended}},
-        after={"spec": {"suspend": suspend}},
-        replan=lambda again: plan_suspend(again, suspend),
-    )
+    before, after = ({"spec": {"suspend": shown}} for shown in (is_suspended, suspend))
+    return merge_of(CRONJOBS, "CronJob", live, body, before, after, lambda again: plan_suspend(again, suspend))
 
 
 def plan_restart(kind: str, resource: Resource, live: Object, when: str) -> Action:
@@ -49,17 +39,5 @@ def plan_restart(kind: str, resource: Resource, live: Object, when: str) -> Acti
     """
     body = {"spec": {"template": {"metadata": {"annotations": {workloads.RESTARTED: when}}}}}
     before = {"spec": {"template": {"metadata": {"annotations": {workloads.RESTARTED: workloads.restarted_at(live)}}}}}
-    meta = live["metadata"]
-    return Action(
-        "merge",
-        UPDATED,
-        resource,
-        kind,
-        meta["name"],
-        meta["namespace"],
-        body=body,
-        before=before,
-        after=body,
-        # One that is gone meanwhile needs no restart.
-        replan=lambda again: plan_restart(kind, resource, again, when),
-    )
+    # One that is gone meanwhile needs no restart.
+    return merge_of(resource, kind, live, body, before, body, lambda again: plan_restart(kind, resource, again, when))

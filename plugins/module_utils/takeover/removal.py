@@ -48,6 +48,12 @@ def in_turn(actions: list[Action], first: str) -> list[list[Action]]:
     return [before, [action for action in actions if action not in before]]
 
 
+def still(actions: list[Action], later: Iterable[Action]) -> list[Action]:
+    """Those of the actions that a later plan has, too, as the first one read them."""
+    kept = {(action.kind, action.namespace, action.name) for action in later}
+    return [action for action in actions if (action.kind, action.namespace, action.name) in kept]
+
+
 def _deletion(kind: str, item: Object) -> str:
     meta = item["metadata"]
     place = " --namespace %s" % meta["namespace"] if meta.get("namespace") else ""
