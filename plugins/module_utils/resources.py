@@ -230,3 +230,17 @@ def holds_true(live: Object | None, kind: str) -> bool:
 def ready_condition(item: Object | None) -> Object | None:
     """The Ready condition of a live object of ESO, or None."""
     return condition_of(item, "Ready")
+
+
+def unattributed(item: Object) -> Object:
+    """An object without who wrote which field, a third of most."""
+    (item.get("metadata") or {}).pop("managedFields", None)
+    return item
+
+
+def writers(item: Object) -> Object:
+    """An object with the names of those who wrote it, and not which field."""
+    meta = item.get("metadata") or {}
+    records = meta.pop("managedFields", None) or []
+    meta["managedFields"] = [{"manager": name} for name in sorted({record.get("manager", "") for record in records})]
+    return item

@@ -239,6 +239,35 @@ def test_what_took_an_objects_place_is_not_written_over(bootstrapped):
     bootstrapped.delete(f"{collection}/place")
 
 
+def test_two_catalogs_that_are_bootstrapped_at_the_same_moment_both_stay_bound(bootstrapped, catalog):
+    """Each planned on what was there before the other's write of the one binding of all readers."""
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, module
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import stores
+
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/central-secret-store-reader"
+    before = bootstrapped.get(path)["subjects"]
+
+    def planned(namespace):
+        given = {"catalog": catalog, "store": namespace, "store_namespace": namespace}
+        params = ArgumentSpecValidator(stores.OPTIONS).validate(given).validated_parameters
+        context = module.Context(params, False, False, lambda _text: None)
+        context._client = bootstrapped.client
+        return [batch for step in stores.permissions(context).steps for batch in step.batches]
+
+    try:
+        plans = [planned(namespace) for namespace in ("first-central", "second-central")]
+        for batches in plans:
+            apply.Executor(bootstrapped.client).run(*batches)
+        subjects = bootstrapped.get(path)["subjects"]
+        assert {one["namespace"] for one in subjects} == {"central-secret-store", "first-central", "second-central"}
+        assert all(one in subjects for one in before)
+        assert [planned(namespace) for namespace in ("first-central", "second-central")] == [[[]] * 6] * 2
+    finally:
+        bootstrapped.patch(path, {"subjects": before})
+        for namespace in ("first-central", "second-central"):
+            bootstrapped.delete(f"/api/v1/namespaces/{namespace}")
+
+
 def test_what_was_changed_after_its_backup_is_not_replaced(bootstrapped, catalog):
     from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts import entries

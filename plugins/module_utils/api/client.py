@@ -336,25 +336,32 @@ class Client:
         partial: bool = False,
         missing_ok: bool = False,
         what: str | None = None,
-        managers: bool = True,
+        keep: Callable[[Object], Object | None] | None = None,
     ) -> tuple[List[Object], str | None]:
         """All objects of a resource, page by page.
 
         :arg partial: only metadata is wanted.
         :arg missing_ok: an unknown resource (404) is an empty list.
-        :arg managers: without, who wrote which field is left out: a third of what thousands of objects take.
+        :arg keep: what of each object is wanted, None for nothing, where thousands would take memory for no use.
         :returns: the items and the list's resourceVersion.
         """
         path = resource.path(namespace=namespace)
         what = what or "cannot list %s" % resource.plural
         items, version = self._once(
-            ("list", path, selector, partial, missing_ok, managers),
-            lambda: self._list(path, resource.plural, selector, partial, missing_ok, what, managers),
+            ("list", path, selector, partial, missing_ok, keep),
+            lambda: self._list(path, resource.plural, selector, partial, missing_ok, what, keep),
         )
         return items[:], version
 
     def _list(
-        self, path: str, plural: str, selector: str | None, partial: bool, missing_ok: bool, what: str, managers: bool
+        self,
+        path: str,
+        plural: str,
+        selector: str | None,
+        partial: bool,
+        missing_ok: bool,
+        what: str,
+        keep: Callable[[Object], Object | None] | None,
     ) -> tuple[List[Object], str | None]:
         items: List[Object] = []
         alike = Alike()
@@ -376,9 +383,8 @@ class Client:
             if "items" not in page:
                 raise _foreign(what)
             found = self._readable(page["items"] or [], str(page.get("kind") or plural))
-            if not managers:
-                for item in found:
-                    (item.get("metadata") or {}).pop("managedFields", None)
+            if keep:
+                found = [kept for item in found if (kept := keep(item)) is not None]
             alike.share(found)
             items.extend(found)
             version = page.get("metadata", {}).get("resourceVersion")

@@ -47,7 +47,7 @@ class Layout:
     """Where the stores are and how they reach the API: what all functions here need.
 
     :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too;
-        :arg noted: the texts of those that the catalog serves anyway. ``others`` are of :func:`readers_of_others`.
+        :arg noted: the texts of those that the catalog serves anyway.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class Layout:
         self.api_version = api_version
         self.kept = list(kept)
         self.noted = list(noted)
-        self.others: list[Object] = []
 
     def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""
@@ -96,12 +95,8 @@ def is_established(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
     return any(subject.get("namespace") == layout.namespace for subject in subjects)
 
 
-def readers_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> list[Object]:
-    """The subjects, of the one binding of all readers that a cluster has, that are another catalog's readers.
-
-    :arg live: as for :func:`is_established`.
-    """
-    binding = live.get(("ClusterRoleBinding", READER))
+def readers_of_others(binding: Object | None, layout: Layout) -> list[Object]:
+    """The subjects, of the one live binding of all readers that a cluster has, that are another catalog's readers."""
     if binding is None or not is_owned(binding):
         return []
     return [
@@ -111,6 +106,17 @@ def readers_of_others(live: dict[tuple[str, str], Object], layout: Layout) -> li
         and subject.get("namespace") != layout.namespace
         and (subject["name"] == READER or subject["name"].startswith(READER + "-"))
     ]
+
+
+def joined(manifest: Object, live: Object | None, layout: Layout) -> Object:
+    """The manifest of the binding of all readers with another catalog's, which the ``live`` one (None: absent) has."""
+    subjects = [*manifest["subjects"], *readers_of_others(live, layout)]
+    return {**manifest, "subjects": sorted(subjects, key=lambda item: (item["namespace"], item["name"]))}
+
+
+def is_of_all_readers(manifest: Object) -> bool:
+    """Whether a manifest is that of the binding which all catalogs of a cluster share."""
+    return (manifest["kind"], manifest["metadata"]["name"]) == ("ClusterRoleBinding", READER)
 
 
 def conditions(entries: Iterable[Entry]) -> list[Object]:
@@ -146,10 +152,9 @@ def desired(
     review = {"apiGroups": ["authorization.k8s.io"], "resources": ["selfsubjectrulesreviews"], "verbs": ["create"]}
     token = {"apiGroups": [""], "resources": ["serviceaccounts/token"], "resourceNames": readers, "verbs": ["create"]}
     subjects = [_service_account(name, layout.namespace) for name in readers]
-    everyone = sorted([*subjects, *layout.others], key=lambda one: (one["namespace"], one["name"]))
     permissions += [
         {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": metadata(READER), "rules": [review]},
-        _binding("ClusterRoleBinding", metadata(READER), "ClusterRole", everyone),
+        _binding("ClusterRoleBinding", metadata(READER), "ClusterRole", subjects),
         {"apiVersion": RBAC, "kind": "Role", "metadata": metadata(TOKEN_ROLE, layout.namespace), "rules": [token]},
         _binding(
             "RoleBinding",

@@ -21,6 +21,7 @@ from ..resources import (
     cluster_external_secrets,
     key_of,
     resource_of,
+    unattributed,
 )
 from . import snapshot
 
@@ -61,7 +62,7 @@ def read(client: Client, entries: list[Entry], eso_version: str, store_namespace
     stores = resource_of("%s/%s" % (ESO_GROUP, eso_version), "ClusterSecretStore")
     calls: dict[str, Callable[[], Any]] = {
         "nodes": lambda: client.list(NODES)[0],
-        "pods": lambda: client.list(PODS, managers=False)[0],
+        "pods": lambda: client.list(PODS, keep=unattributed)[0],
         "deployments": lambda: of_eso(DEPLOYMENTS),
         "endpoints": lambda: of_eso(ENDPOINT_SLICES),
         "budgets": lambda: of_eso(POD_DISRUPTION_BUDGETS),

@@ -32,6 +32,8 @@ from ..resources import (
     key_of,
     kind_and_name,
     resource_of,
+    unattributed,
+    writers,
 )
 from . import eso, state
 
@@ -128,7 +130,7 @@ def read(
 
 def read_all_externals(client: Client, eso_version: str) -> list[Object]:
     """The ExternalSecrets of all namespaces, without who wrote which field."""
-    return client.list(external_secrets(eso_version), missing_ok=True, managers=False)[0]
+    return client.list(external_secrets(eso_version), missing_ok=True, keep=unattributed)[0]
 
 
 #: Up to how many targets are asked for one by one.
@@ -341,8 +343,8 @@ class Cluster:
 class Inventory:
     """All live objects that an audit looks at, each attribute a list.
 
-    ``snapshot`` is a :class:`Snapshot`, ``secrets`` are the metadata of all Secrets and ``release`` is
-    the running eso.Release.
+    ``snapshot`` is a :class:`Snapshot`, ``secrets`` are the metadata of all Secrets, with the names of their writers,
+    and ``release`` is the running eso.Release.
     """
 
     bindings: list[Object]
@@ -384,7 +386,7 @@ def read_inventory(
 
     calls: dict[str, Callable[[], Any]] = {
         "snapshot": lambda: read(client, entries, eso_version, store_namespace, read_values=read_values),
-        "secrets": listed(SECRETS, partial=True) if read_values else list,
+        "secrets": listed(SECRETS, partial=True, keep=writers) if read_values else list,
         "distributed": listed(cluster_external_secrets(eso_version)),
         "stores": listed(resource_of(api, "ClusterSecretStore")),
         "tenant_stores": listed(resource_of(api, "SecretStore"), missing_ok=True),

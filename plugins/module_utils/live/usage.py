@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
-from ..resources import DEPLOYMENTS, PODS, Object, Resource, key_of
+from ..resources import DEPLOYMENTS, PODS, Object, Resource, key_of, unattributed
 from ..workloads import controller
 
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ class Custom(NamedTuple):
 
 
 class Usage:
-    """Live objects: ``workloads`` by kind, ``pods``, ``accounts``, ``ingresses``, and ``customs`` by their field.
+    """Live objects: ``workloads`` by kind, ``pods``, ``ingresses``, and ``customs`` by their field.
 
-    ``replica_sets`` says what controls each ReplicaSet, (kind, name) or None, by (namespace, name).
+    ``accounts`` are the ServiceAccounts that name Secrets. ``replica_sets`` says what controls each ReplicaSet, (kind,
+    name) or None, by (namespace, name).
     """
 
     def __init__(
@@ -67,19 +68,26 @@ class Usage:
         self.customs = customs
 
 
+def _pulling(account: Object) -> Object | None:
+    """A ServiceAccount that names Secrets; each namespace has one that doesn't."""
+    return unattributed(account) if account.get("imagePullSecrets") else None
+
+
 def read(client: Client, customs: list[Custom], namespace: str | None = None) -> Usage:
     """Read all that may name a Secret, everywhere or in one namespace."""
     # Each kind once, however many of its fields count.
     kinds = {(custom.api_version, custom.plural): custom.resource for custom in customs}
 
-    def listed(resource: Resource, **options: Any) -> Callable[[], list[Object]]:
+    def listed(
+        resource: Resource, keep: Callable[[Object], Object | None] = unattributed, **options: Any
+    ) -> Callable[[], list[Object]]:
         where = namespace if resource.namespaced else None
-        return lambda: client.list(resource, namespace=where, managers=False, **options)[0]
+        return lambda: client.list(resource, namespace=where, keep=keep, **options)[0]
 
     calls: dict[Any, Callable[[], list[Object]]] = {kind: listed(resource) for kind, resource in WORKLOADS.items()}
     calls["pods"] = listed(PODS)
     calls["replica_sets"] = listed(REPLICA_SETS, partial=True)
-    calls["accounts"] = listed(SERVICE_ACCOUNTS)
+    calls["accounts"] = listed(SERVICE_ACCOUNTS, keep=_pulling)
     calls["ingresses"] = listed(INGRESSES, missing_ok=True)
     calls.update((kind, listed(resource, missing_ok=True)) for kind, resource in kinds.items())
     found = dict(zip(calls, client.each(lambda call: call(), calls.values())))
@@ -96,6 +104,6 @@ def read(client: Client, customs: list[Custom], namespace: str | None = None) ->
 def read_pods(client: Client) -> Usage:
     """Read what says which pods run, and of which workload."""
     pods, replica_sets = client.each(
-        lambda one: client.list(one[0], partial=one[1], managers=False)[0], [(PODS, False), (REPLICA_SETS, True)]
+        lambda one: client.list(one[0], partial=one[1], keep=unattributed)[0], [(PODS, False), (REPLICA_SETS, True)]
     )
     return Usage({}, pods, replica_sets, [], [], [])

@@ -75,8 +75,6 @@ class _Setup:
             if params["consumers"] == "keep" and self.version and not absent:
                 snapshot.keep_consumers(client, self.layout, context.entries, self.version, self.live)
         self.by_gitops = params["owner"] == "gitops" and not absent
-        # Files hold this catalog's only.
-        self.layout.others = [] if self.by_gitops else stores.readers_of_others(self.live, self.layout)
         own = stores.own_entries(self.live.values(), self.layout)
         shared_store = self.live.get(("ClusterSecretStore", self.layout.store))
         self.squatted = [] if absent else _squatted(self.live, self.layout)
@@ -98,7 +96,8 @@ class _Setup:
         pairs = []
         for item in changes:
             there = live.get(kind_and_name(item))
-            pairs.append((item, *plan_takeover(item, there, there is not None and is_owned(there))))
+            owned = there is not None and is_owned(there)
+            pairs.append((item, *plan_takeover(self.joined(item, there), there, owned, self.again(item))))
         first: list[Action] = []
         # What is in the namespace shows that it is there: each has a ServiceAccount.
         of_namespace = any(item["metadata"].get("namespace") == self.layout.namespace for item in live.values())
@@ -116,6 +115,19 @@ class _Setup:
             releases = [plan_release(live.get(kind_and_name(item))) for item in changes]
             steps.append(Step([[action for action in releases if action]]))
         return steps
+
+    def joined(self, item: Object, live: Object | None) -> Object:
+        """A manifest as it is applied where ``live`` (None: absent) is: the binding of all readers has others' too."""
+        # GitOps' files hold this catalog's only.
+        if self.by_gitops or not stores.is_of_all_readers(item):
+            return item
+        return stores.joined(item, live, self.layout)
+
+    def again(self, item: Object) -> Callable[[Object | None], Action | None] | None:
+        """How a manifest is planned anew where another catalog may write at the same moment; None where none does."""
+        if not stores.is_of_all_readers(item):
+            return None
+        return lambda live: plan_apply(self.joined(item, live), live, again=self.again(item))
 
     def ready(self, steps: list[Step]) -> Iterator[Step]:
         """The step that waits until ESO says that the stores are ready, if they have yet to be."""
@@ -222,7 +234,8 @@ def settled(context: Context) -> Plan:
         key = kind_and_name(item)
         if key in final and final[key] != item:
             # The earlier parts may have written nothing yet, and this one must foresee what they will have.
-            shrinking.append(plan_apply(final[key], assumed(live.get(key), item)))
+            there = assumed(live.get(key), setup.joined(item, live.get(key)))
+            shrinking.append(plan_apply(setup.joined(final[key], there), there, again=setup.again(final[key])))
     shrinks = [action for action in shrinking if action]
     seconds = params["wait_timeout"]
     batches = [shrinks, *removal.in_turn(deletes, "ClusterSecretStore")]

@@ -15,17 +15,22 @@ from ..resources import Object, resource_of
 from .actions import UPDATED, Action, plan_apply
 
 
-def plan_takeover(desired: Object, live: Object | None, owned: bool) -> tuple[Action | None, Action | None]:
+def plan_takeover(
+    desired: Object,
+    live: Object | None,
+    owned: bool,
+    again: Callable[[Object | None], Action | None] | None = None,
+) -> tuple[Action | None, Action | None]:
     """:func:`plan_apply`, and before it the patch that makes our manager the owner of what someone else made.
 
     The apply then removes what is not desired, as it does with what we made ourselves. The patch changes nothing but
     the record of who owns which field, so that a run that ends after it leaves the object working as it did.
 
     :arg owned: whether the live object carries our label. One that GitOps applied does, and is taken over only when it
-        differs.
+        differs. :arg again: see :func:`plan_apply`.
     :returns: (the patch or None, the apply or None).
     """
-    applied = plan_apply(desired, live)
+    applied = plan_apply(desired, live, again=again)
     if live is None or (owned and (applied is None or _applied_by_us(live))):
         return None, applied
     live = {**live, "apiVersion": desired["apiVersion"], "kind": desired["kind"]}
@@ -33,7 +38,8 @@ def plan_takeover(desired: Object, live: Object | None, owned: bool) -> tuple[Ac
     if adoption is None:
         return None, applied
     records = adoption.body[1]["value"]
-    return adoption, plan_apply(desired, {**live, "metadata": {**live["metadata"], "managedFields": records}})
+    live = {**live, "metadata": {**live["metadata"], "managedFields": records}}
+    return adoption, plan_apply(desired, live, again=again)
 
 
 def _applied_by_us(live: Object) -> bool:

@@ -307,7 +307,7 @@ def stores_going(
     """
     shared = {(one["kind"], one["metadata"]["name"]) for one in stores.desired(layout, [])}
     going = Going([], [])
-    others = stores.readers_of_others(live, layout)
+    others = stores.readers_of_others(live.get(("ClusterRoleBinding", stores.READER)), layout)
     for key, item in live.items():
         if others and key[0].startswith("Cluster") and not stores.is_store(item):
             continue

@@ -130,8 +130,8 @@ def test_what_an_apply_will_have_made_can_be_assumed():
 def test_the_readers_of_another_catalog_stay_bound():
     def bound(namespace, live):
         of = stores.Layout("entry", "s", namespace)
-        of.others = stores.readers_of_others(live, of)
-        return named(stores.desired(of, ENTRIES))["ClusterRoleBinding", stores.READER]
+        own = named(stores.desired(of, ENTRIES))["ClusterRoleBinding", stores.READER]
+        return stores.joined(own, live.get(("ClusterRoleBinding", stores.READER)), of)
 
     def spaces(binding):
         return [one["namespace"] for one in binding["subjects"]]
@@ -146,4 +146,4 @@ def test_the_readers_of_another_catalog_stay_bound():
     assert stores.is_established({key: both}, stores.Layout("entry", "s", "b"))
     assert not stores.is_established({key: first}, stores.Layout("entry", "s", "a"))
     # Somebody else's binding is no reason to bind anybody.
-    assert stores.readers_of_others({key: {**both, "metadata": {"name": "x"}}}, stores.Layout("entry", "s", "a")) == []
+    assert stores.readers_of_others({**both, "metadata": {"name": "x"}}, stores.Layout("entry", "s", "a")) == []
