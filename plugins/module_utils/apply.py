@@ -156,7 +156,9 @@ class Executor:
                 # An empty patch only makes the API server store an object anew, as does one with the owners' new names.
                 # So is a namespace that ends before its labels are removed.
                 removes = current.verb == "delete" or (current.verb == "merge" and current.body == {})
-                if error.status == 404 and (removes or (current.replan and current.verb != "apply")):
+                # One that is gone before it got its label has none.
+                labels = current.kind == "Namespace" and current.verb == "merge"
+                if error.status == 404 and (removes or (current.replan and current.verb != "apply" and not labels)):
                     return None
                 if passes(error) and not self.client.is_late():
                     _wait_for(error, begun)
@@ -185,6 +187,8 @@ class Executor:
             if action.kind == "Secret" or error.reason != "AlreadyExists":
                 time.sleep(pause)  # the old one is still being deleted
                 return action
+            if action.replan and action.replan(live) is action:
+                raise WriteError("%s: somebody made it meanwhile. Run this again to see it." % what)
             # Someone else was quicker; what is left to do is to add our labels.
             return _patch_instead(action)
         uid = action.body["metadata"].get("uid") if action.verb == "apply" else None

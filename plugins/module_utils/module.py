@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Protocol
 
 from .api.client import CONCURRENCY, Client
@@ -255,7 +256,12 @@ class Context:
             raise MissingNamespace(
                 "the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name
             )
-        return [plan_namespace(name, {})]
+
+        def replan(_live: Object) -> Action | None:
+            return action  # what is in a namespace that somebody else made meanwhile was not looked at
+
+        action = replace(plan_namespace(name, {}), replan=replan)
+        return [action]
 
     def result(self, actions: list[Action], **more: Any) -> Result:
         """The result of a module that carried out (or, in check mode, would carry out) ``actions``."""

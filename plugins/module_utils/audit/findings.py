@@ -75,7 +75,7 @@ def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Find
     found.extend(_look_alikes(inventory, namespace))
     found.extend(_central(scope, inventory))
     found.extend(_typed(entries, inventory, namespace))
-    others = [item for item in inventory.distributed if not is_owned(item)]
+    others = [item for item in inventory.distributed if not stores.is_of_catalog(item, scope.layout)]
     used = consumers.selecting(others, (), inventory.cluster_push_secrets)
     found.extend(_labels(entries, inventory.snapshot.namespaces, used))
     found.extend(_finalizers(inventory))
@@ -394,8 +394,16 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
         if entry.name not in live:
             message = "there is no ClusterExternalSecret for the entry"
             yield Finding(ERROR, "not-distributed", None, entry.name, message, BOOTSTRAP)
+            continue
+        store = stores.of_another_catalog(live[entry.name], scope.layout, inventory.stores)
+        if store:
+            message = (
+                "its ClusterExternalSecret is of another catalog, which reads through ClusterSecretStore %s" % store
+            )
+            fix = Fix("Give the entry another name, label and target in one of the two")
+            yield Finding(ERROR, "not-distributed", None, entry.name, message, fix)
     for name, item in live.items():
-        if is_owned(item) and name not in known:
+        if name not in known and stores.is_of_catalog(item, scope.layout):
             fix = playbook("bootstrap", prune="entries")
             yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
         elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):

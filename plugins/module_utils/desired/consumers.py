@@ -191,6 +191,13 @@ def target_of(consumer: Consumer) -> str:
     return (_spec(consumer.item).get("target") or {}).get("name") or consumer.item["metadata"]["name"]
 
 
+def store_of(distributed: Object) -> str | None:
+    """The name of the ClusterSecretStore that a live ClusterExternalSecret reads through."""
+    spec = (distributed.get("spec") or {}).get("externalSecretSpec") or {}
+    reference = spec.get("secretStoreRef") or {}
+    return reference.get("name") if reference.get("kind") == "ClusterSecretStore" else None
+
+
 def distributed_target(distributed: Object) -> str:
     """The name of the Secrets that a live ClusterExternalSecret makes."""
     target = (_spec(distributed).get("externalSecretSpec") or {}).get("target") or {}

@@ -84,6 +84,29 @@ def reader_name(entry_name: str | None = None) -> str:
     return READER if entry_name is None else "%s-%s" % (READER, entry_name)
 
 
+def is_of_catalog(distributed: Object, layout: Layout) -> bool:
+    """Whether a live ClusterExternalSecret of ours is of the catalog of this layout, and not of another's."""
+    read = (layout.store, layout.own_store(distributed["metadata"]["name"]), None)
+    return is_owned(distributed) and consumers.store_of(distributed) in read
+
+
+def of_another_catalog(distributed: Object, layout: Layout, live: Iterable[Object]) -> str | None:
+    """The store of ours, over another central namespace, that a live ClusterExternalSecret of ours reads through.
+
+    None where it is this catalog's, also if the store had another name before.
+
+    :arg live: the live ClusterSecretStores, or more.
+    """
+    if not is_owned(distributed) or is_of_catalog(distributed, layout):
+        return None
+    name = consumers.store_of(distributed)
+    for item in live:
+        if item["metadata"]["name"] == name and is_owned(item) and "provider" in (item.get("spec") or {}):
+            provider = item["spec"]["provider"].get("kubernetes") or {}
+            return name if provider.get("remoteNamespace") != layout.namespace else None
+    return None
+
+
 def is_established(live: dict[tuple[str, str], Object], layout: Layout) -> bool:
     """Whether a bootstrap has bound the readers of this central namespace before.
 

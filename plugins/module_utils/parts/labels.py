@@ -86,6 +86,7 @@ def plan(context: Context) -> Plan:
             )
         )
     planned = [plan_label(live[name], labels) for name, labels in wanted.items() if name in live]
+    unlabels: list[Action | None] = []
     created = [plan_namespace(name, wanted[name]) for name in absent] if params["missing"] == "create" else []
     left: list[removal.Left] = []
     if params["exclusive"]:
@@ -97,11 +98,10 @@ def plan(context: Context) -> Plan:
         for name, item in live.items():
             surplus, stays = removal.surplus_labels(item, entries, given[name], spared)
             left += stays
-            planned.append(_unlabel(item, surplus, entries))
+            unlabels.append(_unlabel(item, surplus, entries))
     # Unlabelling may meet a namespace that is labelled in the same run; one after the other is safe.
-    labels = [action for action in planned if action and action.replan is None]
-    unlabels = [action for action in planned if action and action.replan is not None]
-    step = Step([created + labels, unlabels], read_only=params["owner"] == "gitops")
+    batches = [[*created, *filter(None, planned)], [*filter(None, unlabels)]]
+    step = Step(batches, read_only=params["owner"] == "gitops")
     missing = absent if params["missing"] == "ignore" else []
     return Plan([step], {"missing": missing, "left": [left_item._asdict() for left_item in left]})
 

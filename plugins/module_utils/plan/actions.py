@@ -87,7 +87,7 @@ def plan_apply(
 ) -> Action | None:
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
 
-    What is absent is created: when somebody else was quicker, it is planned anew. What is live is changed only as long
+    What is absent is created, and nothing that somebody else made meanwhile is written over. What is live is changed only as long
     as it is the same object, by its uid: one that took its place is nobody's to write over.
 
     Fields of others that are not desired are not looked at. A field that our manager owns and that is no
@@ -110,8 +110,13 @@ def plan_apply(
     if live is None:
         before, after = redact(None, desired, []) if redact else ({}, desired)
         common["body"] = _bound(desired, resourceVersion=_ABSENT)
-        replan = again or (lambda found: plan_apply(desired, found, redact))
-        return Action("apply", CREATED, before=before, after=after, replan=replan, **common)
+
+        def replan(found: Object | None) -> Action | None:
+            # Whoever made it meanwhile, another catalog of ours say, was not looked at.
+            return plan_apply(desired, None, redact) if found is None else action
+
+        action = Action("apply", CREATED, before=before, after=after, replan=again or replan, **common)
+        return action
     # Items of a built-in kind's list carry neither of the two; they are the same by the request's path.
     live = {**live, "apiVersion": desired["apiVersion"], "kind": desired["kind"]}
     left_over = _left_over(live, desired)

@@ -16,14 +16,25 @@ from .actions import CREATED, UPDATED, Action, merge_of
 
 
 def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
-    """The patch that gives a live namespace ``labels`` ({key: value}); None if it has them."""
+    """The patch that gives a live namespace ``labels`` ({key: value}); None if it has them.
+
+    It changes no other value than the one that was read; another one that somebody gave meanwhile stays, and is reported.
+    """
     current = live["metadata"].get("labels") or {}
     missing = {key: value for key, value in labels.items() if current.get(key) != value}
     if not missing:
         return None
     before = {"metadata": {"labels": {key: current[key] for key in missing if key in current}}}
     after = {"metadata": {"labels": missing}}
-    return merge_of(NAMESPACES, "Namespace", live, after, before, after)
+
+    def replan(now: Object) -> Action | None:
+        found = now["metadata"].get("labels") or {}
+        same = all(found.get(key) in (current.get(key), value) for key, value in missing.items())
+        return plan_label(now, labels) if same else action
+
+    bound = {"metadata": {**after["metadata"], "resourceVersion": live["metadata"].get("resourceVersion")}}
+    action = merge_of(NAMESPACES, "Namespace", live, bound, before, after, replan)
+    return action
 
 
 def plan_namespace(name: str, labels: dict[str, str]) -> Action:
@@ -36,7 +47,8 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
     """The patch that removes ``labels`` (keys) and ESO's ``finalizers`` from a live namespace.
 
     Both go in one JSON patch, which tests that each of the labels, and the list of finalizers as a whole, is what was
-    read; whatever else is written to the namespace doesn't disturb it.
+    read; whatever else is written to the namespace doesn't disturb it. Another value that somebody gave one of the labels
+    meanwhile stays, and is reported.
     """
     meta = live["metadata"]
     current = meta.get("labels") or {}
@@ -57,7 +69,13 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
         path = "/metadata/finalizers"
         operations += [{"op": "test", "path": path, "value": held}, {"op": "replace", "path": path, "value": kept}]
         before["finalizers"], after["finalizers"] = held, kept
-    return Action(
+
+    def replan(now: Object) -> Action | None:
+        found = now["metadata"].get("labels") or {}
+        same = all(found.get(key) in (current[key], None) for key in present)
+        return plan_unlabel(now, set(present), finalizers) if same else action
+
+    action = Action(
         "json",
         UPDATED,
         NAMESPACES,
@@ -66,8 +84,9 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
         body=operations,
         before={"metadata": before},
         after={"metadata": after},
-        replan=lambda again: plan_unlabel(again, labels, finalizers),
+        replan=replan,
     )
+    return action
 
 
 def orphaned_finalizers(live: Object, selecting: set[str]) -> list[str]:

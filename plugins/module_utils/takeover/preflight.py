@@ -446,6 +446,15 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
                 yield existing("losses", consumer.label(), message + _way_on(by_name, live), (ACCEPT,))
     for name in sorted(set(by_name) & set(live)):
         entry, item = by_name[name], live[name]
+        store = stores.of_another_catalog(item, layout, cluster.stores.values())
+        if store:
+            message = (
+                "it is of another catalog, which reads through ClusterSecretStore %s, and %s would get this one's value. "
+                "Give the entry another name, label and target in one of the two"
+                % (store, _made_in(item, _selected(item, cluster)))
+            )
+            yield existing("entries", label_of("ClusterExternalSecret", item), message, (OVERWRITE,))
+            continue
         if _rewritten(item):
             continue  # somebody made it what it is, and a bootstrap fixes that
         selected = _selected(item, cluster)

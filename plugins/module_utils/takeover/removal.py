@@ -100,26 +100,13 @@ def _sorted_out(kind: str, items: Iterable[Object], used: Collection[tuple[str, 
 # -- ClusterExternalSecrets -----------------------------------------------------------------------
 
 
-def store_read(distributed: Object) -> str | None:
-    """The name of the ClusterSecretStore that a live ClusterExternalSecret reads through."""
-    spec = (distributed.get("spec") or {}).get("externalSecretSpec") or {}
-    reference = spec.get("secretStoreRef") or {}
-    return reference.get("name") if reference.get("kind") == "ClusterSecretStore" else None
-
-
-def _is_of(distributed: Object, layout: stores.Layout) -> bool:
-    """Whether a live ClusterExternalSecret of ours is of the catalog of this layout."""
-    name = distributed["metadata"]["name"]
-    return is_owned(distributed) and store_read(distributed) in (layout.store, layout.own_store(name), None)
-
-
 def leaving(distributed: Iterable[Object], layout: stores.Layout, kept: Collection[str]) -> set[str]:
     """The names of the live ClusterExternalSecrets that :func:`entries_going` lets go."""
     return {
         item["metadata"]["name"]
         for item in distributed
         if item["metadata"]["name"] not in kept
-        and _is_of(item, layout)
+        and stores.is_of_catalog(item, layout)
         and _kept_by("ClusterExternalSecret", item) is None
     }
 
@@ -137,8 +124,8 @@ def entries_going(
         name = item["metadata"]["name"]
         if name in kept:
             continue
-        if is_owned(item) and not _is_of(item, layout):
-            reason = "it is of another catalog, which reads through ClusterSecretStore %s" % store_read(item)
+        if is_owned(item) and not stores.is_of_catalog(item, layout):
+            reason = "it is of another catalog, which reads through ClusterSecretStore %s" % consumers.store_of(item)
             others.append(
                 Left(label_of("ClusterExternalSecret", item), reason, _deletion("ClusterExternalSecret", item))
             )

@@ -86,11 +86,16 @@ def test_a_secrets_diff_shows_keys_and_no_values():
 
 def test_labelling_patches_only_what_is_missing():
     assert plan_label(namespace("a", {"secrets/one": "true"}), {"secrets/one": "true"}) is None
-    action = plan_label(
-        namespace("a", {"secrets/one": "false", "x": "y"}), {"secrets/one": "true", "secrets/two": "true"}
-    )
-    assert action.body == {"metadata": {"labels": {"secrets/one": "true", "secrets/two": "true"}}}
+    wanted = {"secrets/one": "true", "secrets/two": "true"}
+    live = namespace("a", {"secrets/one": "false", "x": "y"})
+    live["metadata"]["resourceVersion"] = "7"
+    action = plan_label(live, wanted)
+    assert action.body == {"metadata": {"labels": wanted, "resourceVersion": "7"}}
     assert action.before == {"metadata": {"labels": {"secrets/one": "false"}}}
+    # What somebody wrote meanwhile is no reason, unless it is another value of the same label.
+    assert action.replan(namespace("a", {"secrets/one": "false", "x": "z"})).after == action.after
+    assert action.replan(namespace("a", wanted)) is None
+    assert action.replan(namespace("a", {"secrets/one": "other"})) is action
 
 
 def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_it_read():
@@ -105,6 +110,8 @@ def test_unlabelling_takes_the_finalizer_in_the_same_request_bound_to_the_list_i
         {"op": "replace", "path": "/metadata/finalizers", "value": ["kubernetes", desired.finalizer("two")]},
     ]
     assert action.replan(namespace("a")) is None
+    assert action.replan(namespace("a", {"secrets/one": "true"})).body == action.body[:2]
+    assert action.replan(namespace("a", {"secrets/one": "other"})) is action
     assert plan_unlabel(namespace("a", {"x": "y"}, ["kubernetes"]), {"secrets/one"}, [desired.finalizer("one")]) is None
 
 
