@@ -108,7 +108,7 @@ class ActionModule(InProcessAction):
 
     def _parse_returned_data(self, res: Any, *more: Any) -> Any:
         """See ActionBase. Since ansible-core 2.21, a warning that is in what a module wrote is shown in any case."""
-        return super()._parse_returned_data({**res, "stdout": _without_old_values(res["stdout"])}, *more)
+        return super()._parse_returned_data({**res, "stdout": _without_values(res["stdout"])}, *more)
 
     def _compute_environment_string(self, raw_environment_out: dict[str, Any] | None = None) -> str:
         """See ActionBase; for helm, without what says another cluster, and with what says ours."""
@@ -121,19 +121,22 @@ class ActionModule(InProcessAction):
         return "env %s env %s %s" % (found, unset, added)
 
 
-def _without_old_values(text: str) -> str:
-    """What kubernetes.core.helm wrote, without the values under their old name, of which it warns at each run."""
-    if "'status.values'" not in text:
-        return text
+def _without_values(text: str) -> str:
+    """What kubernetes.core.helm wrote, without the release's values, and the warning that they have another name.
+
+    Those that others gave a release may hold a credential, and AWX keeps results whole.
+    """
     try:
         result = json.loads(text)
     except ValueError:
         return text
     if not isinstance(result, dict):
         return text
-    status = result.get("status")
-    if isinstance(status, dict) and "release_values" in status:
-        status.pop("values", None)
+    given = (result.get("invocation") or {}).get("module_args")
+    for shown in (result.get("status"), given):
+        if isinstance(shown, dict):
+            for name in ("values", "release_values"):
+                shown.pop(name, None)
     said = [one for one in result.pop("deprecations", None) or [] if "'status.values'" not in json.dumps(one)]
     return json.dumps({**result, "deprecations": said} if said else result)
 

@@ -79,7 +79,7 @@ class ActionModule(InProcessAction):
         unknown = specifications.unknown(given)
         if unknown:
             result["warnings"] = [
-                "the variable '%s' is none of this collection's. %s" % (name, close or "Is it misspelled?")
+                "the variable '%s' is not one of this collection's. %s" % (name, close or "Is it misspelled?")
                 for name, close in unknown.items()
             ]
         said = {name: value for name, value in self._said().items() if value is not None}
@@ -142,18 +142,22 @@ class ActionModule(InProcessAction):
     def _refuse_anothers_cluster(
         self, task_vars: dict[str, Any], said: dict[str, Any], names_kubeconfig: bool, cluster: dict[str, Any]
     ) -> None:
-        """Raise AnsibleActionFail where this host got the cluster of another host of the play, for lack of its own.
+        """Raise AnsibleActionFail where this host got the cluster of another host, for lack of its own.
 
         A host that names no context gets the kubeconfig's current one, or what the environment says, which may be what
-        another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet.
+        another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet,
+        and those that a limit leaves out, if they name a cluster: other machines of the inventory don't.
         """
         name, same = task_vars.get("inventory_hostname"), []
-        for other in task_vars.get("ansible_play_hosts_all") or ():
+        of_play = set(task_vars.get("ansible_play_hosts_all") or ())
+        for other in sorted(of_play.union((task_vars.get("groups") or {}).get("all") or ())):
             if other == name:
                 continue
             try:
                 theirs = self._variables_of(other, task_vars)
                 merged = {**self._own(theirs), **said}
+                if other not in of_play and not (merged.get("context") or merged.get("host")):
+                    continue
                 central = given_central(self._templar, theirs)
             except AnsibleError:
                 continue  # it is said when it is that host's turn

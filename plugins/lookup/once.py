@@ -17,7 +17,8 @@ description:
   - Files that the terms name are searched for as the lookup does it, so that playbooks in other folders, and a file
     that was written since, get their own result.
   - The result is kept only in the memory of the run. A lookup that fails is run again for the next host.
-  - Lookups whose result depends on all of a host's variables (C(template), C(vars), C(varnames)) are refused.
+  - Lookups whose result depends on all of a host's variables (C(config), C(merge_variables), C(template), C(vars),
+    C(varnames)) are refused.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _terms:

@@ -91,7 +91,7 @@ class Fleet:
             parts.append("not all targets are synced in %s" % ", ".join(unsynced))
         broken = sorted({name for name, _said in self.broken} - set(unsynced))
         if broken:
-            parts.append("something that targets need is broken or has ended in %s" % ", ".join(broken))
+            parts.append("something that targets need is broken or has expired in %s" % ", ".join(broken))
         if self.drifted:
             shown = ["%s in %s" % (source, ", ".join(names)) for source, names in self.drifted.items()]
             parts.append("the values differ from those of most clusters: %s" % "; ".join(shown))

@@ -100,7 +100,7 @@ def refusal(path: str, helm: _Version | None, kubernetes_core: _Version | None) 
         return None
     return (
         "helm %s (%s) needs kubernetes.core %s or newer, and %s is installed. Run 'ansible-galaxy collection install "
-        "--upgrade kubernetes.core', name a helm 3 in 'cluster_secrets_eso_helm_binary'. Nothing was changed."
+        "--upgrade kubernetes.core', or name a helm 3 in 'cluster_secrets_eso_helm_binary'. Nothing was changed."
         % (_text(helm), path, _text(DRIVES_HELM_4), _text(kubernetes_core))
     )
 

@@ -54,7 +54,7 @@ def all_ended(
             try:
                 over = ended(value, now)
             except DependencyError as error:
-                warn("whether certificates have ended is not looked at: %s" % error)
+                warn("whether certificates have expired is not checked: %s" % error)
                 return found
             if over:
                 found.append((source, key, over))
@@ -105,7 +105,7 @@ def _loaded(pem: bytes) -> Iterator[Any]:
         from cryptography import x509
     except ImportError:
         raise DependencyError(
-            "the Python package cryptography is needed to see when certificates end: install it on the task's host."
+            "the Python package cryptography is needed to see when certificates expire: install it on the task's host."
         ) from None
     marker = b"-----END CERTIFICATE-----"
     for part in pem.split(marker)[:-1]:

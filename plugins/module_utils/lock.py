@@ -138,8 +138,8 @@ class Lock:
 
     def _taken(self, live: Object) -> Held:
         return Held(
-            "another run is at work on this cluster: %s, since %s (Lease %s/%s). Wait for its end. If that machine no "
-            "longer exists, run this again %d s later."
+            "another run is at work on this cluster: %s, since %s (Lease %s/%s). Wait until it ends. If that machine "
+            "no longer exists, run this again %d s later."
             % (_holder(live), (live.get("spec") or {}).get("acquireTime"), self._namespace, self._name, DURATION)
         )
 

@@ -257,7 +257,7 @@ class Context:
                 "the namespace '%s' does not exist. Create it, or set 'create_namespace: true'." % name
             )
 
-        def replan(_live: Object) -> Action | None:
+        def replan(_live: Any) -> Action | None:
             return action  # what is in a namespace that somebody else made meanwhile was not looked at
 
         action = replace(plan_namespace(name, {}), replan=replan)

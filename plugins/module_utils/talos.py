@@ -130,7 +130,7 @@ class Parent:
     def check(self) -> None:
         """Raise NotReady if it has ended."""
         if os.getppid() != self._pid:
-            raise NotReady("Ansible has ended, and so does the upgrade. Run it again: it goes on where this stopped.")
+            raise NotReady("Ansible has ended, so the upgrade stops. Run it again: it goes on where this stopped.")
 
 
 def run_locked(lock: Lock, command: list[str]) -> None:

@@ -13,9 +13,9 @@ version_added: 1.0.0
 description:
   - Manages ValidatingAdmissionPolicies that let only the platform write to the central namespace, set labels that begin
     with C(secrets/) or by which namespaces get Secrets, create namespaces whose names the catalog lists, and write
-    ESO's cluster-wide objects. Only ESO and Kubernetes' own controllers may write the targets and the ExternalSecrets
-    behind them. No tenant's ExternalSecret, SecretStore or PushSecret can reach the central store, and no tenant's
-    Secret can take the name of a target.
+    ESO's cluster-wide objects. Only ESO and Kubernetes' own controllers may change the targets, and only they and the
+    platform the ExternalSecrets behind them, apart from annotations. No tenant's ExternalSecret, SecretStore or
+    PushSecret can reach the central store, and no tenant's Secret can take the name of a target.
   - Refuses to lock out the identity that it runs as, or GitOps if GitOps owns the distribution. Warns about writers
     that call themselves a GitOps controller and write what the policies guard.
   - On a cluster without ValidatingAdmissionPolicies (before Kubernetes 1.30) it warns and changes nothing.

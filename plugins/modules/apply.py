@@ -29,10 +29,10 @@ options:
         (M(platform.cluster_secrets.central_secrets)). C(permissions) sets up what the stores may read. C(labels)
         labels the namespaces (M(platform.cluster_secrets.namespace_labels)). C(stores) applies the ClusterSecretStores
         (M(platform.cluster_secrets.cluster_secret_store), whose options C(permissions) and C(settle) have, too).
-        C(settle) waits until every ExternalSecret reads through the right store, and removes what served them before;
-        with C(prune), also the stores of entries that the catalog no longer has.
         C(entries) applies the ClusterExternalSecrets (M(platform.cluster_secrets.cluster_external_secrets)).
-        C(unlabel) removes the labels that are not listed. C(settle) comes after a change of O(isolation).
+        C(unlabel) removes the labels that are not listed.
+        C(settle) finishes a change of O(isolation). It waits until every ExternalSecret reads through the right store,
+        and removes what served them before; with C(prune), also the stores of entries that the catalog no longer has.
         C(guard) applies the admission policies (M(platform.cluster_secrets.admission_policies)). C(verify) refreshes
         the targets and waits for them (M(platform.cluster_secrets.sync)).
       - C(secrets) and C(permissions) need no External Secrets Operator.

@@ -39,7 +39,7 @@ options:
         required: true
   accept:
     description: Which problems to accept, by their kind, named as in RV(problems[].check), or by their object, named as
-      in RV(problems[].object). A tenant's ExternalSecret then accepts nobody else's.
+      in RV(problems[].object). Naming a tenant's ExternalSecret accepts no other tenant's.
     type: list
     elements: str
     default: []

@@ -149,7 +149,7 @@ def run(context: Context) -> dict[str, Any]:
         "api_requests": context.client.requests,
     }
     if broken and params["fail"]:
-        message = "Secret %s/%s: it breaks at: %s. %s. To fix it: %s"
+        message = "Secret %s/%s: the chain breaks at: %s. %s. To fix it: %s"
         shown_in = (params["namespace"], params["secret"], broken.step, broken.message, broken.fix.text())
         result.update(failed=True, msg=message % shown_in)
     return result

@@ -12,8 +12,8 @@ short_description: Show the state of many clusters in one table, one JSON file a
 version_added: 1.0.0
 description:
   - Puts together what M(platform.cluster_secrets.sync_info) returned for each cluster.
-  - Names the clusters about which nothing is known, the unsynced pairs, and the clusters whose values differ from those
-    of most clusters. It contacts no cluster.
+  - Names the clusters about which nothing is known, the unsynced pairs, what is broken or has expired, and the clusters
+    whose values differ from those of most clusters. It contacts no cluster.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:

@@ -106,7 +106,7 @@ def run(context: Context) -> dict[str, Any]:
         time.sleep(1)
     progress.end()
     said = [
-        "helm's record of revision %d of '%s', which is %s since %d s"
+        "helm's record of revision %d of '%s', which has been %s for %d s"
         % (one.revision, params["release"], one.status, one.age)
         for one in found
     ]

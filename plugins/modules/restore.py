@@ -14,6 +14,8 @@ description:
   - Restores the Secrets of a backup's central namespace, and the targets in it on request. Other Secrets are left
     alone.
   - Secrets with other content are backed up first, to O(backup_dir).
+  - If the collection was never set up on the cluster, the module refuses to write master Secrets where somebody else
+    already has access to the central namespace, unless O(takeover) accepts it.
   - A backup that does not match the digests next to it is refused, and so is one from another cluster, unless O(into)
     allows it.
   - Runs on the control node, whatever the connection.
@@ -47,10 +49,18 @@ options:
     description: The folder for the backup of what is overwritten.
     type: path
     default: cluster-secrets-backups
+  takeover:
+    description: As for M(platform.cluster_secrets.central_secrets); only C(access) counts here.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.store.namespace
+  - platform.cluster_secrets.store
+  - platform.cluster_secrets.store.isolation
+  - platform.cluster_secrets.identities.eso
+  - platform.cluster_secrets.identities.platform
 seealso:
   - module: platform.cluster_secrets.backup
 """
@@ -101,14 +111,25 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import written_by_others
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     ESO_MANAGED_LABEL,
     is_owned,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ESO_IDENTITY_OPTIONS,
+    ISOLATION_OPTION,
+    PLATFORM_OPTIONS,
+    STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
+    layout_of,
+    run_module,
+)
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts.masters import access_found
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.secrets import plan_restore
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, decode, key_of
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
@@ -123,7 +144,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "targets": {"type": "bool", "default": False},
     "into": {"type": "str"},
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
+    "takeover": {"type": "dict", "default": {}},
+    **ESO_IDENTITY_OPTIONS,
+    **ISOLATION_OPTION,
+    **PLATFORM_OPTIONS,
     **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
 }
 
 
@@ -175,6 +201,8 @@ def run(context: Context) -> dict[str, Any]:
             "%d Secret(s) stay as they are, since somebody else keeps writing them: %s."
             % (len(others), ", ".join("%s (%s)" % pair for pair in sorted(others.items())))
         )
+    if any(planned):
+        _refuse_access(context)
     first = context.missing_namespace(store_namespace, True) if planned and store_namespace not in namespaces else []
     path = backups.save(context, overwritten, cluster) if overwritten else None
     # What has to be made anew goes one after the other: a run that stops on the way leaves one missing at most.
@@ -190,6 +218,20 @@ def run(context: Context) -> dict[str, Any]:
         skipped_targets=sorted(skipped),
         written_by_others=others,
     )
+
+
+def _refuse_access(context: Context) -> None:
+    """Raise NotReady where others can already read what would be written; see :func:`access_found`."""
+    client, answers = context.client, preflight.checked_answers(context.params["takeover"])
+    version = eso.served(client)[0]
+    layout = layout_of(context.params, version)
+    with client.remembering():
+        if stores.is_established(snapshot.read_stores(client, layout, version is not None), layout):
+            return
+        found = access_found(context, layout, snapshot.Cluster(client, layout, version, {}))
+    refused = [finding for finding in found if not finding.accepted(answers)]
+    if refused:
+        raise NotReady(takeover_refused(refused))
 
 
 def _writer(kept: Object, there: Object | None, written_by: str | None) -> str | None:

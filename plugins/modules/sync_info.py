@@ -41,7 +41,7 @@ options:
     elements: str
     default: []
   secrets:
-    description: Only return the pairs with these targets. By default, all are returned.
+    description: Only return the pairs with these targets, or of these entries. By default, all are returned.
     type: list
     elements: str
     default: []

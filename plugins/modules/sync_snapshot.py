@@ -37,10 +37,14 @@ options:
     default: []
   mark:
     description:
-      - A text that says how far an upgrade has come, such as the revision of the helm release. If given, V(taken) keeps
-        an existing file with another mark, which is from the beginning of the upgrade, and V(compared) succeeds without
-        a file, and removes the file if nothing differs.
+      - A text that names the upgrade. If given, V(taken) keeps the file of the same upgrade once it has made progress
+        since, and V(compared) succeeds without a file of it, and removes the file if nothing differs.
     type: str
+  progress:
+    description: With O(mark), a text that says how far the upgrade has come, such as the revision of the helm release.
+      As long as it is the same, an earlier run has changed nothing, and its file is replaced.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
@@ -103,7 +107,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
-_FORMAT = 2
+_FORMAT = 3
 
 #: What one guess of a value costs who has the file: 32 MiB and about a tenth of a second.
 _COST = {"n": 2**15, "r": 8, "p": 1, "maxmem": 2**26}
@@ -112,6 +116,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "state": {"type": "str", "choices": ["taken", "compared"], "required": True},
     "mark": {"type": "str"},
+    "progress": {"type": "str", "default": ""},
     "except_namespaces": {"type": "list", "elements": "str", "default": []},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
@@ -122,13 +127,17 @@ def run(context: Context) -> dict[str, Any]:
     """Take or compare."""
     path = context.params["path"]
     version = context.eso_version()
-    mark = context.params["mark"]
-    if mark is not None and os.path.exists(path):
-        saved = _load(path)
-        if context.params["state"] == "taken" and saved.get("mark") != mark:
+    mark, progress = context.params["mark"], context.params["progress"]
+    cluster, _server = snapshot.identity(context.client)
+    if mark is not None:
+        saved = _load(path) if os.path.exists(path) else {}
+        same = saved.get("mark") == mark
+        if saved.get("mark") is not None:
+            _refuse_anothers(saved, cluster, path)
+        if context.params["state"] == "taken" and same and saved["progress"] != progress:
             return {"changed": False, "secrets": len(saved["secrets"])}
-    elif mark is not None and context.params["state"] == "compared":
-        return {"changed": False, "secrets": 0, "differences": []}
+        if context.params["state"] == "compared" and not same:
+            return {"changed": False, "secrets": 0, "differences": []}
     found = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
     if context.params["state"] == "taken":
         salt = os.urandom(32)
@@ -142,11 +151,14 @@ def run(context: Context) -> dict[str, Any]:
                 "secrets": digests,
                 "ready": ready,
                 "mark": mark,
+                "progress": progress,
+                "cluster": cluster,
             }
             files.make_folder(os.path.dirname(path))
             files.write(path, json.dumps(document, indent=1), "snapshot", private=True)
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)
+    _refuse_anothers(saved, cluster, path)
     now = _digests(context, found, bytes.fromhex(saved["salt"]))
     rotated = _rotated(context, found, saved)
     left_out = tuple("%s/" % name for name in context.params["except_namespaces"])
@@ -173,6 +185,15 @@ def run(context: Context) -> dict[str, Any]:
     elif mark is not None and not context.check_mode:
         os.remove(path)
     return result
+
+
+def _refuse_anothers(saved: dict[str, Any], cluster: str, path: str) -> None:
+    """Raise FileError for the snapshot of another cluster: hosts of several inventories may have one name."""
+    if saved["cluster"] != cluster:
+        raise FileError(
+            "the snapshot '%s' is of another cluster (uid %s; this one is %s). Give each a folder of its own "
+            "(cluster_secrets_snapshot_dir), or remove the file if it is of no use." % (path, saved["cluster"], cluster)
+        )
 
 
 def _conditions(context: Context, taken: snapshot.Snapshot, version: str) -> dict[str, str | None]:

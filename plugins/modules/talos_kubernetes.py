@@ -228,7 +228,7 @@ def _metrics(context: Context) -> str:
     except ApiError as error:
         if error.status not in (403, 404):
             raise
-        context.warn("which APIs are in use that the version no longer serves is not known: %s" % error)
+        context.warn("it is not known whether APIs are in use that the version no longer serves: %s" % error)
         return ""
 
 

@@ -14,8 +14,8 @@ description:
   - Compares what nodes run with what they should run, so that an interrupted upgrade continues where it stopped.
   - Calls C(talosctl) for all given nodes at the same time, and waits until each is ready and runs what is wanted.
     Meanwhile, a Lease in O(store_namespace) keeps other runs away from the cluster.
-  - Before a node is touched, the annotation C(cluster-secrets/node-upgrade) records the purpose and whether the node
-    was cordoned. Afterwards, the annotation is removed, together with a cordon that the upgrade left behind.
+  - Before a node is touched, the annotation C(cluster-secrets/node-upgrade) records the wanted version and whether
+    the node was cordoned. Afterwards, the annotation is removed, together with a cordon that the upgrade left behind.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -33,7 +33,8 @@ options:
     choices: [planned, upgraded, staged, arrived]
     default: planned
   nodes:
-    description: The nodes. V(planned) puts control plane nodes first, whatever the order here.
+    description: The nodes. V(planned) puts those whose upgrade was begun first, then the control plane, whatever the
+      order here.
     type: list
     elements: dict
     required: true

@@ -17,6 +17,7 @@ description:
   - Only what the collection created or took over is removed, and only if nobody else uses it. What merely has the same
     name, or is selected by others, stays and is reported with the command that would remove it.
   - Everything is read and planned, and all permissions are checked, before the first deletion.
+  - Runs on the control node, whatever the connection.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:

@@ -13,12 +13,13 @@ version_added: 1.0.0
 description:
   - Fails unless everything that the cluster's secrets depend on is healthy, and names each cause. It writes nothing and
     takes only a few requests, so it fits between two nodes.
-  - The gate is open when every node is ready, the Deployments of ESO are available and its webhook has an endpoint, the
-    stores and the catalog's ClusterExternalSecrets are ready, every target is current, and no pod waits for a Secret.
+  - The gate is open when every node is ready and not cordoned, the Deployments of ESO are available and its webhook has
+    an endpoint, the stores and the catalog's ClusterExternalSecrets are ready, every target is current, and no pod
+    waits for a Secret or, if it uses a target, for a node.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   except_nodes:
-    description: The names of nodes that may be not ready.
+    description: The names of nodes that may be not ready, or cordoned.
     type: list
     elements: str
     default: []

@@ -16,7 +16,8 @@ description:
   - Deployments, StatefulSets and DaemonSets are restarted. Jobs, pods that nothing controls and pods of other kinds are
     named in RV(left).
   - It works in waves of O(limit) workloads and waits until each wave is rolled out. If a workload is not, the others of
-    its namespace are left alone; if that happens in more namespaces than succeed, nothing more is restarted.
+    its namespace are left alone; if that happens in at least three namespaces, and in more than succeed, nothing more
+    is restarted.
   - If interrupted or stopped, it can be run again and continues; nothing is restarted twice.
   - A workload with the annotation C(cluster-secrets/restart) of V(false) is left alone.
   - The targets must be current, as after M(platform.cluster_secrets.sync).

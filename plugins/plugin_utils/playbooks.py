@@ -53,7 +53,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             "cluster_secrets_init_values": _of(
                 "dict", "values, {NAME: {KEY: VALUE}}; others are generated", "asked for"
             ),
-            "cluster_secrets_init_cluster": _of("dict", "connection variables for the inventory", "{}"),
+            "cluster_secrets_init_cluster": _of(
+                "dict", "connection variables for the inventory", "the context that is asked for"
+            ),
             "cluster_secrets_force": _of("bool", "replace existing files", "false"),
         },
     ),
@@ -63,8 +65,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     ),
     "bootstrap": ("Sets up everything, from ESO to the Secrets in the namespaces.", SERIAL),
     "status": (
-        "Shows the state of every namespace/secret pair; fails unless all are synced and, of one cluster, their chains "
-        "are intact. Of several clusters, shows how many are synced in each, and whether all hold the same values.",
+        "Shows the state of every namespace/secret pair; fails unless all are synced, their chains are intact and "
+        "nothing in their sources has expired. Of several clusters, shows how many are synced in each, and fails as "
+        "well if their values differ.",
         {
             "cluster_secrets_namespace": _of("raw", "only these namespaces, as a list or separated by commas"),
             "cluster_secrets_secret": _of("raw", "only these Secrets, likewise"),
@@ -144,7 +147,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
             "cluster_secrets_backup_file": _of("str", "the file", required=True),
             "cluster_secrets_restore_into": _of("str", "the uid of this cluster, for a backup from another"),
             "cluster_secrets_backup_targets": _of("bool", "restore the targets, too", "false"),
-            "cluster_secrets_restore_verify": _of("bool", "wait until every target is current", "true"),
+            "cluster_secrets_restore_verify": _of(
+                "bool", "refresh what reads the restored Secrets, and wait for it", "true"
+            ),
         },
     ),
     "render": (
@@ -167,7 +172,7 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "talos_upgrade_gate": ("Run between two nodes: checks whether to continue.", {}),
     "talos_upgrade_post": ("Run after the last node: checks whether anything was lost.", _UPGRADE),
     "talos_upgrade": (
-        "Upgrades the nodes, one after the other.",
+        "Upgrades the nodes, the control plane one by one, then the workers.",
         {
             **SERIAL,
             "cluster_secrets_talos_nodes": _of(

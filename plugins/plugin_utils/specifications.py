@@ -69,18 +69,18 @@ def problem(name: str, value: Any) -> str | None:
         try:
             boolean(value, strict=True)
         except TypeError:
-            return "%s: %s is no boolean. Write true or false" % (name, _shown(value))
+            return "%s: %s is not a boolean. Write true or false" % (name, _shown(value))
     elif kind == "int":
         try:
             if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
                 raise ValueError
             int(value)
         except (TypeError, ValueError, OverflowError):
-            return "%s: %s is no whole number. Write one like 60" % (name, _shown(value))
+            return "%s: %s is not a whole number. Write one like 60" % (name, _shown(value))
     elif kind == "dict" and not isinstance(value, (Mapping, str)):
-        return "%s: %s is no mapping. Write it as 'key: value' lines" % (name, _shown(value))
+        return "%s: %s is not a mapping. Write it as 'key: value' lines" % (name, _shown(value))
     elif kind == "list" and not isinstance(value, (list, tuple, str)):
-        return "%s: %s is no list. Write one item a line, each after '- '" % (name, _shown(value))
+        return "%s: %s is not a list. Write one item a line, each after '- '" % (name, _shown(value))
     elif kind == "dict" and isinstance(value, str) and spec.get("options"):
         return "%s: a text is no mapping. Write it as JSON: -e '{\"%s\": {...}}'" % (name, name)
     elif kind in ("dict", "list"):
@@ -99,7 +99,7 @@ def problem(name: str, value: Any) -> str | None:
         # YAML reads a bare 'off' as false.
         said = "off" if value is False and "off" in spec["choices"] else str(value)
         if said not in map(str, spec["choices"]):
-            return "%s: %s is none of: %s" % (name, _shown(value), ", ".join(map(str, spec["choices"])))
+            return "%s: %s is not one of: %s" % (name, _shown(value), ", ".join(map(str, spec["choices"])))
     return None
 
 

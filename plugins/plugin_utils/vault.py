@@ -46,7 +46,7 @@ class RunVault:
         """Raise FileError unless the password that encrypts is what was typed again."""
         secret = self._encrypting()
         if secret is None or not hmac.compare_digest(bytes(secret.bytes), to_bytes(again).strip()):
-            raise FileError("the vault password was typed in two ways. Nothing was written; run this again.")
+            raise FileError("the two vault passwords that were typed differ. Nothing was written; run this again.")
 
     def _encrypting(self) -> Any:
         """The password that encrypts; None where there is none, or where it isn't clear which."""

@@ -94,7 +94,7 @@ def findings() -> list[Finding]:
             "market-making",
             "Deployment market-making",
             "runs with an older value of gh-oauth",
-            playbook("rotate", "Restart it, or have that done", rotate_restart="restart"),
+            playbook("rotate", "Restart it, or let rotate do so", rotate_restart="restart"),
         ),
         Finding(
             "error",

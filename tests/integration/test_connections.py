@@ -385,6 +385,11 @@ def test_who_names_no_cluster_does_not_get_that_of_another_host(looked, tmp_path
     refused = f"n names no cluster of its own and got {A} (context a), which is that of a, too"
     code, said = looked({"tasks": [CHECKS]}, **CONTEXTS)
     assert code == 2 and refused in said, said
+    # Also of one that a limit leaves out, if it names a cluster; other machines of the inventory name none.
+    alone = {"hosts": "n", "tasks": [CHECKS]}
+    code, said = looked(alone, **CONTEXTS)
+    assert code == 2 and refused in said, said
+    assert looked(alone, b=CONTEXTS["b"])[0] == 0
     # What the play says is no variable of the other hosts, and counts for them.
     of_play = {"vars": {"cluster_secrets_kubeconfig": path, "cluster_secrets_store_namespace": "vault"}}
     (tmp_path / "config").rename(tmp_path / "other")

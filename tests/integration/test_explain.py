@@ -304,7 +304,7 @@ def test_the_playbook_fails_with_the_verdict(whole):
             "cluster_secrets_secret=cloudflare-api-token",
             check=False,
         )
-    assert done.rc == 2 and "\nBROKEN   label " in done.stdout and "it breaks at: label" in done.stdout
+    assert done.rc == 2 and "\nBROKEN   label " in done.stdout and "breaks at: label" in done.stdout
     assert (
         "\nTo fix it: ansible-playbook platform.cluster_secrets.onboard -e cluster_secrets_namespace=cert-manager"
         in done.stdout

@@ -249,7 +249,18 @@ def test_another_catalog_of_ours_on_the_same_cluster_stays(platform, catalog):
         guarded = own.play("bootstrap", variables=other)
         assert "protects the central namespace 'central-secret-store' of another catalog" in guarded.output
         assert not [one for one in own.writes(mark) if "admissionpolic" in one]
-        # Nor do they undo each other's changes.
+        # Nor do they undo each other's changes, or advise to.
+        said = own.module("audit", catalog=catalog).result["findings"]
+        assert not [one for one in said if "theirs" in one["object"]], said
+        both = {
+            "cluster_secrets_catalog_extra": [
+                {**entry("theirs", ["theirs"]), "source": "github-pat", "data": {"KEY": "token"}}
+            ]
+        }
+        mark = own.mark()
+        refused = own.play("bootstrap", variables=both, check=False)
+        assert refused.rc == 2 and own.writes(mark) == []
+        assert "it is of another catalog, which reads through ClusterSecretStore other-store" in refused.stdout
         assert own.play("bootstrap").recap["changed"] == 0
         assert own.play("bootstrap", variables=other).recap["changed"] == 0
         enforcing = own.play("bootstrap", variables={**other, "cluster_secrets_guard_mode": "enforce"}, check=False)

@@ -442,7 +442,7 @@ def test_a_field_manager_is_named_and_stops_nothing(bootstrapped, catalog):
         assert audited["writers"]["argocd-controller"] == [f"ClusterExternalSecret {ENTRY}"]
         assert any("'argocd-controller'" in line for line in audited["summary"])
         enforced = platform.module("admission_policies", catalog=catalog, mode="enforce", check_mode=True).result
-        assert "somebody who calls himself 'argocd-controller'" in str(enforced["warnings"])
+        assert "a writer that calls itself 'argocd-controller'" in str(enforced["warnings"])
     finally:
         platform.patch(path, {"metadata": {"annotations": {"team": None}}})
 

@@ -192,7 +192,7 @@ def test_an_enforcing_bootstrap_names_them_and_does_the_rest(besieged):
         told = besieged.play(playbook, variables={**ENFORCED, **given}, check=False)
         assert "exceeded quota" in " ".join(told.output.split()), told.output
     assert "was not made by ClusterExternalSecret" in said
-    assert "somebody who calls himself 'argocd-controller'" in said
+    assert "a writer that calls itself 'argocd-controller'" in said
     enforced = besieged.get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings")["items"]
     assert all(one["spec"]["validationActions"] == ["Deny"] for one in enforced)
 

@@ -249,7 +249,7 @@ def test_a_vault_password_that_is_typed_is_typed_twice(after, tmp_path):
     argv += ["-e", f"@{given}"]
     slip = [("Vault password: ", f"{CANARY}-one"), ("once more", f"{CANARY}-two")]
     status, seen = on_a_terminal(after, argv, slip, tmp_path)
-    assert status == 2 and "typed in two ways. Nothing was written" in seen and not folder.exists()
+    assert status == 2 and "passwords that were typed differ. Nothing was written" in seen and not folder.exists()
     right = [("Vault password: ", f"{CANARY}-one"), ("once more", f"{CANARY}-one")]
     status, more = on_a_terminal(after, argv, right, tmp_path)
     assert status == 0 and leaked(seen + more) == [] and (folder / "cluster_secrets.vault.yml").exists()
@@ -302,7 +302,7 @@ def test_teardown_of_several_clusters_is_confirmed_for_each(after, tmp_path):
         assert ("to go on" in seen) == (not more)
     assert after.writes(mark) == []
     # Of both, one is enough to be asked.
-    status, seen = on_a_terminal(after, argv[:-2], [("to go on", "no")], tmp_path, width=300)
+    status, seen = on_a_terminal(after, argv[:-2], [("to continue", "no")], tmp_path, width=300)
     assert status == 2 and seen.count("to go on") == 1
     assert re.search(r"b +: ok=\d+ +changed=0 .* failed=1", re.sub(r"\x1b\[[0-9;]*m", "", seen))
 
@@ -315,13 +315,15 @@ def test_teardown_asks_and_names_the_cluster(after, tmp_path):
     assert elsewhere.rc == 2 and "cluster_secrets_teardown_confirmed: true" in elsewhere.stdout
     server = yaml.safe_load(after.kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
     place = f"localhost ({server}, context embedded)"
-    question = f"goes from {place}, with the master Secrets and every Secret made of them. Type 'yes' to go on"
+    question = (
+        f"will be removed from {place}, with the master Secrets and every Secret made from them. Type 'yes' to continue"
+    )
     argv = after.argv("teardown", variables=unsaid)
-    status, seen = on_a_terminal(after, argv, [("to go on", "no")], tmp_path, width=300)
+    status, seen = on_a_terminal(after, argv, [("to continue", "no")], tmp_path, width=300)
     assert status == 2 and question in seen and "Nothing was changed." in seen
     assert after.requests(mark) == []
     predicted = after.play("teardown", "--check", variables=unsaid).stdout
-    status, seen = on_a_terminal(after, argv, [("to go on", "yes")], tmp_path, width=300)
+    status, seen = on_a_terminal(after, argv, [("to continue", "yes")], tmp_path, width=300)
     assert status == 0 and after.secret("central-secret-store", "github-pat") is None
     removed = re.findall(r"^removed +[A-Za-z]+ +[0-9]+ .*$", predicted, re.MULTILINE)
     assert len(removed) > 5 and any(" ClusterExternalSecret " in line for line in removed), predicted

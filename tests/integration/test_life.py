@@ -171,7 +171,7 @@ def test_what_has_ended_is_written_by_nobody_unless_told_and_no_green_tick(boots
     said = "source 'living-source', key 'token': token ended at 1970-01-01 00:00 UTC"
     status = platform.play("status", variables=variables, check=False)
     assert status.rc == 2 and "key 'token': token ended on 1970-01-01" in status.stdout, status.stdout
-    assert "something that they need is broken or has ended" in status.stdout
+    assert "something that they need is broken or has expired" in status.stdout
     told = platform.play(
         "explain",
         variables={**variables, "cluster_secrets_namespace": "living", "cluster_secrets_secret": "living"},

@@ -239,6 +239,78 @@ def test_what_took_an_objects_place_is_not_written_over(bootstrapped):
     bootstrapped.delete(f"{collection}/place")
 
 
+def test_what_another_catalog_made_meanwhile_is_not_written_over(bootstrapped):
+    """It wears our label; nobody looked at it."""
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_apply
+
+    api = "rbac.authorization.k8s.io/v1"
+    path = f"/apis/{api}/clusterroles/meanwhile"
+
+    def role(verb):
+        rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": [verb]}]
+        return {
+            "apiVersion": api,
+            "kind": "ClusterRole",
+            "metadata": {"name": "meanwhile", "labels": OWNED},
+            "rules": rules,
+        }
+
+    executor = apply.Executor(bootstrapped.client)
+    try:
+        planned = [plan_apply(role(verb), None) for verb in ("get", "get", "list")]
+        executor.run([planned[0]])
+        executor.run([planned[1]])  # the same is no conflict
+        with pytest.raises(errors.WriteError, match="somebody changed it meanwhile, so it stays"):
+            executor.run([planned[2]])
+        assert bootstrapped.get(path)["rules"] == role("get")["rules"]
+    finally:
+        bootstrapped.delete(path)
+
+
+def test_a_central_namespace_that_somebody_makes_meanwhile_is_looked_at_first(bootstrapped):
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, errors, module
+
+    context = module.Context({}, False, False, lambda _text: None)
+    context._client = bootstrapped.client
+    batch = context.missing_namespace("central-meanwhile", True)
+    bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "central-meanwhile"}})
+    try:
+        with pytest.raises(errors.WriteError, match="somebody made it meanwhile"):
+            apply.Executor(bootstrapped.client).run(batch)
+        assert not bootstrapped.get("/api/v1/namespaces/central-meanwhile")["metadata"].get("annotations")
+    finally:
+        bootstrapped.delete("/api/v1/namespaces/central-meanwhile")
+
+
+def test_a_label_that_somebody_takes_away_is_no_success(bootstrapped, catalog):
+    """GitOps, say, that owns the namespaces' labels."""
+    with_it = [*catalog, {**entry("fleeting", ["fleeting"]), "source": "github-pat", "data": {"KEY": "token"}}]
+    bootstrapped.module("apply", catalog=with_it, parts={"permissions": {}, "labels": {}, "stores": {}, "entries": {}})
+    gone = threading.Event()
+
+    def takes_it_away():
+        path = "/api/v1/namespaces/fleeting"
+        while not gone.wait(0.05):
+            if "secrets/fleeting" in (bootstrapped.get(path)["metadata"].get("labels") or {}):
+                bootstrapped.patch(path, {"metadata": {"labels": {"secrets/fleeting": None}}})
+
+    thread = threading.Thread(target=takes_it_away)
+    thread.start()
+    try:
+        bootstrapped.eventually(lambda: bootstrapped.secret("fleeting", "fleeting") is None, 30, "the copy's end")
+        parts = {"labels": {}, "verify": {"wait_timeout": 12}}
+        done = bootstrapped.module("apply", catalog=with_it, parts=parts, check=False)
+    finally:
+        gone.set()
+        thread.join()
+        restored = {"permissions": {}, "labels": {}, "stores": {}, "entries": {"prune": True}, "unlabel": {}}
+        bootstrapped.module("apply", catalog=catalog, parts=restored)
+        bootstrapped.delete("/api/v1/namespaces/fleeting")
+    assert done.result.get("failed"), done.result
+    assert "fleeting is unlabelled" in done.result["msg"] and "secrets/fleeting" in done.result["msg"]
+
+
 def test_two_catalogs_that_are_bootstrapped_at_the_same_moment_both_stay_bound(bootstrapped, catalog):
     """Each planned on what was there before the other's write of the one binding of all readers."""
     from ansible_collections.platform.cluster_secrets.plugins.module_utils import apply, module
@@ -275,8 +347,8 @@ def test_what_was_changed_after_its_backup_is_not_replaced(bootstrapped, catalog
     secrets = "/api/v1/namespaces/default/secrets"
     made = bootstrapped.request("POST", secrets, {"metadata": {"name": "edited"}, "data": {"key": "bmV3"}})
 
-    def deleted(saved):
-        given = {"catalog": catalog, "replace": {"default": {"edited": {made["metadata"]["uid"]: True}}}}
+    def deleted(saved, version=True):
+        given = {"catalog": catalog, "replace": {"default": {"edited": {made["metadata"]["uid"]: version}}}}
         params = ArgumentSpecValidator(entries.OPTIONS).validate(given).validated_parameters
         context = module.Context({**params, "saved": saved}, False, False, lambda _text: None)
         context._client = bootstrapped.client
@@ -286,6 +358,10 @@ def test_what_was_changed_after_its_backup_is_not_replaced(bootstrapped, catalog
         assert deleted({("default", "edited"): ("Opaque", {"key": "bmV3"})}) == deleted({}) == ["edited"]
         with pytest.raises(errors.NotReady, match="changed Secret default/edited after it was backed up"):
             deleted({("default", "edited"): ("Opaque", {"key": "b2xk"})})
+        # Of an earlier task, the version is known.
+        assert deleted({}, made["metadata"]["resourceVersion"]) == ["edited"]
+        with pytest.raises(errors.NotReady, match="changed Secret default/edited after it was backed up"):
+            deleted({}, "1")
     finally:
         bootstrapped.delete(f"{secrets}/edited")
 

@@ -75,6 +75,25 @@ def test_a_bootstrap_stops_before_its_first_write_and_names_all_of_it(squatted):
         squatted.delete(f"{path}/sees")
 
 
+def test_nothing_is_restored_where_somebody_else_can_read_it(squatted, bootstrapped):
+    backup = squatted.folder / "before.vault.yml"
+    bootstrapped.play("backup", "-e", f"cluster_secrets_backup_file={backup}")
+    uid = squatted.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
+    variables = {"cluster_secrets_backup_file": str(backup), "cluster_secrets_restore_into": uid}
+    mark = squatted.mark()
+    refused = squatted.play("restore", variables=variables, check=False)
+    assert refused.rc == 2 and squatted.writes(mark) == []
+    assert f"access: RoleBinding {CENTRAL}/mine: it gives User 'tenant' permissions" in " ".join(refused.output.split())
+
+
+def test_nothing_is_rotated_where_nothing_would_read_it(squatted):
+    for arguments in (("--check",), ()):
+        mark = squatted.mark()
+        refused = squatted.play("rotate", *arguments, check=False)
+        assert refused.rc == 2 and squatted.writes(mark) == []
+        assert "has no ClusterSecretStore central-secret-store, so nothing would read the values" in refused.stdout
+
+
 def test_what_is_the_platforms_is_no_reason_to_stop(squatted):
     variables = {"cluster_secrets_platform_users": ["tenant"]}
     outcome = squatted.play("bootstrap", "--check", variables=variables, check=False)

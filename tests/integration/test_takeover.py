@@ -517,7 +517,7 @@ def test_a_bootstrap_that_would_take_something_away_is_refused(bootstrapped, tmp
         ),
         (
             {"cluster_secrets_catalog_extra": [renamed]},
-            ["Secret lossy in namespace n8n would go: the entry selects otherwise"],
+            ["Secret lossy in namespace n8n would go: the entry selects differently"],
         ),
         (
             {"cluster_secrets_catalog_extra": [{**one, "target": "new"}]},

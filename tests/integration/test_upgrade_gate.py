@@ -509,7 +509,10 @@ def test_kubernetes_goes_by_the_same_gates(runbook):
         variables = {**given, "cluster_secrets_talos_kubernetes": to, **more}
         return own.play("talos_upgrade_kubernetes", *arguments, variables=variables, check=False)
 
-    for to, said in ((f"1.{minor - 1}.0", "there is no way back"), (f"1.{minor + 2}.0", f"by way of 1.{minor + 1}")):
+    for to, said in (
+        (f"1.{minor - 1}.0", "there is no way back"),
+        (f"1.{minor + 2}.0", f"upgrade to 1.{minor + 1} first"),
+    ):
         refused = play(to)
         assert refused.rc == 2 and said in refused.stdout, refused.stdout
     assert play("newest").rc == 2

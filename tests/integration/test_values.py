@@ -267,11 +267,15 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
         (
             "restore",
             "cluster_secrets_restore_verify=maybe",
-            "cluster_secrets_restore_verify: 'maybe' is no boolean. Write true or false",
+            "cluster_secrets_restore_verify: 'maybe' is not a boolean. Write true or false",
         ),
         ("teardown", "cluster_secrets_teardown_eso=2", "cluster_secrets_teardown_eso: '2' is no boolean"),
-        ("talos_upgrade_gate", "cluster_secrets_gate_timeout=soon", "'soon' is no whole number. Write one like 60"),
-        ("bootstrap", "cluster_secrets_isolation=none", "cluster_secrets_isolation: 'none' is none of: shared, entry"),
+        ("talos_upgrade_gate", "cluster_secrets_gate_timeout=soon", "'soon' is not a whole number. Write one like 60"),
+        (
+            "bootstrap",
+            "cluster_secrets_isolation=none",
+            "cluster_secrets_isolation: 'none' is not one of: shared, entry",
+        ),
         (
             "bootstrap",
             '{"cluster_secrets_guard_mode": null}',
@@ -288,12 +292,12 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
         (
             "bootstrap",
             '{"cluster_secrets_guard_self_service_labels": {"a": "b"}}',
-            "cluster_secrets_guard_self_service_labels: a dict is no list. Write one item a line, each after '- '",
+            "cluster_secrets_guard_self_service_labels: a dict is not a list. Write one item a line, each after '- '",
         ),
         (
             "bootstrap",
             '{"cluster_secrets_catalog_namespaces_add": ["ci"]}',
-            "cluster_secrets_catalog_namespaces_add: a list is no mapping. Write it as 'key: value' lines",
+            "cluster_secrets_catalog_namespaces_add: a list is not a mapping. Write it as 'key: value' lines",
         ),
     ],
 )
@@ -320,11 +324,11 @@ def test_a_misspelt_variable_is_a_warning_with_the_closest_name(bootstrapped):
     outcome = bootstrapped.play("status", "-e", "cluster_secrets_stroe=x", "-e", "cluster_secrets_reprot=x")
     said = " ".join(outcome.output.split())
     assert (
-        "the variable 'cluster_secrets_stroe' is none of this collection's. Did you mean 'cluster_secrets_store'?"
+        "the variable 'cluster_secrets_stroe' is not one of this collection's. Did you mean 'cluster_secrets_store'?"
         in said
     )
     assert "Did you mean 'cluster_secrets_report'?" in said
-    assert "is none of this collection's" not in bootstrapped.play("bootstrap", "--check").output
+    assert "is not one of this collection's" not in bootstrapped.play("bootstrap", "--check").output
 
 
 def test_a_catalog_and_its_values_are_checked_without_a_cluster(bootstrapped, tmp_path):

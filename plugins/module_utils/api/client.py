@@ -533,7 +533,7 @@ def _redirected(response: Any) -> str:
     """What an answer 3xx means. Its Location can hold a token, so that only the host is named."""
     place = urlsplit(response.headers.get("Location") or "").hostname
     return (
-        "HTTP status %d, a redirection%s, which no Kubernetes API answers. Does a proxy or a login page stand between? "
+        "HTTP status %d, a redirection%s, which no Kubernetes API sends. Is there a proxy or a login page in between? "
         "Check 'host', the kubeconfig's server and the proxy." % (response.status, " to %s" % place if place else "")
     )
 

@@ -317,7 +317,7 @@ def mixture(
     if chosen is None or not overruling:
         return None
     return (
-        "both '%s' and '%s' are set: the second would take precedence over what was said of this cluster. Unset one of "
+        "both '%s' and '%s' are set: the second would take precedence over what was set for this cluster. Unset one of "
         "the two. No request was sent." % (name_nearer % chosen, "', '".join(map(name_farther, overruling)))
     )
 

@@ -203,7 +203,7 @@ class _View:
         if "deletionTimestamp" in live["metadata"]:
             held = ", ".join(live["metadata"].get("finalizers") or []) or "what is in it"
             left = held_for(live)
-            fix = offboarding(self.name, ",".join(left)) if left else Fix("Make it anew once it is gone")
+            fix = offboarding(self.name, ",".join(left)) if left else Fix("Recreate it once it is gone")
             return Link("namespace", BROKEN, "it is being deleted, held by %s" % held, fix)
         return Link("namespace", OK, "'%s' exists" % self.name)
 
@@ -447,7 +447,7 @@ class _View:
         live = {(self.name, self.entry.target): self.chain.target} if self.chain.target else {}
         using = [use for use in usage.uses(usage_read) if use.key == (self.name, self.entry.target)]
         if not using:
-            return Link("consumers", OK, "nothing that is looked at names the Secret")
+            return Link("consumers", OK, "no object that is looked at references the Secret")
         keys = set((self.chain.target or {}).get("data") or {})
         wrong = [use for use in using if use.reference.key not in (None, *keys) and not use.reference.optional]
         if wrong:
@@ -461,7 +461,7 @@ class _View:
             names = ", ".join(owner.label() for owner in owners)
             fix = playbook("rotate", rotate_restart="restart")
             if not any(owner.kind in workloads.RESTARTABLE for owner in owners):
-                fix = Fix("Make the pods anew: nothing but their owner can restart them")
+                fix = Fix("Recreate the pods: only their owner can")
             return Link("consumers", BROKEN, "running with an older value: %s" % names, fix)
         return Link("consumers", OK, ", ".join(dict.fromkeys(use.owner.label() for use in using)))
 

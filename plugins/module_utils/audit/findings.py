@@ -210,7 +210,7 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
     unowned = {key_of(item): item for item in inventory.secrets if not is_of_eso(item)}
     fixes = {
         state.STALE: ROTATE,
-        state.FAILING: playbook("rotate", "Look at why (kubectl describe externalsecret), fix that, then"),
+        state.FAILING: playbook("rotate", "Find out why (kubectl describe externalsecret), fix that, then"),
         state.MISSING: LOGS,
         state.UNLABELLED: playbook("bootstrap", "Remove the namespace from the catalog, or give it the label"),
         state.ABSENT_NAMESPACE: Fix("Create the namespace, or remove it from the catalog"),
@@ -295,7 +295,7 @@ def _look_alikes(inventory: Inventory, store_namespace: str) -> Iterator[Finding
             continue
         if "deletionTimestamp" in item["metadata"]:
             continue
-        message = "it has ESO's label, and no ExternalSecret makes it, so that nothing updates or removes it"
+        message = "it has ESO's label, but no ExternalSecret makes it, so nothing updates or removes it"
         yield Finding(WARNING, "look-alike", namespace, name, message, Fix("Delete it, or remove the label"))
 
 
@@ -576,7 +576,7 @@ def _permissions(
             message = "may act as %s, by %s" % (whom, one.binding)
             yield Finding(severity, "may-request-token", one.namespace, one.who, message, fix)
         if one.namespace is None and _lifts_guard(one):
-            message = "may switch off the guard, or change what is written on its way, by %s" % one.binding
+            message = "may switch off the guard, or change objects while they are written, by %s" % one.binding
             yield Finding(WARNING, "may-lift-guard", None, one.who, message, fix)
     yield from _ways_around(scope, inventory, untrusted, enforced)
 
@@ -637,7 +637,7 @@ def _webhooks(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
                     kind,
                     hook.get("name"),
                 )
-                fix = Fix("Except the namespace by the webhook's namespaceSelector, if it need not see them")
+                fix = Fix("Exclude the namespace in the webhook's namespaceSelector, unless it must see them")
                 name = item["metadata"]["name"]
                 yield Finding(
                     WARNING if kind == "MutatingWebhookConfiguration" else INFO,

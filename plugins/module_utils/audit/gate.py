@@ -106,7 +106,8 @@ def _nodes(health: Health, except_nodes: Collection[str]) -> Iterator[Finding]:
             yield problem(
                 "node",
                 "Node %s" % name,
-                "it is cordoned%s, so that nothing can move there. Uncordon it, or except it" % since,
+                "it is cordoned%s, so nothing can move there. Uncordon it, or except it "
+                "(cluster_secrets_gate_except_nodes)" % since,
             )
         if holds_true(item, "Ready"):
             continue
@@ -180,7 +181,7 @@ def stopped(health: Health) -> list[Finding]:
             {flag for container in containers for flag in container.get("args") or [] if flag in _SWITCHED_OFF}
         )
         if off and _name_label(item) == CONTROLLER:
-            message = "it runs with %s, and so does nothing of that" % " and ".join(off)
+            message = "it runs with %s, which switches off what the collection needs" % " and ".join(off)
             found.append(problem("eso", "Deployment %s" % item["metadata"]["name"], message))
     return found
 
@@ -280,7 +281,7 @@ def _drain(health: Health) -> Iterator[Finding]:
             selector = budget["spec"].get("selector")
             allowed = (budget.get("status") or {}).get("disruptionsAllowed", 0)
             if selector is not None and matches(selector, labels) and allowed < 1:
-                text = "it allows no eviction of %s now, so that a drain would wait for ever" % item["metadata"]["name"]
+                text = "it allows no eviction of %s now, so a drain would wait for ever" % item["metadata"]["name"]
                 yield problem("drain", "PodDisruptionBudget %s" % budget["metadata"]["name"], text)
 
 

@@ -86,7 +86,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
             _joined(entry.written_by.get(source, "") for entry in reading),
         )
     if unread:
-        warn("the ends of certificates are not looked at: %s" % unread)
+        warn("the expiry of certificates is not checked: %s" % unread)
     return found
 
 

@@ -222,10 +222,10 @@ def findings(report: Report) -> list[Finding]:
         found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
     for owner, secrets in workloads_with_old_values(report.old):
         message = "runs with an older value of %s" % ", ".join(secrets)
-        fix = playbook("rotate", "Restart it, or have that done", rotate_restart="restart")
+        fix = playbook("rotate", "Restart it, or let rotate do so", rotate_restart="restart")
         found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
     for namespace, name, made_by in report.unused:
-        message = "nothing that is looked at names this Secret"
+        message = "no object that the audit looks at references this Secret"
         fix = offboarding(namespace, made_by, "If nothing else reads it, take the namespace out of the entry, then")
         found.append(Finding(INFO, "unused-target", namespace, name, message, fix))
     return found

@@ -800,7 +800,7 @@ def _check_together(entries: list[Entry]) -> None:
             known, other = recipes.setdefault((entry.source, key), (recipe, entry.name))
             if known != recipe:
                 raise CatalogError(
-                    "%s: it generates key '%s' of source '%s' in another way than entry '%s'. Say it in one of them."
+                    "%s: it generates key '%s' of source '%s' differently from entry '%s'. Say how in only one of them."
                     % (where, key, entry.source, other)
                 )
         # Any namespace may carry any label; only clashes that the catalog itself makes certain are errors.

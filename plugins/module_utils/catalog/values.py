@@ -172,7 +172,7 @@ def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
             if tail:
                 parts.append("ends in a line break" if b"\n" in tail else "ends in a space")
             found.append(
-                "source '%s': the value of '%s' %s, which whatever uses it may refuse. Take it away, unless it "
+                "source '%s': the value of '%s' %s, which whatever uses it may refuse. Remove it, unless it "
                 "belongs there." % (source, key, " and ".join(parts))
             )
     return found

@@ -224,7 +224,7 @@ def hindrance(entry: Entry, external: Object | None) -> str:
     meta = external["metadata"]
     if maker(external) != entry.name:
         return (
-            "the ExternalSecret %s there was not made by ClusterExternalSecret %s, so that ESO leaves it alone; "
+            "the ExternalSecret %s there was not made by ClusterExternalSecret %s, so ESO leaves it alone; "
             "delete it" % (meta["name"], entry.name)
         )
     if "deletionTimestamp" in meta:
@@ -299,13 +299,14 @@ def follow(
     seconds: float,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     nudge: Callable[[list[Row]], None] = lambda _rows: None,
+    asked: bool = False,
 ) -> list[Row]:
     """Follow the managed Secrets until all rows are synced; returns the rows that are not after ``seconds``.
 
     A list and one watch serve any number of namespaces.
 
     :arg progress: is told, again and again, how many of how many are synced; :arg nudge: what are not, each
-        :data:`LOOK` seconds.
+        :data:`LOOK` seconds; :arg asked: see :func:`without_what_ends`.
     """
     deadline = time.monotonic() + seconds
     sources = snapshot.sources or {}
@@ -334,7 +335,7 @@ def follow(
             progress(len(rows) - len(pending), len(rows))
             try:
                 if begun - looked > LOOK:
-                    pending = {row.key: row for row in without_what_ends(client, list(pending.values()))}
+                    pending = {row.key: row for row in without_what_ends(client, list(pending.values()), asked)}
                     nudge(list(pending.values()))
                     looked = time.monotonic()
                 idle = False
@@ -369,16 +370,29 @@ def follow(
                 time.sleep(min(RETRY, max(0.0, deadline - time.monotonic())))
     if pending:
         try:
-            return without_what_ends(client, list(pending.values()))
+            return without_what_ends(client, list(pending.values()), asked)
         except (ApiUnreachable, ApiError):
             pass  # then all are named
     return list(pending.values())
 
 
-def without_what_ends(client: Client, rows: list[Row]) -> list[Row]:
-    """The rows whose namespace is still there, and not being deleted: the others are waited for no more."""
+def without_what_ends(client: Client, rows: list[Row], asked: bool) -> list[Row]:
+    """The rows whose namespace is still there, and not being deleted: the others are waited for no more.
+
+    One that has lost its label is an error where the catalog lists it, or somebody asked for this very one.
+    """
     live = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
-    return [row for row in rows if selected(live.get(row.namespace), row.entry)]
+    left = []
+    for row in rows:
+        item = live.get(row.namespace)
+        if item is None or "deletionTimestamp" in item["metadata"]:
+            continue
+        if selected(item, row.entry):
+            left.append(row)
+        elif asked or row.namespace in row.entry.named():
+            row.status, row.message = UNLABELLED, "somebody took %s away from the namespace" % row.entry.label_text()
+            left.append(row)
+    return left
 
 
 def explain(client: Client, eso_version: str, rows: list[Row]) -> None:

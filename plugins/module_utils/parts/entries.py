@@ -117,8 +117,10 @@ def _replaced(context: Context, version: str) -> Iterator[Step]:
                 # It would stay as it is for ever, and keep those after it from their turn.
                 held.append("%s/%s (%s)" % (namespace, name, ", ".join(item["metadata"]["finalizers"])))
                 continue
+            meta, kept = item["metadata"], saved.get((namespace, name))
+            same = uids[meta["uid"]] in (True, meta["resourceVersion"]) if kept is None else kept == content(item)
             # What ESO itself writes there, a new value say, is nobody's loss.
-            if saved.get((namespace, name), content(item)) != content(item) and not is_of_eso(item):
+            if not same and not is_of_eso(item):
                 raise NotReady(
                     "somebody changed Secret %s/%s after it was backed up, so it stays. Run this again."
                     % (namespace, name)
@@ -139,8 +141,8 @@ def _replaced(context: Context, version: str) -> Iterator[Step]:
 
 def _refuse_held(held: list[str]) -> None:
     raise NotReady(
-        "Secrets that have to be made anew are held by finalizers: %s. The others were done. Have their namespaces "
-        "take the finalizers away, then run this again." % "; ".join(held)
+        "Secrets that have to be recreated are held by finalizers: %s. The others were done. Have the owners of their "
+        "namespaces remove the finalizers, then run this again." % "; ".join(held)
     )
 
 
@@ -162,6 +164,6 @@ def _not_made(client: Client, namespace: str, name: str, uids: dict[str, Any]) -
     if item is not None and item["metadata"]["uid"] not in uids:
         return None
     return NotReady(
-        "the Secret %s/%s was deleted to be made anew, and ESO has not made it yet. Those after it were left as they "
+        "the Secret %s/%s was deleted to be recreated, and ESO has not done so yet. Those after it were left as they "
         "are. Look at ESO's log, then run this again." % (namespace, name)
     )

@@ -184,7 +184,7 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                 )
             elif entry and namespace in entry.namespaces:
                 context.warn(
-                    "the catalog lists namespace '%s' in its entry '%s', so that the next bootstrap gives it the label "
+                    "the catalog lists namespace '%s' in its entry '%s', so the next bootstrap will give it the label "
                     "again" % (namespace, name)
                 )
             if entry and entry.label and labels.get(entry.label[0]) == entry.label[1]:

@@ -13,7 +13,7 @@ from ..catalog.entries import NAME_LABEL, of_sources
 from ..catalog.values import check_values, generated, remarks, required_sources, to_be_given, written_by_others
 from ..desired import consumers, stores
 from ..desired.distribution import CHANGED, REGENERATED, central_secret, metadata
-from ..errors import CatalogError, FileError
+from ..errors import CatalogError, FileError, NotReady
 from ..live import eso, snapshot, state
 from ..module import (
     CATALOG_OPTION,
@@ -28,7 +28,7 @@ from ..module import (
 from ..plan.actions import plan_apply, plan_delete
 from ..plan.secrets import content, plan_restore, redact_secret
 from ..report.text import takeover_refused
-from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, SECRETS, decode, key_of, resource_of
+from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, RBAC, SECRETS, decode, key_of, resource_of
 from ..takeover import access, backup, preflight, removal
 from .steps import Plan, Result, Step, alone
 
@@ -278,8 +278,9 @@ def _preflight(
     answers = preflight.checked_answers(params["takeover"])
     namespace = params["store_namespace"]
     whole = {(namespace, name): item for name, item in central.items()}
-    uids: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], Object] = {}
     if params["preflight"] == "values":
+        _refuse_without_stores(context)
         findings = list(preflight.values_found(namespace, central, values))
         findings += preflight.ended(namespace, central, values, state.utcnow(), context.warn)
     else:
@@ -291,9 +292,9 @@ def _preflight(
             context.entries, layout, cluster, values, params["owner"] == "gitops", params["prune_entries"]
         )
         findings += preflight.ended(namespace, central, values, state.utcnow(), context.warn)
-        findings = preflight.in_order([*_access(context, layout, cluster), *findings])
+        findings = preflight.in_order([*access_found(context, layout, cluster), *findings])
         whole.update(cluster.whole)
-        uids = {key: item["metadata"]["uid"] for key, item in cluster.secrets.items()}
+        seen = {**cluster.secrets, **cluster.whole}
     shown = [finding.answered(answers) for finding in findings]
     refused = [finding for finding in findings if not finding.accepted(answers)]
     if refused:
@@ -305,12 +306,31 @@ def _preflight(
     removals = {key for finding in findings if finding.check != "values" for key in finding.remove}
     result: Result = {"takeover": shown, "replace": {}, "backup": None}
     for key in sorted(removals):
-        result["replace"].setdefault(key[0], {})[key[1]] = {uids[key]: True}
+        meta = seen[key]["metadata"]
+        result["replace"].setdefault(key[0], {})[key[1]] = {meta["uid"]: meta["resourceVersion"]}
     changing = sorted({key for finding in findings for key in finding.backup})
     return findings, result, [whole[key] for key in changing if key in whole]
 
 
-def _access(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Existing]:
+def _refuse_without_stores(context: Context) -> None:
+    """Raise NotReady where no store serves the central namespace yet: values that nothing reads must not be left there,
+    nor where a bootstrap would have looked who else reads them."""
+    params, client = context.params, context.client
+    layout = layout_of(params)
+    binding = client.get(resource_of(RBAC, "ClusterRoleBinding").path(stores.READER))
+    if binding and stores.is_established({("ClusterRoleBinding", stores.READER): binding}, layout):
+        return
+    version = eso.served(client)[0]
+    path = resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore").path(layout.store) if version else None
+    if path is None or client.get(path) is None:
+        raise NotReady(
+            "the cluster at %s has no ClusterSecretStore %s, so nothing would read the values. Is it the right "
+            "cluster? If so, run platform.cluster_secrets.bootstrap first. Nothing was written."
+            % (client.server, layout.store)
+        )
+
+
+def access_found(context: Context, layout: stores.Layout, cluster: snapshot.Cluster) -> list[Existing]:
     """Who else has a foot in the central namespace and in ESO's, before the first master Secret is written."""
     params, client = context.params, context.client
     if stores.is_established(cluster.stores, layout):

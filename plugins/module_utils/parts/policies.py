@@ -98,7 +98,7 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
         deployments, others = eso.neighbours(client, params["eso_namespace"]) if account is not None else ([], [])
         if others:
             context.warn(
-                "ESO shares namespace '%s' with %s, so that the guard leaves it open. Whoever controls "
+                "ESO shares namespace '%s' with %s, so the guard leaves it open. Whoever controls "
                 "the namespace controls ESO, which reads all Secrets; give ESO a namespace of its own"
                 % (params["eso_namespace"], _some(others))
             )
@@ -134,8 +134,8 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
         if not identities.covers_manager(manager):
             # Whoever may write one of these may call himself that, so it stops nothing and is no reason to trust.
             context.warn(
-                "somebody who calls himself '%s', as a GitOps controller does and anyone can, last wrote %s. "
-                "Unless they act as the platform, the guard%s doesn't let them write it again"
+                "a writer that calls itself '%s', as a GitOps controller does and anyone can, last wrote %s. "
+                "Unless it acts as the platform, the guard%s doesn't let it write that again"
                 % (manager, _some(written), "" if params["mode"] == "enforce" else ", once enforced,")
             )
     planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
@@ -152,7 +152,7 @@ def _tell_of(context: Context, guarded: str) -> None:
     """Say, or raise LockOut where this catalog is to be protected, that the guard is another catalog's."""
     params = context.params
     message = (
-        "the guard on this cluster protects the central namespace '%s' of another catalog, and there can be one only; "
+        "the guard on this cluster protects the central namespace '%s' of another catalog, and there can be only one; "
         "it is left as it is" % guarded
     )
     if params["state"] == "present" and params["mode"] == "enforce":
@@ -257,7 +257,7 @@ def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
         return ["The guard is enforced."]
     lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
     lines += [
-        "Enforced, it would no longer let '%s' write this, unless that acts as the platform: %s." % (name, _some(what))
+        "Enforced, it would no longer let '%s' write these, unless it acts as the platform: %s." % (name, _some(what))
         for name, what in sorted(writers.items())[:_SHOWN]
     ]
     lines += ["... and %d more." % (len(writers) - _SHOWN)] if len(writers) > _SHOWN else []

@@ -54,10 +54,12 @@ def plan(context: Context) -> Plan:
         raise
     with client.remembering():
         before = snapshot.read(client, entries, version, params["store_namespace"])
+    # Right after the labels were given, one that is missing is not somebody's choice.
+    lacking = () if params.get("labelled") and not context.foresees else (state.UNLABELLED,)
     every = [
         row
         for row in state.judge(entries, before)
-        if row.status not in (state.UNLABELLED, state.ABSENT_NAMESPACE)
+        if row.status not in (*lacking, state.ABSENT_NAMESPACE)
         and row.namespace in (params["namespaces"] or [row.namespace])
     ]
     rows = [row for row in every if row.namespace not in params["except_namespaces"]]
@@ -92,7 +94,8 @@ def _follow(
     progress = context.progress("targets are current")
     nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
     begun = time.monotonic()
-    unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge)
+    asked = bool(params["namespaces"])
+    unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge, asked)
     if params["refresh"] == "always" and not unsynced:
         progress.end()
         progress = context.progress("targets are refreshed")
@@ -146,7 +149,7 @@ def _not_refreshed(
             left = found
             progress(len(rows) - len(left), len(rows))
             if left and pause >= state.LOOK:
-                left = state.without_what_ends(client, left)
+                left = state.without_what_ends(client, left, bool(nudge.namespaces))
                 nudge.refresh(left, live, failed, always=stalled >= _STALLED)
         except (ApiUnreachable, ApiError) as error:
             # An API server that restarts, or is too busy, is what the wait is for.
@@ -189,6 +192,8 @@ class _Nudge:
         #: When an entry that failed is refreshed next, as time.monotonic() has it, and after how many seconds again.
         self._due: dict[str, tuple[float, float]] = {}
         self.done: list[Action] = []
+        #: The namespaces that somebody asked for.
+        self.namespaces: list[str] = context.params["namespaces"] or []
 
     def _is_due(self, name: str) -> bool:
         """Whether it is time again; ever more seldom, since each refresh is work for all targets of the entry."""

@@ -141,8 +141,12 @@ def _informed(name: str, params: Result, plans: dict[str, Plan]) -> Result:
     before = plans["secrets"].result if "secrets" in plans and name != "secrets" else {}
     if name == "entries" and before:
         return {**params, "replace": before.get("replace") or {}, "saved": plans["secrets"].saved}
-    if name == "verify" and before:
-        return {**params, "changed_sources": before["changed_sources"]}
+    if name == "verify":
+        return {
+            **params,
+            "labelled": "labels" in plans,
+            **({"changed_sources": before["changed_sources"]} if before else {}),
+        }
     return params
 
 

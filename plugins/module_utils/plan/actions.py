@@ -87,8 +87,8 @@ def plan_apply(
 ) -> Action | None:
     """The server-side apply that makes ``live`` (None: absent) hold ``desired``; None if it does.
 
-    What is absent is created, and nothing that somebody else made meanwhile is written over. What is live is changed only as long
-    as it is the same object, by its uid: one that took its place is nobody's to write over.
+    What is absent is created, and nothing that somebody else made meanwhile is written over. What is live is
+    changed only as long as it is the same object, by its uid: one that took its place is nobody's to write over.
 
     Fields of others that are not desired are not looked at. A field that our manager owns and that is no
     longer desired is a difference too: applying removes it.

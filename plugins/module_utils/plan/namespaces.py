@@ -18,7 +18,7 @@ from .actions import CREATED, UPDATED, Action, merge_of
 def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
     """The patch that gives a live namespace ``labels`` ({key: value}); None if it has them.
 
-    It changes no other value than the one that was read; another one that somebody gave meanwhile stays, and is reported.
+    It replaces only the values that were read; another one that somebody gave a label meanwhile stays, and is reported.
     """
     current = live["metadata"].get("labels") or {}
     missing = {key: value for key, value in labels.items() if current.get(key) != value}
@@ -47,8 +47,8 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
     """The patch that removes ``labels`` (keys) and ESO's ``finalizers`` from a live namespace.
 
     Both go in one JSON patch, which tests that each of the labels, and the list of finalizers as a whole, is what was
-    read; whatever else is written to the namespace doesn't disturb it. Another value that somebody gave one of the labels
-    meanwhile stays, and is reported.
+    read; whatever else is written to the namespace doesn't disturb it. What else somebody gave
+    one of the labels meanwhile stays, and is reported.
     """
     meta = live["metadata"]
     current = meta.get("labels") or {}

@@ -73,7 +73,7 @@ def find(
                     yield existing("access", label_of("RoleBinding", binding), message, (ACCEPT,))
                     break
         for name in sorted(place.accounts):
-            message = "it was there before, and whoever made it may hold a token of it, by which he would be its user"
+            message = "it was there before, and whoever made it may hold a token with which to act as it"
             yield existing("access", "ServiceAccount %s/%s" % (place.name, name), message, (ACCEPT,))
         for item in place.workloads:
             message = "it runs in namespace '%s', which was there before, and may mount the Secrets there" % place.name

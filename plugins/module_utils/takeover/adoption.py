@@ -137,7 +137,7 @@ def _check(raw: dict[str, Any], cluster: Cluster, targets: dict[tuple[str, str],
         if name != entry.target or not entry.selects(namespace, labels):
             continue
         if decode(secret) != expected or secret.get("type") != entry.type:
-            raise Inexpressible("its target in namespace %s holds something else than it says today" % namespace)
+            raise Inexpressible("its target in namespace %s holds something other than it says today" % namespace)
 
 
 def _values(secret: Object) -> dict[str, Any]:

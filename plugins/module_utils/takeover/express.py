@@ -122,7 +122,7 @@ def expressed(
     except CatalogError as error:
         raise Inexpressible(str(error)) from None
     if _said(parsed.data) != _said(data):
-        raise Inexpressible("a template that the catalog would read otherwise")
+        raise Inexpressible("a template that the catalog would read differently")
     return entry
 
 

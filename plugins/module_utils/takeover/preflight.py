@@ -22,6 +22,7 @@ from ..desired.distribution import (
     RESTORER,
     applied_by_us,
     cluster_external_secret,
+    failed_namespaces,
     fields_of,
     is_owned,
 )
@@ -172,10 +173,11 @@ def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
         for _entry, live in _theirs(entries, cluster)
         for namespace in _selected(live, cluster)
     }
+    tried = _tried(cluster)
     places = {
         key
         for key, entry in _places(entries, cluster).items()
-        if key in cluster.secrets and not (_is_served(key, entry, cluster) and is_of_eso(cluster.secrets[key]))
+        if key in cluster.secrets and not (_is_served(key, entry, cluster, tried) and is_of_eso(cluster.secrets[key]))
     }
     return sorted(places.union(key for key in theirs if key in cluster.secrets))
 
@@ -407,8 +409,9 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
     for one in found if not is_owned(store) else ():
         for namespace, pattern in stores.undecided(one, store, cluster.namespaces):
             message = (
-                "only Go can read the condition '%s' of ClusterSecretStore %s, so that nobody here can say whether it "
-                "admits namespace %s; write namespaces into the store instead" % (pattern, layout.store, namespace)
+                "only Go can read the pattern '%s' in the conditions of ClusterSecretStore %s, so it is "
+                "unknown whether it admits namespace %s; list namespaces in the store instead"
+                % (pattern, layout.store, namespace)
             )
             labels.add(one.label())
             yield existing("consumers", one.label(), message, (DROP,))
@@ -449,8 +452,8 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
         store = stores.of_another_catalog(item, layout, cluster.stores.values())
         if store:
             message = (
-                "it is of another catalog, which reads through ClusterSecretStore %s, and %s would get this one's value. "
-                "Give the entry another name, label and target in one of the two"
+                "it is of another catalog, which reads through ClusterSecretStore %s, and %s would get this one's "
+                "value. Give the entry another name, label and target in one of the two"
                 % (store, _made_in(item, _selected(item, cluster)))
             )
             yield existing("entries", label_of("ClusterExternalSecret", item), message, (OVERWRITE,))
@@ -462,7 +465,7 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
         target = consumers.distributed_target(item)
         gone = selected if target != entry.target else going
         if gone:
-            why = "the entry selects otherwise" if target == entry.target else "the target is now %s" % entry.target
+            why = "the entry selects differently" if target == entry.target else "the target is now %s" % entry.target
             what = label_of("ClusterExternalSecret", item)
             yield existing("losses", what, "%s would go: %s" % (_made_in(item, gone), why), (ACCEPT,))
 
@@ -541,13 +544,26 @@ def _places(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Ent
     return places
 
 
-def _is_served(key: tuple[str, str], entry: Entry, cluster: Cluster) -> bool:
-    """Whether a ClusterExternalSecret of the entry's name has made its ExternalSecret in a target's namespace.
+def _tried(cluster: Cluster) -> set[tuple[str, str]]:
+    """(ClusterExternalSecret, namespace) of what ESO serves, or could not serve when it last tried, by its own word.
+
+    A quota of a tenant's keeps the ExternalSecret from being made, and its status is the tenant's to write.
+    """
+    return {
+        (item["metadata"]["name"], namespace)
+        for item in cluster.users.distributed
+        for namespace in (*((item.get("status") or {}).get("provisionedNamespaces") or ()), *failed_namespaces(item))
+    }
+
+
+def _is_served(key: tuple[str, str], entry: Entry, cluster: Cluster, tried: set[tuple[str, str]]) -> bool:
+    """Whether a ClusterExternalSecret of the entry's name made its ExternalSecret in a target's namespace, or tried to.
 
     A Secret that ESO can't fill is then for verifying to report: a tenant who makes one must not hold up everybody's
     bootstrap.
     """
-    return entry.name in cluster.names and (key[0], entry.external_secret) in cluster.external_keys
+    made = (key[0], entry.external_secret) in cluster.external_keys
+    return entry.name in cluster.names and (made or (entry.name, key[0]) in tried)
 
 
 def _goes(owner: Object, namespace: str, cluster: Cluster) -> bool:
@@ -648,12 +664,13 @@ def _lost_metadata(entry: Entry, live: Object) -> list[str]:
 
 def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:
     expected = {entry.name: _expected(entry, cluster, values) for entry in entries}
+    tried = _tried(cluster)
     for key, entry in sorted(_places(entries, cluster).items(), key=lambda pair: pair[0]):
         live = cluster.whole.get(key)
         if live is None:
             continue
         what = label_of("Secret", live)
-        if _is_served(key, entry, cluster):
+        if _is_served(key, entry, cluster, tried):
             # Only an interrupted replacement is gone on with, and only on request.
             differs = _difference(entry, live, expected[entry.name])
             if not is_of_eso(cluster.secrets[key]) and _stuck(entry, live, bool(differs)):

@@ -67,7 +67,7 @@ def ending(kind: str, item: Object) -> Left:
     if held:
         reason = "it is held by the finalizer %s" % held
     elif kind == "Secret" and not item["metadata"].get("ownerReferences"):
-        reason = "nothing owns it any more, so that nobody removes it"
+        reason = "nothing owns it any more, so nothing removes it"
     return Left(label_of(kind, item), reason, _deletion(kind, item))
 
 

@@ -54,7 +54,7 @@ def refuse_way(now: Number, wanted: Number) -> None:
         )
     if wanted[:2] > (now[0], now[1] + 1):
         raise CatalogError(
-            "the cluster runs Kubernetes %s: it goes to %s by way of %d.%d. Nothing was changed."
+            "the cluster runs Kubernetes %s and can't go straight to %s: upgrade to %d.%d first. Nothing was changed."
             % (text(now), text(wanted), now[0], now[1] + 1)
         )
 

@@ -57,7 +57,7 @@ def test_what_will_stop_targets_is_a_problem_while_all_are_synced():
     well = {**result(row(), src="1"), "causes": [], "ended": []}
     broken = {"rows": [row()], "causes": [cause], "ended": ["Source src: its certificate has expired."]}
     fleet = Fleet({"a": well, "b": broken})
-    assert fleet.problem() == "something that targets need is broken or has ended in b."
+    assert fleet.problem() == "something that targets need is broken or has expired in b."
     assert text.fleet_table(fleet) == [
         "CLUSTER  SYNCED  OF  VALUES",
         "a        1       1   same",

@@ -71,7 +71,7 @@ LOGIN = (302, {"Location": "https://login.example.com/?token=s3cret"}, "")
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (LOGIN, "a redirection to login.example.com, which no Kubernetes API answers"),
+        (LOGIN, "a redirection to login.example.com, which no Kubernetes API sends"),
         ((301, {}, "<html>"), "HTTP status 301"),
         ((200, {}, "<html>log in</html>"), "is not JSON|no object"),
         ((200, {}, [1]), "no object of Kubernetes"),

@@ -92,8 +92,9 @@ def test_a_node_that_is_not_ready_or_cordoned():
     found = judged(health(nodes=nodes))
     assert found[0] == ("node", "Node n", "it is not ready: kubelet stopped")
     assert [one[2] for one in found[1:]] == [
-        "it is cordoned, so that nothing can move there. Uncordon it, or except it",
-        "it is cordoned (since 2026-01-01T00:00:00Z), so that nothing can move there. Uncordon it, or except it",
+        "it is cordoned, so nothing can move there. Uncordon it, or except it (cluster_secrets_gate_except_nodes)",
+        "it is cordoned (since 2026-01-01T00:00:00Z), so nothing can move there. Uncordon it, or "
+        "except it (cluster_secrets_gate_except_nodes)",
     ]
     assert judged(health(nodes=nodes), except_nodes=["n", "c", "t"]) == []
     # A mistyped name would except nothing.

@@ -74,7 +74,7 @@ def test_without_the_library_the_ends_are_left_out(monkeypatch):
     said = []
     taken = snapshot.Snapshot([], [], None, [], {"src": {"key": b"x"}}, {"src": days(-1)})
     assert life.look(entries(ONE), taken, said.append)["src"].ends == ()
-    assert said == ["the ends of certificates are not looked at: no cryptography"]
+    assert said == ["the expiry of certificates is not checked: no cryptography"]
 
 
 def test_of_sources_that_were_not_read_the_catalog_says_what_it_can():

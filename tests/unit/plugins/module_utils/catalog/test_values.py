@@ -93,7 +93,7 @@ def test_two_entries_agree_on_how_a_value_is_generated():
     first = {**ONE, "generate": {"key": {"length": 40}}}
     second = {**ONE, "name": "two", "target": "two", "label": "secrets/two"}
     entries(first, second)
-    with pytest.raises(CatalogError, match="generates key 'key' of source 'src' in another way than entry 'one'"):
+    with pytest.raises(CatalogError, match="generates key 'key' of source 'src' differently from entry 'one'"):
         entries(first, {**second, "generate": {"key": {}}})
     with pytest.raises(CatalogError, match="Write 'data' instead of 'extract'"):
         entries({key: value for key, value in {**first, "extract": True}.items() if key != "data"})

@@ -91,7 +91,7 @@ def test_a_value_that_is_no_text_is_kept_byte_for_byte():
         (
             [secret("src", "central", key=b"v")],
             secret("one", "a", meta=FILLED, KEY=b"w"),
-            "holds something else than it says today",
+            "holds something other than it says today",
         ),
         (
             [secret("src", "central", key=b"v")],

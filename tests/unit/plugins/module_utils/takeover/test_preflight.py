@@ -349,11 +349,44 @@ def test_an_entry_that_left_the_catalog_is_a_loss_unless_pruned():
     assert [one for one in find(cluster, prune=True) if one.check == "losses"] == []
 
 
+def test_another_catalogs_entry_of_the_same_name_is_not_taken_over_in_silence():
+    theirs = distributed(metadata={"labels": OWNED})
+    theirs["spec"]["externalSecretSpec"]["secretStoreRef"] = {"kind": "ClusterSecretStore", "name": "theirs"}
+
+    def found(store):
+        there = [shared()] if store is None else [shared(), store]
+        cluster = Cluster([named("b", **{"secrets/one": "true"})], there=there, users=Users([theirs], [], [], []))
+        return [one for one in find(cluster) if one.check == "entries"]
+
+    store = shared()
+    store["metadata"] = {**store["metadata"], "name": "theirs"}
+    elsewhere = {"provider": {"kubernetes": {"remoteNamespace": "their-central"}}}
+    (existing,) = found({**store, "spec": elsewhere})
+    assert existing.answers == ("overwrite",) and existing.object == "ClusterExternalSecret one"
+    assert "it is of another catalog, which reads through ClusterSecretStore theirs" in existing.message
+    # Its own store may have had another name, or be gone.
+    assert found(store) == found(None) == []
+
+
+def test_what_eso_tried_to_serve_is_no_tenants_to_hold_up():
+    """A quota keeps the ExternalSecret from being made anew, and the tenant made a Secret of the target's name."""
+    for status, checks in (
+        ({}, ["targets"]),
+        ({"failedNamespaces": [{"namespace": "a", "reason": "exceeded quota"}]}, []),
+        ({"provisionedNamespaces": ["a"]}, []),
+    ):
+        ours = {**distributed(metadata={"labels": OWNED}), "status": status}
+        hand_made = secret("one", "a", {"other": b"x"})
+        cluster = Cluster([named("a", **{"secrets/one": "true"})], [hand_made], users=Users([ours], [], [], []))
+        cluster.names = {"one"}
+        assert [one.check for one in find(cluster) if one.check == "targets"] == checks, status
+
+
 def test_an_entry_that_selects_otherwise_is_a_loss_unless_somebody_rewrote_it():
     ours = distributed(metadata={"labels": OWNED}, namespaceSelectors=[{"matchLabels": {"old": "true"}}])
     cluster = Cluster([named("b", old="true")], there=[shared()], users=Users([ours], [], [], []))
     (found,) = [one for one in find(cluster) if one.check == "losses"]
-    assert found.message == "Secret one in namespace b would go: the entry selects otherwise"
+    assert found.message == "Secret one in namespace b would go: the entry selects differently"
     ours["metadata"]["managedFields"] = [{"manager": "k", "fieldsV1": {"f:spec": {"f:namespaceSelectors": {}}}}]
     assert [one for one in find(cluster) if one.check == "losses"] == []
 

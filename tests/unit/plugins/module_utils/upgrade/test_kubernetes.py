@@ -42,8 +42,8 @@ def test_what_is_in_use_and_gone_then():
         ((1, 35, 1), (1, 36, 0), None),
         ((1, 35, 1), (1, 35, 0), None),
         ((1, 35, 1), (1, 34, 9), "no way back"),
-        ((1, 35, 1), (1, 37, 0), "by way of 1.36"),
-        ((1, 35, 1), (2, 0, 0), "by way of 1.36"),
+        ((1, 35, 1), (1, 37, 0), "upgrade to 1.36 first"),
+        ((1, 35, 1), (2, 0, 0), "upgrade to 1.36 first"),
     ],
 )
 def test_the_way(now, wanted, said):
