@@ -1,7 +1,7 @@
 # Copyright (c) 2026, platform.cluster_secrets contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Ansible runs the module apply."""
+"""How Ansible runs the module of the same name, of most modules: the other files are links to this one."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.in_proces
 
 
 class ActionModule(InProcessAction):
-    """The module apply, in Ansible's own process where that makes no difference but time."""
+    """The module, in Ansible's own process where that makes no difference but time."""

@@ -80,7 +80,7 @@ api_requests:
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
@@ -92,14 +92,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     ADVISORIES_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, Object, key_of
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import adoption, preflight
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     **ADVISORIES_OPTION,

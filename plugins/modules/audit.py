@@ -126,7 +126,7 @@ api_requests:
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, permissions
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import findings, life, usage
@@ -138,6 +138,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
     PLATFORM_OPTIONS,
+    Context,
     layout_of,
     read_usage,
     reads_once,
@@ -145,9 +146,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import key_of
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "read_values": {"type": "bool", "default": True},

@@ -69,18 +69,19 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import STORE_NAMESPACE_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    STORE_NAMESPACE_OPTION,
+    Context,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, key_of
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import backup
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "dest": {"type": "path"},

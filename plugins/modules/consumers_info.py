@@ -111,7 +111,7 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import usage
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
@@ -120,13 +120,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CATALOG_OPTION,
     CONSUMER_OPTIONS,
     STORE_NAMESPACE_OPTION,
+    Context,
     customs,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, key_of
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "consumer_paths": CONSUMER_OPTIONS["consumer_paths"],

@@ -71,14 +71,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
     MissingPermission,
     NotReady,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.workloads import plan_suspend
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRONJOBS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRONJOBS, Object
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["suspended", "resumed"], "default": "suspended"},

@@ -59,16 +59,17 @@ release:
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import ADVISORIES_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ADVISORIES_OPTION,
+    Context,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import steps
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "chart": {"type": "str", "default": "external-secrets"},

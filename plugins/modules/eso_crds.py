@@ -65,23 +65,23 @@ api_requests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import EsoError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ClusterSecretsError,
+    EsoError,
+    NotReady,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module, wait_while
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_apply
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module, wait_while
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action, plan_apply
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import (
     is_established,
     plan_touch,
     plan_without_conversion,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS, Object
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 #: What the collection can't do without.
 NEEDED = (

@@ -96,6 +96,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.stat
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ADVISORIES_OPTION,
     STORE_OPTION,
+    Context,
     run_module,
     wait_while,
 )
@@ -107,7 +108,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories import Lists
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},

@@ -128,15 +128,17 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubec
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import ADVISORIES_OPTION, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ADVISORIES_OPTION,
+    Context,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, shortened
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, Object, shortened
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "chart": {"type": "str"},

@@ -69,12 +69,12 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import (
     plan_owners,
@@ -84,11 +84,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.defi
     storage_version,
     with_owners_in,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import SECRETS, Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "assume_crds": {"type": "list", "elements": "str", "default": []},

@@ -124,7 +124,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, release
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import resource_of_definition
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import checks
@@ -132,7 +132,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade i
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "steps": {

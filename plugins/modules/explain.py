@@ -101,7 +101,7 @@ api_requests:
   type: int
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
@@ -111,6 +111,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CATALOG_OPTION,
     CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
+    Context,
     customs,
     layout_of,
     reads_once,
@@ -118,9 +119,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "required": True},

@@ -61,16 +61,13 @@ api_requests:
 """
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, passes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_delete
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "release": {"type": "str", "default": "external-secrets"},

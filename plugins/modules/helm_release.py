@@ -54,13 +54,10 @@ changes:
   sample: [{kind: Helm release, namespace: external-secrets, name: external-secrets, result: applied}]
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 
 OPTIONS: dict[str, dict[str, Any]] = {"options": {"type": "dict", "required": True}}
 

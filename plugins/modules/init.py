@@ -116,7 +116,7 @@ configured:
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import (
@@ -126,10 +126,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.e
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.schema import document
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, run_module
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, Context, run_module
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "dest": {"type": "path", "required": True},

@@ -89,6 +89,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
+    Context,
     run_module,
     wait_while,
 )
@@ -110,7 +111,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import removal
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -48,14 +48,11 @@ server:
 import json
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 
 OPTIONS: dict[str, dict[str, Any]] = {"dest": {"type": "path"}}
 

@@ -58,14 +58,12 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import log_line
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, Object
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "eso_namespace": {"type": "str", "default": "external-secrets"},

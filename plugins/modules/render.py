@@ -77,7 +77,7 @@ objects:
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution, stores
@@ -89,15 +89,12 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     ISOLATION_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
     layout_of,
     run_module,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS, ESO_GROUP
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import CRDS, ESO_GROUP, Object
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade.schemas import schema_of, with_defaults
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "dest": {"type": "path", "required": True},

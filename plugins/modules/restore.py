@@ -124,19 +124,23 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
     layout_of,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.parts.masters import access_found
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.secrets import plan_restore
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES, decode, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    NAMESPACES,
+    Object,
+    decode,
+    key_of,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "src": {"type": "path", "required": True},

@@ -200,7 +200,7 @@ api_requests:
 """
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import causes, files, fleet
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import life, usage
@@ -215,15 +215,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CATALOG_OPTION,
     CHAIN_OPTIONS,
     CONSUMER_OPTIONS,
+    Context,
     layout_of,
     read_usage,
     reads_once,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "read_sources": {"type": "bool", "default": True},

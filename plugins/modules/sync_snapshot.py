@@ -84,7 +84,7 @@ import hashlib
 import hmac
 import json
 import os
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import Any, Iterator
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.consumers import maker
@@ -93,6 +93,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
+    Context,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
@@ -103,9 +104,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     resource_of,
     shortened,
 )
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 _FORMAT = 3
 

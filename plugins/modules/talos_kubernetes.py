@@ -119,18 +119,17 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.lock import Lock
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
+    Context,
     run_module,
     wait_while,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NODES
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NODES, Object
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos import UPGRADE, run_locked
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import kubernetes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade.nodes import is_control_plane, misplaced
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories import Number
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["planned", "upgraded"], "default": "planned"},

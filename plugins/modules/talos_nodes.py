@@ -148,7 +148,7 @@ api_requests:
 """
 
 import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
@@ -156,6 +156,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.lock import Lock
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
+    Context,
     run_module,
     wait_while,
 )
@@ -181,9 +182,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos imp
     not_back,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import nodes
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["planned", "upgraded", "staged", "arrived"], "default": "planned"},

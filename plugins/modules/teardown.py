@@ -108,6 +108,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
     run_module,
     wait_until_gone,
     wait_while,
@@ -121,6 +122,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     POLICIES,
     POLICY_BINDINGS,
     SECRETS,
+    Object,
     cluster_external_secrets,
     external_secrets,
     key_of,
@@ -132,9 +134,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.entries import Entry
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "backup": {"type": "bool", "default": True},

@@ -119,7 +119,7 @@ api_requests:
 
 import datetime
 import json
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import Any, Iterator
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files, lifetimes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
@@ -127,19 +127,16 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ClusterSecretsError,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import problem
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding, problem
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
     run_module,
     wait_while,
 )
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings import Finding
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "except_nodes": {"type": "list", "elements": "str", "default": []},

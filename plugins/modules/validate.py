@@ -60,7 +60,7 @@ table:
   elements: str
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import lifetimes
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
@@ -72,12 +72,10 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
+    Context,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
-
-if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "values": {"type": "dict", "no_log": True},

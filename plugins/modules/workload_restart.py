@@ -121,17 +121,16 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
+    Context,
     run_module,
     wait_while,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.workloads import plan_restart
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, key_of
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, Object, key_of
 
 if TYPE_CHECKING:
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context
-    from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Object
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.workloads import Owner
 
 OPTIONS: dict[str, dict[str, Any]] = {

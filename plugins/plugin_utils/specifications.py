@@ -82,7 +82,7 @@ def problem(name: str, value: Any) -> str | None:
     elif kind == "list" and not isinstance(value, (list, tuple, str)):
         return "%s: %s is not a list. Write one item a line, each after '- '" % (name, _shown(value))
     elif kind == "dict" and isinstance(value, str) and spec.get("options"):
-        return "%s: a text is no mapping. Write it as JSON: -e '{\"%s\": {...}}'" % (name, name)
+        return "%s: a text is not a mapping. Write it as JSON: -e '{\"%s\": {...}}'" % (name, name)
     elif kind in ("dict", "list"):
         # As a role checks it: what a text stands for, the elements and the keys.
         bare = {key: part for key, part in spec.items() if key not in ("default", "required")}

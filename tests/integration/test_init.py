@@ -256,7 +256,7 @@ def test_a_vault_password_that_is_typed_is_typed_twice(after, tmp_path):
     status, nothing = on_a_terminal(
         after, [*argv, "-e", f"cluster_secrets_dest={tmp_path / 'enter'}"], [slip[0], ("once more", "")], tmp_path
     )
-    assert status == 2 and "typed in two ways" in nothing
+    assert status == 2 and "passwords that were typed differ" in nothing
 
 
 @pytest.mark.parametrize(

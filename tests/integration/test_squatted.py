@@ -81,9 +81,11 @@ def test_nothing_is_restored_where_somebody_else_can_read_it(squatted, bootstrap
     uid = squatted.get("/api/v1/namespaces/kube-system")["metadata"]["uid"]
     variables = {"cluster_secrets_backup_file": str(backup), "cluster_secrets_restore_into": uid}
     mark = squatted.mark()
-    refused = squatted.play("restore", variables=variables, check=False)
+    password = ("--vault-password-file", str(bootstrapped.password))
+    refused = squatted.play("restore", *password, variables=variables, check=False)
     assert refused.rc == 2 and squatted.writes(mark) == []
-    assert f"access: RoleBinding {CENTRAL}/mine: it gives User 'tenant' permissions" in " ".join(refused.output.split())
+    said = " ".join(refused.output.split())
+    assert f"access: RoleBinding {CENTRAL}/mine: it gives User 'tenant' permissions" in said, said
 
 
 def test_nothing_is_rotated_where_nothing_would_read_it(squatted):

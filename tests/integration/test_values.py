@@ -246,11 +246,11 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
 @pytest.mark.parametrize(
     ("playbook", "given", "said"),
     [
-        ("bootstrap", "cluster_secrets_backup=perhaps", "cluster_secrets_backup: 'perhaps' is no boolean"),
+        ("bootstrap", "cluster_secrets_backup=perhaps", "cluster_secrets_backup: 'perhaps' is not a boolean"),
         (
             "bootstrap",
             "cluster_secrets_eso_force_conflicts=7",
-            "cluster_secrets_eso_force_conflicts: '7' is no boolean",
+            "cluster_secrets_eso_force_conflicts: '7' is not a boolean",
         ),
         (
             "bootstrap",
@@ -269,7 +269,7 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
             "cluster_secrets_restore_verify=maybe",
             "cluster_secrets_restore_verify: 'maybe' is not a boolean. Write true or false",
         ),
-        ("teardown", "cluster_secrets_teardown_eso=2", "cluster_secrets_teardown_eso: '2' is no boolean"),
+        ("teardown", "cluster_secrets_teardown_eso=2", "cluster_secrets_teardown_eso: '2' is not a boolean"),
         ("talos_upgrade_gate", "cluster_secrets_gate_timeout=soon", "'soon' is not a whole number. Write one like 60"),
         (
             "bootstrap",

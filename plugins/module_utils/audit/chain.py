@@ -14,7 +14,7 @@ from ..desired.distribution import cluster_external_secret, failed_namespaces, h
 from ..errors import DependencyError
 from ..findings import BOOTSTRAP, LOGS, NO_FIX, ROTATE, Fix, offboarding, onboarding, playbook, rotation
 from ..live import state
-from ..live.chain import reading_account
+from ..live.chain import Chain, reading_account
 from ..live.snapshot import Snapshot
 from ..plan.actions import differences, plan_apply
 from ..resources import ESO_GROUP, Object, decode, owners_of, ready_condition
@@ -24,7 +24,6 @@ from .findings import shadow_fix, value_fix
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
     from ..desired.stores import Layout
-    from ..live.chain import Chain
 
 OK, BROKEN, FOLLOWS, UNKNOWN = "ok", "broken", "follows", "unknown"
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, Optional, Set, Tuple
+from typing import Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
-from ..catalog.entries import selector_keys, selector_names
+from ..catalog.entries import Entry, selector_keys, selector_names
 from ..resources import ESO_GROUP, Object, key_of, label_of, matches
 from .distribution import is_owned
-
-if TYPE_CHECKING:
-    from ..catalog.entries import Entry
 
 #: On the shared store: the consumers that were kept when the collection took it over, as a JSON list of texts.
 KEPT_ANNOTATION = "cluster-secrets/kept"

@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from .. import backups, permissions
-from ..catalog.entries import NAME_LABEL, of_sources
+from ..catalog.entries import NAME_LABEL, Recipe, of_sources
 from ..catalog.values import check_values, generated, remarks, required_sources, to_be_given, written_by_others
 from ..desired import consumers, stores
 from ..desired.distribution import CHANGED, REGENERATED, central_secret, metadata
@@ -23,20 +23,17 @@ from ..module import (
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
     layout_of,
 )
-from ..plan.actions import plan_apply, plan_delete
+from ..plan.actions import Action, plan_apply, plan_delete
 from ..plan.secrets import content, plan_restore, redact_secret
 from ..report.text import takeover_refused
-from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, RBAC, SECRETS, decode, key_of, resource_of
+from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, RBAC, SECRETS, Object, decode, key_of, resource_of
 from ..takeover import access, backup, preflight, removal
 from .steps import Plan, Result, Step, alone
 
 if TYPE_CHECKING:
-    from ..catalog.entries import Recipe
-    from ..module import Context
-    from ..plan.actions import Action
-    from ..resources import Object
     from ..takeover.preflight import Existing
 
 OPTIONS: dict[str, dict[str, Any]] = {

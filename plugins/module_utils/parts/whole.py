@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Callable, Iterable, NamedTuple
+from typing import Any, Callable, Iterable, NamedTuple
 
 from ..errors import CatalogError, ClusterSecretsError
 from ..module import (
@@ -17,12 +17,10 @@ from ..module import (
     PLATFORM_OPTIONS,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
+    Context,
 )
 from . import entries, labels, masters, policies, stores, targets
 from .steps import Plan, Result, carried_out, check, foreseen
-
-if TYPE_CHECKING:
-    from ..module import Context
 
 
 class _Part(NamedTuple):

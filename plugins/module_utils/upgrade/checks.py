@@ -6,19 +6,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Iterator, NamedTuple
+from typing import Any, Iterator, NamedTuple
 
 from ..advisories import ADVISORIES, Number, text
 from ..desired.distribution import WHOLE_NAME
-from ..findings import problem
+from ..findings import Finding, problem
 from ..live.eso import LIMITED_TOKENS_SINCE
 from ..plan.definitions import storage_version
 from ..resources import Object, label_of
 from ..tools import GITOPS
 from . import schemas
-
-if TYPE_CHECKING:
-    from ..findings import Finding
 
 #: What may be accepted, each with what it is about.
 CHECKS = {

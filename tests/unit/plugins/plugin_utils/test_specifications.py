@@ -51,7 +51,7 @@ def test_elements_and_keys_are_checked_as_roles_check_them():
     assert specifications.problem("cluster_secrets_talos_arguments", {"upgrade": ["--wait"]}) is None
     assert specifications.problem("cluster_secrets_talos_arguments", {"upgrades": ["--wait"]})
     said = specifications.problem("cluster_secrets_talos_arguments", '{"upgrade": ["--wait"]}')
-    assert said and "a text is no mapping" in said
+    assert said and "a text is not a mapping" in said
     for name in ("cluster_secrets_gate_window", "cluster_secrets_namespaces_missing", "cluster_secrets_unsynced"):
         assert "it is empty" in str(specifications.problem(name, None))
     assert specifications.problem("cluster_secrets_eso_upgrade_charts", [{"chart": "a", "colour": "red"}])
