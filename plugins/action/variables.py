@@ -63,6 +63,7 @@ class ActionModule(InProcessAction):
     def _checked(self, tmp: Any, given: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = ActionBase.run(self, tmp, given)
         _result, options = self.validate_argument_spec(self._options())
+        self._refuse_anothers_nodes(given)
         problems = []
         scope = {name for role in options["roles"] for name in specifications.of_roles().get(role, ())}
         for name, spec in specifications.specifications().items():
@@ -172,6 +173,35 @@ class ActionModule(InProcessAction):
                 "%s names no cluster of its own and got %s, which is that of %s, too. Give it its own "
                 "cluster_secrets_context. Nothing was changed." % (name, place_text(cluster), " and ".join(same))
             )
+
+    def _refuse_anothers_nodes(self, task_vars: dict[str, Any]) -> None:
+        """Raise AnsibleActionFail where two hosts of the play reach the same nodes by the same talosctl.
+
+        It goes where its talosconfig leads, whatever cluster the host's connection leads to.
+        """
+        hosts, name = task_vars.get("ansible_play_hosts_all") or (), task_vars.get("inventory_hostname")
+        if len(hosts) < 2 or PREFIX + "talos_nodes" not in task_vars:
+            return
+        ours = self._reached(task_vars["hostvars"][name])
+        same = [other for other in hosts if other != name and ours & self._reached(task_vars["hostvars"][other])]
+        if same:
+            raise AnsibleActionFail(
+                "%s and %s have the same cluster_secrets_talos_nodes and the same cluster_secrets_talos_command, which "
+                "reaches one cluster. Give each host its own, such as [talosctl, --context, NAME]. Nothing was changed."
+                % (name, " and ".join(same))
+            )
+
+    def _reached(self, host_vars: Mapping[str, Any]) -> set[tuple[str, ...]]:
+        """The nodes of a host, each as the command and the node's address that it is given; none that can't be read."""
+        try:
+            command, nodes = (
+                plain(self._templar.template(host_vars.get(PREFIX + name))) for name in ("talos_command", "talos_nodes")
+            )
+        except AnsibleError:
+            return set()  # it is said when it is that host's turn
+        words = tuple(map(str, command if isinstance(command, list) else [command or "talosctl"]))
+        listed = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+        return {(*words, str(node.get("address") or node.get("name"))) for node in listed}
 
     def _variables_of(self, host: str, task_vars: dict[str, Any]) -> dict[str, Any]:
         """The variables of another host that say where its connection leads.

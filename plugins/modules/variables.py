@@ -15,7 +15,8 @@ description:
     playbooks' own variables. All wrong ones are named in one error.
   - Warns about variables that are named like the collection's but are unknown, and suggests the closest name.
   - Reports which cluster the host's connection leads to, by its server and the context of the kubeconfig. Refuses a
-    host that names none of its own and got that of another host of the play.
+    host that names none of its own and got that of another host, and hosts that reach the same Talos nodes by the same
+    C(talosctl).
   - Sends no request. The playbooks of the collection begin with it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import signal
 import subprocess
 import sys
@@ -34,6 +35,33 @@ def test_before_and_after_a_restart_of_everything(bootstrapped, snapshot):
     platform.plane.restart(signal.SIGTERM)
     after = platform.play("talos_upgrade_post", "-vvvv", "--diff", variables=snapshot)
     assert leaked(after.output) == []
+
+
+def test_an_interrupted_upgrade_is_compared_with_its_beginning(bootstrapped, catalog, tmp_path):
+    """What its first half lost is no beginning; nor is a file of another upgrade, or of another cluster."""
+    path = tmp_path / "snapshot.json"
+
+    def snapshot(state, mark="to v2", progress="none", check=True):
+        options = {"catalog": catalog, "path": str(path), "state": state, "mark": mark, "progress": progress}
+        return bootstrapped.module("sync_snapshot", **options, check=check).result
+
+    assert snapshot("taken")["changed"]
+    first = path.read_text()
+    # Nothing was done since, so the beginning is now.
+    assert snapshot("taken")["changed"] and path.read_text() != first
+    begun = path.read_text()
+    assert not snapshot("taken", progress="one node")["changed"] and path.read_text() == begun
+    # Of another upgrade, there is nothing to compare with, and its file makes way.
+    assert snapshot("compared", mark="to v3")["secrets"] == 0 and path.exists()
+    assert snapshot("taken", mark="to v3", progress="one node")["changed"] and path.read_text() != begun
+    path.write_text(begun)
+    assert snapshot("compared")["differences"] == [] and not path.exists()
+    for state in ("taken", "compared"):
+        path.write_text(json.dumps({**json.loads(begun), "cluster": "another"}))
+        refused = snapshot(state, progress="one node", check=False)
+        assert (
+            "is of another cluster (uid another" in refused["msg"] and "cluster_secrets_snapshot_dir" in refused["msg"]
+        )
 
 
 def test_every_difference_is_named(bootstrapped, snapshot):
