@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from .audit import chain
 from .findings import ERROR, Finding, playbook
@@ -18,7 +17,6 @@ from .live import eso, state
 if TYPE_CHECKING:
     from .api.client import Client
     from .desired.stores import Layout
-    from .resources import Object
 
 #: So many chains are looked at: each costs requests.
 _CHAINS = 8
@@ -60,58 +58,26 @@ def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool
     chosen: dict[str, state.Row] = {}
     for row in sorted(rows, key=lambda one: (one.status == state.SYNCED, one.key)):
         chosen.setdefault(row.entry.name, row)
-    once, served, now = _Once(client), eso.served(client), state.utcnow()
+    now = state.utcnow()
     found: dict[tuple[str, str], Cause] = {}
     read: dict[str, live_chain.Chain] = {}
     asked = 0
-    for row in chosen.values():
-        store = layout.store_of(row.entry.name)
-        if row.status == state.SYNCED and store in read:
-            broken = chain.permission(row.entry, row.namespace, layout, read[store], now, gitops)
-        elif asked < _CHAINS:
-            asked += 1
-            live = live_chain.read(once, row.entry, row.namespace, layout, served, None)  # type: ignore[arg-type]
-            read.setdefault(store, live)
-            broken = chain.broken(chain.judge(row.entry, row.namespace, layout, live, now, gitops))
-        else:
-            continue
-        if broken:
-            place = (row.namespace, row.entry.target)
-            cause = Cause(ERROR, "broken-chain", *place, broken.message, broken.fix, broken.step)
-            found.setdefault((broken.step, broken.message), cause)
+    # Chains share most of what they are read from.
+    with client.remembering():
+        served = eso.served(client)
+        for row in chosen.values():
+            store = layout.store_of(row.entry.name)
+            if row.status == state.SYNCED and store in read:
+                broken = chain.permission(row.entry, row.namespace, layout, read[store], now, gitops)
+            elif asked < _CHAINS:
+                asked += 1
+                live = live_chain.read(client, row.entry, row.namespace, layout, served, None)
+                read.setdefault(store, live)
+                broken = chain.broken(chain.judge(row.entry, row.namespace, layout, live, now, gitops))
+            else:
+                continue
+            if broken:
+                place = (row.namespace, row.entry.target)
+                cause = Cause(ERROR, "broken-chain", *place, broken.message, broken.fix, broken.step)
+                found.setdefault((broken.step, broken.message), cause)
     return list(found.values())
-
-
-class _Once:
-    """A client that asks for each thing once: chains share most of theirs."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._known: dict[Any, Any] = {}
-        self._lock = threading.Lock()
-
-    def _kept(self, key: Any, ask: Callable[[], Any]) -> Any:
-        with self._lock:
-            if key in self._known:
-                return self._known[key]
-        found = ask()
-        with self._lock:
-            return self._known.setdefault(key, found)
-
-    def get(self, path: str, what: str | None = None) -> Object | None:
-        """See Client."""
-        found: Object | None = self._kept(path, lambda: self._client.get(path, what))
-        return found
-
-    def list(self, resource: Any, namespace: str | None = None) -> Any:
-        """See Client."""
-        key = (resource.path(namespace=namespace),)
-        return self._kept(key, lambda: self._client.list(resource, namespace=namespace))
-
-    def request(self, *arguments: Any) -> Any:
-        """See Client."""
-        return self._client.request(*arguments)
-
-    def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Any:
-        """See Client."""
-        return self._client.each(function, items)

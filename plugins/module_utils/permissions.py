@@ -58,6 +58,21 @@ class Grant:
             names.update(rule["resourceNames"])
         return bool(names), names
 
+    def allows_on(self, name: str, group: str, resource: str, verbs: tuple[str, ...]) -> bool:
+        """Whether the rules allow one of ``verbs`` on the object of this name."""
+        allowed, names = self.allows(group, resource, verbs)
+        return allowed and (names is None or name in names)
+
+
+def is_account(subject: Object, namespace: str, name: str) -> bool:
+    """Whether a ServiceAccount is a binding's subject: itself, its user, or one of the groups that it is in."""
+    if subject["kind"] == "ServiceAccount":
+        return (subject.get("namespace"), subject["name"]) == (namespace, name)
+    if subject["kind"] == "User":
+        return bool(subject["name"] == "system:serviceaccount:%s:%s" % (namespace, name))
+    groups = ("system:serviceaccounts", "system:serviceaccounts:%s" % namespace, "system:authenticated")
+    return subject["kind"] == "Group" and subject["name"] in groups
+
 
 class Trusted:
     """Whose permissions are expected: Kubernetes' own, ESO's and the platform's.

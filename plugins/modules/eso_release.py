@@ -166,7 +166,7 @@ def run(context: Context) -> dict[str, Any]:
     release = (
         eso.of_chart(chart, params["chart_version"], values, known)
         if chart
-        else eso.running_or_unknown(client, params["eso_namespace"], known)
+        else eso.running_as(client, params["eso_namespace"], known)[0]
     )
     unsupported = release.unsupported(state.utcnow().strftime("%Y-%m-%d"))
     if unsupported:

@@ -129,12 +129,7 @@ def run(context: Context) -> dict[str, Any]:
         return {**context.result([]), "refreshed": [], "left": [], "table": []}
     users = snapshot.read_users(client, version)
     stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
-    kept = {
-        label
-        for store in stores
-        if is_owned(store)
-        for label in consumers.kept_names(store) + consumers.noted_names(store)
-    }
+    kept = {label for store in stores if is_owned(store) for label in consumers.known_names(store)}
     names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
     namespaces = client.list(NAMESPACES, partial=True)[0]
     found = [

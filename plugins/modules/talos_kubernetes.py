@@ -199,9 +199,7 @@ def _planned(context: Context, server: Number, nodes: list[Object], wanted: Numb
     if not context.check_mode:
         Lock(context.client, UPGRADE, context.params["store_namespace"]).wait()
     problems = kubernetes.judge(nodes, _metrics(context), wanted)
-    warning = kubernetes.untested(
-        eso.running_or_unknown(context.client, context.params["eso_namespace"]).number, wanted
-    )
+    warning = kubernetes.untested(eso.running_as(context.client, context.params["eso_namespace"])[0].number, wanted)
     if warning:
         context.warn(warning)
     result["table"] = ["To Kubernetes %s. %s." % (text, "; ".join(kubernetes.waits_for(server, nodes, wanted)))]

@@ -30,22 +30,6 @@ OK, BROKEN, FOLLOWS, UNKNOWN = "ok", "broken", "follows", "unknown"
 #: ESO makes what is gone at its next look, which may be in an hour.
 _ALWAYS = playbook("rotate", verify_refresh="always")
 
-#: The links in their order.
-STEPS = (
-    "entry",
-    "namespace",
-    "label",
-    "operator",
-    "ClusterExternalSecret",
-    "ExternalSecret",
-    "store",
-    "permission",
-    "source",
-    "keys",
-    "target",
-    "consumers",
-)
-
 
 class Link(NamedTuple):
     """One link of the chain: its state, what is so, and what fixes it.
@@ -99,7 +83,7 @@ def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Lin
 def judge(
     entry: Entry, namespace: str, layout: Layout, chain: Chain, now: datetime.datetime, gitops: bool = False
 ) -> list[Link]:
-    """All links for one enabled entry and one namespace, in the order of :data:`STEPS`.
+    """All links for one enabled entry and one namespace, in the order in which a value takes them.
 
     Where one is broken for a reason of its own, those that may be broken because of it are marked as following.
 
@@ -237,7 +221,7 @@ class _View:
                 message = "the External Secrets Operator serves %s only" % ", ".join(self.chain.served)
                 return Link("operator", BROKEN, message, Fix("Upgrade it; see the guides"))
             return Link("operator", BROKEN, message, BOOTSTRAP)
-        problems = gate.stopped(self.chain.health)
+        problems = gate.stopped(self.chain)
         if problems:
             text = "; ".join("%s: %s" % (problem.object, problem.message) for problem in problems)
             where = self.layout.eso[0]
@@ -349,12 +333,12 @@ class _View:
             return Link(step, BROKEN, "the store's %s does not exist" % who, self.bootstrap)
         chain = self.chain
         everything = permissions.grants(chain.bindings, chain.cluster_bindings, chain.roles, chain.cluster_roles)
-        mine = [grant for grant in everything if _is_subject(grant.subject, where, name)]
+        mine = [grant for grant in everything if permissions.is_account(grant.subject, where, name)]
         for source in self.entry.sources:
             if not _allowed(mine, "secrets", source, ("get",), self.layout.namespace):
                 message = "%s may not read the source '%s'" % (who, source)
                 return Link(step, BROKEN, message, self.bootstrap)
-        eso = [grant for grant in everything if _is_subject(grant.subject, *self.layout.eso)]
+        eso = [grant for grant in everything if permissions.is_account(grant.subject, *self.layout.eso)]
         if self.layout.eso[1] and not _allowed(eso, "serviceaccounts/token", name, ("create",), where):
             message = "ESO (ServiceAccount %s/%s) may not ask for the token of %s" % (*self.layout.eso, who)
             return Link(step, BROKEN, message, self.bootstrap)
@@ -465,23 +449,10 @@ class _View:
         return Link("consumers", OK, ", ".join(dict.fromkeys(use.owner.label() for use in using)))
 
 
-def _is_subject(subject: Object, namespace: str, name: str) -> bool:
-    if subject["kind"] == "ServiceAccount":
-        return (subject.get("namespace"), subject["name"]) == (namespace, name)
-    if subject["kind"] == "User":
-        return bool(subject["name"] == "system:serviceaccount:%s:%s" % (namespace, name))
-    return subject["kind"] == "Group" and subject["name"] in (
-        "system:serviceaccounts",
-        "system:serviceaccounts:%s" % namespace,
-        "system:authenticated",
-    )
-
-
 def _allowed(grants: list[permissions.Grant], resource: str, name: str, verbs: tuple[str, ...], namespace: str) -> bool:
     for grant in grants:
         if grant.namespace not in (None, namespace):
             continue
-        allowed, names = grant.allows("", resource, verbs)
-        if allowed and (names is None or name in names):
+        if grant.allows_on(name, "", resource, verbs):
             return True
     return False

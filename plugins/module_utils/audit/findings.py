@@ -140,13 +140,16 @@ _OF_CONSUMERS = {
 }
 
 
+def _own_store(scope: Scope, inventory: Inventory) -> Object | None:
+    """The live shared store, if it is the collection's."""
+    name = scope.layout.store
+    return next((store for store in inventory.stores if store["metadata"]["name"] == name and is_owned(store)), None)
+
+
 def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
     """The consumers that the shared store serves because they were there before the collection."""
     layout = scope.layout
-    store = next(
-        (store for store in inventory.stores if store["metadata"]["name"] == layout.store and is_owned(store)), None
-    )
-    names = consumers.kept_names(store) + consumers.noted_names(store) if store else []
+    names = consumers.known_names(_own_store(scope, inventory))
     if not names:
         return []
     found = consumers.find(
@@ -161,12 +164,8 @@ def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
 
 
 def _guarded(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
-    layout = scope.layout
-    store = next(
-        (store for store in inventory.stores if store["metadata"]["name"] == layout.store and is_owned(store)), None
-    )
-    externals = list(inventory.snapshot.externals.values())
-    return consumers.guarded(store, layout.store, scope.entries, inventory.distributed, externals)
+    store, externals = _own_store(scope, inventory), inventory.snapshot.externals.values()
+    return consumers.guarded(store, scope.layout.store, scope.entries, inventory.distributed, externals)
 
 
 def _label(finding: Finding) -> str:
@@ -257,14 +256,8 @@ def _hand_made(entries: list[Entry], inventory: Inventory, store_namespace: str)
         if (namespace, name) in made:
             continue
         message = "a Secret with the name of a target, in a namespace that gets no such target"
-        yield Finding(
-            WARNING,
-            "hand-made-copy",
-            namespace,
-            name,
-            message,
-            Fix("If it is a copy, delete it, and onboard the namespace if it needs the Secret"),
-        )
+        fix = Fix("If it is a copy, delete it, and onboard the namespace if it needs the Secret")
+        yield Finding(WARNING, "hand-made-copy", namespace, name, message, fix)
 
 
 def _made(inventory: Inventory) -> set[tuple[str, str]]:
@@ -358,14 +351,9 @@ def _labels(entries: list[Entry], namespaces: dict[str, Object], used: dict[str,
                 continue
             name = item["metadata"]["name"]
             if label not in known:
-                yield Finding(
-                    WARNING,
-                    "label-without-entry",
-                    name,
-                    label,
-                    "no enabled catalog entry has this label",
-                    Fix("Remove the label, or add the entry"),
-                )
+                message = "no enabled catalog entry has this label"
+                fix = Fix("Remove the label, or add the entry")
+                yield Finding(WARNING, "label-without-entry", name, label, message, fix)
             elif value not in known[label]:
                 message = "the label's value is '%s', so nothing is distributed" % value
                 fix = Fix("Set it to '%s'" % "' or '".join(sorted(known[label])))
@@ -408,14 +396,8 @@ def _distributed(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
             yield Finding(WARNING, "left-over-entry", None, name, "its entry is no longer in the catalog", fix)
         elif name not in known and _reads((item.get("spec") or {}).get("externalSecretSpec") or {}, central):
             fix = Fix("Add it to the catalog, or delete it")
-            yield Finding(
-                ERROR,
-                "foreign-entry",
-                None,
-                name,
-                "a ClusterExternalSecret that is not the catalog's reads the central store",
-                fix,
-            )
+            message = "a ClusterExternalSecret that is not the catalog's reads the central store"
+            yield Finding(ERROR, "foreign-entry", None, name, message, fix)
 
 
 def _store_refs(spec: Object) -> list[Object]:
@@ -478,14 +460,8 @@ def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
     for item in inventory.snapshot.externals.values():
         if not _is_distributed(item, inventory) and _reads(item.get("spec") or {}, central):
             namespace, name = key_of(item)
-            yield Finding(
-                ERROR,
-                "tenant-reads-store",
-                namespace,
-                name,
-                "an ExternalSecret of its own reads the central store",
-                fix,
-            )
+            message = "an ExternalSecret of its own reads the central store"
+            yield Finding(ERROR, "tenant-reads-store", namespace, name, message, fix)
     for item in inventory.push_secrets:
         if writes(item.get("spec") or {}):
             namespace, name = key_of(item)
@@ -494,25 +470,13 @@ def _tenants(inventory: Inventory, layout: stores.Layout) -> Iterator[Finding]:
             )
     for item in inventory.cluster_push_secrets:
         if writes((item.get("spec") or {}).get("pushSecretSpec") or {}):
-            yield Finding(
-                ERROR,
-                "tenant-writes-store",
-                None,
-                item["metadata"]["name"],
-                "a ClusterPushSecret may write the central store",
-                fix,
-            )
+            message = "a ClusterPushSecret may write the central store"
+            yield Finding(ERROR, "tenant-writes-store", None, item["metadata"]["name"], message, fix)
     for item in inventory.tenant_stores:
         if _mentions(item.get("spec"), layout.namespace):
             namespace, name = key_of(item)
-            yield Finding(
-                ERROR,
-                "tenant-opens-store",
-                namespace,
-                name,
-                "a SecretStore of its own opens the central namespace",
-                fix,
-            )
+            message = "a SecretStore of its own opens the central namespace"
+            yield Finding(ERROR, "tenant-opens-store", namespace, name, message, fix)
 
 
 def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
@@ -538,14 +502,9 @@ def _stores(scope: Scope, live: list[Object]) -> Iterator[Finding]:
             fix = playbook("bootstrap", prune="entries")
             yield Finding(WARNING, "left-over-store", None, name, "no entry reads through this store any more", fix)
         else:
-            yield Finding(
-                ERROR,
-                "second-store",
-                None,
-                name,
-                "a ClusterSecretStore that is not the collection's opens the central namespace",
-                Fix("Delete it"),
-            )
+            message = "a ClusterSecretStore that is not the collection's opens the central namespace"
+            fix = Fix("Delete it")
+            yield Finding(ERROR, "second-store", None, name, message, fix)
 
 
 def _permissions(
@@ -775,14 +734,8 @@ def _may_read(grant: permissions.Grant, name: str) -> bool:
 def _vulnerabilities(scope: Scope, release: Release) -> Iterator[Finding]:
     if release.number is None:
         message = "the release of ESO is unknown (%s), so its vulnerabilities are too" % release.problem
-        yield Finding(
-            WARNING,
-            "eso-release-unknown",
-            scope.eso_namespace,
-            "external-secrets",
-            message,
-            Fix("Use an image whose tag is an upstream release"),
-        )
+        fix = Fix("Use an image whose tag is an upstream release")
+        yield Finding(WARNING, "eso-release-unknown", scope.eso_namespace, "external-secrets", message, fix)
     for advisory in release.advisories:
         message = "ESO %s: %s (%s)" % (release.text, advisory.what, advisory.source)
         fix = Fix("Upgrade to %s or newer" % advisories.text(advisory.fixed))

@@ -17,6 +17,7 @@ from ..resources import Object, condition_of, holds_true, matches, ready_conditi
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
     from ..findings import Finding
+    from ..live.chain import Chain
     from ..live.health import Health
 
 #: Reasons for which a container waits that a Secret can be the cause of.
@@ -157,7 +158,7 @@ def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> It
             yield problem("pod", "Pod %s/%s" % (namespace, name), text)
 
 
-def parts(health: Health) -> list[Finding]:
+def parts(health: Health | Chain) -> list[Finding]:
     """What is wrong with ESO's own Deployments and webhooks."""
     return [*_eso(health), *_webhooks(health)]
 
@@ -166,7 +167,7 @@ def parts(health: Health) -> list[Finding]:
 _SWITCHED_OFF = {"--enable-cluster-external-secret-reconciler=false", "--enable-cluster-store-reconciler=false"}
 
 
-def stopped(health: Health) -> list[Finding]:
+def stopped(health: Health | Chain) -> list[Finding]:
     """Those of :func:`parts` that keep ESO from working: no controller available, or a webhook that refuses."""
     working = {
         "Deployment %s" % item["metadata"]["name"]
@@ -190,7 +191,7 @@ def _name_label(item: Object) -> str:
     return (item["metadata"].get("labels") or {}).get(NAME_LABEL, "")
 
 
-def _eso(health: Health) -> Iterator[Finding]:
+def _eso(health: Health | Chain) -> Iterator[Finding]:
     parts = [item for item in health.deployments if _name_label(item).startswith(CONTROLLER)]
     if not any(_name_label(item) == CONTROLLER for item in parts):
         yield problem("eso", "Deployment", "ESO's controller is not there")
@@ -206,7 +207,7 @@ def _eso(health: Health) -> Iterator[Finding]:
             yield problem("eso", label, "%d of %d replicas are available" % (available, wanted))
 
 
-def _webhooks(health: Health) -> Iterator[Finding]:
+def _webhooks(health: Health | Chain) -> Iterator[Finding]:
     """A webhook of ESO that nobody answers refuses every write of ESO's objects."""
     namespaces = {item["metadata"]["namespace"] for item in health.deployments}
     ready = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
 from ..catalog.entries import Entry, selector_keys, selector_names
@@ -176,7 +176,7 @@ def guarded(
 
     :arg store: the live shared store, if it is the collection's; :arg name: its name.
     """
-    known = set(kept_names(store) + noted_names(store)) if store else set()
+    known = known_names(store)
     names = {entry.name for entry in entries}
     return [consumer for consumer in find(name, names, distributed, externals, [], []) if consumer.label() in known]
 
@@ -375,6 +375,11 @@ def noted_names(store: Object) -> list[str]:
     return _listed(store, NOTED_ANNOTATION)
 
 
+def known_names(store: Object | None) -> list[str]:
+    """Both, of a live store of ours (None: absent)."""
+    return kept_names(store) + noted_names(store) if store else []
+
+
 def _listed(store: Object, annotation: str) -> list[str]:
     try:
         names = json.loads((store["metadata"].get("annotations") or {}).get(annotation) or "[]")
@@ -389,19 +394,14 @@ Limits = Tuple[Optional[Set[str]], Optional[Set[str]]]
 
 def bounded(consumer: Consumer, limits: Limits) -> Consumer:
     """The consumer with no more than the limits allow."""
-    return Consumer(
-        consumer.kind,
-        consumer.item,
-        consumer.conditions,
-        _within_of(consumer.reads, limits[0]),
-        _within_of(consumer.writes, limits[1]),
-    )
+    reads, writes = _within_of(consumer.reads, limits[0]), _within_of(consumer.writes, limits[1])
+    return replace(consumer, reads=reads, writes=writes)
 
 
 def of_existing(consumer: Consumer, existing: Collection[str]) -> Consumer:
     """The consumer with what it reads of the master Secrets that there are: it can't lose one that is yet to come."""
     reads = consumer.reads if consumer.reads is EVERYTHING else consumer.reads.intersection(existing)
-    return Consumer(consumer.kind, consumer.item, consumer.conditions, reads, consumer.writes)
+    return replace(consumer, reads=reads)
 
 
 def does_something(consumer: Consumer) -> bool:

@@ -14,6 +14,7 @@ need, and once ESO has moved every ExternalSecret, :func:`final` has what is lef
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Any, Collection, Iterable, Sequence
 
 from ..catalog.entries import Entry
@@ -43,32 +44,22 @@ _NOWHERE = {
 }
 
 
+@dataclass(eq=False)
 class Layout:
     """Where the stores are and how they reach the API: what all functions here need.
 
-    :arg eso: (namespace, name) of ESO's ServiceAccount; :arg kept: consumers that the shared store serves too;
-        :arg noted: the texts of those that the catalog serves anyway.
+    ``eso`` is (namespace, name) of ESO's ServiceAccount, ``kept`` are consumers that the shared store serves too, and
+    ``noted`` the texts of those that the catalog serves anyway.
     """
 
-    def __init__(
-        self,
-        isolation: str,
-        store: str,
-        namespace: str,
-        server_url: str = "",
-        eso: tuple[str, str] = ("", ""),
-        api_version: str = "v1",
-        kept: Sequence[Consumer] = (),
-        noted: Sequence[str] = (),
-    ) -> None:
-        self.isolation = isolation
-        self.store = store
-        self.namespace = namespace
-        self.server_url = server_url
-        self.eso = eso
-        self.api_version = api_version
-        self.kept = list(kept)
-        self.noted = list(noted)
+    isolation: str
+    store: str
+    namespace: str
+    server_url: str = ""
+    eso: tuple[str, str] = ("", "")
+    api_version: str = "v1"
+    kept: list[Consumer] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
 
     def store_of(self, entry_name: str) -> str:
         """The name of the store that an entry's ClusterExternalSecret reads through."""

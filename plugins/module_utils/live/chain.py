@@ -58,16 +58,6 @@ class Chain:
         self.served = list(served)
         self.denied: dict[str, str] = {}
 
-    @property
-    def health(self) -> health.Health:
-        """What audit.gate needs to judge ESO's own Deployments and webhooks."""
-        lists: dict[str, list[Object]] = {
-            "deployments": self.deployments,
-            "webhooks": self.webhooks,
-            "endpoints": self.endpoints,
-        }
-        return health.parts(lists)
-
 
 def read(
     client: Client,

@@ -181,13 +181,11 @@ def running(deployment: Object | None, known: Lists = advisories.OURS) -> Releas
     return Release(number, problem, image, lists=known)
 
 
-def running_or_unknown(client: Client, namespace: str, known: Lists = advisories.OURS) -> Release:
-    """The running :class:`Release`; unknown when the permission to read the Deployment is missing."""
-    return running_as(client, namespace, known)[0]
-
-
 def running_as(client: Client, namespace: str, known: Lists = advisories.OURS) -> tuple[Release, str | None]:
-    """The running :class:`Release`, and the controller's ServiceAccount ('': the default one; None: not seen)."""
+    """The running :class:`Release`, and the controller's ServiceAccount ('': the default one; None: not seen).
+
+    Without the permission to read the Deployment, it is an unknown one.
+    """
     try:
         deployment = controller(client, namespace)
         account = None if deployment is None else deployment["spec"]["template"]["spec"].get("serviceAccountName", "")

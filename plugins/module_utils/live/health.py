@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Collection
 
 from ..resources import (
@@ -32,25 +33,19 @@ if TYPE_CHECKING:
 WEBHOOKS = Resource(ADMISSION, "validatingwebhookconfigurations", namespaced=False)
 
 
+@dataclass(frozen=True, eq=False)
 class Health:
     """Live objects: of the cluster, of ESO's namespace, of ESO's API, and ``targets``, a snapshot for state.judge()."""
 
-    def __init__(self, lists: dict[str, list[Object]], targets: snapshot.Snapshot) -> None:
-        self.nodes = lists["nodes"]
-        self.pods = lists["pods"]
-        self.deployments = lists["deployments"]
-        self.webhooks = lists["webhooks"]
-        self.endpoints = lists["endpoints"]
-        self.budgets = lists["budgets"]
-        self.stores = lists["stores"]
-        self.distributed = lists["distributed"]
-        self.targets = targets
-
-
-def parts(lists: dict[str, list[Object]]) -> Health:
-    """What is known of ESO's own parts alone: of the lists of :class:`Health`, some."""
-    names = ("nodes", "pods", "deployments", "webhooks", "endpoints", "budgets", "stores", "distributed")
-    return Health({name: lists.get(name, []) for name in names}, snapshot.Snapshot([], [], None, [], None))
+    nodes: list[Object]
+    pods: list[Object]
+    deployments: list[Object]
+    webhooks: list[Object]
+    endpoints: list[Object]
+    budgets: list[Object]
+    stores: list[Object]
+    distributed: list[Object]
+    targets: snapshot.Snapshot
 
 
 def read(client: Client, entries: list[Entry], eso_version: str, store_namespace: str, eso_namespace: str) -> Health:
@@ -71,8 +66,7 @@ def read(client: Client, entries: list[Entry], eso_version: str, store_namespace
         "distributed": lambda: client.list(cluster_external_secrets(eso_version), missing_ok=True)[0],
         "targets": lambda: snapshot.read(client, entries, eso_version, store_namespace),
     }
-    found = dict(zip(calls, client.each(lambda name: calls[name](), calls)))
-    return Health(found, found.pop("targets"))
+    return Health(**dict(zip(calls, client.each(lambda name: calls[name](), calls))))
 
 
 def names_of_secrets(client: Client, namespaces: Collection[str]) -> set[tuple[str, str]]:

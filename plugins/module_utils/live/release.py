@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from ..api.client import Client
     from ..resources import Object
 
-#: The type of the Secrets that hold a revision each.
-TYPE = "helm.sh/release.v1"
-
 
 class Record:
     """One revision of a release.

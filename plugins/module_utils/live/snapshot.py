@@ -230,14 +230,8 @@ def reader_limits(client: Client, layout: stores.Layout, live: dict[tuple[str, s
     reads: set[str] | None = set()
     writes: set[str] | None = set()
     namespace = account.get("namespace") or layout.namespace
-    groups = ("system:serviceaccounts", "system:serviceaccounts:%s" % namespace, "system:authenticated")
     for grant in permissions.grants(bindings, wide_bindings, roles, wide_roles):
-        subject = grant.subject
-        mine = subject["kind"] == "ServiceAccount" and (subject.get("namespace"), subject["name"]) == (
-            namespace,
-            account.get("name"),
-        )
-        if mine or (subject["kind"] == "Group" and subject["name"] in groups):
+        if permissions.is_account(grant.subject, namespace, account.get("name") or ""):
             reads = _joined(reads, grant.allows("", "secrets", ("get",)))
             writes = _joined(writes, grant.allows("", "secrets", ("update", "patch")))
     return reads, writes
@@ -401,7 +395,7 @@ def read_inventory(
         "policy_bindings": listed(POLICY_BINDINGS, missing_ok=True),
         "mutating_webhooks": listed(resource_of(ADMISSION, "MutatingWebhookConfiguration"), missing_ok=True),
         "validating_webhooks": listed(resource_of(ADMISSION, "ValidatingWebhookConfiguration"), missing_ok=True),
-        "release": lambda: eso.running_or_unknown(client, eso_namespace, known),
+        "release": lambda: eso.running_as(client, eso_namespace, known)[0],
         "crds": lambda: definitions(client),
     }
     return Inventory(**dict(zip(calls, client.each(lambda call: call(), calls.values()))))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from ..catalog.entries import Unreadable
@@ -62,26 +63,16 @@ def reads_any(entry: Entry, changed: dict[str, Any]) -> bool:
     return any(entry.reads(source, key) for source in entry.sources for key in changed.get(source) or ())
 
 
+@dataclass(eq=False)
 class Row:
-    """One namespace/secret pair and its state."""
+    """One namespace/secret pair and its state, with the type of the Secret and when it was created, if it is there."""
 
-    __slots__ = ("created", "entry", "message", "namespace", "status", "type")
-
-    def __init__(
-        self,
-        entry: Entry,
-        namespace: str,
-        status: str,
-        message: str = "",
-        kind: str | None = None,
-        created: str | None = None,
-    ) -> None:
-        self.entry = entry
-        self.namespace = namespace
-        self.status = status
-        self.message = message
-        self.type = kind
-        self.created = created
+    entry: Entry
+    namespace: str
+    status: str
+    message: str = ""
+    type: str | None = None
+    created: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -160,10 +151,7 @@ def value_changed(master: Object) -> datetime.datetime:
 
 def _noted(master: Object) -> datetime.datetime | None:
     """When the collection changed a value of a live master Secret, as it wrote down there itself."""
-    try:
-        return parse_time((master["metadata"].get("annotations") or {})[CHANGED])
-    except (KeyError, ValueError):
-        return None
+    return time_of((master["metadata"].get("annotations") or {}).get(CHANGED))
 
 
 def rotated_at(master: Object) -> datetime.datetime | None:

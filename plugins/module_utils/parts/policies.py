@@ -100,7 +100,7 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
             context.warn(
                 "ESO shares namespace '%s' with %s, so the guard leaves it open. Whoever controls "
                 "the namespace controls ESO, which reads all Secrets; give ESO a namespace of its own"
-                % (params["eso_namespace"], _some(others))
+                % (params["eso_namespace"], shortened(others, 3))
             )
         # Kubernetes' own namespace has many who write there.
         own = "" if others or params["eso_namespace"] == "kube-system" else params["eso_namespace"]
@@ -136,7 +136,7 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
             context.warn(
                 "a writer that calls itself '%s', as a GitOps controller does and anyone can, last wrote %s. "
                 "Unless it acts as the platform, the guard%s doesn't let it write that again"
-                % (manager, _some(written), "" if params["mode"] == "enforce" else ", once enforced,")
+                % (manager, shortened(written, 3), "" if params["mode"] == "enforce" else ", once enforced,")
             )
     planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
     bindings = [action for action in planned if action.kind.endswith("Binding")]
@@ -205,7 +205,7 @@ def _kept(client: Client, store: str, entries: list[Entry], seen: _Seen) -> list
     """See :func:`consumers.guarded`."""
     live = next((one for one in seen.by_kind["ClusterSecretStore"] if one["metadata"]["name"] == store), None)
     ours = live if live is not None and is_owned(live) else None
-    known = consumers.kept_names(ours) + consumers.noted_names(ours) if ours else []
+    known = consumers.known_names(ours)
     externals: list[Object] = []
     if any(label.startswith("ExternalSecret ") for label in known):
         externals = snapshot.read_all_externals(client, str(seen.version))
@@ -248,16 +248,13 @@ def _locked_out(client: Client, identities: guard.Identities, owner: str) -> str
     return None
 
 
-def _some(written: list[str]) -> str:
-    return shortened(written, 3)
-
-
 def _summary(mode: str, writers: dict[str, list[str]]) -> list[str]:
     if mode == "enforce":
         return ["The guard is enforced."]
     lines = ["The guard only audits: it refuses nothing, and warns of what it would refuse."]
     lines += [
-        "Enforced, it would no longer let '%s' write these, unless it acts as the platform: %s." % (name, _some(what))
+        "Enforced, it would no longer let '%s' write these, unless it acts as the platform: %s."
+        % (name, shortened(what, 3))
         for name, what in sorted(writers.items())[:_SHOWN]
     ]
     lines += ["... and %d more." % (len(writers) - _SHOWN)] if len(writers) > _SHOWN else []

@@ -104,6 +104,7 @@ def _follow(
     progress.end()
     if unsynced:
         state.explain(client, version, unsynced)
+        client.forget()
         broken = causes.look(client, unsynced, layout_of(params), params["owner"] == "gitops")
         said = [_message(unsynced, len(rows), params["wait_timeout"]), *(cause.text() for cause in broken)]
         result.update(failed=True, msg="\n".join(said))

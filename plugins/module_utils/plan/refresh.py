@@ -12,7 +12,7 @@ from ..desired.distribution import (
     MIRRORED,
 )
 from ..resources import Object, Resource
-from .actions import UPDATED, Action
+from .actions import Action, merge_of
 
 
 def plan_refresh(resource: Resource, name: str, mirrored: bool) -> Action:
@@ -29,16 +29,9 @@ def plan_refresh(resource: Resource, name: str, mirrored: bool) -> Action:
         return {"metadata": metadata} if mirrored else {"spec": {"externalSecretMetadata": metadata}}
 
     body, shown = wrapped(str(time.time_ns())), wrapped("<the time of the refresh>")
-    return Action(
-        "merge",
-        UPDATED,
-        resource,
-        "ClusterExternalSecret",
-        name,
-        body=body,
-        before={},
-        after=shown,
-        replan=lambda _live: plan_refresh(resource, name, mirrored),
+    live = {"metadata": {"name": name}}
+    return merge_of(
+        resource, "ClusterExternalSecret", live, body, {}, shown, lambda _live: plan_refresh(resource, name, mirrored)
     )
 
 
@@ -46,16 +39,8 @@ def plan_refresh_one(resource: Resource, name: str, namespace: str) -> Action:
     """The patch that makes ESO refresh one ExternalSecret."""
     body = {"metadata": {"annotations": {FORCE_SYNC: str(time.time_ns())}}}
     shown = {"metadata": {"annotations": {FORCE_SYNC: "<the time of the refresh>"}}}
-    return Action(
-        "merge",
-        UPDATED,
-        resource,
-        "ExternalSecret",
-        name,
-        namespace,
-        body=body,
-        before={},
-        after=shown,
-        # ESO looks at one that it has yet to make when it makes it.
-        replan=lambda _live: plan_refresh_one(resource, name, namespace),
+    live = {"metadata": {"name": name, "namespace": namespace}}
+    # ESO looks at one that it has yet to make when it makes it.
+    return merge_of(
+        resource, "ExternalSecret", live, body, {}, shown, lambda _live: plan_refresh_one(resource, name, namespace)
     )

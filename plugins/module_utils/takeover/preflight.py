@@ -402,7 +402,7 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
     if store is None:
         return
     found = cluster.users.consumers(layout.store, {entry.name for entry in entries})
-    names = consumers.kept_names(store) + consumers.noted_names(store)
+    names = consumers.known_names(store)
     state = (cluster.stores, cluster.limits, cluster.namespaces, cluster.central)
     losing = stores.concerned(layout, entries, found, *state)
     labels = {one.label() for one, _lost in losing}

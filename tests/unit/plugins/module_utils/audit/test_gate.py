@@ -71,7 +71,7 @@ def health(snapshot=None, **lists):
         "stores": [ready("store")],
         "distributed": [ready("one")],
     }
-    return Health({**well, **lists}, snapshot or targets())
+    return Health(**{**well, **lists}, targets=snapshot or targets())
 
 
 def judged(found, secrets=(), **options):
