@@ -9,6 +9,14 @@ from __future__ import annotations
 class ModuleDocFragment:
     """ESO's ServiceAccount, and the platform's users and groups."""
 
+    NAMESPACE = r"""
+options:
+  eso_namespace:
+    description: The namespace of ESO.
+    type: str
+    default: external-secrets
+"""
+
     ESO = r"""
 options:
   eso_namespace:

@@ -65,8 +65,10 @@ STORE_NAMESPACE_OPTION: Options = {"store_namespace": {"type": "str", "default":
 
 ISOLATION_OPTION: Options = {"isolation": {"type": "str", "choices": list(ISOLATIONS), "default": SHARED}}
 
+ESO_NAMESPACE_OPTION: Options = {"eso_namespace": {"type": "str", "default": "external-secrets"}}
+
 ESO_IDENTITY_OPTIONS: Options = {
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
     "eso_service_account": {"type": "str", "default": "external-secrets"},
 }
 

@@ -15,10 +15,6 @@ description:
   - Can wait until the API server answers and ESO is healthy, as after an upgrade of the nodes.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
   deployment:
     description: The name of the controller's Deployment. Without it, the one with the label of ESO's chart is used.
     type: str
@@ -34,6 +30,7 @@ options:
 extends_documentation_fragment:
   - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.store
 """
@@ -95,6 +92,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.state import not_ready
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ADVISORIES_OPTION,
+    ESO_NAMESPACE_OPTION,
     STORE_OPTION,
     Context,
     run_module,
@@ -110,7 +108,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
     "deployment": {"type": "str"},
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 300},

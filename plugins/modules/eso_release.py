@@ -36,10 +36,6 @@ options:
     description: Whether to go on with a vulnerable release, with a warning.
     type: bool
     default: false
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
   release:
     description: The name of helm's release, for RV(installed).
     type: str
@@ -61,6 +57,7 @@ options:
 extends_documentation_fragment:
   - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.attributes.reads
 """
 
@@ -130,6 +127,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ADVISORIES_OPTION,
+    ESO_NAMESPACE_OPTION,
     Context,
     run_module,
 )
@@ -146,7 +144,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "chart_repo": {"type": "str"},
     "values": {"type": "dict", "default": {}},
     "accept_vulnerable": {"type": "bool", "default": False},
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
     "release": {"type": "str"},
     "takeover": {"type": "dict"},
     "helm_binary": {"type": "path"},

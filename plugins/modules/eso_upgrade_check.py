@@ -55,12 +55,9 @@ options:
     description: The name of helm's release.
     type: str
     default: external-secrets
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.attributes.reads
 """
 
@@ -124,7 +121,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, release
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.definitions import read_files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live.snapshot import definitions
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ESO_NAMESPACE_OPTION,
+    Context,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import resource_of_definition
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import checks
@@ -148,7 +149,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "force_conflicts": {"type": "bool", "default": False},
     "helm_binary": {"type": "path"},
     "release_name": {"type": "str", "default": "external-secrets"},
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
 }
 
 _CONFIG_MAPS = Resource("v1", "configmaps")

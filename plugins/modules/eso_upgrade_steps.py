@@ -59,13 +59,10 @@ options:
     description: The name of helm's release.
     type: str
     default: external-secrets
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
 extends_documentation_fragment:
   - platform.cluster_secrets.advisories
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.attributes.reads
 """
 
@@ -132,6 +129,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, release
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ADVISORIES_OPTION,
+    ESO_NAMESPACE_OPTION,
     Context,
     run_module,
 )
@@ -155,7 +153,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "crds": {"type": "str"},
     "accept_vulnerable": {"type": "bool", "default": False},
     "release_name": {"type": "str", "default": "external-secrets"},
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
 }
 
 

@@ -18,16 +18,13 @@ attributes:
     description: It changes nothing.
     support: none
 options:
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
   lines:
     description: How many lines to return for each pod.
     type: int
     default: 100
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.attributes.reads
 """
 
@@ -58,7 +55,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ESO_NAMESPACE_OPTION,
+    Context,
+    run_module,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import log_line
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, Object
 
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
     "lines": {"type": "int", "default": 100},
 }
 

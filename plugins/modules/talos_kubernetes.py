@@ -56,12 +56,9 @@ options:
     description: How many seconds to wait once C(talosctl) has ended.
     type: int
     default: 1800
-  eso_namespace:
-    description: The namespace of the External Secrets Operator.
-    type: str
-    default: external-secrets
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.attributes.writes
 """
@@ -118,6 +115,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.lock import Lock
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
+    ESO_NAMESPACE_OPTION,
     STORE_NAMESPACE_OPTION,
     Context,
     run_module,
@@ -139,7 +137,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "arguments": {"type": "list", "elements": "str", "default": []},
     "accept": {"type": "list", "elements": "str", "choices": list(kubernetes.CHECKS), "default": []},
     "wait_timeout": {"type": "int", "default": 1800},
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
     **STORE_NAMESPACE_OPTION,
 }
 

@@ -45,10 +45,6 @@ options:
       - It needs the Python package C(cryptography) on the host of the task.
     type: int
     default: 0
-  eso_namespace:
-    description: The namespace of ESO.
-    type: str
-    default: external-secrets
   wait:
     description: Whether to wait until the cluster can be checked and the gate is open.
     type: bool
@@ -68,6 +64,7 @@ options:
     type: path
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
+  - platform.cluster_secrets.identities.namespace
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store
@@ -131,6 +128,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.findings 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import health, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
+    ESO_NAMESPACE_OPTION,
     STORE_NAMESPACE_OPTION,
     STORE_OPTION,
     Context,
@@ -143,7 +141,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "except_namespaces": {"type": "list", "elements": "str", "default": []},
     "drain": {"type": "bool", "default": False},
     "window": {"type": "int", "default": 0},
-    "eso_namespace": {"type": "str", "default": "external-secrets"},
+    **ESO_NAMESPACE_OPTION,
     "wait": {"type": "bool", "default": False},
     "wait_timeout": {"type": "int", "default": 300},
     "fail": {"type": "bool", "default": True},

@@ -17,12 +17,8 @@ from ..errors import CatalogError, FileError, NotReady
 from ..live import eso, snapshot, state
 from ..module import (
     CATALOG_OPTION,
-    ESO_IDENTITY_OPTIONS,
-    ISOLATION_OPTION,
-    OWNER_OPTION,
+    CHAIN_OPTIONS,
     PLATFORM_OPTIONS,
-    STORE_NAMESPACE_OPTION,
-    STORE_OPTION,
     Context,
     layout_of,
 )
@@ -50,12 +46,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "backup_dir": {"type": "path", "default": "cluster-secrets-backups"},
     "server_url": {"type": "str", "default": "https://kubernetes.default.svc"},
     **CATALOG_OPTION,
-    **ESO_IDENTITY_OPTIONS,
-    **ISOLATION_OPTION,
-    **OWNER_OPTION,
+    **CHAIN_OPTIONS,
     **PLATFORM_OPTIONS,
-    **STORE_NAMESPACE_OPTION,
-    **STORE_OPTION,
 }
 
 

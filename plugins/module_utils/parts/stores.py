@@ -14,12 +14,8 @@ from ..live import eso, snapshot, state
 from ..live.chain import reading_account
 from ..module import (
     CATALOG_OPTION,
-    ESO_IDENTITY_OPTIONS,
+    CHAIN_OPTIONS,
     ESO_OBJECT_OPTIONS,
-    ISOLATION_OPTION,
-    OWNER_OPTION,
-    STORE_NAMESPACE_OPTION,
-    STORE_OPTION,
     layout_of,
     wait_while,
 )
@@ -44,12 +40,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
-    **ESO_IDENTITY_OPTIONS,
+    **CHAIN_OPTIONS,
     **ESO_OBJECT_OPTIONS,
-    **ISOLATION_OPTION,
-    **OWNER_OPTION,
-    **STORE_NAMESPACE_OPTION,
-    **STORE_OPTION,
 }
 
 #: Those of the part that removes what a change of isolation leaves over.

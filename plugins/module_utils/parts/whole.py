@@ -11,12 +11,8 @@ from typing import Any, Callable, Iterable, NamedTuple
 from ..errors import CatalogError, ClusterSecretsError
 from ..module import (
     CATALOG_OPTION,
-    ESO_IDENTITY_OPTIONS,
-    ISOLATION_OPTION,
-    OWNER_OPTION,
+    CHAIN_OPTIONS,
     PLATFORM_OPTIONS,
-    STORE_NAMESPACE_OPTION,
-    STORE_OPTION,
     Context,
 )
 from . import entries, labels, masters, policies, stores, targets
@@ -54,12 +50,8 @@ SHARED: dict[str, dict[str, Any]] = {
     "assume_installed": {"type": "bool", "default": False},
     "values": {"type": "dict", "no_log": True},
     **CATALOG_OPTION,
-    **ESO_IDENTITY_OPTIONS,
-    **ISOLATION_OPTION,
-    **OWNER_OPTION,
+    **CHAIN_OPTIONS,
     **PLATFORM_OPTIONS,
-    **STORE_NAMESPACE_OPTION,
-    **STORE_OPTION,
 }
 
 OPTIONS: dict[str, dict[str, Any]] = {"parts": {"type": "dict", "required": True}, **SHARED}
