@@ -72,13 +72,13 @@ class ActionModule(InProcessAction):
         with environment(self._templar.template(self._task.environment or [])):
             target = connection(params)
             text = json.dumps(target.kubeconfig()).encode("utf-8")
-            found = _without_proxy(target)
+            without_proxy = _without_proxy(target)
         memory = hasattr(os, "memfd_create") and os.path.exists("/proc/self/fd")
         descriptor, path = (os.memfd_create("kubeconfig"), "") if memory else tempfile.mkstemp()
         try:
             os.fchmod(descriptor, 0o600)
             os.write(descriptor, text)
-            yield {**found, "KUBECONFIG": path or "/proc/%d/fd/%d" % (os.getpid(), descriptor)}
+            yield {**without_proxy, "KUBECONFIG": path or "/proc/%d/fd/%d" % (os.getpid(), descriptor)}
         finally:
             os.close(descriptor)
             if path:
@@ -112,13 +112,13 @@ class ActionModule(InProcessAction):
 
     def _compute_environment_string(self, raw_environment_out: dict[str, Any] | None = None) -> str:
         """See ActionBase; for helm, without what says another cluster, and with what says ours."""
-        found = str(super()._compute_environment_string(raw_environment_out))
+        assignments = str(super()._compute_environment_string(raw_environment_out))
         if self._added is None:
-            return found
+            return assignments
         unset = " ".join("-u " + name for name in _SAID)
         added = " ".join("%s=%s" % (name, shlex.quote(value)) for name, value in self._added.items())
         # What the task's own environment says of it is unset, too.
-        return "env %s env %s %s" % (found, unset, added)
+        return "env %s env %s %s" % (assignments, unset, added)
 
 
 def _without_values(text: str) -> str:

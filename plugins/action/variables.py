@@ -123,21 +123,21 @@ class ActionModule(InProcessAction):
             return None, None
         # The context, too, that an earlier play of this run began with.
         merged = {**named, "context": self._task.args.get("context")}
-        found = connected(merged)
-        if found is None:
+        reached = connected(merged)
+        if reached is None:
             return None, None
-        place = {**found.place, "way": found.way, "central": given_central(self._templar, task_vars)}
+        place = {**reached.place, "way": reached.way, "central": given_central(self._templar, task_vars)}
         # A kubeconfig of one context, which the host names, leaves nothing to choose.
-        chosen = named.get("context") or named.get("host") or (named.get("kubeconfig") and found.contexts == 1)
+        chosen = named.get("context") or named.get("host") or (named.get("kubeconfig") and reached.contexts == 1)
         if not chosen and not self._task.run_once:
             self._refuse_anothers_cluster(task_vars, said, bool(named.get("kubeconfig")), place)
         kubeconfig = named.get("kubeconfig")
         # A path, and not what a kubeconfig holds: the result is shown.
         is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
-        if not found.place["context"] or not is_file or not by_kubeconfig(merged):
+        if not reached.place["context"] or not is_file or not by_kubeconfig(merged):
             return place, None
         asked = {name: named.get(name) for name in BY_FILE}
-        kept = {"context": found.place["context"], "server": found.place["server"], "way": found.way}
+        kept = {"context": reached.place["context"], "server": reached.place["server"], "way": reached.way}
         return place, {"asked": asked, "said": ways_said(said), **kept}
 
     def _refuse_anothers_cluster(
@@ -165,8 +165,8 @@ class ActionModule(InProcessAction):
             # Two that both name a kubeconfig, and no context, were meant to have what it says.
             if central != cluster["central"] or (names_kubeconfig and left_to_kubeconfig(merged)):
                 continue
-            found = connected(merged)
-            if found and found.way == cluster["way"]:
+            reached = connected(merged)
+            if reached and reached.way == cluster["way"]:
                 same.append(other)
         if same:
             raise AnsibleActionFail(
@@ -209,11 +209,11 @@ class ActionModule(InProcessAction):
         Those of the play are not among a host's; unless they are templates, they are the same for all.
         """
         theirs, ours = (task_vars["hostvars"][one] for one in (host, task_vars["inventory_hostname"]))
-        found = {"omit": task_vars.get("omit")}
+        variables = {"omit": task_vars.get("omit")}
         for name in (*(PREFIX + option for option in (*BY_FILE, "host", *WAYS, *CREDENTIALS)), _CENTRAL):
             of_play = name not in ours and name in task_vars and not self._templar.is_template(task_vars[name])
             if name in theirs or of_play:
                 # That a credential is said counts, and not which one.
                 secret = name[len(PREFIX) :] in CREDENTIALS
-                found[name] = "-" if secret else theirs[name] if name in theirs else task_vars[name]
-        return found
+                variables[name] = "-" if secret else theirs[name] if name in theirs else task_vars[name]
+        return variables

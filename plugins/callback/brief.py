@@ -83,8 +83,8 @@ class CallbackModule(Default):
 
     @staticmethod
     def _values_of(result: Any) -> dict[str, Any]:
-        found: dict[str, Any] = result.result if hasattr(result, "result") else result._result
-        return found
+        values: dict[str, Any] = result.result if hasattr(result, "result") else result._result
+        return values
 
     @staticmethod
     def _host(result: Any) -> str:

@@ -52,15 +52,15 @@ _ENDS = {".html": "html", ".json": "json", ".xml": "junit", ".prom": "metrics"}
 def report_files(paths: Any, formats: list[str]) -> dict[str, str]:
     """{format: path} of the paths."""
     known = {end: name for end, name in _ENDS.items() if name in formats}
-    found: dict[str, str] = {}
+    by_format: dict[str, str] = {}
     for path in map(str, listed(paths)):
         name = next((name for end, name in known.items() if path.endswith(end)), None)
         if name is None:
             raise AnsibleFilterError("the report '%s' must end in one of %s" % (path, ", ".join(known)))
-        if name in found:
-            raise AnsibleFilterError("the reports '%s' and '%s' have the same format" % (found[name], path))
-        found[name] = path
-    return found
+        if name in by_format:
+            raise AnsibleFilterError("the reports '%s' and '%s' have the same format" % (by_format[name], path))
+        by_format[name] = path
+    return by_format
 
 
 class FilterModule:

@@ -91,12 +91,12 @@ class LookupModule(LookupBase):
             return []
         try:
             path = self.find_file_in_search_path(variables, "files", term, ignore_missing=True) or term
-            found = os.stat(path)
+            status = os.stat(path)
         except (OSError, ValueError, AnsibleError):
             return []
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return []
-        return [os.path.realpath(path), found.st_ino, found.st_size, found.st_mtime_ns]
+        return [os.path.realpath(path), status.st_ino, status.st_size, status.st_mtime_ns]
 
     def _read_by(self, inner: Any, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables that the lookup takes options from, as this host has them."""

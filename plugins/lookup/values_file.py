@@ -205,8 +205,8 @@ class LookupModule(LookupBase):
                         "the values file '%s': source '%s': the value of '%s' must be a string, not a date. Put it in "
                         "quotes: %s %s" % (path, source, key, edit, path)
                     )
-        found: dict[str, Any] = plain(values)
-        return found
+        mapping: dict[str, Any] = plain(values)
+        return mapping
 
     def _decrypt(self, content: bytes, path: str) -> bytes:
         vault = getattr(self._loader, "_vault", None)

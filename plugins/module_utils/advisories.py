@@ -184,14 +184,14 @@ def lists_of(document: Any, where: str) -> Lists:
     """
     if not isinstance(document, dict) or not document or set(document) - {"advisories", "released"}:
         raise CatalogError("%s must hold 'advisories', 'released', or both, and nothing else." % where)
-    found = document.get("advisories")
-    if found is not None and not isinstance(found, list):
+    listed = document.get("advisories")
+    if listed is not None and not isinstance(listed, list):
         raise CatalogError("'advisories' in %s must be a list." % where)
     released = document.get("released")
     if released is not None and not isinstance(released, dict):
         raise CatalogError("'released' in %s must be a dict of days, such as '2.14': 2026-11-30." % where)
     return Lists(
-        OURS.advisories if found is None else tuple(_advisory(advisory, where) for advisory in found),
+        OURS.advisories if listed is None else tuple(_advisory(advisory, where) for advisory in listed),
         OURS.released if released is None else dict(sorted(_minor(*one, where) for one in released.items())),
     )
 
@@ -223,8 +223,8 @@ def _minor(name: Any, day: Any, where: str) -> tuple[tuple[int, int], str]:
 
 def parse(release: str | None) -> Number | None:
     """A release such as 'v0.20.4' as (major, minor, patch); None for anything that upstream doesn't publish."""
-    found = _RELEASE.match(release or "")
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    match = _RELEASE.match(release or "")
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def text(release: Number) -> str:

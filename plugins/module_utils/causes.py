@@ -59,7 +59,7 @@ def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool
     for row in sorted(rows, key=lambda one: (one.status == state.SYNCED, one.key)):
         chosen.setdefault(row.entry.name, row)
     now = state.utcnow()
-    found: dict[tuple[str, str], Cause] = {}
+    causes: dict[tuple[str, str], Cause] = {}
     read: dict[str, live_chain.Chain] = {}
     asked = 0
     # Chains share most of what they are read from.
@@ -79,5 +79,5 @@ def look(client: Client, rows: Iterable[state.Row], layout: Layout, gitops: bool
             if broken:
                 place = (row.namespace, row.entry.target)
                 cause = Cause(ERROR, "broken-chain", *place, broken.message, broken.fix, broken.step)
-                found.setdefault((broken.step, broken.message), cause)
-    return list(found.values())
+                causes.setdefault((broken.step, broken.message), cause)
+    return list(causes.values())

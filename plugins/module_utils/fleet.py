@@ -16,13 +16,13 @@ SYNCED = "synced"
 
 def digest(source: dict[str, bytes], keys: Collection[str], key: str) -> str:
     """A digest of some keys of a master Secret, ``{key: bytes}``, that tells nothing without the run's ``key``."""
-    found = hmac.new(key.encode("utf-8"), digestmod=hashlib.sha256)
+    mac = hmac.new(key.encode("utf-8"), digestmod=hashlib.sha256)
     for name in sorted(keys):
         value = source.get(name)
         text = name.encode("utf-8")
-        found.update(b"%d:%s" % (len(text), text))
-        found.update(b"-" if value is None else b"%d:%s" % (len(value), value))
-    return found.hexdigest()
+        mac.update(b"%d:%s" % (len(text), text))
+        mac.update(b"-" if value is None else b"%d:%s" % (len(value), value))
+    return mac.hexdigest()
 
 
 class Fleet:
@@ -63,17 +63,17 @@ class Fleet:
             for source, value in (result.get("digests") or {}).items():
                 digests.setdefault(source, {})[name] = value
         self.drifted = {
-            source: odd for source, odd in ((one, _odd(found)) for one, found in sorted(digests.items())) if odd
+            source: odd for source, odd in ((name, _odd(values)) for name, values in sorted(digests.items())) if odd
         }
         for source in may_differ:
             self.drifted.pop(source, None)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many pairs of each cluster are in each status."""
-        found: dict[str, dict[str, int]] = {name: {} for name in self.clusters}
+        by_cluster: dict[str, dict[str, int]] = {name: {} for name in self.clusters}
         for name, _namespace, _secret, status, _message in self.rows:
-            found[name][status] = found[name].get(status, 0) + 1
-        return found
+            by_cluster[name][status] = by_cluster[name].get(status, 0) + 1
+        return by_cluster
 
     def unsynced(self) -> list[tuple[str, str, str, str, str]]:
         """The rows that are not synced."""

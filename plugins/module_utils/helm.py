@@ -37,13 +37,13 @@ def problem(binary: str | None) -> str | None:
             % (binary or "the program helm")
         )
     try:
-        found = version(path)
+        number = version(path)
     except (OSError, subprocess.TimeoutExpired) as error:
         return "%s can't be run (%s). Name another in 'cluster_secrets_eso_helm_binary'. Nothing was changed." % (
             path,
             type(error).__name__,
         )
-    return refusal(path, found, driver())
+    return refusal(path, number, driver())
 
 
 def version(binary: str | None) -> _Version | None:
@@ -107,8 +107,8 @@ def refusal(path: str, helm: _Version | None, kubernetes_core: _Version | None) 
 
 def parsed(version: str) -> _Version | None:
     """A version as numbers, such as (4, 0, 1) for 'v4.0.1'; None for anything else."""
-    found = re.match(r"\s*v?([0-9]+(?:\.[0-9]+)+)", version)
-    return tuple(int(number) for number in found[1].split(".")) if found else None
+    match = re.match(r"\s*v?([0-9]+(?:\.[0-9]+)+)", version)
+    return tuple(int(number) for number in match[1].split(".")) if match else None
 
 
 def _text(version: _Version) -> str:

@@ -48,17 +48,17 @@ def all_ended(
 
     :arg warn: told once, when certificates can't be read, and none is looked at from there on.
     """
-    found: list[tuple[str, str, str]] = []
+    over_now: list[tuple[str, str, str]] = []
     for source, data in values.items():
         for key, value in data.items():
             try:
                 over = ended(value, now)
             except DependencyError as error:
                 warn("whether certificates have expired is not checked: %s" % error)
-                return found
+                return over_now
             if over:
-                found.append((source, key, over))
-    return found
+                over_now.append((source, key, over))
+    return over_now
 
 
 def _ends(value: bytes) -> Ends:
@@ -111,10 +111,10 @@ def _loaded(pem: bytes) -> Iterator[Any]:
     for part in pem.split(marker)[:-1]:
         begin = part.rfind(b"-----BEGIN CERTIFICATE-----")
         try:
-            found = x509.load_pem_x509_certificate(part[begin:] + marker + b"\n")
+            certificate = x509.load_pem_x509_certificate(part[begin:] + marker + b"\n")
         except (ValueError, TypeError):
             continue
-        yield found
+        yield certificate
 
 
 def _end(certificate: Any) -> datetime.datetime:
@@ -143,24 +143,24 @@ def _mapping(text: str) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(text)
+        document = yaml.safe_load(text)
     except Exception:  # pylint: disable=broad-except
         # Its constructors raise whatever they meet in a wrong timestamp, number or boolean.
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _talos_certificates(found: dict[str, Any]) -> Iterator[Any]:
+def _talos_certificates(document: dict[str, Any]) -> Iterator[Any]:
     """The certificates of a talosconfig, whose contexts are a mapping; those of a kubeconfig are a list."""
-    contexts = found.get("contexts")
+    contexts = document.get("contexts")
     for context in contexts.values() if isinstance(contexts, dict) else []:
         yield from _loaded(_decoded(context, "crt"))
 
 
 def _configuration(text: str) -> Ends:
-    found = _mapping(text)
-    yield from _described(_talos_certificates(found))
-    users = found.get("users")
+    document = _mapping(text)
+    yield from _described(_talos_certificates(document))
+    users = document.get("users")
     for one in users if isinstance(users, list) else []:
         user = one.get("user") if isinstance(one, dict) else None
         yield from _described(_loaded(_decoded(user, "client-certificate-data")))

@@ -392,18 +392,19 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def masked_values(found: Set[str], params: Mapping[str, Any], options: Options) -> set[str]:
+def masked_values(secrets: Set[str], params: Mapping[str, Any], options: Options) -> set[str]:
     """What Ansible has to mask in a result: of a kubeconfig given as a mapping, what may be a credential.
 
     It would mask every text in there, such as ``v1`` and the names of contexts, wherever it stands.
 
-    :arg found: the texts that Ansible would mask; :arg params: the options' values; :arg options: their specification.
+    :arg secrets: the texts that Ansible would mask; :arg params: the values of the options, and :arg options: their
+        specification.
     """
     given = params.get("kubeconfig")
     proxy = password_of(params.get("proxy"))
-    found = {*found, proxy} if proxy else set(found)
+    secrets = {*secrets, proxy} if proxy else set(secrets)
     if not isinstance(given, Mapping):
-        return found
+        return secrets
     public = set(texts([given.get(key) for key in ("apiVersion", "kind", "current-context", "contexts")]))
     named = [one for kind in ("clusters", "users") for one in given.get(kind) or [] if isinstance(one, Mapping)]
     public.update(texts([one.get("name") for one in named]))
@@ -411,7 +412,7 @@ def masked_values(found: Set[str], params: Mapping[str, Any], options: Options) 
     for name, spec in options.items():
         if name != "kubeconfig" and (spec.get("no_log") or spec.get("options")):
             private.update(texts(params.get(name)))
-    return set(found) - (public - private)
+    return set(secrets) - (public - private)
 
 
 #: What is shorter can't be kept secret, and masking it would only show where it is: '1', 'git', 'true'.
@@ -437,12 +438,12 @@ def spoken(secrets: Set[str], said: Iterable[str], params: Mapping[str, Any], op
         for secret in secrets
         if len(secret) >= _SHORTEST and (not pieces or len(secret) < _PIECE or secret[:_PIECE] in pieces)
     )
-    found = [suspect for suspect in suspects if suspect in whole]
-    if not found:
+    contained = [suspect for suspect in suspects if suspect in whole]
+    if not contained:
         return []
     public = [texts(params.get(name)) for name, spec in options.items() if not spec.get("no_log")]
     named = "\0".join(one for part in (*public, *map(_keys, params.values())) for one in part)
-    return sorted((one for one in found if one not in named), key=len, reverse=True)
+    return sorted((one for one in contained if one not in named), key=len, reverse=True)
 
 
 def _parts(value: Any) -> Iterator[tuple[bool, Any]]:

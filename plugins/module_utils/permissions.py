@@ -107,7 +107,7 @@ def grants(
     nothing."""
     wide = {item["metadata"]["name"]: item.get("rules") for item in cluster_roles}
     narrow = {(item["metadata"]["namespace"], item["metadata"]["name"]): item.get("rules") for item in roles}
-    found = []
+    result = []
     for kind, listed in (("RoleBinding", bindings), ("ClusterRoleBinding", cluster_bindings)):
         for binding in listed:
             namespace = binding["metadata"].get("namespace")
@@ -115,8 +115,8 @@ def grants(
             rules = narrow.get((namespace, ref["name"])) if ref["kind"] == "Role" else wide.get(ref["name"])
             for subject in binding.get("subjects") or []:
                 whole = {"namespace": namespace, **subject} if subject["kind"] == "ServiceAccount" else subject
-                found.append(Grant(whole, namespace, "%s '%s'" % (kind, binding["metadata"]["name"]), rules or []))
-    return found
+                result.append(Grant(whole, namespace, "%s '%s'" % (kind, binding["metadata"]["name"]), rules or []))
+    return result
 
 
 def sees_secrets(webhook: Object, labels: dict[str, str]) -> bool:

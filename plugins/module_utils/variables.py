@@ -55,5 +55,5 @@ def _dump(documents: list[Any], marked: bool = False, **options: Any) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
-    found: str = yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True, **options)
-    return found
+    dumped: str = yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True, **options)
+    return dumped

@@ -32,13 +32,13 @@ def _references(spec: Object) -> Iterator[Reference]:
     sub_paths = {mount.get("name") for mount in mounts if mount.get("subPath") or mount.get("subPathExpr")}
     for one in containers:
         for variable in _items(one, "env"):
-            found = (variable.get("valueFrom") or {}).get("secretKeyRef")
-            if found:
-                yield Reference(found.get("name", ""), ENV, found.get("key"), bool(found.get("optional")))
+            reference = (variable.get("valueFrom") or {}).get("secretKeyRef")
+            if reference:
+                yield Reference(reference.get("name", ""), ENV, reference.get("key"), bool(reference.get("optional")))
         for source in _items(one, "envFrom"):
-            found = source.get("secretRef")
-            if found:
-                yield Reference(found.get("name", ""), ENV_FROM, None, bool(found.get("optional")))
+            reference = source.get("secretRef")
+            if reference:
+                yield Reference(reference.get("name", ""), ENV_FROM, None, bool(reference.get("optional")))
     for volume in _items(spec, "volumes"):
         way = SUB_PATH if volume.get("name") in sub_paths else VOLUME
         for name, key, optional in _mounted(volume):
@@ -126,10 +126,10 @@ def controller(item: Object) -> tuple[str, str] | None:
 
 def template_spec(kind: str, item: Object) -> Object:
     """The spec of the pods that a live object of one of :data:`TEMPLATES` makes."""
-    found: Any = item
+    part: Any = item
     for step in TEMPLATES[kind]:
-        found = found.get(step) or {}
-    return found
+        part = part.get(step) or {}
+    return part
 
 
 def frozen(spec: Object) -> dict[str, set[str]]:
@@ -137,7 +137,7 @@ def frozen(spec: Object) -> dict[str, set[str]]:
     volumes = {
         volume.get("name"): [name for name, _key, _optional in _mounted(volume)] for volume in _items(spec, "volumes")
     }
-    found: dict[str, set[str]] = {}
+    by_container: dict[str, set[str]] = {}
     # Other init containers have ended when the pod runs.
     sidecars = [container for container in _items(spec, "initContainers") if container.get("restartPolicy") == "Always"]
     for one in _items(spec, "containers") + sidecars:
@@ -146,8 +146,8 @@ def frozen(spec: Object) -> dict[str, set[str]]:
             if mount.get("subPath") or mount.get("subPathExpr"):
                 names.update(volumes.get(mount.get("name"), []))
         if names:
-            found[one.get("name", "")] = names
-    return found
+            by_container[one.get("name", "")] = names
+    return by_container
 
 
 def started(pod: Object) -> dict[str, str]:
@@ -164,8 +164,8 @@ def at_path(value: Any, path: str) -> Iterator[Any]:
     """What stands at a path of field names with dots, where [] goes through a list, such as spec.tls[].secretName."""
     head, _dot, rest = path.partition(".")
     name = head[:-2] if head.endswith("[]") else head
-    found = value.get(name) if isinstance(value, dict) else None
-    items = found if head.endswith("[]") and isinstance(found, list) else [found]
+    held = value.get(name) if isinstance(value, dict) else None
+    items = held if head.endswith("[]") and isinstance(held, list) else [held]
     for item in items:
         if item is None:
             continue

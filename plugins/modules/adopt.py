@@ -126,11 +126,11 @@ def run(context: Context) -> dict[str, Any]:
     central = client.list(SECRETS, namespace=layout.namespace)[0]
     cluster = snapshot.Cluster(client, layout, version, {item["metadata"]["name"]: item for item in central})
     managed = client.list(SECRETS, selector=ESO_MANAGED)[0]
-    found = adoption.read(layout, cluster, {key_of(item): item for item in managed})
-    entries = found.entries()
-    if not entries and not found.foreign:
+    adopted = adoption.read(layout, cluster, {key_of(item): item for item in managed})
+    entries = adopted.entries()
+    if not entries and not adopted.foreign:
         raise CatalogError(adoption.nothing_found(layout, cluster))
-    layout.isolation, layout.server_url = found.isolation, adoption.server_url(layout, cluster)
+    layout.isolation, layout.server_url = adopted.isolation, adoption.server_url(layout, cluster)
     deployment = _controller(context)
     release = eso.running(deployment, eso.lists(params["advisories"]))
     place = (params["eso_namespace"] or "external-secrets", "external-secrets")
@@ -139,23 +139,23 @@ def run(context: Context) -> dict[str, Any]:
         place = (deployment["metadata"]["namespace"], account or "default")
     layout.eso = place
     cluster.look(client, preflight.suspects(entries, cluster))
-    values, _ignored = check_values(entries, found.values)
+    values, _ignored = check_values(entries, adopted.values)
     findings = preflight.find(entries, layout, cluster, values)
     answers = adoption.answers(findings)
     dest = os.path.normpath(params["dest"])
     values_file = os.path.normpath(os.path.join(dest, VALUES))
-    settings = adoption.variables(found, layout, release, place, answers, layout.server_url, values_file)
+    settings = adoption.variables(adopted, layout, release, place, answers, layout.server_url, values_file)
     texts = {
         VARIABLES: variables.dump(settings, _HEAD % os.path.normpath(os.path.join(dest, VARIABLES))),
-        REPORT: adoption.report(found, findings, answers, release),
+        REPORT: adoption.report(adopted, findings, answers, release),
     }
-    secret = {VALUES: variables.dump_plain(found.values, "The values of the master Secrets.")}
+    secret = {VALUES: variables.dump_plain(adopted.values, "The values of the master Secrets.")}
     written = files.write_set(context.vault, dest, texts, secret, params["force"], context.check_mode)
     return {
         "changed": bool(written),
         "changed_files": written,
         "entries": [entry.name for entry in entries],
-        "foreign": found.foreign,
+        "foreign": adopted.foreign,
         "takeover": [finding.answered(answers) for finding in findings],
         "api_requests": client.requests,
     }
@@ -171,16 +171,16 @@ def _controller(context: Context) -> Object | None:
     if there is not None:
         return there
     try:
-        found = eso.controllers(context.client)
+        deployments = eso.controllers(context.client)
     except ApiError as error:
         if error.status != 403:
             raise
         context.warn("ESO may not be looked for in all namespaces; name its own %s" % _NAMED)
         return None
-    if len(found) > 1:
-        places = ", ".join("/".join(key_of(item)) for item in found)
+    if len(deployments) > 1:
+        places = ", ".join("/".join(key_of(item)) for item in deployments)
         raise EsoError("there are several controllers of ESO: %s. Name one's namespace %s." % (places, _NAMED))
-    return found[0] if found else None
+    return deployments[0] if deployments else None
 
 
 def main() -> None:

@@ -193,10 +193,10 @@ def run(context: Context) -> dict[str, Any]:
     scope = findings.Scope(context.catalog, layout, params["eso_namespace"], trusted)
     pairs = state.judge(context.entries, inventory.snapshot)
     state.add_refusals(context.client, pairs)
-    found = findings.find(scope, inventory, pairs)
+    reported = findings.find(scope, inventory, pairs)
     broken = causes.look(context.client, pairs, layout, params["owner"] == "gitops")
-    told = {(one.namespace, one.name) for one in found if one.severity != INFO}
-    found += [
+    told = {(one.namespace, one.name) for one in reported if one.severity != INFO}
+    reported += [
         _broken_chain(cause)
         for cause in broken
         # Of its own ExternalSecret, a pair's finding says as much.
@@ -204,27 +204,27 @@ def run(context: Context) -> dict[str, Any]:
     ]
     now = state.utcnow()
     lives = life.look(context.entries, inventory.snapshot, context.warn)
-    found += life.findings(lives, params["store_namespace"], now, params["ends_within"])
-    found += findings.unsupported(scope, inventory.release, now.strftime("%Y-%m-%d"))
+    reported += life.findings(lives, params["store_namespace"], now, params["ends_within"])
+    reported += findings.unsupported(scope, inventory.release, now.strftime("%Y-%m-%d"))
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
         others = {key_of(item) for item in inventory.secrets} if params["read_values"] else None
         used = usage.judge(context.entries, pairs, inventory.snapshot, others, live)
-        found += usage.findings(used)
+        reported += usage.findings(used)
     rows = [row.as_dict(now) for row in sorted(pairs, key=lambda row: row.key)]
     life.describe(rows, lives, now)
     if used:
         usage.describe(rows, used)
-    found = findings.in_order(found)
-    errors, warnings = (sum(1 for one in found if one.severity == severity) for severity in (ERROR, WARNING))
+    reported = findings.in_order(reported)
+    errors, warnings = (sum(1 for one in reported if one.severity == severity) for severity in (ERROR, WARNING))
     result: dict[str, Any] = {
         "changed": False,
-        "findings": [one.as_dict() for one in found],
+        "findings": [one.as_dict() for one in reported],
         "errors": errors,
         "warnings_found": warnings,
         "table": [
-            *text.findings_table(found),
+            *text.findings_table(reported),
             *text.nothing_there(len(context.entries), inventory.snapshot.sources, state.count(pairs)),
         ],
         "api_requests": context.client.requests,
@@ -232,10 +232,10 @@ def run(context: Context) -> dict[str, Any]:
     if not context.check_mode:
         place = context.client.place
         made = {
-            "html": lambda: page.audit_page(rows, found, now, lives, used is not None, place),
-            "json": lambda: feeds.audit_json(rows, found, now, place),
-            "metrics": lambda: feeds.open_metrics(rows, found, lives, now),
-            "junit": lambda: feeds.junit(rows, found, params["fail_on"] == "warning"),
+            "html": lambda: page.audit_page(rows, reported, now, lives, used is not None, place),
+            "json": lambda: feeds.audit_json(rows, reported, now, place),
+            "metrics": lambda: feeds.open_metrics(rows, reported, lives, now),
+            "junit": lambda: feeds.junit(rows, reported, params["fail_on"] == "warning"),
         }
         for option, text_of in made.items():
             if params[option]:

@@ -95,15 +95,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Read the Secrets and write the file."""
     params, client = context.params, context.client
-    found = {key_of(item): item for item in client.list(SECRETS, namespace=params["store_namespace"])[0]}
+    by_place = {key_of(item): item for item in client.list(SECRETS, namespace=params["store_namespace"])[0]}
     if params["targets"]:
-        found.update((key_of(item), item) for item in client.list(SECRETS, selector=ESO_MANAGED)[0])
-    kept = backup.kept(list(found.values()))
+        by_place.update((key_of(item), item) for item in client.list(SECRETS, selector=ESO_MANAGED)[0])
+    kept = backup.kept(list(by_place.values()))
     if not kept:
         raise NotReady("there is nothing to back up: namespace '%s' holds no Secret." % params["store_namespace"])
     cluster = snapshot.identity(client)
     path = params["dest"] or backups.automatic(params["backup_dir"], client.server)
-    written = backups.write(context.vault, path, list(found.values()), cluster, params["force"], context.check_mode)
+    written = backups.write(context.vault, path, list(by_place.values()), cluster, params["force"], context.check_mode)
     return {
         "changed": written,
         "path": path,

@@ -136,11 +136,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def run(context: Context) -> dict[str, Any]:
     """Read and compare."""
     params, client = context.params, context.client
-    found = snapshot.read(client, context.entries, context.eso_version(), params["store_namespace"], read_sources=False)
-    rows = state.judge(context.entries, found)
+    taken = snapshot.read(client, context.entries, context.eso_version(), params["store_namespace"], read_sources=False)
+    rows = state.judge(context.entries, taken)
     others = {key_of(item) for item in client.list(SECRETS, partial=True)[0]}
     report = usage.judge(
-        context.entries, rows, found, others, live_usage.read(client, customs(params["consumer_paths"]))
+        context.entries, rows, taken, others, live_usage.read(client, customs(params["consumer_paths"]))
     )
     return {
         "changed": False,

@@ -108,14 +108,14 @@ def run(context: Context) -> dict[str, Any]:
             failed.append(error)
             return {}
 
-    found = client.each(read, wanted)
-    absent = ["/".join(key) for key, item in zip(wanted, found) if item is None]
+    live = client.each(read, wanted)
+    absent = ["/".join(key) for key, item in zip(wanted, live) if item is None]
     if absent:
         said = "there is no CronJob %s" % ", ".join(absent)
         if suspend:
             raise NotReady("%s. Correct the list (cluster_secrets_upgrade_cronjobs). Nothing was changed." % said)
         context.warn("%s any more, so it is not resumed" % said)
-    planned = [plan_suspend(item, suspend) for item in found if item]
+    planned = [plan_suspend(item, suspend) for item in live if item]
     actions = _write(context, [action for action in planned if action], suspend)
     if failed:
         raise failed[0]

@@ -87,8 +87,8 @@ def run(context: Context) -> dict[str, Any]:
             "'cluster_secrets_eso_chart_version'." % params["chart"]
         )
     available = steps.of_index(eso.index(params["chart_repo"]), params["chart"])
-    found = steps.newest(available, eso.lists(params["advisories"]))
-    return {"changed": False, "version": found.version, "release": advisories.text(found.release)}
+    newest = steps.newest(available, eso.lists(params["advisories"]))
+    return {"changed": False, "version": newest.version, "release": advisories.text(newest.release)}
 
 
 def main() -> None:

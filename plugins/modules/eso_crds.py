@@ -106,9 +106,9 @@ def run(context: Context) -> dict[str, Any]:
     executor = Executor(client, context.check_mode)
 
     def applied(item: Object) -> Action | None:
-        found = live[item["metadata"]["name"]]
-        action = plan_apply(item, found)
-        return None if action and found and not executor.has_effect(action, found) else action
+        there = live[item["metadata"]["name"]]
+        action = plan_apply(item, there)
+        return None if action and there and not executor.has_effect(action, there) else action
 
     applies = client.each(applied, desired)
     planned = [action or plan_touch(live[name]) for action, name in zip(applies, names)]
@@ -116,7 +116,7 @@ def run(context: Context) -> dict[str, Any]:
     unhooked = [plan_without_conversion(item, live[name]) for item, name in zip(desired, names)]
     actions = executor.run([action for action in unhooked if action], [action for action in planned if action])
     # All are waited for, or a run right after this one could find some that need a touch.
-    pending = {name for name, found in live.items() if not is_established(found)}
+    pending = {name for name, there in live.items() if not is_established(there)}
     established = not pending
     coming = context.check_mode and (
         params["assume_installed"] or pending.issubset([*names, *(action.name for action in actions)])

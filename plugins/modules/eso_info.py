@@ -123,18 +123,18 @@ def run(context: Context) -> dict[str, Any]:
     known = eso.lists(context.params["advisories"])
     if not context.params["wait"]:
         return _look(context, known)
-    found: dict[str, Any] = {}
+    looked: dict[str, Any] = {}
 
     def unhealthy() -> NotReady | None:
         try:
-            found.update(_look(context, known))
-            problem = "; ".join(found["problems"])
+            looked.update(_look(context, known))
+            problem = "; ".join(looked["problems"])
         except ClusterSecretsError as error:
             problem = str(error)
         return NotReady("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
 
     wait_while(context.client, unhealthy, seconds, interval=0.5)
-    return found
+    return looked
 
 
 def _look(context: Context, known: Lists) -> dict[str, Any]:

@@ -260,10 +260,10 @@ def _of_others(client: Client, params: dict[str, Any], answers: dict[str, str], 
     try:
         record = records.newest(client, namespace, name)
         if record:
-            found = preflight.operator(name, record, params["values"], release.number)
-            if found and not found.accepted(answers):
+            finding = preflight.operator(name, record, params["values"], release.number)
+            if finding and not finding.accepted(answers):
                 return "%s Or set 'cluster_secrets_eso_method: existing', which leaves ESO as it is." % (
-                    takeover_refused([found])
+                    takeover_refused([finding])
                 )
             return None
         if eso.controller(client, namespace) is None:
@@ -295,10 +295,10 @@ def _conflicts(client: Client, params: dict[str, Any]) -> str | None:
     binary, name, values = params["helm_binary"], params["release"], params["values"]
     done = helm.template(binary, name, namespace, chart, values, *conflicts.capabilities(client))
     # What helm can't render, it says itself.
-    found = [] if done.returncode else conflicts.of_objects(client, conflicts.objects_of(done.stdout), namespace)
-    if not found:
+    conflicting = [] if done.returncode else conflicts.of_objects(client, conflicts.objects_of(done.stdout), namespace)
+    if not conflicting:
         return None
-    return "helm could not apply the release's objects: %s Nothing was changed." % conflicts.advice(found)
+    return "helm could not apply the release's objects: %s Nothing was changed." % conflicts.advice(conflicting)
 
 
 def _elsewhere(client: Client, namespace: str) -> list[Object]:

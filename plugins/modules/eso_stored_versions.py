@@ -112,13 +112,13 @@ def run(context: Context) -> dict[str, Any]:
         item, after, action = one
         if action is None and item["spec"]["names"]["kind"] not in OWNED:
             return []
-        found = [
+        rewritable = [
             with_owners_in(item_of, earlier) for item_of in client.list(resource_of_definition(item), partial=True)[0]
         ]
-        actions = [plan_rewrite(after, one, versions, action is not None) for one in found]
+        actions = [plan_rewrite(after, one, versions, action is not None) for one in rewritable]
         return [action for action in actions if action]
 
-    objects = [action for found in client.each(rewrites, planned) for action in found]
+    objects = [action for rewritable in client.each(rewrites, planned) for action in rewritable]
     if versions:
         targets = client.list(SECRETS, partial=True)[0]
         objects += [action for target in targets if (action := plan_owners(with_owners_in(target, earlier), versions))]
@@ -128,11 +128,11 @@ def run(context: Context) -> dict[str, Any]:
 
 def assumed(live: list[Object], sources: list[str]) -> list[Object]:
     """The live definitions as they will be once those of each source were applied and, but for the last, cleaned."""
-    found = live
+    items = live
     for source in sources:
         given = {item["metadata"]["name"]: item for item in read_files(source)}
-        found = [_applied(item, given.get(item["metadata"]["name"], item)) for item in found]
-    return found
+        items = [_applied(item, given.get(item["metadata"]["name"], item)) for item in items]
+    return items
 
 
 def _versions(items: list[Object]) -> dict[str, str]:

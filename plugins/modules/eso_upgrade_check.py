@@ -200,11 +200,11 @@ def run(context: Context) -> dict[str, Any]:
 def _look(client: Client, namespace: str, record: release.Record | None) -> checks.Live:
     live = definitions(client)
     lists = client.each(lambda one: client.list(resource_of_definition(one), missing_ok=True)[0], live)
-    objects = {item["metadata"]["name"]: found for item, found in zip(live, lists)}
+    objects = {item["metadata"]["name"]: items for item, items in zip(live, lists)}
     wanted: set[tuple[str, str]] = set()
-    for item, found in zip(live, lists):
+    for item, items in zip(live, lists):
         kind = item["spec"]["names"]["kind"]
-        for one in found:
+        for one in items:
             for template in checks.templates(kind, one):
                 wanted |= {(one["metadata"].get("namespace", ""), text) for text in checks.config_maps(template)}
     places = sorted(place for place in wanted if place[0])
@@ -216,7 +216,7 @@ def _look(client: Client, namespace: str, record: release.Record | None) -> chec
         deployment,
         {item["metadata"]["name"]: item for item in live},
         objects,
-        {place: list((found.get("data") or {}).values()) for place, found in zip(places, maps) if found},
+        {place: list((items.get("data") or {}).values()) for place, items in zip(places, maps) if items},
         record.values if record else {},
         record.defaults if record else {},
         eso.dependents(client, version)[1] if may_any and version else [],
@@ -229,7 +229,7 @@ def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Fi
     :arg merged: whether helm has the API server merge what it applies.
     """
     params, client = context.params, context.client
-    found = []
+    problems = []
     kubernetes, versions = conflicts.capabilities(client)
     for step in params["steps"]:
         if not step["chart"]:
@@ -241,14 +241,14 @@ def _rendered(context: Context, values: dict[str, Any], merged: bool) -> list[Fi
             raise DependencyError("cannot run '%s': %s." % (binary or "helm", error.strerror)) from None
         if done.returncode:
             message = "helm refuses the release's values: %s" % _without(done.stderr, values)
-            found.append(findings.problem("values", "chart of %s" % step["release"], message))
+            problems.append(findings.problem("values", "chart of %s" % step["release"], message))
         elif merged and not params["force_conflicts"]:
             objects = conflicts.objects_of(done.stdout)
-            found += [
+            problems += [
                 findings.problem("conflicts", conflict.object, conflicts.advice([conflict]))
                 for conflict in conflicts.of_objects(client, objects, params["eso_namespace"], invalid=True)
             ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(problems))
 
 
 def _without(text: str, values: Any) -> str:
@@ -268,8 +268,8 @@ def _stage(step: dict[str, Any]) -> checks.Stage:
     number = advisories.parse(step["release"])
     if number is None:
         raise EsoError("'%s' is no release of ESO; write it like 2.9.0." % step["release"])
-    found = {item["metadata"]["name"]: item for item in read_files(step["crds"])}
-    return checks.Stage(number, found, _defaults(step["chart"]) if step["chart"] else None)
+    definitions = {item["metadata"]["name"]: item for item in read_files(step["crds"])}
+    return checks.Stage(number, definitions, _defaults(step["chart"]) if step["chart"] else None)
 
 
 def _defaults(chart: str) -> dict[str, Any]:
@@ -277,12 +277,12 @@ def _defaults(chart: str) -> dict[str, Any]:
 
     path = os.path.join(chart, "values.yaml")
     try:
-        found = yaml.load(files.read(path, "chart's values"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        values = yaml.load(files.read(path, "chart's values"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:
-        found = None
-    if not isinstance(found, dict):
+        values = None
+    if not isinstance(values, dict):
         raise FileError("'%s' does not hold the values of a chart." % path)
-    return found
+    return values
 
 
 def main() -> None:

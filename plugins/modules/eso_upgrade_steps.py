@@ -184,9 +184,9 @@ def run(context: Context) -> dict[str, Any]:
                 "'cluster_secrets_eso_chart_version'." % (params["chart_version"] or "")
             )
     to = to or given[-1].release
-    found = steps.way(record.number, to, given)
+    way = steps.way(record.number, to, given)
     wanted = eso.Release(to, lists=eso.lists(params["advisories"]))
-    if found and wanted.advisories:
+    if way and wanted.advisories:
         problem = eso.vulnerable(wanted, "the upgrade would go to")
         if not params["accept_vulnerable"]:
             raise EsoError(problem)
@@ -200,19 +200,19 @@ def run(context: Context) -> dict[str, Any]:
         # What others changed since would stop helm 4 on its way back, too.
         % (name, record.revision, namespace, " --force-conflicts" if record.server_side else ""),
         "crds_by_chart": record.installs_crds,
-        "steps": [one.as_dict() for one in found],
+        "steps": [one.as_dict() for one in way],
         "api_requests": context.client.requests,
     }
 
 
 def _step(chart: str, version: str | None, crds: str | None) -> steps.Step:
     is_path = chart.startswith((".", "/"))
-    found = eso.of_chart(chart, version, {})
-    if found.number is None:
-        raise EsoError("the release of the chart '%s' is unknown: %s." % (chart, found.problem))
+    release = eso.of_chart(chart, version, {})
+    if release.number is None:
+        raise EsoError("the release of the chart '%s' is unknown: %s." % (chart, release.problem))
     # helm runs in another folder than this module may.
     place, number = (os.path.abspath(chart), None) if is_path else (chart, version)
-    return steps.Step(found.number, place, number, _file(crds))
+    return steps.Step(release.number, place, number, _file(crds))
 
 
 def _file(crds: str | None) -> str | None:

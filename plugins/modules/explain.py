@@ -162,8 +162,8 @@ def _links(context: Context) -> list[chain.Link]:
         return [missing] if missing else []
     layout = layout_of(params)
     paths = customs(params["consumer_paths"]) if params["consumers"] else None
-    found = live_chain.read(client, entry, params["namespace"], layout, eso.served(client), paths)
-    return chain.judge(entry, params["namespace"], layout, found, state.utcnow(), params["owner"] == "gitops")
+    live = live_chain.read(client, entry, params["namespace"], layout, eso.served(client), paths)
+    return chain.judge(entry, params["namespace"], layout, live, state.utcnow(), params["owner"] == "gitops")
 
 
 def _labels(context: Context) -> dict[str, str]:

@@ -88,14 +88,14 @@ def run(context: Context) -> dict[str, Any]:
     waited = 0.0
     while True:
         try:
-            found = helm.unfinished(client, params["eso_namespace"], params["release"])
+            records = helm.unfinished(client, params["eso_namespace"], params["release"])
         except ApiError as error:
             # An answer that passes by itself ends no wait of minutes.
             if not waited or not passes(error) or time.monotonic() > waited + limit:
                 raise
             time.sleep(1)
             continue
-        running = [one for one in found if one.may_run(limit)]
+        running = [one for one in records if one.may_run(limit)]
         if not running or context.check_mode:
             break
         waited = waited or time.monotonic()
@@ -105,9 +105,9 @@ def run(context: Context) -> dict[str, Any]:
     said = [
         "helm's record of revision %d of '%s', which has been %s for %d s"
         % (one.revision, params["release"], one.status, one.age)
-        for one in found
+        for one in records
     ]
-    actions = Executor(client, context.check_mode).run([plan_delete(one.item) for one in found])
+    actions = Executor(client, context.check_mode).run([plan_delete(one.item) for one in records])
     for one in said:
         context.warn("%s %s" % (one, "would be removed" if context.check_mode else "was removed"))
     return context.result(actions, removed=said)

@@ -132,7 +132,7 @@ def run(context: Context) -> dict[str, Any]:
     kept = {label for store in stores if is_owned(store) for label in consumers.known_names(store)}
     names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
     namespaces = client.list(NAMESPACES, partial=True)[0]
-    found = [
+    kept_on = [
         use
         for using in removal.readers(params["store_namespace"], stores, users, names, namespaces).values()
         for use in using
@@ -143,7 +143,7 @@ def run(context: Context) -> dict[str, Any]:
     asked: list[Action] = []
     pending: dict[tuple[str, str], Object] = {}
     left: list[dict[str, str]] = []
-    for one in found:
+    for one in kept_on:
         externals = _externals(one, users.externals)
         name = one.item["metadata"]["name"]
         mirrored = one.kind != "ClusterExternalSecret" or any(may_hold(held, name) for held in mirroring)
@@ -161,7 +161,7 @@ def run(context: Context) -> dict[str, Any]:
     result = {**context.result(actions), "refreshed": ["/".join(key) for key in sorted(pending)]}
     if not context.check_mode:
         for key, item, said in _unrefreshed(context, external_secrets(version), pending):
-            owner = next(one for one in found if item in _externals(one, users.externals))
+            owner = next(one for one in kept_on if item in _externals(one, users.externals))
             left.append(_left(owner, item, "ESO did not refresh it: %s" % said))
             failing.append("ExternalSecret %s/%s" % key)
     lines = ["%(object)s may hold the old value: %(reason)s. To refresh it: %(command)s" % one for one in left]
@@ -190,10 +190,10 @@ def _unrefreshed(
     client = context.client
 
     def unfinished() -> NotReady | None:
-        found = {key_of(item): item for item in client.list(resource)[0]} if pending else {}
+        live = {key_of(item): item for item in client.list(resource)[0]} if pending else {}
         for key in list(pending):
-            said[key] = (ready_condition(found.get(key)) or {}).get("message") or "it says nothing"
-            if key not in found or _is_refreshed(pending[key], found[key]):
+            said[key] = (ready_condition(live.get(key)) or {}).get("message") or "it says nothing"
+            if key not in live or _is_refreshed(pending[key], live[key]):
                 del pending[key]
         return NotReady("") if pending else None
 

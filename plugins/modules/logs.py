@@ -78,15 +78,15 @@ def run(context: Context) -> dict[str, Any]:
     pods, _version = client.list(PODS, namespace=params["eso_namespace"], selector=eso.CONTROLLER_SELECTOR)
     if not pods:
         raise NotReady("There is no pod of ESO's controller in the namespace %s." % params["eso_namespace"])
-    found = [_read(client, pod, params["lines"]) for pod in pods]
+    read = [_read(client, pod, params["lines"]) for pod in pods]
     result: dict[str, Any] = {
         "changed": False,
-        "pods": found,
-        "table": [line for pod in found for line in ("", pod["name"] + ":", "", *_shown(pod))],
+        "pods": read,
+        "table": [line for pod in read for line in ("", pod["name"] + ":", "", *_shown(pod))],
         "api_requests": client.requests,
     }
-    if not any("lines" in pod for pod in found):
-        result.update(failed=True, msg="No log could be read: %s" % found[0]["problem"])
+    if not any("lines" in pod for pod in read):
+        result.update(failed=True, msg="No log could be read: %s" % read[0]["problem"])
     return result
 
 

@@ -132,7 +132,7 @@ def run(context: Context) -> dict[str, Any]:
     }
     if not params["api_version"]:
         rendered = _as_served(context, rendered, version)
-    texts = {name: variables.dump_all(found, _HEAD) for name, found in rendered.items()}
+    texts = {name: variables.dump_all(objects, _HEAD) for name, objects in rendered.items()}
     if params["format"] == "kustomize":
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
@@ -144,7 +144,7 @@ def run(context: Context) -> dict[str, Any]:
     return {
         "changed": bool(written),
         "changed_files": written,
-        "objects": sum(len(found) for found in rendered.values()),
+        "objects": sum(len(objects) for objects in rendered.values()),
     }
 
 
@@ -162,7 +162,8 @@ def _as_served(context: Context, rendered: dict[str, list[Object]], version: str
             continue
         schemas[kind] = schema_of(definition, version) if definition else None
     return {
-        name: [with_defaults(one, schemas.get(one["kind"]) or {}) for one in found] for name, found in rendered.items()
+        name: [with_defaults(one, schemas.get(one["kind"]) or {}) for one in objects]
+        for name, objects in rendered.items()
     }
 
 

@@ -232,8 +232,8 @@ def _refuse_access(context: Context) -> None:
     with client.remembering():
         if stores.is_established(snapshot.read_stores(client, layout, version is not None), layout):
             return
-        found = access_found(context, layout, snapshot.Cluster(client, layout, version, {}))
-    refused = [finding for finding in found if not finding.accepted(answers)]
+        findings = access_found(context, layout, snapshot.Cluster(client, layout, version, {}))
+    refused = [finding for finding in findings if not finding.accepted(answers)]
     if refused:
         raise NotReady(takeover_refused(refused))
 

@@ -255,15 +255,15 @@ def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str], br
         if unknown and not brief:
             hint = close_to(unknown[0], there) or "There are %s." % (", ".join(sorted(there)) or "none")
             raise CatalogError("the catalog gives nothing to the %s '%s'. %s" % (what, unknown[0], hint.strip()))
-    found = [
+    wanted = [
         row
         for row in rows
         if row.namespace in (namespaces or [row.namespace])
         and (not secrets or {row.entry.target, row.entry.name} & {*secrets})
     ]
-    if not found and not brief:
+    if not wanted and not brief:
         raise CatalogError("the catalog gives none of these Secrets to any of these namespaces.")
-    return found
+    return wanted
 
 
 @reads_once
@@ -271,7 +271,7 @@ def run(context: Context) -> dict[str, Any]:
     """Read and judge."""
     params = context.params
     version = context.eso_version()
-    found = snapshot.read(
+    taken = snapshot.read(
         context.client,
         context.entries,
         version,
@@ -279,14 +279,14 @@ def run(context: Context) -> dict[str, Any]:
         params["read_sources"],
         read_values=params["read_values"],
     )
-    rows, entries = state.judge(context.entries, found), context.entries
+    rows, entries = state.judge(context.entries, taken), context.entries
     if params["namespaces"] or params["secrets"]:
         rows = _wanted(rows, params["namespaces"], params["secrets"], params["brief"])
         entries = list({row.entry.name: row.entry for row in rows}.values())
     state.add_refusals(context.client, rows)
     now = state.utcnow()
     shown = sorted((row.as_dict(now) for row in rows), key=lambda row: (row["namespace"], row["secret"]))
-    lives = life.look(entries, found, context.warn)
+    lives = life.look(entries, taken, context.warn)
     life.describe(shown, lives, now)
     over = life.findings(lives, params["store_namespace"], now, 0)
     ended = [
@@ -298,7 +298,7 @@ def run(context: Context) -> dict[str, Any]:
     used = None
     live = read_usage(context) if params["consumers"] else None
     if live is not None:
-        used = usage.judge(context.entries, rows, found, set(found.secrets), live)
+        used = usage.judge(context.entries, rows, taken, set(taken.secrets), live)
         usage.describe(shown, used)
     result: dict[str, Any] = {
         "changed": False,
@@ -318,7 +318,7 @@ def run(context: Context) -> dict[str, Any]:
             *left_out,
             *(cause.text() for cause in broken),
             *ended,
-            *text.nothing_there(len(context.entries), found.sources, state.count(rows)),
+            *text.nothing_there(len(context.entries), taken.sources, state.count(rows)),
         ]
         place = context.client.place
         if params["html"] and not context.check_mode:
@@ -327,8 +327,8 @@ def run(context: Context) -> dict[str, Any]:
         if params["json"] and not context.check_mode:
             files.write(params["json"], feeds.status_json(shown, result["causes"], ended, now, place), "report")
             result["table"].append("Written: %s" % os.path.abspath(params["json"]))
-    if params["digest_key"] and found.sources is not None:
-        sources = found.sources
+    if params["digest_key"] and taken.sources is not None:
+        sources = taken.sources
         whole = {source for entry in entries for source in entry.reads_whole()}
         made = generated(entries)
         # Each cluster has generated values of its own.

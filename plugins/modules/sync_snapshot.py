@@ -136,12 +136,12 @@ def run(context: Context) -> dict[str, Any]:
             return {"changed": False, "secrets": len(saved["secrets"])}
         if context.params["state"] == "compared" and not same:
             return {"changed": False, "secrets": 0, "differences": []}
-    found = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
+    taken = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
     if context.params["state"] == "taken":
         salt = os.urandom(32)
-        digests = _digests(context, found, salt)
+        digests = _digests(context, taken, salt)
         if not context.check_mode:
-            ready = sorted(label for label, said in _conditions(context, found, version).items() if said is None)
+            ready = sorted(label for label, said in _conditions(context, taken, version).items() if said is None)
             document = {
                 "format": _FORMAT,
                 "taken": state.utcnow().strftime(state.TIME),
@@ -157,12 +157,12 @@ def run(context: Context) -> dict[str, Any]:
         return {"changed": True, "secrets": len(digests)}
     saved = _load(path)
     _refuse_anothers(saved, cluster, path)
-    now = _digests(context, found, bytes.fromhex(saved["salt"]))
-    rotated = _rotated(context, found, saved)
+    now = _digests(context, taken, bytes.fromhex(saved["salt"]))
+    rotated = _rotated(context, taken, saved)
     left_out = tuple("%s/" % name for name in context.params["except_namespaces"])
     differences = [one for one in _compare(saved["secrets"], now, rotated) if not one.startswith(left_out)]
-    said = _conditions(context, found, version)
-    ours = _of_catalog(context, found)
+    said = _conditions(context, taken, version)
+    ours = _of_catalog(context, taken)
     of_tenants: list[str] = []
     for label in saved["ready"]:
         _kind, _space, place = label.partition(" ")
@@ -199,11 +199,11 @@ def _conditions(context: Context, taken: snapshot.Snapshot, version: str) -> dic
     api = "%s/%s" % (ESO_GROUP, version)
     kinds = ("ClusterSecretStore", "SecretStore", "ClusterExternalSecret")
     lists = context.client.each(lambda kind: context.client.list(resource_of(api, kind), missing_ok=True)[0], kinds)
-    found = {label_of(kind, item): item for kind, items in zip(kinds, lists) for item in items}
-    found.update((label_of("ExternalSecret", item), item) for item in taken.externals.values())
+    by_label = {label_of(kind, item): item for kind, items in zip(kinds, lists) for item in items}
+    by_label.update((label_of("ExternalSecret", item), item) for item in taken.externals.values())
     return {
         label: None if holds_true(item, "Ready") else state.said_by(item) or "ESO has not looked at it"
-        for label, item in found.items()
+        for label, item in by_label.items()
     }
 
 
@@ -219,20 +219,20 @@ def _of_catalog(context: Context, taken: snapshot.Snapshot) -> set[str]:
 
 def _digests(context: Context, taken: snapshot.Snapshot, salt: bytes) -> dict[str, Any]:
     """{namespace/name: {"type": ..., "keys": {key: digest}}} of all masters and targets."""
-    found: dict[str, Any] = {}
+    digests: dict[str, Any] = {}
     digest = _Digest(salt)
     targets = {(row.namespace, row.entry.target) for row in state.judge(context.entries, taken)}
     for namespace, name in sorted(targets):
         secret = taken.secrets.get((namespace, name))
         if secret is not None:
-            found["%s/%s" % (namespace, name)] = {
+            digests["%s/%s" % (namespace, name)] = {
                 "type": secret.get("type"),
                 "keys": digest.of(namespace, name, decode(secret)),
             }
     for name, data in sorted((taken.sources or {}).items()):
         namespace = context.params["store_namespace"]
-        found["%s/%s" % (namespace, name)] = {"type": None, "keys": digest.of(namespace, name, data)}
-    return found
+        digests["%s/%s" % (namespace, name)] = {"type": None, "keys": digest.of(namespace, name, data)}
+    return digests
 
 
 class _Digest:
@@ -253,14 +253,14 @@ class _Digest:
         return hmac.new(self._slow[value], b"\0".join(part.encode() for part in place), hashlib.sha256).hexdigest()
 
 
-def _rotated(context: Context, found: snapshot.Snapshot, saved: dict[str, Any]) -> set[str]:
+def _rotated(context: Context, now: snapshot.Snapshot, saved: dict[str, Any]) -> set[str]:
     """The places whose values the collection itself changed since the snapshot, and that hold the new ones."""
     try:
         taken = state.parse_time(saved.get("taken") or "")
     except ValueError:
         return set()
-    sources = {name for name, when in found.rotated.items() if when >= taken}
-    rows = state.judge(context.entries, found)
+    sources = {name for name, when in now.rotated.items() if when >= taken}
+    rows = state.judge(context.entries, now)
     held = [row for row in rows if not sources.isdisjoint(row.entry.sources) and row.status == state.SYNCED]
     places = {"%s/%s" % row.key for row in held}
     return places | {"%s/%s" % (context.params["store_namespace"], name) for name in sources}

@@ -253,17 +253,17 @@ def _lock(context: Context) -> Lock:
 
 
 def _live(context: Context, names: list[str]) -> list[Object]:
-    found = context.client.each(lambda name: context.client.get(NODES.path(name)), names)
-    absent = [name for name, item in zip(names, found) if item is None]
+    items = context.client.each(lambda name: context.client.get(NODES.path(name)), names)
+    absent = [name for name, item in zip(names, items) if item is None]
     if absent:
         raise NotReady("there is no Node %s. Nothing was changed." % ", ".join(absent))
-    return [item for item in found if item]
+    return [item for item in items if item]
 
 
 def _refuse_misplaced(live: list[Object], given: dict[str, dict[str, Any]]) -> None:
     """Raise NotReady for an address that is another node's, maybe another cluster's."""
-    found = [nodes.misplaced(item, given[item["metadata"]["name"]].get("address") or "") for item in live]
-    wrong = "; ".join(filter(None, found))
+    problems = [nodes.misplaced(item, given[item["metadata"]["name"]].get("address") or "") for item in live]
+    wrong = "; ".join(filter(None, problems))
     if wrong:
         raise NotReady(
             "%s. Correct the list (cluster_secrets_talos_nodes); a node that is reached at an address it does not know "
@@ -293,18 +293,18 @@ def _predicted(context: Context, given: dict[str, dict[str, Any]], wanted: nodes
 
 def _arrived(context: Context, names: list[str], wanted: nodes.Wanted) -> list[Any]:
     seconds = context.params["wait_timeout"]
-    found: list[Object] = []
+    live: list[Object] = []
 
     def awaited() -> NotReady | None:
-        found[:] = _live(context, names)
-        for item in found:
+        live[:] = _live(context, names)
+        for item in live:
             missing = nodes.waits_for(item, wanted)
             if missing:
                 return NotReady(not_back(item["metadata"]["name"], seconds, missing))
         return None
 
     wait_while(context.client, awaited, seconds, interval=2)
-    planned = [plan_node_finished(item) for item in found]
+    planned = [plan_node_finished(item) for item in live]
     return Executor(context.client).run([action for action in planned if action])
 
 

@@ -158,10 +158,10 @@ def run(context: Context) -> dict[str, Any]:
             raise EsoError(problem)
     version = eso.served(client)[0]
     layout = stores.Layout("shared", params["store"], params["store_namespace"], api_version=version or ESO_VERSIONS[0])
-    found = _read(client, layout, version, entries)
-    parts = _plan(found, layout, entries)
+    cluster = _read(client, layout, version, entries)
+    parts = _plan(cluster, layout, entries)
     removed = {action.name for action in parts.going.actions}
-    externals = found.users.externals
+    externals = cluster.users.externals
     made = {key_of(item) for item in externals if consumers.maker(item) in removed}
     leftover: list[removal.Left] = []
     path = None
@@ -169,7 +169,7 @@ def run(context: Context) -> dict[str, Any]:
         _refuse_others(client, parts, made)
     if params["backup"] and parts.masters.actions:
         names = {action.name for action in parts.masters.actions}
-        secrets = [item for item in found.central if item["metadata"]["name"] in names]
+        secrets = [item for item in cluster.central if item["metadata"]["name"] in names]
         path = backups.save(context, secrets, snapshot.identity(client))
     Executor(client, check_mode=True).run(parts.going.actions, *parts.batches())
     executor = Executor(client, context.check_mode)
@@ -178,7 +178,7 @@ def run(context: Context) -> dict[str, Any]:
         wait_until_gone(client, cluster_external_secrets(layout.api_version), removed, params["wait_timeout"])
         leftover = _still_there(context, layout.api_version, removed, made)
         # That may have taken minutes, in which somebody may have begun to use what was to go.
-        gone = [item for item in found.users.distributed if item["metadata"]["name"] in removed]
+        gone = [item for item in cluster.users.distributed if item["metadata"]["name"] in removed]
         parts = parts.confirmed(_plan(_read(client, layout, version, entries), layout, entries, gone))
     actions += executor.run(*parts.batches())
     left = [left for part in parts for left in part.left] + leftover
@@ -276,12 +276,12 @@ def _read(client: Client, layout: stores.Layout, version: str | None, entries: l
     return _Found(*client.each(lambda call: call(), calls))
 
 
-def _plan(found: _Found, layout: stores.Layout, entries: list[Entry], gone: list[Object] | None = None) -> _Parts:
+def _plan(cluster: _Found, layout: stores.Layout, entries: list[Entry], gone: list[Object] | None = None) -> _Parts:
     """What goes.
 
     :arg gone: the ClusterExternalSecrets that went before, after which no others go.
     """
-    users, namespaces, namespace = found.users, found.namespaces, layout.namespace
+    users, namespaces, namespace = cluster.users, cluster.namespaces, layout.namespace
     kind = {"apiVersion": "%s/%s" % (ESO_GROUP, layout.api_version), "kind": "ClusterExternalSecret"}
     distributed = [{**item, **kind} for item in users.distributed]
     if gone is None:
@@ -293,9 +293,9 @@ def _plan(found: _Found, layout: stores.Layout, entries: list[Entry], gone: list
         back = {item["metadata"]["name"] for item in distributed}
         went = [item for item in gone if item["metadata"]["name"] not in back]
         removed = {item["metadata"]["name"] for item in went}
-    cluster_stores = [item for (kind, _name), item in found.stores.items() if kind == "ClusterSecretStore"]
+    cluster_stores = [item for (kind, _name), item in cluster.stores.items() if kind == "ClusterSecretStore"]
     used = removal.readers(namespace, cluster_stores, users, removed, namespaces)
-    of_stores = removal.stores_going(found.stores, layout, used)
+    of_stores = removal.stores_going(cluster.stores, layout, used)
     staying = [item for item in distributed if item["metadata"]["name"] not in removed]
     without = {action.name for action in of_stores.actions if action.kind == "ClusterSecretStore"}
     of_namespaces = removal.namespaces_going(
@@ -309,9 +309,9 @@ def _plan(found: _Found, layout: stores.Layout, entries: list[Entry], gone: list
             users.cluster_pushes,
         ),
     )
-    of_policies = removal.policies_going(found.policies)
-    reading = {**used, **consumers.through_own_stores(namespace, found.secret_stores, users.externals)}
-    masters = removal.masters_going(found.central, (), required_sources(entries), reading, written_by_others(entries))
+    of_policies = removal.policies_going(cluster.policies)
+    reading = {**used, **consumers.through_own_stores(namespace, cluster.secret_stores, users.externals)}
+    masters = removal.masters_going(cluster.central, (), required_sources(entries), reading, written_by_others(entries))
     return _Parts(going, of_namespaces, of_policies, of_stores, masters)
 
 
@@ -321,29 +321,29 @@ def _still_there(context: Context, version: str, removed: set[str], made: set[tu
     :arg made: (namespace, name) of the ExternalSecrets. :returns: what somebody keeps from going.
     """
     client = context.client
-    found: list[removal.Left] = []
+    left: list[removal.Left] = []
 
     def waiting() -> NotReady | None:
-        found.clear()
+        left.clear()
         externals = client.list(external_secrets(version), missing_ok=True)[0]
         for item in externals:
             if key_of(item) in made and consumers.maker(item) in removed:
-                found.append(removal.ending("ExternalSecret", item))
+                left.append(removal.ending("ExternalSecret", item))
         for item in client.list(SECRETS, selector=ESO_MANAGED, partial=True)[0]:
             owners = item["metadata"].get("ownerReferences") or []
             namespace = item["metadata"]["namespace"]
             if any(
                 owner.get("kind") == "ExternalSecret" and (namespace, owner.get("name")) in made for owner in owners
             ):
-                found.append(removal.ending("Secret", item))
-        return NotReady("%d objects are still there" % len(found)) if found else None
+                left.append(removal.ending("Secret", item))
+        return NotReady("%d objects are still there" % len(left)) if left else None
 
     if made:
         try:
             wait_while(client, waiting, context.params["wait_timeout"], interval=0.3)
         except NotReady:
             pass  # they are named
-    return found
+    return left
 
 
 def _policies(client: Client, names: guard.Names) -> list[tuple[str, Object]]:
@@ -352,13 +352,13 @@ def _policies(client: Client, names: guard.Names) -> list[tuple[str, Object]]:
         (item["kind"], item["metadata"]["name"])
         for item in guard.policies(nobody, names, [], "audit", eso.Release(None))
     }
-    found = []
+    policies = []
     kinds = (("ValidatingAdmissionPolicy", POLICIES), ("ValidatingAdmissionPolicyBinding", POLICY_BINDINGS))
     for kind, resource in kinds:
         for item in client.list(resource, missing_ok=True)[0]:
             if (kind, item["metadata"]["name"]) in wanted and not guard.guarded_elsewhere(item, names.store_namespace):
-                found.append((kind, {**item, "apiVersion": ADMISSION}))
-    return found
+                policies.append((kind, {**item, "apiVersion": ADMISSION}))
+    return policies
 
 
 def main() -> None:

@@ -177,8 +177,8 @@ def _write(context: Context, report: dict[str, Any]) -> None:
             server = context.client.server
         except ClusterSecretsError:
             server = None  # what is written says why
-        found = {"server": server, "time": state.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"), **report}
-        files.write(path, json.dumps(found, indent=2) + "\n", "report")
+        document = {"server": server, "time": state.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"), **report}
+        files.write(path, json.dumps(document, indent=2) + "\n", "report")
 
 
 def _judged(context: Context) -> dict[str, Any]:
@@ -212,12 +212,12 @@ def _judged(context: Context) -> dict[str, Any]:
 
 def _look(context: Context) -> list[Finding]:
     params, client, entries = context.params, context.client, context.entries
-    found = health.read(client, entries, context.eso_version(), params["store_namespace"], params["eso_namespace"])
-    pods = gate.pods_that_count(found, params["except_namespaces"])
+    live = health.read(client, entries, context.eso_version(), params["store_namespace"], params["eso_namespace"])
+    pods = gate.pods_that_count(live, params["except_namespaces"])
     secrets = health.names_of_secrets(client, gate.to_look_at(pods, params["drain"]))
     problems = gate.judge(
         entries,
-        found,
+        live,
         params["store"],
         pods,
         secrets,
@@ -226,14 +226,14 @@ def _look(context: Context) -> list[Finding]:
         params["drain"],
     )
     if params["window"]:
-        problems += _ending(context, found)
+        problems += _ending(context, live)
     return problems
 
 
-def _ending(context: Context, found: health.Health) -> Iterator[Finding]:
+def _ending(context: Context, live: health.Health) -> Iterator[Finding]:
     last = state.utcnow() + datetime.timedelta(hours=context.params["window"])
     places = [("this task's credentials", value) for value in _own_credentials(context)]
-    for name, source in sorted((found.targets.sources or {}).items()):
+    for name, source in sorted((live.targets.sources or {}).items()):
         label = "Secret %s/%s" % (context.params["store_namespace"], name)
         places += [("%s, key %s" % (label, key), value) for key, value in sorted(source.items())]
     for place, value in places:

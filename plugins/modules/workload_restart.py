@@ -195,10 +195,10 @@ def _changes(context: Context) -> dict[tuple[str, str], datetime.datetime]:
     params = context.params
     entries = select(context.entries, params["names"])
     version = context.eso_version(assumed=True)
-    found = snapshot.read(context.client, entries, version, params["store_namespace"], read_sources=False)
-    rows = state.judge(entries, found)
-    keys = [key for key in usage.delivered_keys(rows) if key in found.secrets]
-    changed = usage.changes({key: found.secrets[key] for key in keys})
+    taken = snapshot.read(context.client, entries, version, params["store_namespace"], read_sources=False)
+    rows = state.judge(entries, taken)
+    keys = [key for key in usage.delivered_keys(rows) if key in taken.secrets]
+    changed = usage.changes({key: taken.secrets[key] for key in keys})
     if context.check_mode:
         rewritten = {entry.target for entry in entries if state.reads_any(entry, params["changed_sources"])}
         changed.update((key, state.utcnow()) for key in keys if key[1] in rewritten)
@@ -277,7 +277,7 @@ class _Restart:
 
     def _look(self, owners: list[Owner]) -> dict[Owner, Object]:
         """The live objects of those that may be restarted; the others are noted."""
-        found = {}
+        by_owner = {}
         for owner, item in zip(owners, self.client.each(self._get, owners)):
             if owner.kind not in workloads.RESTARTABLE:
                 bare = owner.kind == "Pod"
@@ -287,15 +287,15 @@ class _Restart:
             if reason:
                 self.left[owner] = reason
             elif item:
-                found[owner] = item
-        return found
+                by_owner[owner] = item
+        return by_owner
 
     def _get(self, owner: Owner) -> Object | None:
         if owner.kind not in workloads.RESTARTABLE:
             return None
-        found = self.client.get(live_usage.WORKLOADS[owner.kind].path(owner.name, owner.namespace))
+        live = self.client.get(live_usage.WORKLOADS[owner.kind].path(owner.name, owner.namespace))
         # The name comes from a pod, and whoever made that wrote it: nothing else than what it names is restarted.
-        return found if found and key_of(found) == (owner.namespace, owner.name) else None
+        return live if live and key_of(live) == (owner.namespace, owner.name) else None
 
     def _plan(self, owner: Owner, item: Object) -> Action:
         # The clock here may be behind that of the API server, which says when the value was written.

@@ -36,8 +36,8 @@ def resolved(value: Any, engine: Any) -> Any:
     if not isinstance(container, (Mapping, list, tuple)):
         return container
     try:
-        found = _walked(container, engine)
-        return PlainDict(found) if isinstance(found, dict) else PlainList(found)
+        walked = _walked(container, engine)
+        return PlainDict(walked) if isinstance(walked, dict) else PlainList(walked)
     except AnsibleValueOmittedError:
         # Something within is to be left out, which only the whole knows how to do.
         return plain(engine.template(value))

@@ -82,8 +82,8 @@ class InProcessAction(NormalAction):
         if not self._same_place(task_vars):
             self._refuse_to_leave_values()
             self._place_paths()
-            found: dict[str, Any] = super().run(tmp, task_vars)
-            return found
+            there: dict[str, Any] = super().run(tmp, task_vars)
+            return there
         display.vvv("running %s in Ansible's own process" % self._task.action)
         result: dict[str, Any] = ActionBase.run(self, tmp, task_vars)
         result.update(self._outcome(self._module().run, self._options()))
@@ -128,8 +128,8 @@ class InProcessAction(NormalAction):
         """See ActionBase; on this machine, in the folder that Ansible was started in and not the playbook's."""
         if self._connection.transport == "local" and not self._connection.become and not options.get("chdir"):
             options["chdir"] = shlex.quote(os.getcwd())
-        found: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
-        return found
+        result: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
+        return result
 
     def _refuse_to_leave_values(self) -> None:
         """Raise AnsibleActionFail for values that Ansible would keep in the files of the module that it starts."""
@@ -251,8 +251,8 @@ class InProcessAction(NormalAction):
         if warnings:
             result["warnings"] = warnings
         secrets = masked_values(checked._no_log_values, checked.validated_parameters, options)
-        found = spoken(secrets, said_in(result), checked.validated_parameters, options)
-        return _masked(result, found) if found else result
+        leaking = spoken(secrets, said_in(result), checked.validated_parameters, options)
+        return _masked(result, leaking) if leaking else result
 
 
 class Moved(AnsibleActionFail):
@@ -274,8 +274,8 @@ def connected(options: Mapping[str, Any]) -> Place | None:
     if checked.error_messages:
         return None
     try:
-        found = connection(checked.validated_parameters, credentials=False)
-        return Place(found.place(), found.way(), found.contexts)
+        target = connection(checked.validated_parameters, credentials=False)
+        return Place(target.place(), target.way(), target.contexts)
     except ClusterSecretsError:
         return None
 

@@ -227,7 +227,7 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
 
 def variables() -> _Variables:
     """All variables of the playbooks, by name."""
-    found = dict(HOSTS)
+    by_name = dict(HOSTS)
     for _text, own in PLAYBOOKS.values():
-        found.update(own)
-    return found
+        by_name.update(own)
+    return by_name

@@ -51,15 +51,15 @@ def show(lines: Sequence[str]) -> None:
 
 def painted(lines: Sequence[str], width: int | None) -> list[tuple[str, str | None]]:
     """The lines as :func:`show` writes them, each with its colour. ``width`` is the terminal's, None without one."""
-    found: list[tuple[str, str | None]] = []
+    parts: list[tuple[str, str | None]] = []
     table = True
     for text in lines:
         # Names and messages of tenants are among them: none may move the cursor, or begin a line of its own.
         line = printable(text).replace("\n", REPLACEMENT)
-        table = table and (bool(line) or not found)
+        table = table and (bool(line) or not parts)
         color = next((name for name, states in _COLORS.items() if states.search(line)), None) if table else None
-        found += [(part, color) for part in (broken(line, width) if table and width else [line])]
-    return found
+        parts += [(part, color) for part in (broken(line, width) if table and width else [line])]
+    return parts
 
 
 #: How wide the last column must be to be broken within itself, and how far it is indented below the others otherwise.

@@ -28,22 +28,22 @@ PREFIX = "cluster_secrets_"
 @functools.lru_cache(maxsize=1)
 def of_roles() -> dict[str, dict[str, dict[str, Any]]]:
     """The variables of each role with their specifications, as argument_specs.yml writes them."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    by_role: dict[str, dict[str, dict[str, Any]]] = {}
     for path in sorted(_ROOT.glob("roles/*/meta/argument_specs.yml")):
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        own = found.setdefault(path.parent.parent.name, {})
+        own = by_role.setdefault(path.parent.parent.name, {})
         for entry_point in document["argument_specs"].values():
             own.update(entry_point.get("options") or {})
-    return found
+    return by_role
 
 
 @functools.lru_cache(maxsize=1)
 def specifications() -> dict[str, dict[str, Any]]:
     """All variables with their specifications."""
-    found = {PREFIX + name: {"type": spec.get("type", "str")} for name, spec in AUTH_OPTIONS.items()}
+    by_name = {PREFIX + name: {"type": spec.get("type", "str")} for name, spec in AUTH_OPTIONS.items()}
     for own in of_roles().values():
-        found.update(own)
-    return {**found, **variables()}
+        by_name.update(own)
+    return {**by_name, **variables()}
 
 
 @functools.lru_cache(maxsize=1)

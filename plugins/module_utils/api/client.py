@@ -175,8 +175,8 @@ class Client:
         known = self._read
         if asked not in known:
             known[asked] = read()
-        found: _Out = known[asked]
-        return found
+        answer: _Out = known[asked]
+        return answer
 
     def _left(self) -> float:
         """How many seconds a retry may take from now on."""
@@ -319,14 +319,14 @@ class Client:
 
     def _get(self, path: str, what: str | None) -> Object | None:
         try:
-            found: Object = self.request("GET", path, what=what)
+            answer: Object = self.request("GET", path, what=what)
         except ApiError as error:
             if error.status == 404:
                 return None
             raise
-        if "kind" not in found:
+        if "kind" not in answer:
             raise _foreign(what or "GET %s" % path)
-        return self._readable([found], found["kind"])[0]
+        return self._readable([answer], answer["kind"])[0]
 
     def list(
         self,
@@ -382,11 +382,11 @@ class Client:
                 raise
             if "items" not in page:
                 raise _foreign(what)
-            found = self._readable(page["items"] or [], str(page.get("kind") or plural))
+            listed = self._readable(page["items"] or [], str(page.get("kind") or plural))
             if keep:
-                found = [kept for item in found if (kept := keep(item)) is not None]
-            alike.share(found)
-            items.extend(found)
+                listed = [kept for item in listed if (kept := keep(item)) is not None]
+            alike.share(listed)
+            items.extend(listed)
             version = page.get("metadata", {}).get("resourceVersion")
             token = page.get("metadata", {}).get("continue")
             if not token:
@@ -397,15 +397,15 @@ class Client:
         """Live objects without what is nested too deeply, which is noted."""
         if not depth.is_deep(items):
             return items
-        found = []
+        readable = []
         for item in items:
             if depth.is_deep([item]):
                 meta = item.get("metadata") or {}
                 place = "/".join(str(one) for one in (meta.get("namespace"), meta.get("name")) if one)
                 self.unreadable.add("%s %s" % (kind.removesuffix("List"), place))
                 item = depth.pruned(item)
-            found.append(item)
-        return found
+            readable.append(item)
+        return readable
 
     def watch(
         self,
@@ -519,8 +519,8 @@ _PAIR = re.compile(r"\\\\|\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 def _encoded(body: Any) -> bytes:
     """JSON that is YAML too, which is what the API server takes an apply for: YAML has no surrogate pairs."""
 
-    def plain(found: re.Match[str]) -> str:
-        return found[0] if found[0] == r"\\" else str(json.loads('"%s"' % found[0]))
+    def plain(match: re.Match[str]) -> str:
+        return match[0] if match[0] == r"\\" else str(json.loads('"%s"' % match[0]))
 
     return _PAIR.sub(plain, json.dumps(body, separators=(",", ":"))).encode("utf-8")
 

@@ -30,15 +30,15 @@ def loads(data: bytes) -> Any:
 def _shallow(data: bytes) -> bytes:
     parts: list[bytes] = []
     depth, start = 0, 0
-    for found in _TOKEN.finditer(data):
-        token = found[0]
+    for match in _TOKEN.finditer(data):
+        token = match[0]
         if token in (b"{", b"["):
             depth += 1
             if depth == _PARSED:
-                parts += [data[start : found.start()], b"{}"]
+                parts += [data[start : match.start()], b"{}"]
         elif token in (b"}", b"]"):
             if depth == _PARSED:
-                start = found.end()
+                start = match.end()
             depth -= 1
     return b"".join([*parts, data[start:]])
 

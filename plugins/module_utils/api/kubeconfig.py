@@ -291,8 +291,8 @@ def by_kubeconfig(params: Mapping[str, Any], environ: Mapping[str, str] | None =
 def from_environment(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
     """(the environment variable that sets a connection option, its value or None); its first name without a value."""
     names = ["K8S_AUTH_" + one.upper() for one in (name, _ALIASES.get(name)) if one]
-    found = next((one for one in names if environ.get(one)), names[-1])
-    return found, environ.get(found) or None
+    given = next((one for one in names if environ.get(one)), names[-1])
+    return given, environ.get(given) or None
 
 
 def mixture(
@@ -335,15 +335,15 @@ def _set_proxy(
 ) -> None:
     # As urllib reads them: a name in lower case goes before one in upper case.
     names = sorted((name for name in environ if name.lower().endswith("_proxy") and environ[name]), key=str.islower)
-    found = {name.lower()[: -len("_proxy")]: environ[name] for name in names}
+    proxy_variables = {name.lower()[: -len("_proxy")]: environ[name] for name in names}
     try:
         scheme = urlsplit(target.server or "").scheme
     except ValueError:
         raise ConnectionOptionsError(
             "the API server's address '%s' can't be read. Write it like 'https://192.0.2.1:6443'." % target.server
         ) from None
-    target.proxy = option("proxy") or target.proxy or found.get(scheme) or None
-    target.no_proxy = option("no_proxy") or found.get("no") or None
+    target.proxy = option("proxy") or target.proxy or proxy_variables.get(scheme) or None
+    target.no_proxy = option("no_proxy") or proxy_variables.get("no") or None
     headers = params.get("proxy_headers")
     if headers is None:
         headers = {name: environ.get("K8S_AUTH_PROXY_HEADERS_" + name.upper()) for name in _PROXY_HEADERS}
@@ -412,11 +412,11 @@ def _chosen_user(documents: list[tuple[Any, str]], context: Any) -> tuple[Mappin
     current = None
     for document, folder in documents:
         current = document.get("current-context", current)
-        for kind, found in named.items():
+        for kind, by_name in named.items():
             listed = document.get(kind)
             for item in listed if isinstance(listed, list) else []:
                 if isinstance(item, Mapping):
-                    found.setdefault(str(item.get("name")), (item.get(kind[:-1]), folder))
+                    by_name.setdefault(str(item.get("name")), (item.get(kind[:-1]), folder))
     chosen = named["contexts"].get(str(context or current), (None, ""))[0]
     name = chosen.get("user") if isinstance(chosen, Mapping) else None
     user, folder = named["users"].get(str(name), (None, ""))
@@ -434,7 +434,7 @@ def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) ->
         document = _mapping(document, "the kubeconfig")
         _understood(document, _DOCUMENT)
         current = document.get("current-context", current)
-        for kind, found in named.items():
+        for kind, by_name in named.items():
             own: set[str] = set()
             for item in document.get(kind) or []:
                 item = _mapping(item, "an item of '%s'" % kind)
@@ -442,7 +442,7 @@ def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) ->
                 if not isinstance(name, str) or name in own:
                     raise _NotUnderstood
                 own.add(name)
-                found.setdefault(name, (item.get(kind[:-1]), folder))
+                by_name.setdefault(name, (item.get(kind[:-1]), folder))
     target.contexts = len(named["contexts"])
     current = context or current
     if not isinstance(current, str):

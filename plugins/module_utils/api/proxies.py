@@ -49,10 +49,10 @@ def _covers(pattern: str, host: str, port: int | None) -> bool:
 
 def _split(pattern: str) -> tuple[str, int | None]:
     """A host, address or network, and its port."""
-    found = re.fullmatch(r"\[([^]]*)\](?::(\d+))?", pattern) or re.fullmatch(r"([^:]*)(?::(\d+))?", pattern)
-    if not found:
+    match = re.fullmatch(r"\[([^]]*)\](?::(\d+))?", pattern) or re.fullmatch(r"([^:]*)(?::(\d+))?", pattern)
+    if not match:
         return pattern, None  # an IPv6 address without brackets
-    return found[1], int(found[2]) if found[2] else None
+    return match[1], int(match[2]) if match[2] else None
 
 
 def parts(proxy: str) -> tuple[str, str, str]:

@@ -67,32 +67,32 @@ def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Find
         for items in (inventory.policies, inventory.policy_bindings)
     )
     enforced = guard.enforced(policies, bindings)
-    found: list[Finding] = []
-    found.extend(_sources(entries, inventory.snapshot))
-    found.extend(_open(entries))
-    found.extend(_rows(rows, inventory))
-    found.extend(_hand_made(entries, inventory, namespace))
-    found.extend(_look_alikes(inventory, namespace))
-    found.extend(_central(scope, inventory))
-    found.extend(_typed(entries, inventory, namespace))
+    findings: list[Finding] = []
+    findings.extend(_sources(entries, inventory.snapshot))
+    findings.extend(_open(entries))
+    findings.extend(_rows(rows, inventory))
+    findings.extend(_hand_made(entries, inventory, namespace))
+    findings.extend(_look_alikes(inventory, namespace))
+    findings.extend(_central(scope, inventory))
+    findings.extend(_typed(entries, inventory, namespace))
     others = [item for item in inventory.distributed if not stores.is_of_catalog(item, scope.layout)]
     used = consumers.selecting(others, (), inventory.cluster_push_secrets)
-    found.extend(_labels(entries, inventory.snapshot.namespaces, used))
-    found.extend(_finalizers(inventory))
-    found.extend(_distributed(scope, inventory))
-    found.extend(_tenants(inventory, scope.layout))
-    found.extend(_stores(scope, inventory.stores))
+    findings.extend(_labels(entries, inventory.snapshot.namespaces, used))
+    findings.extend(_finalizers(inventory))
+    findings.extend(_distributed(scope, inventory))
+    findings.extend(_tenants(inventory, scope.layout))
+    findings.extend(_stores(scope, inventory.stores))
     everything = permissions.grants(
         inventory.bindings, inventory.cluster_bindings, inventory.roles, inventory.cluster_roles
     )
-    found.extend(_permissions(scope, inventory, everything, enforced))
-    found.extend(_webhooks(scope, inventory))
-    found.extend(_talosconfigs(scope, inventory, everything))
-    found.extend(_versions(inventory.crds))
-    found.extend(_vulnerabilities(scope, inventory.release))
+    findings.extend(_permissions(scope, inventory, everything, enforced))
+    findings.extend(_webhooks(scope, inventory))
+    findings.extend(_talosconfigs(scope, inventory, everything))
+    findings.extend(_versions(inventory.crds))
+    findings.extend(_vulnerabilities(scope, inventory.release))
     kept = {consumer.label() for consumer in _kept(scope, inventory)}
-    found = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in found]
-    return _collapsed(found)
+    findings = [_softened(one) if one.check in _OF_CONSUMERS and _label(one) in kept else one for one in findings]
+    return _collapsed(findings)
 
 
 #: What is found of each subject of a binding. So many may differ in their names only; beyond, one says how many.
@@ -100,10 +100,10 @@ _OF_SUBJECTS = ("wide-permission", "reads-every-source", "may-label")
 _ALIKE = 20
 
 
-def _collapsed(found: list[Finding]) -> list[Finding]:
+def _collapsed(findings: list[Finding]) -> list[Finding]:
     """Those that differ in their names only as one: a binding that a tenant fills with subjects hides nothing else."""
     alike: dict[Finding, list[Finding]] = {}
-    for one in found:
+    for one in findings:
         alike.setdefault(replace(one, name=""), []).append(one)
     kept = []
     for group in alike.values():
@@ -126,10 +126,10 @@ def _open(entries: list[Entry]) -> Iterator[Finding]:
             yield Finding(WARNING, "open-entry", None, entry.name, message, fix)
 
 
-def in_order(found: list[Finding]) -> list[Finding]:
+def in_order(findings: list[Finding]) -> list[Finding]:
     """Errors first, then warnings, then the rest, each by check, namespace and name."""
     ranks = (ERROR, WARNING, INFO)
-    return sorted(found, key=lambda one: (ranks.index(one.severity), one.check, one.namespace or "", one.name))
+    return sorted(findings, key=lambda one: (ranks.index(one.severity), one.check, one.namespace or "", one.name))
 
 
 #: What is found of a consumer of the central store that the catalog doesn't know, and the kinds that it may be.
@@ -152,7 +152,7 @@ def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
     names = consumers.known_names(_own_store(scope, inventory))
     if not names:
         return []
-    found = consumers.find(
+    users = consumers.find(
         layout.store,
         {entry.name for entry in scope.entries},
         inventory.distributed,
@@ -160,7 +160,7 @@ def _kept(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
         inventory.push_secrets,
         inventory.cluster_push_secrets,
     )
-    return [one for one in found if one.label() in names]
+    return [one for one in users if one.label() in names]
 
 
 def _guarded(scope: Scope, inventory: Inventory) -> list[consumers.Consumer]:
@@ -266,7 +266,7 @@ def _made(inventory: Inventory) -> set[tuple[str, str]]:
     One that only names a Secret makes nothing: the Secret says who made it, unless it is to have no owner.
     """
     secrets = {key_of(item): item for item in inventory.secrets}
-    found = set()
+    made = set()
     for (namespace, name), item in inventory.snapshot.externals.items():
         target = (item.get("spec") or {}).get("target") or {}
         key = (namespace, target.get("name") or name)
@@ -274,8 +274,8 @@ def _made(inventory: Inventory) -> set[tuple[str, str]]:
         owned = any(owner.get("uid") == item["metadata"].get("uid") for owner in owners)
         unowned = target.get("creationPolicy") in ("Orphan", "Merge") and holds_true(item, "Ready")
         if owned or unowned:
-            found.add(key)
-    return found
+            made.add(key)
+    return made
 
 
 def _look_alikes(inventory: Inventory, store_namespace: str) -> Iterator[Finding]:
@@ -678,8 +678,8 @@ def _ways_around(
 
 
 def _listed(words: set[str]) -> str:
-    found = sorted(words)
-    return ", ".join(found[:3]) + (" or one of %d more" % (len(found) - 3) if len(found) > 3 else "")
+    names = sorted(words)
+    return ", ".join(names[:3]) + (" or one of %d more" % (len(names) - 3) if len(names) > 3 else "")
 
 
 def _may_label(grant: permissions.Grant, keys: set[str], fix: Fix) -> Iterator[Finding]:
@@ -698,7 +698,7 @@ def _may_label(grant: permissions.Grant, keys: set[str], fix: Fix) -> Iterator[F
 def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissions.Grant]) -> Iterator[Finding]:
     """A talosconfig is a key to the nodes themselves, for whoever may read its target."""
     sources = inventory.snapshot.sources or {}
-    found = [
+    admins = [
         (entry, source, key, roles, end)
         for entry in scope.entries
         for source in entry.sources
@@ -706,7 +706,7 @@ def _talosconfigs(scope: Scope, inventory: Inventory, everything: list[permissio
         for roles, end in lifetimes.talos_roles(value)
     ]
     fix = Fix("Make one with the smallest role, such as os:etcd:backup, or use Talos' own ServiceAccounts")
-    for entry, source, key, roles, end in found:
+    for entry, source, key, roles, end in admins:
         places = state.labelled(inventory.snapshot.namespaces, entry)
         readers = {
             grant.who

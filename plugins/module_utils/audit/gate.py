@@ -52,37 +52,37 @@ def judge(
     :arg except_namespaces: namespaces whose targets don't count.
     :arg drain: whether nodes are about to be drained, which takes more.
     """
-    found = list(_nodes(health, except_nodes))
-    found += parts(health)
-    found += _not_ready("store", "ClusterSecretStore", health.stores, {store})
+    problems = list(_nodes(health, except_nodes))
+    problems += parts(health)
+    problems += _not_ready("store", "ClusterSecretStore", health.stores, {store})
     excused = _excused(health.distributed, except_namespaces)
     distributed = [distributed for distributed in health.distributed if distributed["metadata"]["name"] not in excused]
     wanted = {entry.name for entry in entries} - excused
-    found += _not_ready("distribution", "ClusterExternalSecret", distributed, wanted)
+    problems += _not_ready("distribution", "ClusterExternalSecret", distributed, wanted)
     rows = state.judge(entries, health.targets)
-    found += [
+    problems += [
         problem("target", "Secret %s/%s" % row.key, "%s%s" % (row.status, row.message and ": " + row.message))
         for row in rows
         if row.status != state.SYNCED and row.namespace not in except_namespaces
     ]
-    found += _pods(pods, secrets)
-    found += _unscheduled(pods, {row.key for row in rows})
+    problems += _pods(pods, secrets)
+    problems += _unscheduled(pods, {row.key for row in rows})
     if drain:
-        found += _drain(health)
-        found += _pull_secrets(pods, secrets)
-    return found
+        problems += _drain(health)
+        problems += _pull_secrets(pods, secrets)
+    return problems
 
 
 def _excused(distributed: list[Object], except_namespaces: Collection[str]) -> set[str]:
     """The ClusterExternalSecrets that are not ready only because of namespaces that don't count."""
-    found = set()
+    excused = set()
     for item in distributed:
         if "deletionTimestamp" in item["metadata"]:
             continue
         failed = set(failed_namespaces(item))
         if failed and failed <= set(except_namespaces):
-            found.add(item["metadata"]["name"])
-    return found
+            excused.add(item["metadata"]["name"])
+    return excused
 
 
 def to_look_at(pods: list[Object], drain: bool = False) -> set[str]:
@@ -175,7 +175,7 @@ def stopped(health: Health | Chain) -> list[Finding]:
         if _name_label(item) != CONTROLLER
         or (item["spec"].get("replicas", 1) and (item.get("status") or {}).get("availableReplicas", 0))
     }
-    found = [finding for finding in parts(health) if finding.object not in working]
+    problems = [finding for finding in parts(health) if finding.object not in working]
     for item in health.deployments:
         containers = ((item["spec"].get("template") or {}).get("spec") or {}).get("containers") or []
         off = sorted(
@@ -183,8 +183,8 @@ def stopped(health: Health | Chain) -> list[Finding]:
         )
         if off and _name_label(item) == CONTROLLER:
             message = "it runs with %s, which switches off what the collection needs" % " and ".join(off)
-            found.append(problem("eso", "Deployment %s" % item["metadata"]["name"], message))
-    return found
+            problems.append(problem("eso", "Deployment %s" % item["metadata"]["name"], message))
+    return problems
 
 
 def _name_label(item: Object) -> str:

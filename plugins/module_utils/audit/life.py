@@ -56,7 +56,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
 
     :arg warn: is told, once, when there is a certificate to read and the package cryptography is missing.
     """
-    found = {}
+    lives = {}
     sources, made = snapshot.sources or {}, generated(entries)
     readers: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -75,7 +75,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
             except DependencyError as error:
                 unread = error
         days = [entry.rotate_after for entry in reading if entry.rotate_after]
-        found[source] = Life(
+        lives[source] = Life(
             source,
             snapshot.changed.get(source),
             tuple(sorted(ends)),
@@ -87,7 +87,7 @@ def look(entries: list[Entry], snapshot: Snapshot, warn: Callable[[str], object]
         )
     if unread:
         warn("the expiry of certificates is not checked: %s" % unread)
-    return found
+    return lives
 
 
 def describe(rows: list[dict[str, Any]], lives: dict[str, Life], now: datetime.datetime) -> None:
@@ -112,7 +112,7 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
 
     :arg namespace: that of the central store.
     """
-    found = []
+    result = []
     for name, life in sorted(lives.items()):
         about = [life.description, "owner: %s" % life.owner if life.owner else ""]
         whose = " (%s)" % ", ".join(filter(None, about)) if any(about) else ""
@@ -131,7 +131,7 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
                 life.rotate_after,
                 whose,
             )
-            found.append(Finding(WARNING, "rotation-due", namespace, name, message, anew))
+            result.append(Finding(WARNING, "rotation-due", namespace, name, message, anew))
         for end in life.ends:
             if (end.when - now).total_seconds() > days * 86400:
                 continue
@@ -144,5 +144,5 @@ def findings(lives: dict[str, Life], namespace: str, now: datetime.datetime, day
                 whose,
             )
             severity, check = (ERROR, "value-ended") if over else (WARNING, "value-ends")
-            found.append(Finding(severity, check, namespace, name, message, fix))
-    return found
+            result.append(Finding(severity, check, namespace, name, message, fix))
+    return result

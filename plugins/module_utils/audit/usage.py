@@ -154,12 +154,12 @@ class Report(NamedTuple):
 
     def consumers(self) -> dict[tuple[str, str], list[Owner]]:
         """The consumers of each target that has some, by (namespace, name)."""
-        found: dict[tuple[str, str], list[Owner]] = {}
+        by_target: dict[tuple[str, str], list[Owner]] = {}
         for use in self.used:
-            owners = found.setdefault(use.key, [])
+            owners = by_target.setdefault(use.key, [])
             if use.owner not in owners:
                 owners.append(use.owner)
-        return found
+        return by_target
 
 
 def judge(
@@ -208,27 +208,27 @@ def delivered_keys(rows: list[state.Row]) -> list[tuple[str, str]]:
 
 def findings(report: Report) -> list[Finding]:
     """What of a report is not as it should be."""
-    found = []
+    result = []
     for use, entry in report.unlabelled:
         severity = INFO if use.reference.optional else WARNING
         message = "names Secret %s, which this namespace does not get" % use.reference.secret
         # Whoever runs a workload asks for it by this.
         fix = onboarding(use.owner.namespace, entry.name, "Only if the namespace is to have it")
-        found.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
+        result.append(Finding(severity, "missing-label", use.owner.namespace, _name(use.owner), message, fix))
     for use in report.keys:
         severity = INFO if use.reference.optional else WARNING
         message = "names key %s of Secret %s, which does not have it" % (use.reference.key, use.reference.secret)
         fix = Fix("Correct the workload, or add the key to the catalog's entry")
-        found.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
+        result.append(Finding(severity, "missing-key", use.owner.namespace, _name(use.owner), message, fix))
     for owner, secrets in workloads_with_old_values(report.old):
         message = "runs with an older value of %s" % ", ".join(secrets)
         fix = playbook("rotate", "Restart it, or let rotate do so", rotate_restart="restart")
-        found.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
+        result.append(Finding(WARNING, "old-value", owner.namespace, _name(owner), message, fix))
     for namespace, name, made_by in report.unused:
         message = "no object that the audit looks at references this Secret"
         fix = offboarding(namespace, made_by, "If nothing else reads it, take the namespace out of the entry, then")
-        found.append(Finding(INFO, "unused-target", namespace, name, message, fix))
-    return found
+        result.append(Finding(INFO, "unused-target", namespace, name, message, fix))
+    return result
 
 
 def _name(owner: Owner) -> str:

@@ -190,9 +190,9 @@ class Entry:
         label or a name chooses, so that one condition serves all entries with that label."""
         simple = [self.label] if self.label else []
         simple += [(NAME_LABEL, name) for name in self.namespaces_by_name]
-        found: list[Object] = [{"matchLabels": {key: value}} for key, value in simple]
+        selectors: list[Object] = [{"matchLabels": {key: value}} for key, value in simple]
         start = 1 if self.label else 0
-        return found + self.namespace_selectors_of_eso()[start : start + len(self.namespace_selectors)]
+        return selectors + self.namespace_selectors_of_eso()[start : start + len(self.namespace_selectors)]
 
     def selects(self, name: str, labels: dict[str, str]) -> bool:
         """Whether a namespace of this name and these labels gets the target."""
@@ -229,7 +229,7 @@ class Entry:
 
     def source_keys(self) -> dict[str, list[str]]:
         """The keys that must be there by the source that has them, sorted; no keys for one of which any will do."""
-        found: dict[str, set[str]] = {source: set() for source in self.sources}
+        by_source: dict[str, set[str]] = {source: set() for source in self.sources}
         direct = self.direct()
         copied = self.extract[0] if len(self.extract) == 1 else None
         for target, text in self.data.items():
@@ -237,10 +237,10 @@ class Entry:
                 # Of several sources that are copied, any may have it.
                 source = (reference.source or self.source) if target in direct or not self.extract else copied
                 if reference.key != WHOLE and source is not None:
-                    found[source].add(reference.key)
+                    by_source[source].add(reference.key)
         if copied is not None:
-            found[copied].update(set(_TYPE_KEYS.get(self.type, ())) - set(self.data))
-        return {source: sorted(keys) for source, keys in found.items()}
+            by_source[copied].update(set(_TYPE_KEYS.get(self.type, ())) - set(self.data))
+        return {source: sorted(keys) for source, keys in by_source.items()}
 
     def render(self, sources: Mapping[str, Mapping[str, bytes]]) -> dict[str, bytes]:
         """The data of a target Secret, ``{key: bytes}``, for the data of the sources, ``{source: {key: bytes}}``.
@@ -266,23 +266,23 @@ class Entry:
             except ValueError:
                 raise Unreadable("source '%s': its key '%s' is not %s" % (source, one.key, one.decoding)) from None
 
-        found = dict(copied)
+        rendered = dict(copied)
         for key, text in self.data.items():
             try:
-                found[key] = text.render(look_up)
+                rendered[key] = text.render(look_up)
             except UnicodeDecodeError:
                 named = dict.fromkeys(reference.source or self.source for reference in text.references())
                 raise Unreadable("source '%s' holds text that is not UTF-8" % "', '".join(named)) from None
-        return found
+        return rendered
 
     def direct(self) -> dict[str, Reference]:
         """Beside what is copied whole: the target's keys that ESO reads by themselves, without a template."""
-        found = {key: _alone(text) for key, text in self.data.items()} if self.extract else {}
-        return {key: one for key, one in found.items() if one is not None}
+        references = {key: _alone(text) for key, text in self.data.items()} if self.extract else {}
+        return {key: one for key, one in references.items() if one is not None}
 
     def names(self) -> dict[Reference, str]:
         """Under which name ESO's templates find each reference: the key, for the entry's own source as it is."""
-        found: dict[Reference, str] = {}
+        by_reference: dict[Reference, str] = {}
         direct = self.direct()
         used = {reference for key, text in self.data.items() if key not in direct for reference in text.references()}
         for one in sorted(used, key=lambda each: (each != Reference("", each.key) or each.key == WHOLE, each)):
@@ -290,10 +290,10 @@ class Entry:
             if one.decoding:
                 name += "_" + one.decoding.lower()
             if one.source or one.decoding or one.key == WHOLE:
-                while name in found.values():
+                while name in by_reference.values():
                     name += "_"
-            found[one] = name
-        return found
+            by_reference[one] = name
+        return by_reference
 
     def template(self) -> dict[str, str]:
         """The same as :meth:`render`, as ESO's (Go) templates: ``{key: str}``; without what is copied as it is."""
@@ -525,7 +525,7 @@ def _selectors(check: Checker, raw: dict[str, Any]) -> tuple[Object, ...]:
     where = "namespace_selectors"
     if not isinstance(given, list):
         check.fail("'%s' must be a list, not %s" % (where, kind_of(given)), "Start each selector with '- '")
-    found = []
+    selectors = []
     for one in given:
         check.mapping(one, where)
         check.keys(one, ("matchLabels", "matchExpressions"), where)
@@ -541,8 +541,8 @@ def _selectors(check: Checker, raw: dict[str, Any]) -> tuple[Object, ...]:
         parsed = [_expression(check, each, where) for each in expressions]
         # In the order in which Kubernetes writes them, so that nothing differs.
         expected: Object = {"matchExpressions": parsed} if parsed else {}
-        found.append({**expected, **({"matchLabels": dict(labels)} if labels else {})})
-    return tuple(found)
+        selectors.append({**expected, **({"matchLabels": dict(labels)} if labels else {})})
+    return tuple(selectors)
 
 
 def _expression(check: Checker, raw: Any, where: str) -> Object:
@@ -557,8 +557,8 @@ def _expression(check: Checker, raw: Any, where: str) -> Object:
         check.fail("'values' go with In and NotIn, and with nothing else", "Correct the selector of '%s'" % raw["key"])
     for value in values:
         check.matches(value, LABEL_VALUE, "label value", 63, "Use at most 63 letters, digits, '-', '_' and '.'")
-    found = {"key": check.label_key(raw["key"], "label"), "operator": operator}
-    return {**found, "values": list(values)} if values else found
+    expression = {"key": check.label_key(raw["key"], "label"), "operator": operator}
+    return {**expression, "values": list(values)} if values else expression
 
 
 def _deletion_policy(check: Checker, raw: dict[str, Any]) -> str:
@@ -665,7 +665,7 @@ def _reference(check: Checker, given: Any, what: str) -> Reference:
 
 def _credentials(check: Checker, raw: dict[str, Any], shape: str) -> list[Literal | Ref]:
     """The username and the password, each a source key, or a text that is no secret."""
-    found: list[Literal | Ref] = []
+    parts: list[Literal | Ref] = []
     for key in ("username", "password"):
         given, what = raw.get(key, key), "%s.%s" % (shape, key)
         if isinstance(given, dict) and key == "username":
@@ -673,10 +673,10 @@ def _credentials(check: Checker, raw: dict[str, Any], shape: str) -> list[Litera
             text = check.text(given["value"], what + ".value")
             if not text or re.search(r"[:\"\\{}\s]", text):
                 check.fail("'%s' is not a user's name" % text, "Write it without spaces, colons, quotes and braces")
-            found.append(Literal(text))
+            parts.append(Literal(text))
         else:
-            found.append(Ref(_reference(check, given, "source key of '%s'" % what)))
-    return found
+            parts.append(Ref(_reference(check, given, "source key of '%s'" % what)))
+    return parts
 
 
 def _registry(check: Checker, raw: dict[str, Any]) -> _Shape:
@@ -737,20 +737,20 @@ def _rotate_after(check: Checker, raw: dict[str, Any]) -> int | None:
 def _written_by(check: Checker, raw: dict[str, Any], source: str, sources: tuple[str, ...]) -> dict[str, str]:
     """Who else writes sources: of the entry's own a text, of several a mapping."""
     given = raw.get("written_by", {})
-    found = {}
+    writers = {}
     for name, who in (given if isinstance(given, dict) else {source: given}).items():
         if name not in sources:
             check.fail("'written_by' names '%s', which the entry doesn't read" % name, "Name one of its sources")
         if not check.text(who, "written_by").strip():
             check.fail("'written_by' is empty", "Say who writes the source, such as 'cert-manager', or remove it")
-        found[name] = who
-    if source in found and raw.get("generate"):
+        writers[name] = who
+    if source in writers and raw.get("generate"):
         check.fail("'generate' and 'written_by' can't be combined", "Remove one of the two")
-    return found
+    return writers
 
 
 def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dict[str, Recipe]:
-    found = {}
+    recipes = {}
     keys = {reference.key for text in data.values() for reference in text.references() if not reference.source} - {
         WHOLE
     }
@@ -769,8 +769,8 @@ def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dic
             check.fail("'%s.alphabet' must be two or more different ASCII characters" % where, "Write it like 'abc123'")
         if length * math.log(len(alphabet), 2) < _BITS:
             check.fail("'%s' can be guessed: it has less than %d bits" % (where, _BITS), "Raise its length")
-        found[key] = Recipe(length, alphabet)
-    return found
+        recipes[key] = Recipe(length, alphabet)
+    return recipes
 
 
 def _check_together(entries: list[Entry]) -> None:

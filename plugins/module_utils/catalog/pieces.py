@@ -75,13 +75,13 @@ class Text:
         """
         pieces: list[Piece] = []
         end = 0
-        for found in _REFERENCE.finditer(text):
-            _literal(pieces, text[end : found.start()])
-            end = found.end()
-            if not found["parts"]:
+        for match in _REFERENCE.finditer(text):
+            _literal(pieces, text[end : match.start()])
+            end = match.end()
+            if not match["parts"]:
                 _literal(pieces, "{", check=False)
             else:
-                pieces.append(_referred(found["how"] or "", found["parts"], found[0]))
+                pieces.append(_referred(match["how"] or "", match["parts"], match[0]))
         _literal(pieces, text[end:])
         if all(isinstance(piece, Literal) for piece in pieces):
             raise ValueError
@@ -249,18 +249,18 @@ Piece = Union[Literal, Ref, Base64]
 
 def _referred(how: str, parts: str, shown: str) -> Piece:
     """The piece that a reference in a composed text stands for; raises ValueError with its text."""
-    found: list[Reference | Literal] = []
+    pieces: list[Reference | Literal] = []
     for part in re.findall(_PART, parts):
         if part.startswith('"'):
-            found.append(Literal(part[1:-1]))
+            pieces.append(Literal(part[1:-1]))
         else:
             source, _slash, key = part.rpartition("/")
-            found.append(Reference(source, key))
+            pieces.append(Reference(source, key))
     if how == "base64":
-        if all(isinstance(part, Literal) for part in found):
+        if all(isinstance(part, Literal) for part in pieces):
             raise ValueError(shown)
-        return Base64(*found)
-    (first, *more) = found
+        return Base64(*pieces)
+    (first, *more) = pieces
     if more or isinstance(first, Literal):
         raise ValueError(shown)
     if first.key == WHOLE:

@@ -196,8 +196,8 @@ def _keys(known: Sequence[str]) -> dict[str, _Schema]:
 
 def _mapping(properties: dict[str, _Schema], required: Sequence[str] = ()) -> _Schema:
     """A mapping with no other keys."""
-    found: _Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return {**found, "required": list(required)} if required else found
+    schema: _Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": list(required)} if required else schema
 
 
 def _list(items: _Schema, least: int = 0, unique: bool = True) -> _Schema:

@@ -31,11 +31,11 @@ def required_sources(entries: Iterable[Entry], only: Collection[str] | None = No
 
 def generated(entries: Iterable[Entry], only: Collection[str] | None = None) -> dict[str, dict[str, Recipe]]:
     """The values that nobody has to know, ``{source: {key: how they are made}}``, of all sources or ``only`` some."""
-    found: dict[str, dict[str, Recipe]] = {}
+    recipes: dict[str, dict[str, Recipe]] = {}
     for entry in entries:
         if entry.generate and (only is None or entry.source in only):
-            found.setdefault(entry.source, {}).update(entry.generate)
-    return found
+            recipes.setdefault(entry.source, {}).update(entry.generate)
+    return recipes
 
 
 def written_by_others(entries: Iterable[Entry]) -> dict[str, str]:
@@ -159,7 +159,7 @@ def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
     A header or a password with one is refused by whatever it is for. Texts of several lines, such as keys and
     certificates, end in a line break as they should.
     """
-    found = []
+    warnings = []
     for source, keys in values.items():
         for key, value in keys.items():
             bare = value.strip()
@@ -171,11 +171,11 @@ def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
             tail = value[len(value.rstrip()) :]
             if tail:
                 parts.append("ends in a line break" if b"\n" in tail else "ends in a space")
-            found.append(
+            warnings.append(
                 "source '%s': the value of '%s' %s, which whatever uses it may refuse. Remove it, unless it "
                 "belongs there." % (source, key, " and ".join(parts))
             )
-    return found
+    return warnings
 
 
 def _encoded(value: Any, where: str, key: str) -> bytes:

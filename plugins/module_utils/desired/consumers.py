@@ -87,10 +87,10 @@ def _verdict(conditions: list[Object], namespace: str, labels: dict[str, str]) -
         if namespace in (condition.get("namespaces") or []):
             return True
         for pattern in condition.get("namespaceRegexes") or []:
-            found = _found(pattern, namespace)
-            if found:
+            matches_name = _found(pattern, namespace)
+            if matches_name:
                 return True
-            if found is None:
+            if matches_name is None:
                 verdict = None
     return verdict
 
@@ -122,8 +122,8 @@ def _found(pattern: str, text: str) -> bool | None:
 def selection(spec: Object) -> list[Object]:
     """Which namespaces a ClusterExternalSecret or ClusterPushSecret selects, as a store's conditions."""
     selectors = [spec.get("namespaceSelector"), *(spec.get("namespaceSelectors") or [])]
-    found: list[Object] = [{"namespaceSelector": selector} for selector in selectors if selector is not None]
-    return found + ([{"namespaces": sorted(spec["namespaces"])}] if spec.get("namespaces") else [])
+    conditions: list[Object] = [{"namespaceSelector": selector} for selector in selectors if selector is not None]
+    return conditions + ([{"namespaces": sorted(spec["namespaces"])}] if spec.get("namespaces") else [])
 
 
 def selects(distributed: Object, namespace: str, labels: dict[str, str]) -> bool:
@@ -136,7 +136,7 @@ def selecting(
     distributed: Iterable[Object], cluster_stores: Iterable[Object], pushes: Iterable[Object]
 ) -> dict[str, str]:
     """The keys of labels by which live objects select namespaces, each with one of the objects."""
-    found: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     for kind, items in (
         ("ClusterExternalSecret", distributed),
         ("ClusterPushSecret", pushes),
@@ -146,8 +146,8 @@ def selecting(
             spec = item.get("spec") or {}
             chosen = (spec.get("conditions") or []) if kind == "ClusterSecretStore" else selection(spec)
             for key in label_keys(chosen):
-                found.setdefault(key, label_of(kind, item))
-    return found
+                by_key.setdefault(key, label_of(kind, item))
+    return by_key
 
 
 def label_keys(conditions: Iterable[Object]) -> set[str]:
@@ -215,7 +215,7 @@ def find(
     :arg names: the names of ClusterExternalSecrets that don't count; :arg ours_too: whether others that the collection
         made do.
     """
-    found = [
+    users = [
         Consumer("ClusterExternalSecret", item, selection(_spec(item)), _reads(_spec(item), store), set())
         for item in distributed
         if item["metadata"]["name"] not in names and (ours_too or not is_owned(item)) and _uses(_spec(item), store)
@@ -226,23 +226,23 @@ def find(
         if not _uses({"externalSecretSpec": _spec(item)}, store) or _is_made(item, made) or ends(item, names_live):
             continue
         reads = _reads({"externalSecretSpec": _spec(item)}, store)
-        found.append(Consumer("ExternalSecret", item, _within(item), reads, set()))
+        users.append(Consumer("ExternalSecret", item, _within(item), reads, set()))
     for item in pushes:
         if _pushes(_spec(item), store) and not item["metadata"].get("ownerReferences"):
-            found.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item))))
+            users.append(Consumer("PushSecret", item, _within(item), set(), _writes(_spec(item))))
     for item in cluster_pushes:
         spec = _spec(item).get("pushSecretSpec") or {}
         if _pushes(spec, store):
             chosen = selection({**_spec(item), "namespaceSelector": None})
-            found.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec)))
-    return sorted(found, key=Consumer.label)
+            users.append(Consumer("ClusterPushSecret", item, chosen, set(), _writes(spec)))
+    return sorted(users, key=Consumer.label)
 
 
 def through_own_stores(
     namespace: str, secret_stores: Iterable[Object], externals: Iterable[Object]
 ) -> dict[str, list[Consumer]]:
     """The ExternalSecrets that have read the central ``namespace`` through a SecretStore beside them, by store."""
-    found: dict[str, list[Consumer]] = {}
+    by_store: dict[str, list[Consumer]] = {}
     names = {
         key_of(item)
         for item in secret_stores
@@ -257,8 +257,8 @@ def through_own_stores(
             reads = _reads({"externalSecretSpec": _spec(item)}, store, "SecretStore")
             if reads is EVERYTHING or reads:
                 one = Consumer("ExternalSecret", item, _within(item), reads, set())
-                found.setdefault("%s/%s" % (place, store), []).append(one)
-    return found
+                by_store.setdefault("%s/%s" % (place, store), []).append(one)
+    return by_store
 
 
 def external_name(distributed: Object) -> str:
@@ -336,7 +336,7 @@ def _uses(spec: Object, store: str) -> bool:
 
 
 def _reads(spec: Object, store: str, kind: str = "ClusterSecretStore") -> set[str] | None:
-    found: set[str] = set()
+    sources: set[str] = set()
     for reference, one in _references(spec.get("externalSecretSpec") or {}):
         if not _is(reference, store, kind):
             continue
@@ -344,8 +344,8 @@ def _reads(spec: Object, store: str, kind: str = "ClusterSecretStore") -> set[st
             return EVERYTHING
         key = (one.get("remoteRef") or one.get("extract") or {}).get("key")
         if key is not None:
-            found.add(key)
-    return found
+            sources.add(key)
+    return sources
 
 
 def _pushes(spec: Object, store: str) -> bool:
@@ -440,18 +440,18 @@ def rules(consumers: list[Consumer], sources: Collection[str]) -> list[Object]:
     everything = any(consumer.reads is EVERYTHING for consumer in consumers)
     for one in consumers:
         reads |= one.reads or set()
-    found: list[Object] = [_rule(["get"], sorted(reads))]
+    granted: list[Object] = [_rule(["get"], sorted(reads))]
     if everything:
         # Searching by name or tag lists all master Secrets.
-        found = [_rule(["get", "list"], None)]
+        granted = [_rule(["get", "list"], None)]
     writing = [consumer for consumer in consumers if consumer.writes is EVERYTHING or consumer.writes]
     if writing:
         named: set[str] | None = set()
         for one in writing:
             named = None if named is None or one.writes is EVERYTHING else named | (one.writes or set())
         # No creation, which has no name yet: it could make a Secret that holds a token of the reader.
-        found.append(_rule(["get", "update", "patch", "delete"], None if named is None else sorted(named)))
-    return found
+        granted.append(_rule(["get", "update", "patch", "delete"], None if named is None else sorted(named)))
+    return granted
 
 
 def _rule(verbs: list[str], names: list[str] | None) -> Object:

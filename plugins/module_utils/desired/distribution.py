@@ -201,11 +201,13 @@ _KEPT = {
 
 def namespaces(central: str, wanted: dict[str, dict[str, str]]) -> list[Object]:
     """The central namespace, and those that carry labels (``{namespace: {key: value}}``), as files hold them."""
-    found: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(central, None, None, _KEPT)}]
+    manifests: list[Object] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata(central, None, None, _KEPT)}
+    ]
     for name, labels in sorted(wanted.items()):
         meta = {"name": name, "labels": dict(labels), "annotations": dict(_KEPT)}
-        found.append({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
-    return found
+        manifests.append({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    return manifests
 
 
 def selected(namespace: Object | None, entry: Entry) -> bool:

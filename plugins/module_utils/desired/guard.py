@@ -155,7 +155,7 @@ def policies(
     :arg mode: ``audit`` (report, refuse nothing) or ``enforce``.
     :arg release: the running eso.Release; what exploits its vulnerabilities is refused.
     """
-    found = [
+    manifests = [
         _central_namespace(identities, names),
         _central_store(identities, names),
         _labels(identities, names, self_service_labels),
@@ -165,10 +165,10 @@ def policies(
         _store_use(identities, names, release),
         _cluster_objects(identities),
     ]
-    found += [_binding(item["metadata"]["name"], mode) for item in found]
-    for item in found:
+    manifests += [_binding(item["metadata"]["name"], mode) for item in manifests]
+    for item in manifests:
         item["metadata"]["annotations"] = {CENTRAL_ANNOTATION: names.store_namespace}
-    return found
+    return manifests
 
 
 def guarded_elsewhere(live: Object, namespace: str) -> str | None:
@@ -206,23 +206,23 @@ def unguarded(
 
 def _lists(values: list[str]) -> Iterator[list[str]]:
     """The values in their order, in lists that are short enough for an expression each; one at least."""
-    found: list[str] = []
+    part: list[str] = []
     size = 0
     for value in values:
         size += len(value) + 4  # quotes, comma and space
         if size > _LIST:
-            yield found
-            found, size = [], len(value) + 4
-        found.append(value)
-    yield found
+            yield part
+            part, size = [], len(value) + 4
+        part.append(value)
+    yield part
 
 
 def _json_list(text: str | None) -> set[str]:
     try:
-        found = json.loads(text or "[]")
+        listed = json.loads(text or "[]")
     except ValueError:
         return set()
-    return {one for one in found if isinstance(one, str)} if isinstance(found, list) else set()
+    return {one for one in listed if isinstance(one, str)} if isinstance(listed, list) else set()
 
 
 def writers(namespaces: list[Object], objects: list[Object], keys: Collection[str] = ()) -> dict[str, list[str]]:
@@ -234,11 +234,11 @@ def writers(namespaces: list[Object], objects: list[Object], keys: Collection[st
         :attr:`Names.labels`.
     """
     guarded = {"f:" + key for key in keys}
-    found: dict[str, list[str]] = {}
+    by_manager: dict[str, list[str]] = {}
 
     def add(manager: str, what: str) -> None:
-        if manager not in _KNOWN_MANAGERS and what not in found.setdefault(manager, []):
-            found[manager].append(what)
+        if manager not in _KNOWN_MANAGERS and what not in by_manager.setdefault(manager, []):
+            by_manager[manager].append(what)
 
     for item in namespaces:
         for record in item["metadata"].get("managedFields") or []:
@@ -251,7 +251,7 @@ def writers(namespaces: list[Object], objects: list[Object], keys: Collection[st
         for record in item["metadata"].get("managedFields") or []:
             if not record.get("subresource"):
                 add(record.get("manager", ""), "%s %s" % (item["kind"], item["metadata"]["name"]))
-    return {manager: found[manager] for manager in sorted(found) if found[manager]}
+    return {manager: by_manager[manager] for manager in sorted(by_manager) if by_manager[manager]}
 
 
 def _policy(
@@ -429,17 +429,17 @@ def _marked(name: str, labels: dict[str, str]) -> str:
 
 def _is_target(name: str, names: Names) -> str:
     """CEL: whether a Secret is marked as a target, or is the target of something that was kept."""
-    found = _marked(name, {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"})
+    expression = _marked(name, {TARGET_LABEL[0]: TARGET_LABEL[1], ESO_MANAGED_LABEL: "true"})
     if names.kept_targets or names.kept_places:
         # These have ESO's label only, as somebody else's copies may, so the name counts too.
-        found += " || (%s && (%s.metadata.name in %s || (request.namespace + '/' + %s.metadata.name) in %s))" % (
+        expression += " || (%s && (%s.metadata.name in %s || (request.namespace + '/' + %s.metadata.name) in %s))" % (
             _marked(name, {ESO_MANAGED_LABEL: "true"}),
             name,
             json.dumps(names.kept_targets),
             name,
             json.dumps(names.kept_places),
         )
-    return found
+    return expression
 
 
 #: CEL: whether an update leaves no finalizer that was not there before.
@@ -592,11 +592,11 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
     reads = "(has(r.name) && %s && has(r.kind) && r.kind == 'ClusterSecretStore')" % of_ours
 
     def refs(path: str) -> str:
-        found = (
+        expression = (
             "variables.spec.%s.filter(d, has(d.sourceRef) && has(d.sourceRef.storeRef)).map(d, d.sourceRef.storeRef)"
             % path
         )
-        return "(has(variables.spec.%s) ? %s : [])" % (path, found)
+        return "(has(variables.spec.%s) ? %s : [])" % (path, expression)
 
     def aimed(path: str) -> str:
         # The metadata of a push is free JSON, whose keys ESO reads in any case.

@@ -268,10 +268,10 @@ def served(live: Object | None, entries: list[Entry], kept_for: Sequence[Consume
     if live is None:
         return set()
     theirs = consumers.conditions(list(kept_for))
-    found = list((live.get("spec") or {}).get("conditions") or [])
-    if found and all(one in theirs for one in found):
+    admitted = list((live.get("spec") or {}).get("conditions") or [])
+    if admitted and all(one in theirs for one in admitted):
         return set()
-    selectors = [one.get("namespaceSelector") or {} for one in found if one not in theirs]
+    selectors = [one.get("namespaceSelector") or {} for one in admitted if one not in theirs]
     return {entry.name for entry in entries if not selectors or any(one in selectors for one in entry.admitting())}
 
 
@@ -322,31 +322,31 @@ def losses(
     new_role = wanted["Role", READER]
     still = set(_admitted(consumer, wanted["ClusterSecretStore", name], namespaces))
     shut = [one for one in admitted if one not in still]
-    found = ["the store would no longer admit namespace %s" % ", ".join(shut)] if shut else []
+    lost = ["the store would no longer admit namespace %s" % ", ".join(shut)] if shut else []
     allowed = consumers.allowed(new_role, ("get",)) or set()
     if consumer.reads is consumers.EVERYTHING:
-        found.append("the store could no longer search the master Secrets")
+        lost.append("the store could no longer search the master Secrets")
     elif consumer.reads and consumer.reads - allowed:
-        found.append("the store could no longer read %s" % ", ".join(sorted(consumer.reads - allowed)))
+        lost.append("the store could no longer read %s" % ", ".join(sorted(consumer.reads - allowed)))
     if consumer.writes is consumers.EVERYTHING or consumer.writes:
-        found.append("the store could no longer write")
-    return found
+        lost.append("the store could no longer write")
+    return lost
 
 
 def _admitted(consumer: Consumer, store: Object | None, namespaces: dict[str, Object]) -> list[str]:
     conditions_now = ((store or {}).get("spec") or {}).get("conditions") or []
-    found = []
+    admitted = []
     for name in consumer.namespaces(namespaces):
         meta = namespaces[name]["metadata"]
         if "deletionTimestamp" not in meta and consumers.admits(conditions_now, name, meta.get("labels") or {}):
-            found.append(name)
-    return found
+            admitted.append(name)
+    return admitted
 
 
 def concerned(
     layout: Layout,
     entries: list[Entry],
-    found: list[Consumer],
+    users: list[Consumer],
     live: dict[tuple[str, str], Object],
     limits: consumers.Limits,
     namespaces: dict[str, Object],
@@ -354,13 +354,13 @@ def concerned(
 ) -> list[tuple[Consumer, list[str]]]:
     """The consumers that are served now and would lose something by what the catalog alone calls for, each with what.
 
-    :arg layout: one that keeps nobody yet; :arg found: all consumers; :arg limits: what the live store's identity may
+    :arg layout: one that keeps nobody yet; :arg users: all consumers; :arg limits: what the live store's identity may
         do; each consumer is bounded by it, so that none is given more than it has.
     :arg existing: the names of the live master Secrets, which count for a store that the collection did not make.
     """
     after = final(layout, entries, own_entries(live.values(), layout), False)
     result = []
-    for one in found:
+    for one in users:
         now = _served(one, live.get(("ClusterSecretStore", layout.store)), limits, existing)
         if consumers.does_something(now):
             lost = losses(now, live, after, layout.store, namespaces)
@@ -390,7 +390,7 @@ def undecided(consumer: Consumer, store: Object, namespaces: dict[str, Object]) 
 def kept(
     layout: Layout,
     entries: list[Entry],
-    found: list[Consumer],
+    users: list[Consumer],
     live: dict[tuple[str, str], Object],
     limits: consumers.Limits,
     namespaces: dict[str, Object],
@@ -404,11 +404,11 @@ def kept(
     store = live.get(("ClusterSecretStore", layout.store))
     if store is None:
         return []
-    losing = [one for one, _lost in concerned(layout, entries, found, live, limits, namespaces, existing)]
+    losing = [one for one, _lost in concerned(layout, entries, users, live, limits, namespaces, existing)]
     if not is_owned(store):
         return losing
     names, noted_then = consumers.kept_names(store), consumers.noted_names(store)
-    kept_on = [consumers.bounded(one, limits) for one in found if one.label() in names]
+    kept_on = [consumers.bounded(one, limits) for one in users if one.label() in names]
     # The catalog may have become narrower since.
     return kept_on + [
         consumer for consumer in losing if consumer.label() in noted_then and consumer.label() not in names
@@ -417,7 +417,7 @@ def kept(
 
 def noted(
     layout: Layout,
-    found: list[Consumer],
+    users: list[Consumer],
     live: dict[tuple[str, str], Object],
     limits: consumers.Limits,
     namespaces: dict[str, Object],
@@ -434,11 +434,11 @@ def noted(
         return []
     known = {consumer.label() for consumer in layout.kept}
     if is_owned(store):
-        labels = {one.label() for one in found}
+        labels = {one.label() for one in users}
         return [one for one in consumers.noted_names(store) if one in labels and one not in known]
     return [
         one.label()
-        for one in found
+        for one in users
         if one.label() not in known
         and consumers.does_something(_served(one, store, limits, existing))
         and _admitted(one, store, namespaces)
@@ -455,7 +455,7 @@ def unmoved(
     :arg namespaces: the live namespaces by name.
     """
     by_name = {entry.external_secret: entry for entry in entries}
-    found = []
+    left = []
     for item in externals:
         namespace, name = key_of(item)
         entry = by_name.get(name)
@@ -464,5 +464,5 @@ def unmoved(
         if not selected(namespaces.get(namespace), entry):
             continue
         if ((item.get("spec") or {}).get("secretStoreRef") or {}).get("name") != layout.store_of(entry.name):
-            found.append((namespace, name))
-    return found
+            left.append((namespace, name))
+    return left

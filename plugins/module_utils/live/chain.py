@@ -72,7 +72,7 @@ def read(
     :arg version: as eso.served() returns it; :arg customs: as usage.read() takes them, None to leave the workloads out.
     """
     usable, served = version
-    found = Chain(usable, served)
+    chain = Chain(usable, served)
     central, eso_namespace = layout.namespace, layout.eso[0]
 
     def one(path: str) -> Callable[[], Any]:
@@ -121,20 +121,20 @@ def read(
         except ApiError as error:
             if error.status != 403:
                 raise
-            found.denied[name] = str(error)
+            chain.denied[name] = str(error)
             return [] if name in _LISTS else {} if name == "sources" else None
 
     for name, value in zip(calls, client.each(tried, calls)):
-        setattr(found, name, value)
-    failing = found.external is not None and not holds_true(found.external, "Ready")
-    found.refusal = state.refusal(client, namespace, entry.external_secret) if failing else None
-    reader = reading_account(found.store)
-    found.account = None
+        setattr(chain, name, value)
+    failing = chain.external is not None and not holds_true(chain.external, "Ready")
+    chain.refusal = state.refusal(client, namespace, entry.external_secret) if failing else None
+    reader = reading_account(chain.store)
+    chain.account = None
     if reader:
         account = resource_of("v1", "ServiceAccount").path(reader[1], reader[0])
         calls["account"] = one(account)
-        found.account = tried("account")
-    return found
+        chain.account = tried("account")
+    return chain
 
 
 _LISTS = ("roles", "bindings", "cluster_roles", "cluster_bindings", "deployments", "endpoints", "webhooks")

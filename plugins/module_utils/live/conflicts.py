@@ -41,10 +41,12 @@ def objects_of(manifest: str) -> list[Object]:
         for first, resolvers in Loader.yaml_implicit_resolvers.items()
     }
     try:
-        found = list(yaml.load_all(manifest, Loader=Loader))
+        documents = list(yaml.load_all(manifest, Loader=Loader))
     except (yaml.YAMLError, ValueError):
         return []
-    return [one for one in found if isinstance(one, dict) and _name(one) and one.get("kind") and one.get("apiVersion")]
+    return [
+        one for one in documents if isinstance(one, dict) and _name(one) and one.get("kind") and one.get("apiVersion")
+    ]
 
 
 def of_objects(client: Client, objects: list[Object], namespace: str, invalid: bool = False) -> list[Conflict]:
@@ -90,10 +92,10 @@ def capabilities(client: Client) -> tuple[str, list[str]]:
     return str(client.request("GET", "/version").get("gitVersion", "v1.30.0")), versions
 
 
-def advice(found: list[Conflict]) -> str:
+def advice(conflicts: list[Conflict]) -> str:
     """What to do about conflicts, in one sentence each."""
-    said = "; ".join("%s: %s" % one for one in found)
-    if any(one.message.startswith(_REFUSED) for one in found):
+    said = "; ".join("%s: %s" % one for one in conflicts)
+    if any(one.message.startswith(_REFUSED) for one in conflicts):
         return "%s. Undo these changes, or take the fields with 'cluster_secrets_eso_force_conflicts: true'." % said
     return "%s. helm 3 ('cluster_secrets_eso_helm_binary') would not ask the API server to merge it." % said
 

@@ -22,7 +22,7 @@ def read_files(src: str) -> list[Object]:
     """
     import yaml
 
-    found = []
+    definitions = []
     for path in _paths(src):
         text = files.fetch(path, "file with the CRDs")
         try:
@@ -42,8 +42,8 @@ def read_files(src: str) -> list[Object]:
             item.pop("status", None)
             # Some releases carry the null timestamp that their generator wrote.
             item["metadata"] = {key: value for key, value in item["metadata"].items() if value is not None}
-            found.append(item)
-    return found
+            definitions.append(item)
+    return definitions
 
 
 def _is_whole(item: Object) -> bool:

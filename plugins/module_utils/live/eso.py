@@ -97,8 +97,10 @@ def controller(client: Client, namespace: str, name: str | None = None) -> Objec
     if name:
         return client.get(DEPLOYMENTS.path(name, namespace), "cannot look at ESO's controller")
     # Without a selector, so that who looks at everything beside it, too, has read it by this.
-    found, _version = client.list(DEPLOYMENTS, namespace=namespace, what="cannot look at ESO's controller")
-    return next((item for item in found if (item["metadata"].get("labels") or {}).get(NAME_LABEL) == CONTROLLER), None)
+    deployments, _version = client.list(DEPLOYMENTS, namespace=namespace, what="cannot look at ESO's controller")
+    return next(
+        (item for item in deployments if (item["metadata"].get("labels") or {}).get(NAME_LABEL) == CONTROLLER), None
+    )
 
 
 def neighbours(client: Client, namespace: str) -> tuple[list[Object], list[str]]:
@@ -113,7 +115,7 @@ def neighbours(client: Client, namespace: str) -> tuple[list[Object], list[str]]
     own = [
         item for item in listed[0] if (item["metadata"].get("labels") or {}).get(NAME_LABEL, "").startswith(CONTROLLER)
     ]
-    return own, sorted(label_of(kind, item) for kind, found in zip(kinds, listed) for item in found if item not in own)
+    return own, sorted(label_of(kind, item) for kind, items in zip(kinds, listed) for item in items if item not in own)
 
 
 def controllers(client: Client) -> list[Object]:
@@ -121,8 +123,10 @@ def controllers(client: Client) -> list[Object]:
 
     Anyone may label a Deployment like one, so that only those count whose ServiceAccount may write all ExternalSecrets.
     """
-    found, _version = client.list(DEPLOYMENTS, selector=CONTROLLER_SELECTOR, what="cannot look for ESO's controller")
-    if not found:
+    deployments, _version = client.list(
+        DEPLOYMENTS, selector=CONTROLLER_SELECTOR, what="cannot look for ESO's controller"
+    )
+    if not deployments:
         return []
     kinds = ("ClusterRoleBinding", "ClusterRole")
     bindings, roles = client.each(lambda kind: client.list(resource_of(RBAC, kind))[0], kinds)
@@ -134,7 +138,7 @@ def controllers(client: Client) -> list[Object]:
     }
     return [
         item
-        for item in found
+        for item in deployments
         if (
             item["metadata"]["namespace"],
             item["spec"]["template"]["spec"].get("serviceAccountName") or "default",
@@ -245,8 +249,8 @@ def _chart(path: str) -> Object:
             text = files.read(os.path.join(path, "Chart.yaml"), "chart")
         else:
             with tarfile.open(path) as archive:
-                found = archive.extractfile("external-secrets/Chart.yaml")
-                text = found.read() if found else b""
+                member = archive.extractfile("external-secrets/Chart.yaml")
+                text = member.read() if member else b""
         chart = yaml.safe_load(text)
     except OSError as error:
         raise FileError("cannot read the chart '%s': %s." % (path, error.strerror or error)) from None
@@ -278,11 +282,11 @@ def dependents(client: Client, version: str) -> tuple[list[str], list[str]]:
     api, alpha = "%s/%s" % (ESO_GROUP, version), ESO_GROUP + "/v1alpha1"
     kinds = [(alpha, "PushSecret"), (alpha, "ClusterPushSecret"), (api, "SecretStore"), (api, "ClusterSecretStore")]
     lists = client.each(lambda one: client.list(resource_of(*one), missing_ok=True)[0], kinds)
-    pushing = [label_of(kind, item) for (_api, kind), found in zip(kinds[:2], lists) for item in found]
+    pushing = [label_of(kind, item) for (_api, kind), items in zip(kinds[:2], lists) for item in items]
     stores = [
         label_of(kind, item)
-        for (_api, kind), found in zip(kinds[2:], lists[2:])
-        for item in found
+        for (_api, kind), items in zip(kinds[2:], lists[2:])
+        for item in items
         if not is_owned(item) and _needs_token(item.get("spec") or {})
     ]
     return sorted(pushing), sorted(stores)

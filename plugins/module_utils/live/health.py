@@ -76,5 +76,5 @@ def names_of_secrets(client: Client, namespaces: Collection[str]) -> set[tuple[s
     """
     if len(namespaces) > 10:
         return {key_of(item) for item in client.list(SECRETS, partial=True)[0]}
-    found = client.each(lambda name: client.list(SECRETS, namespace=name, partial=True)[0], sorted(namespaces))
-    return {key_of(item) for items in found for item in items}
+    lists = client.each(lambda name: client.list(SECRETS, namespace=name, partial=True)[0], sorted(namespaces))
+    return {key_of(item) for items in lists for item in items}

@@ -62,9 +62,9 @@ def deployed(client: Client, namespace: str, name: str) -> Record | None:
 
     :raises EsoError: when helm's record can't be read.
     """
-    found = _listed(client, namespace, name, ",status in (deployed,superseded)")
+    records = _listed(client, namespace, name, ",status in (deployed,superseded)")
     # An interruption may come when the old revision is superseded already and the new one is not deployed yet.
-    newest = max(found, key=lambda item: (_status(item) == "deployed", _revision(item)), default=None)
+    newest = max(records, key=lambda item: (_status(item) == "deployed", _revision(item)), default=None)
     return _read(client, newest) if newest else None
 
 
@@ -73,10 +73,10 @@ def settled(client: Client, namespace: str, name: str) -> Record | None:
 
     :raises EsoError: when helm's record can't be read.
     """
-    found = _listed(client, namespace, name)
-    if not found or any(_status(item) not in ("deployed", "superseded") for item in found):
+    records = _listed(client, namespace, name)
+    if not records or any(_status(item) not in ("deployed", "superseded") for item in records):
         return None
-    newest = max(found, key=_revision)
+    newest = max(records, key=_revision)
     return _read(client, newest) if _status(newest) == "deployed" else None
 
 
@@ -85,8 +85,8 @@ def newest(client: Client, namespace: str, name: str) -> Record | None:
 
     :raises EsoError: when helm's record can't be read.
     """
-    found = _listed(client, namespace, name)
-    return _read(client, max(found, key=_revision)) if found else None
+    records = _listed(client, namespace, name)
+    return _read(client, max(records, key=_revision)) if records else None
 
 
 def _listed(client: Client, namespace: str, name: str, more: str = "") -> list[Object]:
@@ -96,8 +96,8 @@ def _listed(client: Client, namespace: str, name: str, more: str = "") -> list[O
     return client.list(SECRETS, namespace=namespace, selector=selector, partial=True, what=what)[0]
 
 
-def _read(client: Client, found: Object) -> Record | None:
-    meta = found["metadata"]
+def _read(client: Client, record: Object) -> Record | None:
+    meta = record["metadata"]
     item = client.get(SECRETS.path(meta["name"], meta["namespace"]), "cannot read helm's record")
     return Record(_revision(item), _document(item)) if item else None
 
@@ -168,6 +168,6 @@ class Unfinished:
 
 def unfinished(client: Client, namespace: str, name: str) -> list[Unfinished]:
     """The records of a release that are neither deployed nor superseded, oldest first."""
-    found = [item for item in _listed(client, namespace, name) if _status(item) in (*_PENDING, "failed")]
+    records = [item for item in _listed(client, namespace, name) if _status(item) in (*_PENDING, "failed")]
     now = parsedate_to_datetime(client.server_date) if client.server_date else utcnow()
-    return sorted((Unfinished(item, now) for item in found), key=lambda one: one.revision)
+    return sorted((Unfinished(item, now) for item in records), key=lambda one: one.revision)

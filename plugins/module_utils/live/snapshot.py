@@ -49,17 +49,17 @@ def identity(client: Client) -> tuple[str, str]:
 
     :raises NotReady: when there is no such namespace.
     """
-    found = client.get(NAMESPACES.path("kube-system"), "cannot look up which cluster this is (namespace kube-system)")
-    if found is None:
+    live = client.get(NAMESPACES.path("kube-system"), "cannot look up which cluster this is (namespace kube-system)")
+    if live is None:
         raise NotReady("there is no namespace kube-system, by whose uid a backup names its cluster.")
-    return found["metadata"]["uid"], client.server
+    return live["metadata"]["uid"], client.server
 
 
 def definitions(client: Client) -> list[Object]:
     """ESO's live CustomResourceDefinitions."""
     # Schemas are large and other groups' are many, so the metadata says which to get.
-    found, _version = client.list(CRDS, partial=True)
-    names = [item["metadata"]["name"] for item in found if item["metadata"]["name"].endswith("." + ESO_GROUP)]
+    metadata, _version = client.list(CRDS, partial=True)
+    names = [item["metadata"]["name"] for item in metadata if item["metadata"]["name"].endswith("." + ESO_GROUP)]
     return [item for item in client.each(lambda name: client.get(CRDS.path(name)), names) if item]
 
 
@@ -116,16 +116,16 @@ def read(
     ]
     (namespaces, _v), (secrets, version), externals, (central, _v) = client.each(lambda call: call(), calls)
     if central is None:
-        found = Snapshot(namespaces, secrets, version, externals, None)
-        return found if secrets is None else _with_unlabelled(client, entries, found)
+        taken = Snapshot(namespaces, secrets, version, externals, None)
+        return taken if secrets is None else _with_unlabelled(client, entries, taken)
     wanted = {source for entry in entries for source in entry.sources}
     masters = {item["metadata"]["name"]: item for item in central if item["metadata"]["name"] in wanted}
     sources = {name: decode(item) for name, item in masters.items()}
     changed = {name: state.value_changed(item) for name, item in masters.items()}
     by_us = {name: state.rotated_at(item) for name, item in masters.items()}
     rotated = {name: when for name, when in by_us.items() if when is not None}
-    found = Snapshot(namespaces, secrets, version, externals, sources, changed, rotated)
-    return _with_unlabelled(client, entries, found)
+    taken = Snapshot(namespaces, secrets, version, externals, sources, changed, rotated)
+    return _with_unlabelled(client, entries, taken)
 
 
 def read_all_externals(client: Client, eso_version: str) -> list[Object]:
@@ -137,25 +137,25 @@ def read_all_externals(client: Client, eso_version: str) -> list[Object]:
 _SINGLE = 20
 
 
-def _with_unlabelled(client: Client, entries: list[Entry], found: Snapshot) -> Snapshot:
+def _with_unlabelled(client: Client, entries: list[Entry], taken: Snapshot) -> Snapshot:
     """The same with the targets that lack the catalog's label: those of a ClusterExternalSecret that was made by hand.
 
     Others that lack it are of no interest, however many and large they are.
     """
     targets = {entry.external_secret: entry.target for entry in entries}
-    places = {(place, targets[name]) for place, name in found.externals if name in targets}
-    lacking = sorted(places - set(found.secrets))
+    places = {(place, targets[name]) for place, name in taken.externals if name in targets}
+    lacking = sorted(places - set(taken.secrets))
     if len(lacking) > _SINGLE:
         listed: list[Object | None] = list(client.list(SECRETS, selector=ESO_MANAGED)[0])
     else:
         listed = client.each(lambda one: client.get(SECRETS.path(one[1], one[0])), lacking)
     for item in listed:
-        if item is None or key_of(item) not in places or key_of(item) in found.secrets:
+        if item is None or key_of(item) not in places or key_of(item) in taken.secrets:
             continue
         if (item["metadata"].get("labels") or {}).get(ESO_MANAGED_LABEL) == "true":
-            found.secrets[key_of(item)] = item
-            found.selector = ESO_MANAGED
-    return found
+            taken.secrets[key_of(item)] = item
+            taken.selector = ESO_MANAGED
+    return taken
 
 
 def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:
@@ -176,19 +176,19 @@ def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[
 
     def listed(api: str, kind: str, namespace: str | None) -> list[Object]:
         # All that a plan of a ServiceAccount needs is its metadata.
-        found, _version = client.list(
+        items, _version = client.list(
             resource_of(api, kind), namespace=namespace, partial=kind == "ServiceAccount", missing_ok=True
         )
-        return [{**item, "apiVersion": api, "kind": kind} for item in found]
+        return [{**item, "apiVersion": api, "kind": kind} for item in items]
 
     def got(kind: str) -> list[Object]:
-        found = client.get(resource_of(RBAC, kind).path(stores.READER))
-        return [found] if found else []
+        items = client.get(resource_of(RBAC, kind).path(stores.READER))
+        return [items] if items else []
 
     calls = [functools.partial(listed, *one) for one in lists] + [
         functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")
     ]
-    return {kind_and_name(item): item for found in client.each(lambda call: call(), calls) for item in found}
+    return {kind_and_name(item): item for items in client.each(lambda call: call(), calls) for item in items}
 
 
 def read_place(client: Client, namespace: str) -> tuple[list[Object], list[Object]]:
@@ -196,17 +196,17 @@ def read_place(client: Client, namespace: str) -> tuple[list[Object], list[Objec
 
     def listed(api: str, kind: str) -> list[Object]:
         partial = kind != "RoleBinding"
-        found, _version = client.list(resource_of(api, kind), namespace=namespace, partial=partial, missing_ok=True)
-        return [{**item, "kind": kind} for item in found]
+        items, _version = client.list(resource_of(api, kind), namespace=namespace, partial=partial, missing_ok=True)
+        return [{**item, "kind": kind} for item in items]
 
     bindings, *others = client.each(lambda one: listed(*one), [(RBAC, "RoleBinding"), *WORKLOADS])
-    return bindings, [item for found in others for item in found]
+    return bindings, [item for items in others for item in items]
 
 
 def secrets_of(client: Client, namespaces: list[str]) -> dict[tuple[str, str], Object]:
     """The live Secrets of some namespaces by (namespace, name), one list for each."""
-    found = client.each(lambda name: client.list(SECRETS, namespace=name)[0], namespaces)
-    return {key_of(item): item for items in found for item in items}
+    lists = client.each(lambda name: client.list(SECRETS, namespace=name)[0], namespaces)
+    return {key_of(item): item for items in lists for item in items}
 
 
 def reader_limits(client: Client, layout: stores.Layout, live: dict[tuple[str, str], Object]) -> consumers.Limits:
@@ -245,8 +245,8 @@ def keep_consumers(
     live: dict[tuple[str, str], Object],
 ) -> None:
     """Give a layout the consumers that the shared store goes on serving; see :func:`stores.kept`."""
-    found = read_users(client, eso_version).consumers(layout.store, {entry.name for entry in entries})
-    if not found:
+    users = read_users(client, eso_version).consumers(layout.store, {entry.name for entry in entries})
+    if not users:
         return
     namespaces = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
     limits = reader_limits(client, layout, live)
@@ -255,8 +255,8 @@ def keep_consumers(
     if store is not None and not is_owned(store):
         masters, _version = client.list(SECRETS, namespace=layout.namespace, partial=True, missing_ok=True)
         existing = [item["metadata"]["name"] for item in masters]
-    layout.kept = stores.kept(layout, entries, found, live, limits, namespaces, existing)
-    layout.noted = stores.noted(layout, found, live, limits, namespaces, existing)
+    layout.kept = stores.kept(layout, entries, users, live, limits, namespaces, existing)
+    layout.noted = stores.noted(layout, users, live, limits, namespaces, existing)
 
 
 def _joined(names: set[str] | None, more: tuple[bool, set[str] | None]) -> set[str] | None:
@@ -329,8 +329,8 @@ class Cluster:
 
     def look(self, client: Client, keys: Collection[tuple[str, str]]) -> None:
         """Read these Secrets whole, those that are gone meanwhile left out."""
-        found = client.each(lambda key: client.get(SECRETS.path(key[1], key[0])), sorted(keys))
-        self.whole.update((key_of(item), item) for item in found if item)
+        secrets = client.each(lambda key: client.get(SECRETS.path(key[1], key[0])), sorted(keys))
+        self.whole.update((key_of(item), item) for item in secrets if item)
 
 
 @dataclass(frozen=True, eq=False)

@@ -237,12 +237,12 @@ def not_ready(live: list[Object], names: set[str]) -> list[tuple[str, str | None
     """The objects of ``names``, of one of ESO's kinds, that are not ready, as (name, what ESO says, or None), sorted;
     an absent one says nothing either."""
     by_name = {item["metadata"]["name"]: item for item in live}
-    found = []
+    waiting = []
     for name in sorted(names):
         condition = ready_condition(by_name.get(name))
         if not condition or condition.get("status") != "True":
-            found.append((name, (condition or {}).get("message")))
-    return found
+            waiting.append((name, (condition or {}).get("message")))
+    return waiting
 
 
 def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
@@ -433,7 +433,7 @@ def refusal(client: Client, namespace: str, name: str) -> str | None:
     except (ApiError, KeyError):
         return None
     for event in sorted(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime")), reverse=True):
-        found = _REFUSAL.search(str(event.get("message")))
-        if found:
-            return found[0]
+        match = _REFUSAL.search(str(event.get("message")))
+        if match:
+            return match[0]
     return None

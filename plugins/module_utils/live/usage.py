@@ -90,14 +90,14 @@ def read(client: Client, customs: list[Custom], namespace: str | None = None) ->
     calls["accounts"] = listed(SERVICE_ACCOUNTS, keep=_pulling)
     calls["ingresses"] = listed(INGRESSES, missing_ok=True)
     calls.update((kind, listed(resource, missing_ok=True)) for kind, resource in kinds.items())
-    found = dict(zip(calls, client.each(lambda call: call(), calls.values())))
+    lists = dict(zip(calls, client.each(lambda call: call(), calls.values())))
     return Usage(
-        {kind: found[kind] for kind in WORKLOADS},
-        found["pods"],
-        found["replica_sets"],
-        found["accounts"],
-        found["ingresses"],
-        [(custom, found[(custom.api_version, custom.plural)]) for custom in customs],
+        {kind: lists[kind] for kind in WORKLOADS},
+        lists["pods"],
+        lists["replica_sets"],
+        lists["accounts"],
+        lists["ingresses"],
+        [(custom, lists[(custom.api_version, custom.plural)]) for custom in customs],
     )
 
 

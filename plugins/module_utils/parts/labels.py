@@ -225,14 +225,14 @@ def _copies(
 ) -> dict[str, dict[str, Entry]]:
     """What ESO is to remove: ``{namespace: {name of the ExternalSecret: its entry}}``."""
     entries = {entry.name: entry for entry in context.entries}
-    found: dict[str, dict[str, Entry]] = {}
+    copies: dict[str, dict[str, Entry]] = {}
     for namespace, names in assignments.items():
         if namespace not in live or "deletionTimestamp" in live[namespace]["metadata"]:
             continue  # everything there is going
         known = {entries[name].external_secret: entries[name] for name in names if name in entries}
         if known:
-            found[namespace] = known
-    return found
+            copies[namespace] = known
+    return copies
 
 
 def _there_still(client: Client, copies: dict[str, dict[str, Entry]], seconds: int) -> NotReady | None:
@@ -317,8 +317,8 @@ def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: di
                     "namespace '%s' carries %s=%s, by which it has what '%s' distributes, and '%s' would take that "
                     "away. Offboard it first." % (namespace, key, labels[key], losing[0], entry.name)
                 )
-    found = context.client.each(lambda place: _seen(context.client, place[0], place[1].target), places)
-    for (namespace, entry), secret in zip(places, found):
+    secrets = context.client.each(lambda place: _seen(context.client, place[0], place[1].target), places)
+    for (namespace, entry), secret in zip(places, secrets):
         if secret and not is_of_eso(secret):
             raise CatalogError(
                 "Secret '%s' in namespace '%s' was not made by ESO, and would be written over. Nothing was changed. "
@@ -348,12 +348,12 @@ def _selected_by_others(context: Context) -> dict[str, str]:
         resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"),
         resource_of(ESO_GROUP + "/v1alpha1", "ClusterPushSecret"),
     ]
-    distributed, *found = client.each(lambda resource: client.list(resource, missing_ok=True)[0], resources)
+    distributed, *others = client.each(lambda resource: client.list(resource, missing_ok=True)[0], resources)
     kept = {entry.name for entry in context.entries}
     layout = stores.Layout("shared", params["store"], params["store_namespace"])
     own = kept | removal.leaving(distributed, layout, kept)
     staying = [one for one in distributed if not is_owned(one) or one["metadata"]["name"] not in own]
-    return consumers.selecting(staying, *([item for item in items if not is_owned(item)] for items in found))
+    return consumers.selecting(staying, *([item for item in items if not is_owned(item)] for items in others))
 
 
 def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:

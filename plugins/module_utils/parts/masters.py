@@ -180,17 +180,17 @@ class _Masters:
                 annotations[REGENERATED] = done
         desired = central_secret(name, self._namespace, data, _type(live), annotations)
 
-        def again(found: Object | None) -> Action | None:
-            return self.plan(name, found) if self._is_as_seen(name, old, decode(found) if found else {}) else action
+        def again(now: Object | None) -> Action | None:
+            return self.plan(name, now) if self._is_as_seen(name, old, decode(now) if now else {}) else action
 
         # One that is to be made anew has no version yet.
         bound = live is None or "resourceVersion" in live["metadata"]
         action = plan_apply(desired, live, redact_secret, again if bound else None)
         return action
 
-    def _is_as_seen(self, name: str, seen: dict[str, bytes], found: dict[str, bytes]) -> bool:
+    def _is_as_seen(self, name: str, seen: dict[str, bytes], now: dict[str, bytes]) -> bool:
         """Whether each value that is given still is what was seen, or what is given."""
-        return all(found.get(key) in (seen.get(key), value) for key, value in self._given[name].items())
+        return all(now.get(key) in (seen.get(key), value) for key, value in self._given[name].items())
 
 
 def _going(context: Context, central: list[Object]) -> removal.Going:

@@ -110,8 +110,8 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
     kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
     live = {
         (kind, item["metadata"]["name"]): {"apiVersion": ADMISSION, "kind": kind, **item}
-        for kind, found in zip(kinds, listed)
-        for item in found
+        for kind, items in zip(kinds, listed)
+        for item in items
     }
     pairs = [(item, live.get((item["kind"], item["metadata"]["name"]))) for item in desired]
     elsewhere = {guard.guarded_elsewhere(item, params["store_namespace"]) for _desired, item in pairs if item} - {None}
@@ -138,7 +138,7 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
                 "Unless it acts as the platform, the guard%s doesn't let it write that again"
                 % (manager, shortened(written, 3), "" if params["mode"] == "enforce" else ", once enforced,")
             )
-    planned = [action for action in (plan_apply(item, found) for item, found in pairs) if action]
+    planned = [action for action in (plan_apply(item, items) for item, items in pairs) if action]
     bindings = [action for action in planned if action.kind.endswith("Binding")]
     policies = [action for action in planned if action not in bindings]
     return [policies, bindings], {
@@ -180,7 +180,7 @@ class _Seen(NamedTuple):
     @property
     def objects(self) -> list[Object]:
         """ESO's cluster-wide objects, each with its kind."""
-        return [{**item, "kind": kind} for kind, found in self.by_kind.items() for item in found]
+        return [{**item, "kind": kind} for kind, items in self.by_kind.items() for item in items]
 
 
 def _look(client: Client) -> _Seen:
@@ -198,7 +198,7 @@ def _look(client: Client) -> _Seen:
     namespaces, *lists = client.each(
         lambda one: client.list(one[0], partial=one[1], missing_ok=one[0] != NAMESPACES)[0], resources
     )
-    return _Seen(namespaces, {kind: found for (_api, kind), found in zip(kinds, lists)}, version)
+    return _Seen(namespaces, {kind: items for (_api, kind), items in zip(kinds, lists)}, version)
 
 
 def _kept(client: Client, store: str, entries: list[Entry], seen: _Seen) -> list[consumers.Consumer]:

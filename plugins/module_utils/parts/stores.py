@@ -256,14 +256,14 @@ def _unmoved(client: Client, layout: stores.Layout, entries: list[Entry], second
             lambda: client.list(NAMESPACES, partial=True)[0],
         ),
     )
-    found = stores.unmoved(layout, entries, externals, {item["metadata"]["name"]: item for item in listed})
-    if not found:
+    left = stores.unmoved(layout, entries, externals, {item["metadata"]["name"]: item for item in listed})
+    if not left:
         return None
     return NotReady(
         "after %d s, %d ExternalSecret(s) still read through another store than 'isolation: %s' gives them, such as "
         "%s. "
         "Apply the ClusterExternalSecrets first; ESO then moves them. Is its controller running? Nothing was removed."
-        % (seconds, len(found), layout.isolation, "/".join(found[0]))
+        % (seconds, len(left), layout.isolation, "/".join(left[0]))
     )
 
 

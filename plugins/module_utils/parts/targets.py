@@ -145,9 +145,9 @@ def _not_refreshed(
         try:
             live = {key_of(item): _refresh_time(item) for item in client.list(external_secrets(version))[0]}
             failed = _failed(client, version)
-            found = [row for row in rows if lacks(row, live, failed)]
-            stalled = stalled + 1 if len(found) == len(left) else 0
-            left = found
+            lacking = [row for row in rows if lacks(row, live, failed)]
+            stalled = stalled + 1 if len(lacking) == len(left) else 0
+            left = lacking
             progress(len(rows) - len(left), len(rows))
             if left and pause >= state.LOOK:
                 left = state.without_what_ends(client, left, bool(nudge.namespaces))

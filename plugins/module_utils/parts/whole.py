@@ -154,9 +154,9 @@ def _merged(context: Context, results: dict[str, Result], failed: Result) -> Res
     return {**result, "api_requests": context.client.requests, **failed}
 
 
-def _distinct(found: Iterable[Result]) -> list[Result]:
+def _distinct(changes: Iterable[Result]) -> list[Result]:
     """Each once. In check mode, several parts find the same missing: the central namespace, say."""
-    return list({json.dumps(change, sort_keys=True): change for change in found}.values())
+    return list({json.dumps(change, sort_keys=True): change for change in changes}.values())
 
 
 def _named(context: Context) -> list[str]:

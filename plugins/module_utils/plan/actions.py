@@ -111,9 +111,9 @@ def plan_apply(
         before, after = redact(None, desired, []) if redact else ({}, desired)
         common["body"] = _bound(desired, resourceVersion=_ABSENT)
 
-        def replan(found: Object | None) -> Action | None:
+        def replan(now: Object | None) -> Action | None:
             # Whoever made it meanwhile, another catalog of ours say, was not looked at.
-            return plan_apply(desired, None, redact) if found is None else action
+            return plan_apply(desired, None, redact) if now is None else action
 
         action = Action("apply", CREATED, before=before, after=after, replan=again or replan, **common)
         return action
@@ -149,13 +149,11 @@ def plan_delete(live: Object) -> Action:
     resource = resource_of(live["apiVersion"], live["kind"])
     preconditions = {key: meta[key] for key in ("uid", "resourceVersion") if meta.get(key)}
 
-    def replan(found: Object | None) -> Action | None:
-        if found is None:
+    def replan(now: Object | None) -> Action | None:
+        if now is None:
             return None
-        same = found["metadata"].get("uid") == meta.get("uid") and _looked_at(found, live) == _looked_at(live, live)
-        return (
-            plan_delete({**live, **found, "apiVersion": live["apiVersion"], "kind": live["kind"]}) if same else action
-        )
+        same = now["metadata"].get("uid") == meta.get("uid") and _looked_at(now, live) == _looked_at(live, live)
+        return plan_delete({**live, **now, "apiVersion": live["apiVersion"], "kind": live["kind"]}) if same else action
 
     action = Action(
         "delete",
@@ -174,10 +172,10 @@ def plan_delete(live: Object) -> Action:
 
 def _looked_at(item: Object, known: Object) -> Object:
     """What of a live object says whose it is and what it does, as far as ``known`` has it."""
-    found: Object = {key: item.get(key) for key in known if key not in ("metadata", "status", "apiVersion", "kind")}
+    seen: Object = {key: item.get(key) for key in known if key not in ("metadata", "status", "apiVersion", "kind")}
     for key in ("labels", "annotations", "ownerReferences"):
-        found["metadata." + key] = item["metadata"].get(key) or None
-    return found
+        seen["metadata." + key] = item["metadata"].get(key) or None
+    return seen
 
 
 def holds(live: Any, desired: Any) -> bool:
@@ -188,9 +186,9 @@ def holds(live: Any, desired: Any) -> bool:
         if not isinstance(live, dict):
             return False
         for key, value in desired.items():
-            found = live.get(key)
+            there = live.get(key)
             # Most are texts, and thousands of objects have many.
-            if found != value and not holds(found, value):
+            if there != value and not holds(there, value):
                 return False
         return True
     if isinstance(desired, list):
@@ -220,11 +218,11 @@ def _differing(before: Any, after: Any, path: Path) -> Iterator[Path]:
 
 def _left_over(live: Object, desired: Object) -> list[Path]:
     """The paths that our manager owns in ``live`` and ``desired`` doesn't have any more."""
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for record in live["metadata"].get("managedFields") or []:
         if applied_by_us(record):
-            found.update(dict.fromkeys(_unwanted(record.get("fieldsV1") or {}, desired, ())))
-    return list(found)
+            paths.update(dict.fromkeys(_unwanted(record.get("fieldsV1") or {}, desired, ())))
+    return list(paths)
 
 
 def _unwanted(fields: Object, wanted: Any, path: Path) -> Iterator[Path]:

@@ -28,8 +28,8 @@ def plan_label(live: Object, labels: dict[str, str]) -> Action | None:
     after = {"metadata": {"labels": missing}}
 
     def replan(now: Object) -> Action | None:
-        found = now["metadata"].get("labels") or {}
-        same = all(found.get(key) in (current.get(key), value) for key, value in missing.items())
+        carried = now["metadata"].get("labels") or {}
+        same = all(carried.get(key) in (current.get(key), value) for key, value in missing.items())
         return plan_label(now, labels) if same else action
 
     bound = {"metadata": {**after["metadata"], "resourceVersion": live["metadata"].get("resourceVersion")}}
@@ -71,8 +71,8 @@ def plan_unlabel(live: Object, labels: set[str], finalizers: list[str]) -> Actio
         before["finalizers"], after["finalizers"] = held, kept
 
     def replan(now: Object) -> Action | None:
-        found = now["metadata"].get("labels") or {}
-        same = all(found.get(key) in (current[key], None) for key in present)
+        carried = now["metadata"].get("labels") or {}
+        same = all(carried.get(key) in (current[key], None) for key in present)
         return plan_unlabel(now, set(present), finalizers) if same else action
 
     action = Action(

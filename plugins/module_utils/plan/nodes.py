@@ -24,10 +24,10 @@ def node_mark(live: Object) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        found = json.loads(text)
+        mark = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return mark if isinstance(mark, dict) else {}
 
 
 def staged_image(live: Object) -> str:

@@ -92,7 +92,7 @@ def _plan_records(live: Object, records: list[Object], again: Callable[[Object],
     """The patch that sets who owns which field of a live object, bound to the version that was read."""
     meta = live["metadata"]
     api, kind = live["apiVersion"], live["kind"]
-    names = [[str(record.get("manager")) for record in found] for found in (meta.get("managedFields") or [], records)]
+    names = [[str(record.get("manager")) for record in listed] for listed in (meta.get("managedFields") or [], records)]
     return Action(
         "json",
         UPDATED,

@@ -65,20 +65,20 @@ def plan_restore(kept: Object, live: Object | None, ours: Collection[str] = ()) 
     others: Object = {key: value for key, value in kept["data"].items() if key not in applied}
     if live is None and not applied:
         return [Action("create", CREATED, SECRETS, body=kept, manager=RESTORER, **common)]
-    found = []
+    actions = []
     version = _ABSENT if live is None else live["metadata"]["resourceVersion"]
     if applied:
         own, meta = _divided(meta)
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": own, "type": kept["type"], "data": applied}
         body = _bound(body, resourceVersion=version)
-        found.append(Action("apply", CREATED if live is None else UPDATED, SECRETS, body=body, **common))
+        actions.append(Action("apply", CREATED if live is None else UPDATED, SECRETS, body=body, **common))
     if others or surplus or kept.get("immutable") or (applied and len(meta) > 2):
         # Bound to what was read, of which there is a backup, unless the apply before it was.
         body = {"metadata": meta if applied else {**meta, "resourceVersion": version}, "data": {**others, **surplus}}
         if kept.get("immutable"):
             body["immutable"] = True
-        found.append(Action("merge", UPDATED, SECRETS, body=body, manager=RESTORER, **common))
-    return [_kept(action, kept) for action in found]
+        actions.append(Action("merge", UPDATED, SECRETS, body=body, manager=RESTORER, **common))
+    return [_kept(action, kept) for action in actions]
 
 
 def _kept(action: Action, kept: Object) -> Action:

@@ -99,10 +99,10 @@ def open_metrics(
     totals = _Family("findings_by_severity", "All findings, by severity.")
     for severity in _SEVERITIES:
         totals.add(sum(1 for finding in findings if finding.severity == severity), severity=severity)
-    found = _Family("findings", "Findings by severity and check.")
+    reported = _Family("findings", "Findings by severity and check.")
     for severity, check in sorted({(finding.severity, finding.check) for finding in findings}):
         number = sum(1 for finding in findings if (finding.severity, finding.check) == (severity, check))
-        found.add(number, severity=severity, check=check)
+        reported.add(number, severity=severity, check=check)
     changed = _Family("value_changed_timestamp_seconds", "When a value of a source last changed.", "seconds")
     ends = _Family("value_ends_timestamp_seconds", "When a certificate or token in a source ends.", "seconds")
     due = _Family("rotation_due_timestamp_seconds", "When a source is due by its rotate_after.", "seconds")
@@ -113,7 +113,7 @@ def open_metrics(
                 due.add(int(life.changed.timestamp()) + life.rotate_after * 86400, source=name, owner=life.owner)
         for end in life.ends:
             ends.add(int(end.when.timestamp()), source=name, key=end.key, owner=life.owner)
-    lines = [line for family in (when, targets, totals, found, changed, ends, due) for line in family.lines()]
+    lines = [line for family in (when, targets, totals, reported, changed, ends, due) for line in family.lines()]
     return "\n".join([*lines, "# EOF", ""])
 
 

@@ -325,7 +325,7 @@ def _page(
     """
     clusters = list(dict.fromkeys([*(pair.cluster for pair in pairs if pair.cluster), *unreachable]))
     names = [sorted({pair[column] for pair in pairs}) for column in (1, 2, 3)]
-    places = [{name: number for number, name in enumerate(found)} for found in [clusters, *names]]
+    places = [{name: number for number, name in enumerate(labels)} for labels in [clusters, *names]]
     data = {
         "grid": "cluster" if clusters else "secret",
         "clusters": clusters,
@@ -452,11 +452,11 @@ def status_page(
     tiles = [_synced(rows)]
     if consumers:
         tiles.append(Tile("older", "%d used with an older value" % older, "warn" if older else ""))
-    found: dict[str, tuple[str, ...]] = {}
+    by_source: dict[str, tuple[str, ...]] = {}
     for row in rows:
         ends = _end(row["value_ends"] or "", now)
-        found[row["source"]] = (row["source"], age_text(row["value_age"]), "", ends, row["owner"], "")
-    values = [found[name] for name in sorted(found)]
+        by_source[row["source"]] = (row["source"], age_text(row["value_age"]), "", ends, row["owner"], "")
+    values = [by_source[name] for name in sorted(by_source)]
     return _page("Cluster secrets: status", _time(now, place), tiles, _pairs(rows), None, values, consumers)
 
 
@@ -477,7 +477,7 @@ def fleet_page(fleet: Fleet, when: str) -> str:
         tiles.append(Tile("drifted", said, "warn" if drifted else "good"))
     problems = [*fleet.unreachable.items(), *fleet.broken]
     problems += [
-        (", ".join(found), "other values than most clusters: %s" % source) for source, found in fleet.drifted.items()
+        (", ".join(odd), "other values than most clusters: %s" % source) for source, odd in fleet.drifted.items()
     ]
     pairs = [Pair(*row) for row in fleet.rows]
     return _page("Cluster secrets: fleet", when, tiles, pairs, problems=problems, unreachable=list(fleet.unreachable))

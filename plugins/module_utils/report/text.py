@@ -62,23 +62,23 @@ def changes_lines(results: Sequence[dict[str, Any]]) -> list[str]:
 
     :arg results: what they returned; those of skipped tasks, without ``changes``, are left out.
     """
-    found: dict[tuple[str, str], str] = {}
+    results_of: dict[tuple[str, str], str] = {}
     for one in [change for result in results for change in result.get("changes") or ()]:
         name = "/".join(filter(None, (one.get("namespace"), one["name"])))
-        before = found.get((one["kind"], name))
+        before = results_of.get((one["kind"], name))
         # What a run creates and changes later, it creates.
-        found[one["kind"], name] = before if before == "created" and one["result"] == "updated" else one["result"]
-    if not found:
+        results_of[one["kind"], name] = before if before == "created" and one["result"] == "updated" else one["result"]
+    if not results_of:
         return ["Nothing to change."]
     rows: dict[tuple[str, str], list[str]] = {}
-    for (kind, name), result in found.items():
+    for (kind, name), result in results_of.items():
         rows.setdefault((result, kind), []).append(name)
     order = list(_CHANGES)
     lines = [("CHANGE", "KIND", "NUMBER", "WHICH")]
     for (result, kind), names in sorted(rows.items(), key=lambda row: order.index(row[0][0])):
         most = 0 if kind == _ALL_NAMED or result == "deleted" else _SOME
         lines.append((_CHANGES[result], kind, str(len(names)), _listed(names, most)))
-    counts = {text: sum(one == result for one in found.values()) for result, text in _CHANGES.items()}
+    counts = {text: sum(one == result for one in results_of.values()) for result, text in _CHANGES.items()}
     totals = ", ".join("%d %s" % (count, text) for text, count in counts.items() if count or text != "by helm")
     return [*_aligned(lines), "", "Objects: %s." % totals]
 
@@ -139,9 +139,9 @@ def findings_table(findings: list[Finding]) -> list[str]:
     for one in findings:
         alike.setdefault(one.check, []).append(one)
     fixes = []
-    for check, found in alike.items():
-        more = len({one.fix for one in found}) - 1
-        fixes.append("%s: %s%s" % (check, found[0].fix.text(), " (and %d more such fixes)" % more if more else ""))
+    for check, group in alike.items():
+        more = len({one.fix for one in group}) - 1
+        fixes.append("%s: %s%s" % (check, group[0].fix.text(), " (and %d more such fixes)" % more if more else ""))
     return [*_aligned(lines), *(["", "What to do:", *fixes] if fixes else [])]
 
 
@@ -167,17 +167,17 @@ def _finding_rows(findings: list[Finding]) -> list[tuple[str, ...]]:
     return rows
 
 
-def old_values_table(found: list[dict[str, Any]], restartable: bool) -> list[str]:
+def old_values_table(workloads: list[dict[str, Any]], restartable: bool) -> list[str]:
     """The workloads that run with an older value, as lines of aligned text; none without any.
 
-    :arg found: as workload_restart returns them; :arg restartable: whether a restart was not tried yet.
+    :arg workloads: as workload_restart returns them; :arg restartable: whether a restart was not tried yet.
     """
-    if not found:
+    if not workloads:
         return []
     lines = [("KIND", "NAMESPACE", "NAME", "OLD VALUES OF", "")]
-    for one in found:
+    for one in workloads:
         lines.append((one["kind"], one["namespace"], one["name"], ", ".join(one["secrets"]), one.get("reason", "")))
-    said = ["", "%d workload(s) run with an older value." % len(found)]
+    said = ["", "%d workload(s) run with an older value." % len(workloads)]
     if restartable:
         said[1] += " Restart them, or run this again with cluster_secrets_rotate_restart=restart."
     return [*_aligned(lines), *said]
@@ -254,23 +254,23 @@ _NOT_SHOWN = {
 def log_line(line: str) -> str:
     """A line of ESO's log, JSON, as 'time level object: message: error'; any other line as it is."""
     try:
-        found = json.loads(line)
-        level, message = found["level"], str(found["msg"])
-        time = _log_time(found.get("ts"))
+        entry = json.loads(line)
+        level, message = entry["level"], str(entry["msg"])
+        time = _log_time(entry.get("ts"))
     except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return line
     # The object that it is about stands under its kind.
-    kind = next((key for key, value in found.items() if isinstance(value, dict) and "name" in value), None)
-    about = str(found.get("controllerKind") or "")
+    kind = next((key for key, value in entry.items() if isinstance(value, dict) and "name" in value), None)
+    about = str(entry.get("controllerKind") or "")
     if kind is not None:
-        one = found[kind]
+        one = entry[kind]
         about = "%s %s" % (kind, "/".join(str(part) for part in (one.get("namespace"), one["name"]) if part))
     more = [
         "%s=%s" % (key, value)
-        for key, value in found.items()
+        for key, value in entry.items()
         if key not in _NOT_SHOWN and key != kind and isinstance(value, (str, int, float))
     ]
-    texts = [message, *([str(found["error"])] if found.get("error") else [])]
+    texts = [message, *([str(entry["error"])] if entry.get("error") else [])]
     head = "  ".join(filter(None, (time, str(level).ljust(5), about and about + ":")))
     return " ".join([head, ": ".join(texts), *(["(%s)" % ", ".join(more)] if more else [])])
 

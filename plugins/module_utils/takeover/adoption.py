@@ -62,10 +62,10 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
                 for source in parse_catalog([entry])[0].sources
                 if source in cluster.central
             }
-            found = {source: who for source, who in written.items() if who}
-            if found:
+            writers = {source: who for source, who in written.items() if who}
+            if writers:
                 # Its value is somebody else's to renew.
-                entry["written_by"] = found[entry["source"]] if list(found) == [entry["source"]] else found
+                entry["written_by"] = writers[entry["source"]] if list(writers) == [entry["source"]] else writers
             _check(entry, cluster, {key: item for key, item in targets.items() if filled.get(key) == name})
             parse_catalog([*catalog, entry])
         except (Inexpressible, CatalogError) as error:
@@ -81,21 +81,21 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
 def nothing_found(layout: stores.Layout, cluster: Cluster) -> str:
     """What is said where no ClusterExternalSecret reads through the store of a layout: which others look like one."""
     text = "nothing reads through a ClusterSecretStore '%s' of the namespace '%s'" % (layout.store, layout.namespace)
-    found = []
+    reasons = []
     for (kind, name), item in sorted(cluster.stores.items()):
         provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes")
         readers = sum(_is_central(live, {name}) for live in cluster.users.distributed)
         if kind == "ClusterSecretStore" and provider and readers:
             place = provider.get("remoteNamespace") or "default"
-            found.append(
+            reasons.append(
                 "-e cluster_secrets_store=%s -e cluster_secrets_store_namespace=%s (%d ClusterExternalSecrets)"
                 % (name, place, readers)
             )
-    if not found:
+    if not reasons:
         return (
             text + ", and no other one copies Secrets of this cluster to ClusterExternalSecrets. Nothing was written."
         )
-    return "%s. Nothing was written. These look like one: %s." % (text, "; ".join(found))
+    return "%s. Nothing was written. These look like one: %s." % (text, "; ".join(reasons))
 
 
 def _is_central(live: Object, known: set[str]) -> bool:
@@ -109,13 +109,13 @@ def _filled(cluster: Cluster, targets: dict[tuple[str, str], Object]) -> dict[tu
     One that a tenant took from it says nothing of the entry.
     """
     makers = {item["metadata"].get("uid"): consumers.maker(item) for item in cluster.users.externals}
-    found = {}
+    filled = {}
     for key, item in targets.items():
         for owner in item["metadata"].get("ownerReferences") or []:
             name = makers.get(owner.get("uid")) if owner.get("kind") == "ExternalSecret" else None
             if owner.get("controller") and name:
-                found[key] = name
-    return found
+                filled[key] = name
+    return filled
 
 
 def _check(raw: dict[str, Any], cluster: Cluster, targets: dict[tuple[str, str], Object]) -> None:
@@ -169,7 +169,7 @@ def variables(
     :arg eso: (namespace, ServiceAccount) of the running controller; :arg server_url: how the live store reaches the
         API.
     """
-    found: dict[str, Any] = {
+    given: dict[str, Any] = {
         "cluster_secrets_catalog": adoption.catalog,
         "cluster_secrets_values_file": values_file,
         "cluster_secrets_eso_method": "existing",
@@ -185,20 +185,20 @@ def variables(
         ("cluster_secrets_takeover", {kind: one for kind, one in answers.items() if one != preflight.REFUSE}, {}),
     ):
         if value != default:
-            found[name] = value
-    return found
+            given[name] = value
+    return given
 
 
 def answers(findings: list[preflight.Existing]) -> dict[str, str]:
     """The gentlest answers, ``{kind: answer}``, that let everything go on as it is; what needs a person is refused."""
-    found = dict.fromkeys(preflight.ANSWERS, preflight.REFUSE)
-    for kind in found:
+    by_kind = dict.fromkeys(preflight.ANSWERS, preflight.REFUSE)
+    for kind in by_kind:
         of_kind = [finding for finding in findings if finding.check == kind]
         for answer in (preflight.KEEP, preflight.ADOPT):
             if of_kind and all(answer in finding.answers for finding in of_kind):
-                found[kind] = answer
+                by_kind[kind] = answer
                 break
-    return found
+    return by_kind
 
 
 def server_url(layout: stores.Layout, cluster: Cluster) -> str:

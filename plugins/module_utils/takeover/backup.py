@@ -32,7 +32,7 @@ _NOISE = ("kubectl.kubernetes.io/last-applied-configuration",)
 
 def kept(secrets: list[Object]) -> list[Object]:
     """The live Secrets as a backup keeps them: manifests without what a cluster fills in, sorted by place."""
-    found = []
+    manifests = []
     for item in secrets:
         if item.get("type") == _TOKEN:
             continue
@@ -50,20 +50,20 @@ def kept(secrets: list[Object]) -> list[Object]:
                 manifest["metadata"][part] = dict(sorted(values.items()))
         if item.get("immutable"):
             manifest["immutable"] = True
-        found.append(manifest)
-    return sorted(found, key=key_of)
+        manifests.append(manifest)
+    return sorted(manifests, key=key_of)
 
 
 def keys_of_ours(secrets: list[Object]) -> dict[str, list[str]]:
     """The keys of live Secrets that the collection applied, ``{"namespace/name": [key]}``: what leaves the values is to
     leave the Secret too, also after a restore."""
-    found: dict[str, list[str]] = {}
+    by_place: dict[str, list[str]] = {}
     for item in secrets:
         records = item["metadata"].get("managedFields") or []
         keys = {key for record in records if applied_by_us(record) for key in fields_of(record, "data")}
         if keys:
-            found["/".join(key_of(item))] = sorted(keys)
-    return found
+            by_place["/".join(key_of(item))] = sorted(keys)
+    return by_place
 
 
 def document(secrets: list[Object], ours: dict[str, list[str]], taken: str, cluster: tuple[str, str], salt: str) -> str:
@@ -86,10 +86,10 @@ def document(secrets: list[Object], ours: dict[str, list[str]], taken: str, clus
 
 def digests(secrets: list[Object], taken: str, server: str, salt: str) -> str:
     """The text of the file beside it: ``{"namespace/name": {key: keyed digest}}``."""
-    found = {
+    by_place = {
         "/".join(key_of(item)): {key: _digest(value, salt) for key, value in item["data"].items()} for item in secrets
     }
-    return json.dumps({"version": VERSION, "taken": taken, "server": server, "secrets": found}, indent=2) + "\n"
+    return json.dumps({"version": VERSION, "taken": taken, "server": server, "secrets": by_place}, indent=2) + "\n"
 
 
 def _digest(encoded: str, salt: str) -> str:
@@ -136,8 +136,8 @@ def unlike(content: dict[str, Any], beside: Any) -> list[str]:
     """The 'namespace/name' of the Secrets in a backup that the digests beside it don't fit, sorted."""
     listed = beside.get("secrets") if isinstance(beside, dict) else None
     listed = listed if isinstance(listed, dict) else {}
-    found = {
+    now = {
         "/".join(key_of(item)): {key: _digest(value, content["salt"]) for key, value in item["data"].items()}
         for item in content["secrets"]
     }
-    return sorted(name for name in {*found, *listed} if found.get(name) != listed.get(name))
+    return sorted(name for name in {*now, *listed} if now.get(name) != listed.get(name))

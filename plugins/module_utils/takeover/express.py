@@ -207,10 +207,10 @@ def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dic
         # An entry has one label that it gives.
         others += [{"matchLabels": {key: value}} for key, value in dict.fromkeys(labels)]
         labels = []
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     if labels:
         key, value = labels[0]
-        found["label"] = key if value == TRUE else "%s=%s" % (key, value)
+        fields["label"] = key if value == TRUE else "%s=%s" % (key, value)
         carrying = sorted(
             name
             for name, item in namespaces.items()
@@ -219,14 +219,14 @@ def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dic
             and name != central
         )
         if carrying:
-            found["namespaces"] = carrying
+            fields["namespaces"] = carrying
     if by_name:
-        found["namespaces_by_name"] = sorted(set(by_name) - {central})
+        fields["namespaces_by_name"] = sorted(set(by_name) - {central})
     if others:
-        found["namespace_selectors"] = others
-    if not found:
+        fields["namespace_selectors"] = others
+    if not fields:
         raise Inexpressible("it selects no namespace")
-    return found
+    return fields
 
 
 def _plain(expression: Object) -> Object:

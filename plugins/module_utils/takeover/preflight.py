@@ -196,32 +196,32 @@ def find(
         stores and ClusterExternalSecrets are written by someone else, so that a bootstrap leaves them alone.
     :arg prune: whether it is told to remove what entries made that left the catalog.
     """
-    found = [
+    findings = [
         *values_found(layout.namespace, cluster.central, values),
         *_targets(entries, cluster, values),
         *_sources(entries, cluster),
     ]
     if not by_gitops:
-        found += [
+        findings += [
             *_stores(entries, layout, cluster),
             *_consumers(entries, layout, cluster),
             *_entries(entries, cluster, values),
             *_managers(entries, layout, cluster),
             *_losses(entries, layout, cluster, prune),
         ]
-    return in_order(found)
+    return in_order(findings)
 
 
-def warning(found: list[Existing]) -> str:
+def warning(findings: list[Existing]) -> str:
     """What a run that goes on says in a warning, or an empty text."""
-    said = ["%s: %s" % (one.object, one.message) for one in found if one.warns]
+    said = ["%s: %s" % (one.object, one.message) for one in findings if one.warns]
     return "\n".join([*said[:5], "and %d more" % (len(said) - 5)] if len(said) > 5 else said)
 
 
-def in_order(found: list[Existing]) -> list[Existing]:
+def in_order(findings: list[Existing]) -> list[Existing]:
     """The findings in the order of their kinds."""
     order = list(ANSWERS)
-    return sorted(found, key=lambda one: order.index(one.check))
+    return sorted(findings, key=lambda one: order.index(one.check))
 
 
 # -- master Secrets ------------------------------------------------------------------------------
@@ -238,12 +238,12 @@ def values_found(namespace: str, central: dict[str, Object], values: dict[str, d
             continue
         old = decode(live)
         if is_owned(live):
-            found = list(_written_since(namespace, live, old, new))
-            if not found and live.get("immutable") and any(old.get(key) != value for key, value in new.items()):
+            findings = list(_written_since(namespace, live, old, new))
+            if not findings and live.get("immutable") and any(old.get(key) != value for key, value in new.items()):
                 message = "somebody made it immutable; it would be deleted and made anew with the new values"
                 key = (namespace, source)
-                found = [existing("values", label_of("Secret", live), message, (OVERWRITE,), [key], [key])]
-            yield from found
+                findings = [existing("values", label_of("Secret", live), message, (OVERWRITE,), [key], [key])]
+            yield from findings
             continue
         changed = sorted(key for key, value in new.items() if key in old and old[key] != value)
         added = sorted(set(new) - set(old))
@@ -401,12 +401,12 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
     store = cluster.stores.get(("ClusterSecretStore", layout.store))
     if store is None:
         return
-    found = cluster.users.consumers(layout.store, {entry.name for entry in entries})
+    users = cluster.users.consumers(layout.store, {entry.name for entry in entries})
     names = consumers.known_names(store)
     state = (cluster.stores, cluster.limits, cluster.namespaces, cluster.central)
-    losing = stores.concerned(layout, entries, found, *state)
+    losing = stores.concerned(layout, entries, users, *state)
     labels = {one.label() for one, _lost in losing}
-    for one in found if not is_owned(store) else ():
+    for one in users if not is_owned(store) else ():
         for namespace, pattern in stores.undecided(one, store, cluster.namespaces):
             message = (
                 "only Go can read the pattern '%s' in the conditions of ClusterSecretStore %s, so it is "
@@ -415,7 +415,7 @@ def _consumers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) ->
             )
             labels.add(one.label())
             yield existing("consumers", one.label(), message, (DROP,))
-    for label in stores.noted(layout, found, *state) if not is_owned(store) else ():
+    for label in stores.noted(layout, users, *state) if not is_owned(store) else ():
         if label not in labels:
             message = "it uses ClusterSecretStore %s and is not in the catalog; it goes on as it is" % layout.store
             yield existing("consumers", label, message, (REFUSE, KEEP, DROP))
@@ -591,11 +591,11 @@ def _expected(entry: Entry, cluster: Cluster, values: dict[str, dict[str, bytes]
 
 def _difference(entry: Entry, live: Object, expected: dict[str, bytes] | None) -> list[str]:
     """How a live target differs from what it will be."""
-    found = []
+    differences = []
     if live.get("type") != entry.type:
-        found.append("its type becomes %s instead of %s" % (entry.type, live.get("type")))
+        differences.append("its type becomes %s instead of %s" % (entry.type, live.get("type")))
     if expected is None:
-        return found
+        return differences
     old = decode(live)
     for keys, text in (
         (set(expected) - set(old), "gains"),
@@ -603,8 +603,8 @@ def _difference(entry: Entry, live: Object, expected: dict[str, bytes] | None) -
         ({key for key in expected if key in old and old[key] != expected[key]}, "changes"),
     ):
         if keys:
-            found.append("it %s %s" % (text, ", ".join(sorted(keys))))
-    return found
+            differences.append("it %s %s" % (text, ", ".join(sorted(keys))))
+    return differences
 
 
 def _stuck(entry: Entry, live: Object, differs: bool) -> bool:
@@ -655,11 +655,11 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
 
 def _lost_metadata(entry: Entry, live: Object) -> list[str]:
     """The labels and annotations that a live ClusterExternalSecret gives its targets and the entry does not."""
-    found = []
+    lost = []
     labels, annotations = target_metadata(live)
     for what, theirs, ours in (("label", labels, entry.labels), ("annotation", annotations, entry.annotations)):
-        found += ["%s %s" % (what, key) for key, value in sorted(theirs.items()) if ours.get(key) != value]
-    return found
+        lost += ["%s %s" % (what, key) for key, value in sorted(theirs.items()) if ours.get(key) != value]
+    return lost
 
 
 def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:
@@ -753,12 +753,12 @@ def _tools_by_marks(secret: Object) -> list[str]:
     """The controllers that write a live Secret, by its marks and by who wrote its data, sorted."""
     meta = secret["metadata"]
     marks = [*(meta.get("labels") or {}), *(meta.get("annotations") or {})]
-    found = {tool for tool, begins in _WRITERS.items() if any(mark.startswith(begins) for mark in marks)}
+    names = {tool for tool, begins in _WRITERS.items() if any(mark.startswith(begins) for mark in marks)}
     for record in meta.get("managedFields") or []:
         if "f:data" in (record.get("fieldsV1") or {}):
             manager = str(record.get("manager", "")).lower()
-            found.update(tool for part, tool in _WRITING_MANAGERS.items() if manager.startswith(part))
-    return sorted(found)
+            names.update(tool for part, tool in _WRITING_MANAGERS.items() if manager.startswith(part))
+    return sorted(names)
 
 
 def controllers(live: Object) -> list[str]:
@@ -809,9 +809,9 @@ def _managers(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> 
         there = live.get(kind_and_name(want))
         if there is None:
             continue
-        found = tools(there)
-        if found and plan_apply(want, there) is not None:
-            message = "%s owns it too; the two would undo each other's changes" % " and ".join(found)
+        owners = tools(there)
+        if owners and plan_apply(want, there) is not None:
+            message = "%s owns it too; the two would undo each other's changes" % " and ".join(owners)
             yield existing("managers", label_of(want["kind"], there), message, (OVERWRITE,))
 
 
@@ -821,14 +821,14 @@ def _sources(entries: list[Entry], cluster: Cluster) -> Iterator[Existing]:
         there = cluster.central.get(source)
         if there is None:
             continue
-        found = writers(there)
+        who = writers(there)
         what = label_of("Secret", there)
         if source in said:
             message = "%s writes it, as its entry says; it is distributed and never written" % said[source]
             yield existing("managers", what, message, (REFUSE, OVERWRITE))
-        elif found:
+        elif who:
             message = (
                 "%s owns it too and would undo a rotation. If that is who renews it, say 'written_by: %s' in its "
-                "entries" % (" and ".join(found), found[0])
+                "entries" % (" and ".join(who), who[0])
             )
             yield existing("managers", what, message, (OVERWRITE,))

@@ -269,7 +269,7 @@ def readers(
     :arg namespaces: all live ones.
     """
     labels = {item["metadata"]["name"]: item["metadata"].get("labels") or {} for item in namespaces}
-    found: dict[str, list[consumers.Consumer]] = {}
+    by_store: dict[str, list[consumers.Consumer]] = {}
     for item in cluster_stores:
         provider = ((item.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
         if (provider.get("remoteNamespace") or "default") == namespace:
@@ -281,8 +281,8 @@ def readers(
                 if not consumers.is_refused(consumer, conditions, labels)
             ]
             if using:
-                found[name] = using
-    return found
+                by_store[name] = using
+    return by_store
 
 
 def stores_going(
@@ -303,7 +303,7 @@ def stores_going(
             continue
         store = layout.store if key in shared else layout.own_store(entry or "")
         wide = key in shared and key[1] in (stores.READER, stores.TOKEN_ROLE)
-        users = [item.label() for name, found in used.items() if name == store or wide for item in found]
+        users = [item.label() for name, using in used.items() if name == store or wide for item in using]
         part = _sorted_out(key[0], [item], [(key[1], user) for user in users])
         going.actions.extend(part.actions)
         going.left.extend(part.left)
@@ -327,8 +327,8 @@ def masters_going(
     every = {item["metadata"]["name"] for item in items}
     needed = [
         (name, item.label())
-        for store, found in used.items()
-        for item in found
+        for store, using in used.items()
+        for item in using
         for part in (item.reads, item.writes if consumers.pushes_to(item, store) else ())
         for name in (every if part is consumers.EVERYTHING else part or ())
     ]

@@ -92,11 +92,11 @@ def _tokens(text: str) -> Iterator[str]:
     position = 0
     text = text.strip()
     while position < len(text):
-        found = _TOKEN.match(text, position)
-        if not found:
+        match = _TOKEN.match(text, position)
+        if not match:
             raise _unknown(text)
-        yield found[1]
-        position = found.end()
+        yield match[1]
+        position = match.end()
 
 
 def _operand(tokens: list[str], text: str, keys: Mapping[str, Reference]) -> tuple[_Value, list[str]]:
@@ -125,18 +125,18 @@ def _operand(tokens: list[str], text: str, keys: Mapping[str, Reference]) -> tup
 
 def _printf(tokens: list[str], text: str, keys: Mapping[str, Reference]) -> tuple[_Value, list[str]]:
     form, rest = _unquoted(tokens[0], text), tokens[1:]
-    found: _Value = []
+    pieces: _Value = []
     for part in re.split(r"(%.)", form, flags=re.DOTALL):
         if part == "%s" or part == "%v":
             value, rest = _operand(rest, text, keys)
-            found += value
+            pieces += value
         elif part == "%%":
-            found.append(Literal("%"))
+            pieces.append(Literal("%"))
         elif "%" in part:
             raise _unknown(text)
         elif part:
-            found.append(Literal(part))
-    return found, rest
+            pieces.append(Literal(part))
+    return pieces, rest
 
 
 def _piped(value: _Value, function: str, text: str) -> _Value:
@@ -192,11 +192,11 @@ def _unquoted(token: str, text: str) -> str:
     if token.startswith("`"):
         return token[1:-1]
     try:
-        found = str(json.loads(token))
-        found.encode("utf-8")  # half a character is no text
+        literal = str(json.loads(token))
+        literal.encode("utf-8")  # half a character is no text
     except ValueError:
         raise _unknown(text) from None
-    return found
+    return literal
 
 
 def _unknown(text: str) -> Inexpressible:

@@ -88,37 +88,37 @@ class Live(NamedTuple):
 
 def judge(live: Live, stages: list[Stage]) -> list[Finding]:
     """What would stop, each named at the first release at which it does, the causes for all before single objects."""
-    found = list(_owner(live))
-    found += _images(live)
-    found += _repositories(live, stages)
-    found += _values(live, stages)
-    found += _names(live, stages)
-    found += _tokens(live, stages)
-    found += _versions(live, stages)
+    problems = list(_owner(live))
+    problems += _images(live)
+    problems += _repositories(live, stages)
+    problems += _values(live, stages)
+    problems += _names(live, stages)
+    problems += _tokens(live, stages)
+    problems += _versions(live, stages)
     for name, items in sorted(live.objects.items()):
         kind = live.definitions[name]["spec"]["names"]["kind"]
         for item in items:
             # What a ClusterExternalSecret makes is named by it.
             if not _made(item):
                 label = label_of(kind, item)
-                found += _fields(live.definitions[name], item, label, stages)
-                found += _refused(kind, item, label, live.templates, stages[-1].release)
-    return found
+                problems += _fields(live.definitions[name], item, label, stages)
+                problems += _refused(kind, item, label, live.templates, stages[-1].release)
+    return problems
 
 
 def effective(live: Live, stages: list[Stage]) -> list[str]:
     """The set values that the running chart doesn't know and a later one does, as sentences."""
-    before, found = live.defaults, []
+    before, changes = live.defaults, []
     for stage in stages:
         if stage.defaults is not None:
             # What is gone on the way back is new on the way there.
             names = sorted(_gone(live.values, stage.defaults, before))
             if names:
-                found.append(
+                changes.append(
                     "the values of the release that take effect with %s: %s." % (text(stage.release), ", ".join(names))
                 )
             before = stage.defaults
-    return found
+    return changes
 
 
 def clients(live: Live, stages: list[Stage]) -> list[str]:
@@ -191,10 +191,10 @@ def _repositories(live: Live, stages: list[Stage]) -> Iterator[Finding]:
 
 
 def _value(values: dict[str, Any], name: str) -> Any:
-    found: Any = values
+    value: Any = values
     for key in name.split("."):
-        found = found.get(key) if isinstance(found, dict) else None
-    return found
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _names(live: Live, stages: list[Stage]) -> Iterator[Finding]:
@@ -274,10 +274,10 @@ def _fields(definition: Object, item: Object, label: str, stages: list[Stage]) -
         after = stage.definitions.get(definition["metadata"]["name"])
         if after is None:
             continue
-        found = schemas.violations(item, schemas.schema_of(after, storage_version(after)) or {})
-        for path, what in sorted(found - known):
+        violations = schemas.violations(item, schemas.schema_of(after, storage_version(after)) or {})
+        for path, what in sorted(violations - known):
             yield problem("fields", label, "%s %s with %s" % (path, what, text(stage.release)))
-        known |= found
+        known |= violations
 
 
 def _refused(
@@ -317,9 +317,9 @@ def templates(kind: str, item: Object) -> Iterator[dict[str, Any]]:
         spec = spec.get("externalSecretSpec") or {}
     elif kind == "ClusterPushSecret":
         spec = spec.get("pushSecretSpec") or {}
-    found = (spec.get("target") or {}).get("template") if kind.endswith("ExternalSecret") else spec.get("template")
-    if isinstance(found, dict):
-        yield found
+    template = (spec.get("target") or {}).get("template") if kind.endswith("ExternalSecret") else spec.get("template")
+    if isinstance(template, dict):
+        yield template
 
 
 def config_maps(template: dict[str, Any]) -> Iterator[str]:

@@ -39,10 +39,10 @@ def wanted_version(version: str) -> Number:
 
 def parse(version: str) -> Number:
     """A version such as 'v1.37.2', or 'v1.37.2+k3s1', as numbers. Raises CatalogError."""
-    found = re.match(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(?:[-+].*)?\Z", str(version))
-    if not found:
+    match = re.match(r"v?([0-9]+)\.([0-9]+)\.([0-9]+)(?:[-+].*)?\Z", str(version))
+    if not match:
         raise CatalogError("'%s' is no version of Kubernetes. Write one such as 1.37.2. Nothing was changed." % version)
-    return int(found[1]), int(found[2]), int(found[3])
+    return int(match[1]), int(match[2]), int(match[3])
 
 
 def refuse_way(now: Number, wanted: Number) -> None:
@@ -71,29 +71,29 @@ def is_done(server: Number, nodes: list[Object], wanted: Number) -> bool:
 
 def waits_for(server: Number, nodes: list[Object], wanted: Number) -> list[str]:
     """What a cluster that was upgraded is still waited for, as texts."""
-    found = [] if server == wanted else ["the API server runs %s" % text(server)]
+    reasons = [] if server == wanted else ["the API server runs %s" % text(server)]
     behind = [node["metadata"]["name"] for node in nodes if _number(kubelet(node)) != wanted]
     if behind:
-        found.append("the kubelets of %s do not run it" % ", ".join(behind[:5]))
-    return found
+        reasons.append("the kubelets of %s do not run it" % ", ".join(behind[:5]))
+    return reasons
 
 
 def judge(nodes: list[Object], metrics: str, wanted: Number) -> list[Finding]:
     """What the wanted version would stop, by the live nodes and what the API server counts (empty: not known)."""
-    found = []
+    problems = []
     for node in nodes:
         number = _number(kubelet(node))
         if number and number[1] < wanted[1] - _SKEW:
             message = "its kubelet runs %s, too old for an API server of %d.%d. Upgrade it first"
             said = message % (kubelet(node), wanted[0], wanted[1])
-            found.append(problem("kubelet", "Node %s" % node["metadata"]["name"], said))
-    found += [problem("removed", api, said) for api, said in removed(metrics, wanted)]
-    return found
+            problems.append(problem("kubelet", "Node %s" % node["metadata"]["name"], said))
+    problems += [problem("removed", api, said) for api, said in removed(metrics, wanted)]
+    return problems
 
 
 def removed(metrics: str, wanted: Number) -> list[tuple[str, str]]:
     """Of what was asked for since the API server's start, what the wanted version no longer serves: (what, why)."""
-    found = set()
+    gone = set()
     for line in _DEPRECATED.findall(metrics):
         labels = dict(_LABEL.findall(line))
         release = re.match(r"([0-9]+)\.([0-9]+)\Z", labels.get("removed_release", ""))
@@ -103,8 +103,8 @@ def removed(metrics: str, wanted: Number) -> list[tuple[str, str]]:
                 "is in use, and gone since %s. Find who asks for it in the audit log, where such requests have the "
                 "annotation k8s.io/deprecated" % labels["removed_release"]
             )
-            found.add(("%s of %s" % (labels.get("resource"), api), said))
-    return sorted(found)
+            gone.add(("%s of %s" % (labels.get("resource"), api), said))
+    return sorted(gone)
 
 
 def untested(release: Number | None, wanted: Number) -> str | None:

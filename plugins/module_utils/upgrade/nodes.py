@@ -43,8 +43,8 @@ def version_of(image: str) -> str:
 def running(node: Object) -> str:
     """The version of Talos that a live node runs; the whole name of its system if that is another."""
     image = str((((node.get("status") or {}).get("nodeInfo")) or {}).get("osImage") or "")
-    found = re.match(r"Talos \((.+)\)\Z", image)
-    return found[1] if found else image
+    match = re.match(r"Talos \((.+)\)\Z", image)
+    return match[1] if match else image
 
 
 def is_control_plane(node: Object) -> bool:
@@ -75,31 +75,31 @@ def misplaced(node: Object, address: str) -> str:
 
 def begun(node: Object) -> dict[str, Any] | None:
     """What the mark of an upgrade that was begun says of a live node, or None without one."""
-    found = node_mark(node)
+    mark = node_mark(node)
     # Whoever spoilt it, the node was begun; a cordon is then left to people.
-    return {"cordoned": True} if found == {} else found
+    return {"cordoned": True} if mark == {} else mark
 
 
 def lacks(node: Object, wanted: Wanted) -> list[str]:
     """What keeps a live node from being upgraded, as texts; empty for one that is."""
-    found = []
+    reasons = []
     if running(node) != wanted.version:
-        found.append("it runs %s and not %s" % (running(node) or "an unknown system", wanted.version))
+        reasons.append("it runs %s and not %s" % (running(node) or "an unknown system", wanted.version))
     schematic = (node["metadata"].get("annotations") or {}).get(SCHEMATIC, "none")
     if wanted.schematic and schematic != wanted.schematic:
-        found.append("its schematic is %s and not %s" % (schematic, wanted.schematic))
-    return found
+        reasons.append("its schematic is %s and not %s" % (schematic, wanted.schematic))
+    return reasons
 
 
 def waits_for(node: Object | None, wanted: Wanted) -> list[str]:
     """What a node (None: absent) that was upgraded is still waited for, as texts."""
     if node is None:
         return ["it is not in the cluster"]
-    found = lacks(node, wanted)
+    reasons = lacks(node, wanted)
     if not holds_true(node, "Ready"):
         said = str((ready_condition(node) or {}).get("message") or "").rstrip(".")
-        found.insert(0, "it is not ready%s" % (": " + said if said else ""))
-    return found
+        reasons.insert(0, "it is not ready%s" % (": " + said if said else ""))
+    return reasons
 
 
 def status(node: Object, wanted: Wanted) -> str:
@@ -121,40 +121,40 @@ def in_order(nodes: list[Object]) -> list[Object]:
 
 def batches(ordered: list[Object], workers: int) -> list[list[str]]:
     """The names of live nodes that are upgraded together: of the control plane one, of the workers so many."""
-    found: list[list[str]] = []
+    result: list[list[str]] = []
     together = False
     for node in ordered:
         name, alone = node["metadata"]["name"], is_control_plane(node)
-        if not alone and together and len(found[-1]) < workers:
-            found[-1].append(name)
+        if not alone and together and len(result[-1]) < workers:
+            result[-1].append(name)
         else:
-            found.append([name])
+            result.append([name])
         together = not alone
-    return found
+    return result
 
 
 def notes(node: Object, wanted: Wanted) -> list[str]:
     """What is worth knowing of a live node before its upgrade."""
-    found = []
+    said = []
     if status(node, wanted) != DONE and begun(node) is not None:
-        found.append("begun before")
+        said.append("begun before")
     if is_staged(node, wanted) and status(node, wanted) == TO_DO:
-        found.append("staged, to be rebooted")
+        said.append("staged, to be rebooted")
     if is_cordoned(node) and begun(node) is None:
-        found.append("cordoned, and stays so")
-    return found
+        said.append("cordoned, and stays so")
+    return said
 
 
 def held_by_nodes(volumes: list[Object], names: set[str]) -> list[str]:
     """Of live PersistentVolumes, those that only one of the named nodes has: '<claim> (on <node>)'."""
-    found = []
+    claims = []
     for volume in volumes:
         spec = volume.get("spec") or {}
         places = _places((spec.get("nodeAffinity") or {}).get("required") or {})
         claim = spec.get("claimRef") or {}
         if len(places) == 1 and places <= names and claim:
-            found.append("%s/%s (on %s)" % (claim.get("namespace"), claim.get("name"), min(places)))
-    return sorted(found)
+            claims.append("%s/%s (on %s)" % (claim.get("namespace"), claim.get("name"), min(places)))
+    return sorted(claims)
 
 
 #: By which label a volume names the node that it is on.

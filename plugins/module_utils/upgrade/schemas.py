@@ -60,12 +60,12 @@ def with_defaults(value: Any, schema: _Schema, in_list: bool = False) -> Any:
     known: _Schema = schema.get("properties") or {}
     others = schema.get("additionalProperties")
     beside = others if isinstance(others, dict) else {}
-    found = {name: with_defaults(item, known.get(name, beside), in_list) for name, item in value.items()}
+    filled = {name: with_defaults(item, known.get(name, beside), in_list) for name, item in value.items()}
     if in_list:
         for name, below in known.items():
-            if "default" in below and name not in found:
-                found[name] = with_defaults(copy.deepcopy(below["default"]), below, True)
-    return found
+            if "default" in below and name not in filled:
+                filled[name] = with_defaults(copy.deepcopy(below["default"]), below, True)
+    return filled
 
 
 def violations(item: Object, schema: _Schema) -> set[Violation]:

@@ -44,20 +44,20 @@ def of_index(index: Any, chart: str) -> list[Step]:
     listed = entries.get(chart) if isinstance(entries, dict) else None
     if not isinstance(listed, list):
         raise EsoError("the repository's index does not have the chart '%s'." % chart)
-    found = []
+    steps = []
     for one in listed:
         number = parse(str(one.get("appVersion") or one.get("version"))) if isinstance(one, dict) else None
         if number and one.get("version"):
-            found.append(Step(number, chart, str(one["version"])))
-    return found
+            steps.append(Step(number, chart, str(one["version"])))
+    return steps
 
 
 def newest(available: list[Step], lists: Lists) -> Step:
     """The newest release at hand that has no known vulnerability. Raises EsoError without one."""
-    found = [step for step in available if not known(step.release, lists)]
-    if not found:
+    sound = [step for step in available if not known(step.release, lists)]
+    if not sound:
         raise EsoError("no release without a known vulnerability is at hand (%s)." % _listed(available))
-    return max(found, key=_release)
+    return max(sound, key=_release)
 
 
 def way(running: Number, to: Number, available: list[Step]) -> list[Step]:
@@ -82,14 +82,14 @@ def way(running: Number, to: Number, available: list[Step]) -> list[Step]:
     for one in sorted(available, key=_release):
         if running[:2] < one.release[:2] < to[:2] and _usable(one, chosen.get(one.release[:2])):
             chosen[one.release[:2]] = one
-    found = [chosen[minor] for minor in sorted(chosen)] + last[-1:]
-    if running < BOTH_SERVED[0] and to >= V1_ONLY_SINCE and not any(_serves_both(one) for one in found):
+    steps = [chosen[minor] for minor in sorted(chosen)] + last[-1:]
+    if running < BOTH_SERVED[0] and to >= V1_ONLY_SINCE and not any(_serves_both(one) for one in steps):
         raise EsoError(
             "objects of %s are v1beta1, %s serves v1 only, and no chart of a release between %s and %s, which serve "
             "both, is at hand (%s). Name one in 'cluster_secrets_eso_upgrade_charts'."
             % (text(running), text(to), text(BOTH_SERVED[0]), text(BOTH_SERVED[1]), _listed(available))
         )
-    return found
+    return steps
 
 
 def _release(one: Step) -> Number:
