@@ -114,8 +114,8 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
         },
     ),
     "rotate": (
-        "Distributes changed values to every namespace, and waits until they have arrived. Refuses a cluster without the "
-        "store, where nothing would read them.",
+        "Distributes changed values to every namespace, and waits until they have arrived. Refuses a cluster without "
+        "the store, where nothing would read them.",
         {
             **SERIAL,
             "cluster_secrets_rotate_sources": _of(
