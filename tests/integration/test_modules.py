@@ -292,8 +292,10 @@ def test_a_label_that_somebody_takes_away_is_no_success(bootstrapped, catalog):
     def takes_it_away():
         path = "/api/v1/namespaces/fleeting"
         while not gone.wait(0.05):
-            if "secrets/fleeting" in (bootstrapped.get(path)["metadata"].get("labels") or {}):
-                bootstrapped.patch(path, {"metadata": {"labels": {"secrets/fleeting": None}}})
+            labels = bootstrapped.get(path)["metadata"].get("labels") or {}
+            given = {label: None for label in labels if label.startswith("secrets/")}
+            if given:
+                bootstrapped.patch(path, {"metadata": {"labels": given}})
 
     thread = threading.Thread(target=takes_it_away)
     thread.start()
@@ -301,6 +303,8 @@ def test_a_label_that_somebody_takes_away_is_no_success(bootstrapped, catalog):
         bootstrapped.eventually(lambda: bootstrapped.secret("fleeting", "fleeting") is None, 30, "the copy's end")
         parts = {"labels": {}, "verify": {"wait_timeout": 12}}
         done = bootstrapped.module("apply", catalog=with_it, parts=parts, check=False)
+        asked = {"cluster_secrets_namespace": "fleeting", "cluster_secrets_secret": "cloudflare-api-token"}
+        onboarded = bootstrapped.play("onboard", variables={**asked, "cluster_secrets_wait_timeout": 12}, check=False)
     finally:
         gone.set()
         thread.join()
@@ -308,6 +312,8 @@ def test_a_label_that_somebody_takes_away_is_no_success(bootstrapped, catalog):
         bootstrapped.module("apply", catalog=catalog, parts=restored)
         bootstrapped.delete("/api/v1/namespaces/fleeting")
     assert done.result.get("failed"), done.result
+    assert onboarded.rc == 2, onboarded.output
+    assert "took a label away from" in onboarded.stdout or "took secrets/cloudflare-api-token" in onboarded.stdout
     assert "fleeting is unlabelled" in done.result["msg"] and "secrets/fleeting" in done.result["msg"]
 
 

@@ -377,7 +377,7 @@ def without_what_ends(client: Client, rows: list[Row], asked: bool) -> list[Row]
             continue
         if selected(item, row.entry):
             left.append(row)
-        elif asked or row.namespace in row.entry.named():
+        elif asked or row.entry.labels(row.namespace):
             row.status, row.message = UNLABELLED, "somebody took %s away from the namespace" % row.entry.label_text()
             left.append(row)
     return left

@@ -54,12 +54,13 @@ def plan(context: Context) -> Plan:
         raise
     with client.remembering():
         before = snapshot.read(client, entries, version, params["store_namespace"])
-    # Right after the labels were given, one that is missing is not somebody's choice.
-    lacking = () if params.get("labelled") and not context.foresees else (state.UNLABELLED,)
+    # Right after the labels were given, one that is missing is nobody's choice.
+    labelled = params.get("labelled") and not context.foresees
     every = [
         row
         for row in state.judge(entries, before)
-        if row.status not in (*lacking, state.ABSENT_NAMESPACE)
+        if row.status != state.ABSENT_NAMESPACE
+        and (row.status != state.UNLABELLED or (labelled and row.entry.labels(row.namespace)))
         and row.namespace in (params["namespaces"] or [row.namespace])
     ]
     rows = [row for row in every if row.namespace not in params["except_namespaces"]]
