@@ -33,6 +33,7 @@ _LONG = ("cluster_secrets_catalog", "cluster_secrets_catalog_extra")
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "cluster": {"type": "bool", "default": True},
+    "talos_nodes": {"type": "bool", "default": False},
     "roles": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -63,7 +64,8 @@ class ActionModule(InProcessAction):
     def _checked(self, tmp: Any, given: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = ActionBase.run(self, tmp, given)
         _result, options = self.validate_argument_spec(self._options())
-        self._refuse_anothers_nodes(given)
+        if options["talos_nodes"]:
+            self._refuse_anothers_nodes(given)
         problems = []
         scope = {name for role in options["roles"] for name in specifications.of_roles().get(role, ())}
         for name, spec in specifications.specifications().items():
@@ -180,10 +182,11 @@ class ActionModule(InProcessAction):
         It goes where its talosconfig leads, whatever cluster the host's connection leads to.
         """
         hosts, name = task_vars.get("ansible_play_hosts_all") or (), task_vars.get("inventory_hostname")
-        if len(hosts) < 2 or PREFIX + "talos_nodes" not in task_vars:
+        # Other machines have other talosconfigs.
+        if len(hosts) < 2 or not self._same_place(task_vars):
             return
-        ours = self._reached(task_vars["hostvars"][name])
-        same = [other for other in hosts if other != name and ours & self._reached(task_vars["hostvars"][other])]
+        ours = self._reached(str(name), task_vars)
+        same = [other for other in hosts if other != name and ours & self._reached(other, task_vars)]
         if same:
             raise AnsibleActionFail(
                 "%s and %s have the same cluster_secrets_talos_nodes and the same cluster_secrets_talos_command, which "
@@ -191,14 +194,18 @@ class ActionModule(InProcessAction):
                 % (name, " and ".join(same))
             )
 
-    def _reached(self, host_vars: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    def _reached(self, host: str, task_vars: dict[str, Any]) -> set[tuple[str, ...]]:
         """The nodes of a host, each as the command and the node's address that it is given; none that can't be read."""
-        try:
-            command, nodes = (
-                plain(self._templar.template(host_vars.get(PREFIX + name))) for name in ("talos_command", "talos_nodes")
-            )
-        except AnsibleError:
-            return set()  # it is said when it is that host's turn
+        own, found = task_vars["hostvars"][host], []
+        for name in (PREFIX + "talos_command", PREFIX + "talos_nodes"):
+            value = own.get(name, task_vars.get(name))
+            if name not in own and self._templar.is_template(value):
+                return set()  # the play's, which may say something else of each host
+            try:
+                found.append(plain(self._templar.template(value)))
+            except AnsibleError:
+                return set()  # it is said when it is that host's turn
+        command, nodes = found
         words = tuple(map(str, command if isinstance(command, list) else [command or "talosctl"]))
         listed = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
         return {(*words, str(node.get("address") or node.get("name"))) for node in listed}

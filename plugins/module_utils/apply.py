@@ -156,9 +156,8 @@ class Executor:
                 # An empty patch only makes the API server store an object anew, as does one with the owners' new names.
                 # So is a namespace that ends before its labels are removed.
                 removes = current.verb == "delete" or (current.verb == "merge" and current.body == {})
-                # One that is gone before it got its label has none.
-                labels = current.kind == "Namespace" and current.verb == "merge"
-                if error.status == 404 and (removes or (current.replan and current.verb != "apply" and not labels)):
+                passed_by = current.replan and current.verb != "apply" and not _gives_labels(current)
+                if error.status == 404 and (removes or passed_by):
                     return None
                 if passes(error) and not self.client.is_late():
                     _wait_for(error, begun)
@@ -208,6 +207,8 @@ class Executor:
                     return None  # the answer to an earlier try was lost
                 if live and action.result == "created" and not is_owned(live):
                     raise WriteError("%s: somebody made it meanwhile. Run this again to see it." % what)
+            if live is None and _gives_labels(action):
+                raise error
             again = action.replan(live) if live or action.verb == "apply" else None
             if again is action:
                 raise WriteError("%s: somebody changed it meanwhile, so it stays. Run this again to see it." % what)
@@ -312,6 +313,11 @@ def _wait_for(error: ApiError, begun: float) -> None:
     if time.monotonic() - begun >= patience:
         raise error
     time.sleep(1)
+
+
+def _gives_labels(action: Action) -> bool:
+    """Whether it is about a namespace that has no label if it is gone."""
+    return action.kind == "Namespace" and action.verb == "merge"
 
 
 def _patch_instead(action: Action) -> Action:

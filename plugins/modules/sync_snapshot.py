@@ -128,7 +128,7 @@ def run(context: Context) -> dict[str, Any]:
     mark, progress = context.params["mark"], context.params["progress"]
     cluster, _server = snapshot.identity(context.client)
     if mark is not None:
-        saved = _load(path) if os.path.exists(path) else {}
+        saved = _before(path, context.params["state"])
         same = saved.get("mark") == mark
         if saved.get("mark") is not None:
             _refuse_anothers(saved, cluster, path)
@@ -183,6 +183,16 @@ def run(context: Context) -> dict[str, Any]:
     elif mark is not None and not context.check_mode:
         os.remove(path)
     return result
+
+
+def _before(path: str, wanted: str) -> dict[str, Any]:
+    """The snapshot that is there, or an empty mapping. What is none makes way for one that is ``taken``."""
+    try:
+        return _load(path) if os.path.exists(path) else {}
+    except FileError:
+        if wanted == "compared":
+            raise
+        return {}
 
 
 def _refuse_anothers(saved: dict[str, Any], cluster: str, path: str) -> None:

@@ -74,6 +74,10 @@ todo:
   description: Whether the cluster does not run the version yet.
   returned: when O(state=planned)
   type: bool
+progress:
+  description: The API server's version, and the nodes whose kubelet runs the wanted one, as a text.
+  returned: when O(state=planned)
+  type: str
 problems:
   description: What would break, including what is accepted.
   returned: when O(state=planned)
@@ -189,7 +193,8 @@ def _awaited(context: Context, wanted: Number) -> ClusterSecretsError | None:
 def _planned(context: Context, server: Number, nodes: list[Object], wanted: Number) -> dict[str, Any]:
     todo = not kubernetes.is_done(server, nodes, wanted)
     text = advisories.text(wanted)
-    result: dict[str, Any] = {"changed": False, "todo": todo, "problems": []}
+    progress = " ".join([advisories.text(server), *kubernetes.running(nodes, wanted)])
+    result: dict[str, Any] = {"changed": False, "todo": todo, "progress": progress, "problems": []}
     if not todo:
         table = ["The API server and %d node(s) run Kubernetes %s." % (len(nodes), text)]
         return {**result, "table": table, "api_requests": context.client.requests}

@@ -15,8 +15,7 @@ description:
     playbooks' own variables. All wrong ones are named in one error.
   - Warns about variables that are named like the collection's but are unknown, and suggests the closest name.
   - Reports which cluster the host's connection leads to, by its server and the context of the kubeconfig. Refuses a
-    host that names none of its own and got that of another host, and hosts that reach the same Talos nodes by the same
-    C(talosctl).
+    host that names none of its own and got that of another host.
   - Sends no request. The playbooks of the collection begin with it.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
@@ -24,6 +23,11 @@ options:
     description: Whether to report which cluster it is.
     type: bool
     default: true
+  talos_nodes:
+    description: Whether to refuse hosts of the play that reach the same Talos nodes by the same C(talosctl), which goes
+      where its talosconfig leads.
+    type: bool
+    default: false
   roles:
     description: The roles of which lists and mappings are checked even if they are templates. Those of other roles and
       playbooks are then not templated, because their lookups may not be meant for this play.

@@ -383,12 +383,17 @@ CONTEXTS = {"a": {"cluster_secrets_context": "a"}, "b": {"cluster_secrets_contex
 def test_two_hosts_do_not_reach_the_same_talos_nodes(looked, tmp_path):
     """Given for all, as by -e @nodes.yml; which cluster talosctl goes to, no context of a kubeconfig says."""
     kubeconfig_of(tmp_path / "config", {"token": "t"}, a=A, b=B)
+    tasks = [{**CHECKS, "platform.cluster_secrets.variables": {"talos_nodes": True}}]
     nodes = {"cluster_secrets_talos_nodes": [{"name": "control-1"}]}
     given = {name: {**CONTEXTS[name], **nodes} for name in ("a", "b")}
-    code, said = looked({"tasks": [CHECKS]}, hosts=("a", "b"), **given)
+    code, said = looked({"tasks": tasks}, hosts=("a", "b"), **given)
     assert code == 2 and "a and b have the same cluster_secrets_talos_nodes" in said, said
+    # Whoever upgrades no node has nothing to do with it.
+    assert looked({"tasks": [CHECKS]}, hosts=("a", "b"), **given)[0] == 0
     own = {name: {**given[name], "cluster_secrets_talos_command": ["talosctl", "--context", name]} for name in given}
-    assert looked({"tasks": [CHECKS]}, hosts=("a", "b"), **own)[0] == 0
+    assert looked({"tasks": tasks}, hosts=("a", "b"), **own)[0] == 0
+    of_play = {"cluster_secrets_talos_command": ["talosctl", "--context", "{{ inventory_hostname }}"]}
+    assert looked({"tasks": tasks, "vars": of_play}, hosts=("a", "b"), **given)[0] == 0
 
 
 def test_who_names_no_cluster_does_not_get_that_of_another_host(looked, tmp_path):

@@ -172,10 +172,6 @@ class Entry:
             {*self.namespaces, *self.namespaces_by_name}.union(*map(selector_names, self.namespace_selectors))
         )
 
-    def labels(self, namespace: str) -> bool:
-        """Whether a bootstrap gives a namespace the entry's label, and the target by it."""
-        return self.label is not None and namespace in self.namespaces and namespace != self.central
-
     def namespace_selectors_of_eso(self) -> list[Object]:
         """The label selectors of Kubernetes for the namespaces that get the target.
 

@@ -287,7 +287,7 @@ def follow(
     seconds: float,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     nudge: Callable[[list[Row]], None] = lambda _rows: None,
-    asked: bool = False,
+    asked: Callable[[Row], bool] = lambda _row: False,
 ) -> list[Row]:
     """Follow the managed Secrets until all rows are synced; returns the rows that are not after ``seconds``.
 
@@ -364,10 +364,10 @@ def follow(
     return list(pending.values())
 
 
-def without_what_ends(client: Client, rows: list[Row], asked: bool) -> list[Row]:
+def without_what_ends(client: Client, rows: list[Row], asked: Callable[[Row], bool]) -> list[Row]:
     """The rows whose namespace is still there, and not being deleted: the others are waited for no more.
 
-    One that has lost its label is an error where the catalog lists it, or somebody asked for this very one.
+    One that has lost its label is an error if it was ``asked`` for.
     """
     live = {item["metadata"]["name"]: item for item in client.list(NAMESPACES, partial=True)[0]}
     left = []
@@ -377,7 +377,7 @@ def without_what_ends(client: Client, rows: list[Row], asked: bool) -> list[Row]
             continue
         if selected(item, row.entry):
             left.append(row)
-        elif asked or row.entry.labels(row.namespace):
+        elif row.entry.label and asked(row):
             row.status, row.message = UNLABELLED, "somebody took %s away from the namespace" % row.entry.label_text()
             left.append(row)
     return left

@@ -103,7 +103,8 @@ def plan(context: Context) -> Plan:
     batches = [[*created, *filter(None, planned)], [*filter(None, unlabels)]]
     step = Step(batches, read_only=params["owner"] == "gitops")
     missing = absent if params["missing"] == "ignore" else []
-    return Plan([step], {"missing": missing, "left": [left_item._asdict() for left_item in left]})
+    result = {"missing": missing, "left": [left_item._asdict() for left_item in left]}
+    return Plan([step], result, labelled=wanted)
 
 
 run = alone(plan)

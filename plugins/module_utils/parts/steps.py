@@ -37,12 +37,14 @@ class Step:
 class Plan:
     """What a part would do, and what its result has besides; a result with ``failed`` is a refusal, without steps.
 
-    ``saved`` are the (type, data) of Secrets by (namespace, name) as a backup will hold them. No result shows them.
+    ``saved`` are the (type, data) of Secrets by (namespace, name) as a backup will hold them, which no result shows.
+    ``labelled`` are the labels that namespaces are given, ``{namespace: {key: value}}``.
     """
 
     steps: Sequence[Step] = ()
     result: Result = field(default_factory=dict)
     saved: dict[tuple[str, str], Any] = field(default_factory=dict)
+    labelled: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def actions(self) -> list[Action]:

@@ -54,13 +54,13 @@ def plan(context: Context) -> Plan:
         raise
     with client.remembering():
         before = snapshot.read(client, entries, version, params["store_namespace"])
-    # Right after the labels were given, one that is missing is nobody's choice.
-    labelled = params.get("labelled") and not context.foresees
+    given = {} if context.foresees else params.get("labelled") or {}
     every = [
         row
         for row in state.judge(entries, before)
         if row.status != state.ABSENT_NAMESPACE
-        and (row.status != state.UNLABELLED or (labelled and row.entry.labels(row.namespace)))
+        # Right after the labels were given, one that is missing is nobody's choice.
+        and (row.status != state.UNLABELLED or _is_labelled(row, given))
         and row.namespace in (params["namespaces"] or [row.namespace])
     ]
     rows = [row for row in every if row.namespace not in params["except_namespaces"]]
@@ -95,13 +95,13 @@ def _follow(
     progress = context.progress("targets are current")
     nudge = _Nudge(context, version, lambda entry: _is_mirrored(entry, before))
     begun = time.monotonic()
-    asked = bool(params["namespaces"])
+    asked = _asked(context)
     unsynced = state.follow(client, entries, before, rows, params["wait_timeout"], progress, nudge, asked)
     if params["refresh"] == "always" and not unsynced:
         progress.end()
         progress = context.progress("targets are refreshed")
         deadline = begun + params["wait_timeout"]
-        unsynced = _not_refreshed(client, version, before, rows, nudge, deadline, progress)
+        unsynced = _not_refreshed(client, version, before, rows, nudge, asked, deadline, progress)
     progress.end()
     if unsynced:
         state.explain(client, version, unsynced)
@@ -111,6 +111,18 @@ def _follow(
         result.update(failed=True, msg="\n".join(said))
     result["unsynced"] = [row.as_dict() for row in unsynced]
     return nudge.done
+
+
+def _is_labelled(row: state.Row, given: dict[str, dict[str, str]]) -> bool:
+    """Whether a row's namespace is among those that were given its entry's label, ``{namespace: {key: value}}``."""
+    label = row.entry.label
+    return label is not None and given.get(row.namespace, {}).get(label[0]) == label[1]
+
+
+def _asked(context: Context) -> Callable[[state.Row], bool]:
+    """What says whether a row's namespace is to have its label: it was just given, or somebody named the namespace."""
+    params = context.params
+    return lambda row: bool(params["namespaces"]) or _is_labelled(row, params.get("labelled") or {})
 
 
 #: What is said of a target that holds the current value, though ESO did not look again.
@@ -127,6 +139,7 @@ def _not_refreshed(
     before: Snapshot,
     rows: list[state.Row],
     nudge: _Nudge,
+    asked: Callable[[state.Row], bool],
     deadline: float,
     progress: Callable[[int, int], None],
 ) -> list[state.Row]:
@@ -151,7 +164,7 @@ def _not_refreshed(
             left = lacking
             progress(len(rows) - len(left), len(rows))
             if left and pause >= state.LOOK:
-                left = state.without_what_ends(client, left, bool(nudge.namespaces))
+                left = state.without_what_ends(client, left, asked)
                 nudge.refresh(left, live, failed, always=stalled >= _STALLED)
         except (ApiUnreachable, ApiError) as error:
             # An API server that restarts, or is too busy, is what the wait is for.
@@ -194,8 +207,6 @@ class _Nudge:
         #: When an entry that failed is refreshed next, as time.monotonic() has it, and after how many seconds again.
         self._due: dict[str, tuple[float, float]] = {}
         self.done: list[Action] = []
-        #: The namespaces that somebody asked for.
-        self.namespaces: list[str] = context.params["namespaces"] or []
 
     def _is_due(self, name: str) -> bool:
         """Whether it is time again; ever more seldom, since each refresh is work for all targets of the entry."""
@@ -230,8 +241,11 @@ class _Nudge:
         lacking = {
             row.entry.name: row.entry
             for row in rows
-            if (row.namespace, row.entry.external_secret) not in there
-            or ((always or (row.entry.name, row.namespace) in failed) and self._is_due(row.entry.name))
+            if row.status != state.UNLABELLED
+            and (
+                (row.namespace, row.entry.external_secret) not in there
+                or ((always or (row.entry.name, row.namespace) in failed) and self._is_due(row.entry.name))
+            )
         }
         refreshes = [plan_refresh(resource, name, self._is_mirrored(one)) for name, one in lacking.items()]
         try:

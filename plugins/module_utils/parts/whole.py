@@ -132,11 +132,9 @@ def _informed(name: str, params: Result, plans: dict[str, Plan]) -> Result:
     if name == "entries" and before:
         return {**params, "replace": before.get("replace") or {}, "saved": plans["secrets"].saved}
     if name == "verify":
-        return {
-            **params,
-            "labelled": "labels" in plans,
-            **({"changed_sources": before["changed_sources"]} if before else {}),
-        }
+        labelled = plans["labels"].labelled if "labels" in plans else {}
+        changed = {"changed_sources": before["changed_sources"]} if before else {}
+        return {**params, "labelled": labelled, **changed}
     return params
 
 

@@ -173,7 +173,7 @@ def suspects(entries: list[Entry], cluster: Cluster) -> list[tuple[str, str]]:
         for _entry, live in _theirs(entries, cluster)
         for namespace in _selected(live, cluster)
     }
-    tried = _tried(cluster)
+    tried = _tried(entries, cluster)
     places = {
         key
         for key, entry in _places(entries, cluster).items()
@@ -544,14 +544,17 @@ def _places(entries: list[Entry], cluster: Cluster) -> dict[tuple[str, str], Ent
     return places
 
 
-def _tried(cluster: Cluster) -> set[tuple[str, str]]:
-    """(ClusterExternalSecret, namespace) of what ESO serves, or could not serve when it last tried, by its own word.
+def _tried(entries: list[Entry], cluster: Cluster) -> set[tuple[str, str]]:
+    """(entry, namespace) of what ESO serves, or could not serve when it last tried, by its own word.
 
     A quota of a tenant's keeps the ExternalSecret from being made, and its status is the tenant's to write.
     """
+    names = {entry.name: (entry.external_secret, entry.target) for entry in entries}
     return {
         (item["metadata"]["name"], namespace)
         for item in cluster.users.distributed
+        if is_owned(item)
+        and names.get(item["metadata"]["name"]) == (consumers.external_name(item), consumers.distributed_target(item))
         for namespace in (*((item.get("status") or {}).get("provisionedNamespaces") or ()), *failed_namespaces(item))
     }
 
@@ -664,7 +667,7 @@ def _lost_metadata(entry: Entry, live: Object) -> list[str]:
 
 def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:
     expected = {entry.name: _expected(entry, cluster, values) for entry in entries}
-    tried = _tried(cluster)
+    tried = _tried(entries, cluster)
     for key, entry in sorted(_places(entries, cluster).items(), key=lambda pair: pair[0]):
         live = cluster.whole.get(key)
         if live is None:

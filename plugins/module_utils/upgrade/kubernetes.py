@@ -64,6 +64,11 @@ def kubelet(node: Object) -> str:
     return str(((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion") or "")
 
 
+def running(nodes: list[Object], wanted: Number) -> list[str]:
+    """The names of the live nodes whose kubelet runs what is wanted, sorted."""
+    return sorted(node["metadata"]["name"] for node in nodes if _number(kubelet(node)) == wanted)
+
+
 def is_done(server: Number, nodes: list[Object], wanted: Number) -> bool:
     """Whether the API server and every live node run what is wanted."""
     return server == wanted and all(_number(kubelet(node)) == wanted for node in nodes)

@@ -380,6 +380,15 @@ def test_what_eso_tried_to_serve_is_no_tenants_to_hold_up():
         cluster = Cluster([named("a", **{"secrets/one": "true"})], [hand_made], users=Users([ours], [], [], []))
         cluster.names = {"one"}
         assert [one.check for one in find(cluster) if one.check == "targets"] == checks, status
+    # What made another Secret, or is somebody else's, has not tried this one.
+    for changes in ({"metadata": {}}, {"externalSecretName": "other"}):
+        theirs = {
+            **distributed(**{"metadata": {"labels": OWNED}, **changes}),
+            "status": {"provisionedNamespaces": ["a"]},
+        }
+        cluster = Cluster([named("a", **{"secrets/one": "true"})], [hand_made], users=Users([theirs], [], [], []))
+        cluster.names = {"one"}
+        assert [one.check for one in find(cluster) if one.check == "targets"] == ["targets"], changes
 
 
 def test_an_entry_that_selects_otherwise_is_a_loss_unless_somebody_rewrote_it():
