@@ -48,17 +48,17 @@ def all_ended(
 
     :arg warn: told once, when certificates can't be read, and none is looked at from there on.
     """
-    over_now: list[tuple[str, str, str]] = []
+    expired: list[tuple[str, str, str]] = []
     for source, data in values.items():
         for key, value in data.items():
             try:
                 over = ended(value, now)
             except DependencyError as error:
                 warn("whether certificates have expired is not checked: %s" % error)
-                return over_now
+                return expired
             if over:
-                over_now.append((source, key, over))
-    return over_now
+                expired.append((source, key, over))
+    return expired
 
 
 def _ends(value: bytes) -> Ends:

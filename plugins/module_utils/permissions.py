@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterable
 
-from .resources import Object, matches
+from .resources import Object, matches, one_line
 
 #: Kubernetes' own users and groups, which are never reported.
 _SYSTEM = (
@@ -42,7 +42,8 @@ class Grant:
         """The subject as text, such as 'ServiceAccount team/deployer'."""
         if self.subject["kind"] == "ServiceAccount":
             return "ServiceAccount %s/%s" % (self.subject.get("namespace"), self.subject["name"])
-        return "%s %s" % (self.subject["kind"], self.subject["name"])
+        # Of users and groups, a binding may name what it likes.
+        return "%s %s" % (self.subject["kind"], one_line(self.subject["name"], 253))
 
     def allows(self, group: str, resource: str, verbs: tuple[str, ...]) -> tuple[bool, set[str] | None]:
         """Whether the rules allow one of ``verbs``, and for which names (None: all)."""

@@ -32,6 +32,19 @@ def printable(text: str) -> str:
     return "".join(REPLACEMENT if one not in "\t\n" and is_control(one) else one for one in text)
 
 
+#: Characters that are shown of a text which somebody else wrote, and of a name, which in Kubernetes is no longer.
+_SAID, _NAMED = 500, 253
+
+
+def one_line(text: Any, most: int = _SAID) -> str:
+    """What somebody wrote in a cluster, in one line that can be read: it begins no line that looks like the tool's own.
+
+    Whoever may write a status may write any length.
+    """
+    line = " ".join(str(text or "").split())
+    return line if len(line) <= most else line[:most] + " ..."
+
+
 #: An object of the API as JSON.
 Object = Dict[str, Any]
 
@@ -48,7 +61,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.:-]*[A-Za-z0-9])?\Z")
 
 def is_name(text: Any) -> bool:
     """Whether an object can have this name, so that a path with it leads to that object and to nothing else."""
-    return isinstance(text, str) and _NAME.match(text) is not None
+    return isinstance(text, str) and len(text) <= _NAMED and _NAME.match(text) is not None
 
 
 class Resource:
@@ -173,9 +186,13 @@ _ODD = re.compile(r"[^-._:a-zA-Z0-9]")
 
 
 def owners_of(item: Object) -> list[str]:
-    """Kind and name of each owner of a live object, such as 'ExternalSecret token', without what no name has."""
+    """Kind and name of each owner of a live object, such as 'ExternalSecret token', without what no name has.
+
+    Whoever wrote the object may have made them up.
+    """
     owners = item["metadata"].get("ownerReferences") or []
-    return [" ".join(_ODD.sub(REPLACEMENT, str(owner.get(key))) for key in ("kind", "name")) for owner in owners]
+    pairs = [(one_line(owner.get("kind"), _NAMED), one_line(owner.get("name"), _NAMED)) for owner in owners]
+    return [" ".join(_ODD.sub(REPLACEMENT, text) for text in pair) for pair in pairs]
 
 
 def shortened(texts: Sequence[str], number: int = 5, separator: str = ", ") -> str:
@@ -184,9 +201,18 @@ def shortened(texts: Sequence[str], number: int = 5, separator: str = ", ") -> s
     return separator.join(texts[:number]) + more
 
 
+def is_of_kind(owner: Object, kind: str) -> bool:
+    """Whether an owner reference names an object of a kind of ESO's, as ESO and Kubernetes read it.
+
+    The API server takes a group without a version, which is then an object of no group, and nobody's.
+    """
+    group, _slash, version = str(owner.get("apiVersion")).partition("/")
+    return owner.get("kind") == kind and group == ESO_GROUP and version != "" and "/" not in version
+
+
 def is_of_eso(secret: Object) -> bool:
     """Whether some ExternalSecret owns a live Secret (metadata is enough)."""
-    return any(owner.get("kind") == "ExternalSecret" for owner in secret["metadata"].get("ownerReferences") or [])
+    return any(is_of_kind(owner, "ExternalSecret") for owner in secret["metadata"].get("ownerReferences") or [])
 
 
 def matches(selector: Object, labels: Dict[str, str]) -> bool:
@@ -217,9 +243,10 @@ def decode(secret: Object) -> dict[str, bytes]:
 
 
 def condition_of(live: Object | None, kind: str) -> Object | None:
-    """The condition of type ``kind`` of a live object (None: absent), or None."""
+    """The condition of type ``kind`` of a live object (None: absent), its message in one line; or None."""
     conditions = ((live or {}).get("status") or {}).get("conditions") or []
-    return next((condition for condition in conditions if condition.get("type") == kind), None)
+    found = next((condition for condition in conditions if condition.get("type") == kind), None)
+    return found and {**found, "message": one_line(found.get("message"))}
 
 
 def holds_true(live: Object | None, kind: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, NamedTuple, Optional
 
-from .resources import Object, is_name
+from .resources import Object, is_name, one_line
 
 ENV, ENV_FROM, VOLUME, SUB_PATH, PULL = "env", "envFrom", "volume", "subPath", "imagePullSecrets"
 
@@ -79,7 +79,7 @@ def waiting(pod: Object) -> list[tuple[str, str]]:
         for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
         for one in _items(status, key)
     ]
-    return [(state.get("reason") or "", state.get("message") or "") for state in states if state]
+    return [(state.get("reason") or "", one_line(state.get("message"))) for state in states if state]
 
 
 def finished(pod: Object) -> bool:
@@ -234,5 +234,5 @@ def gave_up(item: Object) -> str | None:
         return None  # that was the rollout before
     for condition in (item.get("status") or {}).get("conditions") or []:
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            return condition.get("message") or "its rollout has not progressed in time"
+            return one_line(condition.get("message")) or "its rollout has not progressed in time"
     return None

@@ -213,7 +213,12 @@ BROKEN = [
     (source_gone, PAIR, "source", GONE),
     (key_gone, PAIR, "keys", "has no key 'api-token'"),
     (not_text, ("backstage", "gh-docker-registry-creds"), "keys", "source 'github-pat' holds text that is not UTF-8"),
-    (made_by_hand, ("hand", PAIR[1]), "target", "ConfigMap owner made Secret hand/cloudflare-api-token"),
+    (
+        made_by_hand,
+        ("hand", PAIR[1]),
+        "target",
+        "names ConfigMap owner as its owner made Secret hand/cloudflare-api-token",
+    ),
     (source_changed, PAIR, "target", "stale: it does not hold the source's current value"),
     (immutable_and_old, PAIR, "target", "it is immutable"),
     (consumer_of_another_key, ("backstage", "gh-oauth"), "consumers", "Pod backstage/wrong-key names the key 'absent'"),

@@ -17,7 +17,7 @@ from ..live import state
 from ..live.chain import Chain, reading_account
 from ..live.snapshot import Snapshot
 from ..plan.actions import differences, plan_apply
-from ..resources import ESO_GROUP, Object, decode, owners_of, ready_condition
+from ..resources import ESO_GROUP, Object, decode, is_of_kind, owners_of, ready_condition, shortened
 from . import gate, life, usage
 from .findings import shadow_fix, value_fix
 
@@ -403,8 +403,9 @@ class _View:
         fix = Fix("ESO makes it once it is gone", delete)
         if live is not None and not self._owns(live):
             owners = owners_of(live)
-            message = "%s made Secret %s, and ESO has not taken it over" % (", ".join(owners) or "somebody", name)
-            return Link("target", BROKEN, message, shadow_fix(owners, fix))
+            who = "somebody who names %s as its owner" % shortened(owners, 3) if owners else "somebody"
+            message = "%s made Secret %s, and ESO has not taken it over" % (who, name)
+            return Link("target", BROKEN, message, shadow_fix(self.name, owners, fix))
         expected: state.Expected = (None, None) if "sources" in self.chain.denied else self._expected()
         row = state.judge_target(self.entry, self.name, live, None, expected)
         if row.status == state.SYNCED:
@@ -421,7 +422,7 @@ class _View:
         """Whether a live Secret belongs to the entry's ExternalSecret."""
         owners = secret["metadata"].get("ownerReferences") or []
         name = self.entry.external_secret
-        return any(owner.get("kind") == "ExternalSecret" and owner.get("name") == name for owner in owners)
+        return any(is_of_kind(owner, "ExternalSecret") and owner.get("name") == name for owner in owners)
 
     def consumers(self) -> Link:
         usage_read = self.chain.usage

@@ -18,7 +18,7 @@ from ..desired.distribution import ESO_MANAGED_LABEL, FINALIZER_PREFIX, is_owned
 from ..findings import BOOTSTRAP, ERROR, INFO, LOGS, ROTATE, WARNING, Finding, Fix, offboarding, playbook, rotation
 from ..live import state
 from ..plan.namespaces import orphaned_finalizers
-from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, holds_true, is_of_eso, key_of, owners_of
+from ..resources import ESO_GROUP, RBAC, WORKLOADS, Object, holds_true, is_of_eso, key_of, owners_of, shortened
 
 if TYPE_CHECKING:
     from ..live.eso import Release
@@ -100,8 +100,18 @@ _OF_SUBJECTS = ("wide-permission", "reads-every-source", "may-label")
 _ALIKE = 20
 
 
+#: What the owner of a namespace can have found there as often as he likes.
+_OF_CONTENT = (
+    *("label-value", "label-without-entry", "look-alike", "orphaned-finalizer"),
+    *("tenant-opens-store", "tenant-reads-store", "tenant-writes-store"),
+)
+
+
 def _collapsed(findings: list[Finding]) -> list[Finding]:
-    """Those that differ in their names only as one: a binding that a tenant fills with subjects hides nothing else."""
+    """Those that differ in their names only as one: a binding that a tenant fills with subjects hides nothing else.
+
+    Nor does a namespace that he fills with what is found there: the first of each check are shown.
+    """
     alike: dict[Finding, list[Finding]] = {}
     for one in findings:
         alike.setdefault(replace(one, name=""), []).append(one)
@@ -110,6 +120,24 @@ def _collapsed(findings: list[Finding]) -> list[Finding]:
         if len(group) > _ALIKE and group[0].check in _OF_SUBJECTS:
             group = [replace(group[0], name="%s and %d more" % (group[0].name, len(group) - 1))]
         kept += group
+    return _first_of_each(kept)
+
+
+def _first_of_each(findings: list[Finding]) -> list[Finding]:
+    """Of what the owner of a namespace can have found there at will, the first of each check, and how many more."""
+    counts: dict[tuple[str, str], int] = {}
+    kept = []
+    for one in findings:
+        if one.check in _OF_CONTENT and one.namespace:
+            key = (one.check, one.namespace)
+            counts[key] = counts.get(key, 0) + 1
+            if counts[key] > _ALIKE:
+                continue
+        kept.append(one)
+    for (check, namespace), count in counts.items():
+        if count > _ALIKE:
+            first = next(one for one in kept if (one.check, one.namespace) == (check, namespace))
+            kept.append(replace(first, name="%d more" % (count - _ALIKE), message="the same is found of these"))
     return kept
 
 
@@ -220,9 +248,9 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
         if row.status in (state.MISSING, state.FAILING, state.STALE) and row.key in unowned:
             owners = owners_of(unowned[row.key])
             message = "a Secret %s has the name of a target, so ESO can't write it" % (
-                "of %s" % ", ".join(owners) if owners else "made by hand"
+                "that names %s as its owner" % shortened(owners, 3) if owners else "made by hand"
             )
-            fix = shadow_fix(owners, Fix("Delete the Secret; ESO then makes it"))
+            fix = shadow_fix(row.namespace, owners, Fix("Delete the Secret; ESO then makes it"))
             yield Finding(ERROR, "shadowed-target", row.namespace, row.entry.target, message, fix)
             continue
         severity = WARNING if row.status in (state.UNLABELLED, state.ABSENT_NAMESPACE) else ERROR
@@ -231,13 +259,15 @@ def _rows(rows: list[state.Row], inventory: Inventory) -> Iterator[Finding]:
         )
 
 
-def shadow_fix(owners: list[str], delete: Fix) -> Fix:
-    """What ends it that a Secret of others has the name of a target.
+def shadow_fix(namespace: str, owners: list[str], delete: Fix) -> Fix:
+    """What ends it that a Secret of others has the name of a target in a namespace.
 
-    :arg owners: those who would make it anew; :arg delete: how it is deleted.
+    :arg owners: those whom it names as its owners, who may make it anew, and whom its writer may have made up; :arg
+        delete: how it is deleted.
     """
     if owners:
-        return Fix("Delete %s, which makes it, or give the entry another target" % " and ".join(owners))
+        hint = "Look in namespace %s who writes it, since the owners that it names may be made up; end that there, or "
+        return Fix(hint % namespace + "give the entry another target")
     return delete._replace(hint="Keep its value, if it is the only copy. " + delete.hint)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Collection, Iterable, Iterator, Optional, Set, Tuple
 
 from ..catalog.entries import Entry, selector_keys, selector_names
-from ..resources import ESO_GROUP, Object, key_of, label_of, matches
+from ..resources import Object, is_of_kind, key_of, label_of, matches
 from .distribution import is_owned
 
 #: On the shared store: the consumers that were kept when the collection took it over, as a JSON list of texts.
@@ -273,8 +273,7 @@ def maker(external: Object) -> str | None:
     """
     for owner in external["metadata"].get("ownerReferences") or []:
         if owner.get("controller") and owner.get("kind") == "ClusterExternalSecret":
-            group = str(owner.get("apiVersion")).partition("/")[0]
-            return owner.get("name") if group == ESO_GROUP else None
+            return owner.get("name") if is_of_kind(owner, "ClusterExternalSecret") else None
     return None
 
 

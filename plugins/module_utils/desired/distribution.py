@@ -15,7 +15,7 @@ from typing import Any
 
 from ..catalog.entries import Entry
 from ..catalog.pieces import WHOLE, Literal, Reference, Text
-from ..resources import ESO_GROUP, Object
+from ..resources import ESO_GROUP, Object, one_line
 
 #: The field manager, and the value of the label that says what is ours.
 MANAGER = "platform.cluster_secrets"
@@ -241,7 +241,7 @@ def failed_namespaces(distributed: Object) -> dict[str, str]:
     Its record of a failure stays until its next look.
     """
     failures = (distributed.get("status") or {}).get("failedNamespaces") or []
-    return {failure.get("namespace", ""): failure.get("reason", "it gives no reason") for failure in failures}
+    return {failure.get("namespace", ""): one_line(failure.get("reason", "it gives no reason")) for failure in failures}
 
 
 def held_for(namespace: Object) -> list[str]:

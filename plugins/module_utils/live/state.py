@@ -18,7 +18,7 @@ from ..catalog.entries import Unreadable
 from ..desired.consumers import maker
 from ..desired.distribution import CHANGED, MANAGER, RESTORER, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
-from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, ready_condition
+from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, one_line, ready_condition
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -40,6 +40,9 @@ RETRY = 1.0
 
 #: Seconds after which the namespaces are looked at, of which some may be gone.
 LOOK = 5.0
+
+#: The same while Secrets change all the time.
+_BUSY = 30.0
 
 #: What a target should hold, or the problem that keeps it from being known.
 Expected = Tuple[Optional[dict], Optional[str]]
@@ -179,9 +182,11 @@ def judge_target(
     message = problem or hindered or (_said(condition) if failed else "")
     if secret is None:
         return Row(entry, namespace, FAILING if failed else MISSING, message or "ESO has not written it yet")
-    row = Row(entry, namespace, SYNCED, "", secret.get("type"), secret["metadata"]["creationTimestamp"])
+    # Whoever makes a Secret may make its type as long as he likes.
+    kind = one_line(secret.get("type"), 100)
+    row = Row(entry, namespace, SYNCED, "", kind, secret["metadata"]["creationTimestamp"])
     if secret.get("type") != entry.type:
-        row.status, row.message = STALE, "its type is %s, not %s" % (secret.get("type"), entry.type)
+        row.status, row.message = STALE, "its type is %s, not %s" % (kind, entry.type)
     elif problem or failed or "deletionTimestamp" in ((external or {}).get("metadata") or {}):
         # With its ExternalSecret, the Secret goes.
         row.status, row.message = FAILING, message
@@ -191,18 +196,13 @@ def judge_target(
     return row
 
 
-#: Characters of what ESO says that are shown; whoever may write a condition may write any length.
-_SAID = 500
-
-
 def said_by(item: Object) -> str:
-    """What ESO says of a live object of its kinds, cut to what can be read."""
+    """What ESO says of a live object of its kinds."""
     return _said(ready_condition(item))
 
 
 def _said(condition: Object | None) -> str:
-    text = str((condition or {}).get("message") or "")
-    return text if len(text) <= _SAID else text[:_SAID] + " ..."
+    return str((condition or {}).get("message") or "")
 
 
 def hindrance(entry: Entry, external: Object | None) -> str:
@@ -346,7 +346,8 @@ def follow(
                     if row is not None:
                         look(row, None if kind == "DELETED" else item)
                         progress(len(rows) - len(pending), len(rows))
-                    if not pending:
+                    # A Secret that changes all the time keeps nobody from what is due.
+                    if not pending or time.monotonic() - looked > _BUSY:
                         break
                 if pending and not idle and time.monotonic() - begun < RETRY:
                     # A server, or what stands before it, that ends each watch at once is not asked all the time.

@@ -138,7 +138,7 @@ def _planned(context: Context) -> tuple[list[list[Action]], dict[str, Any]]:
                 "Unless it acts as the platform, the guard%s doesn't let it write that again"
                 % (manager, shortened(written, 3), "" if params["mode"] == "enforce" else ", once enforced,")
             )
-    planned = [action for action in (plan_apply(item, items) for item, items in pairs) if action]
+    planned = [action for action in (plan_apply(item, there) for item, there in pairs) if action]
     bindings = [action for action in planned if action.kind.endswith("Binding")]
     policies = [action for action in planned if action not in bindings]
     return [policies, bindings], {

@@ -208,9 +208,15 @@ def nodes_table(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
     return _aligned([("NODE", "ROLE", "RUNS", "STATE", ""), *rows])
 
 
+#: Characters of a cell, the last of a line left out; no name in Kubernetes, after its namespace, is longer.
+_CELL = 320
+
+
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     # Two spaces are what stands between two columns.
     lines = [[re.sub(" {2,}", " ", cell) for cell in line] for line in lines]
+    # One cell that somebody filled makes no others as wide.
+    lines = [[*(cell if len(cell) <= _CELL else cell[:_CELL] + " ..." for cell in row[:-1]), row[-1]] for row in lines]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]) - 1)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths + [0])).rstrip() for line in lines]
 

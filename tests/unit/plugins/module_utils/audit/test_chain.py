@@ -22,6 +22,7 @@ VALUE = base64.b64encode(b"value").decode()
 READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
 FAILED = {"status": {"conditions": [{"type": "Ready", "status": "False", "message": "refused"}]}}
 MADE = "2029-01-01T00:00:00Z"
+ESO_MADE = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret"}
 
 
 #: The links in their order.
@@ -61,7 +62,7 @@ def whole():
     found.roles, found.bindings = of_kind["Role"], of_kind["RoleBinding"]
     found.cluster_roles, found.cluster_bindings = of_kind["ClusterRole"], of_kind["ClusterRoleBinding"]
     found.sources = {"src": secret("src", "store")}
-    found.target = secret("one", "a", [{"kind": "ExternalSecret", "name": "one"}])
+    found.target = secret("one", "a", [{**ESO_MADE, "name": "one"}])
     labels = {"app.kubernetes.io/name": "external-secrets"}
     status = {"updatedReplicas": 1, "availableReplicas": 1}
     found.deployments = [
@@ -103,8 +104,8 @@ def test_a_target_that_may_not_be_read_says_nothing_of_its_keys():
 
 def test_an_owner_of_another_name_and_a_user_that_is_an_account():
     entry, found = whole()
-    found.target = secret("one", "a", [{"kind": "ExternalSecret", "name": "theirs"}])
-    assert states(found, entry)[1].message.startswith("ExternalSecret theirs made Secret a/one")
+    found.target = secret("one", "a", [{**ESO_MADE, "name": "theirs"}])
+    assert states(found, entry)[1].message.startswith("somebody who names ExternalSecret theirs as its owner made")
     entry, found = whole()
     (reader,) = [one for one in found.bindings if one["metadata"]["name"] == stores.READER]
     reader["subjects"] = [{"kind": "User", "name": "system:serviceaccount:store:" + stores.READER}]
@@ -183,7 +184,7 @@ def test_a_target_of_another_type_and_one_that_something_makes_anew():
     assert broken.step == "target" and "delete secret one" in broken.fix.command
     entry, found = whole()
     found.target["metadata"]["ownerReferences"] = [{"kind": "SealedSecret", "name": "one"}]
-    assert states(found, entry)[1].fix.hint.startswith("Delete SealedSecret one, which makes it")
+    assert states(found, entry)[1].fix.hint.startswith("Look in namespace a who writes it")
 
 
 def test_a_controller_that_leaves_the_cluster_wide_objects_alone():

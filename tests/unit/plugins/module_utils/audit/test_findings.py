@@ -123,7 +123,12 @@ def test_a_target_whose_name_somebody_took():
     rows = [state.Row(entries(ONE)[0], "a", state.FAILING, "said")]
     found = audited(inventory(secrets=[secret("one")]), rows)
     assert found == [("error", "shadowed-target", "a", "one")]
-    assert "Delete Certificate c, which makes it" in findings.shadow_fix(["Certificate c"], findings.Fix()).hint
+    # Whoever writes the Secret says who owns it: nobody is told to delete that.
+    owners = [{"apiVersion": "nope/v9", "kind": "Namespace", "name": "central"}]
+    scope = findings.Scope(entries(ONE), LAYOUT, "external-secrets", permissions.Trusted([], [], []))
+    (said,) = findings.find(scope, inventory(secrets=[secret("one", ownerReferences=owners)]), rows)
+    assert "that names Namespace central as its owner" in said.message and "elete" not in said.fix.text()
+    assert "Look in namespace a who writes it" in said.fix.hint
 
 
 # -- namespaces --------------------------------------------------------------------------------------
@@ -301,6 +306,11 @@ def test_a_binding_of_many_subjects_hides_nothing_else():
     secrets = [findings.Finding("info", "hand-made-secret", "a", f"s{n}", "made by kubectl") for n in range(50)]
     found = findings._collapsed([*many, *few, *secrets])
     assert len(found) == 54 and found[0].name == "User u0 and 4999 more"
+    # Nor does a namespace whose owner has as many found there as he likes.
+    flood = [findings.Finding("error", "orphaned-finalizer", "b", f"f{n}", f"left {n}") for n in range(5000)]
+    other = findings.Finding("error", "orphaned-finalizer", "c", "f", "left")
+    shown = findings._collapsed([*flood, other])
+    assert len(shown) == 22 and other in shown and shown[-1].name == "4980 more"
 
 
 def test_an_entry_that_any_new_namespace_gets():

@@ -57,7 +57,8 @@ def test_what_a_cluster_external_secret_makes_is_no_consumer_of_its_own():
     labels = [one.label() for one in find([made], [child, forged])]
     assert labels == ["ClusterExternalSecret c", "ExternalSecret a/f"]
     # Taken from its controller, or given to another one, ESO leaves it to whoever did that.
-    for changes in ({"controller": False}, {"apiVersion": "example.com/v1"}):
+    others = ("example.com/v1", "external-secrets.io", "external-secrets.io/", "external-secrets.io/v1/x")
+    for changes in ({"controller": False}, *({"apiVersion": version} for version in others)):
         taken = external("c")
         taken["metadata"]["ownerReferences"] = [{**CONTROLS, "kind": "ClusterExternalSecret", "name": "c", **changes}]
         assert [one.label() for one in find([made], [taken])] == ["ClusterExternalSecret c", "ExternalSecret a/c"]

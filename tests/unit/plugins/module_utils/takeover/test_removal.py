@@ -68,6 +68,10 @@ def test_what_stays_needs_its_master_whoever_made_it():
     ("live", "said"),
     [
         (master(annotations={"cert-manager.io/certificate-name": "x"}), "cert-manager keeps it"),
+        (
+            master(annotations={"reflector.v1.k8s.emberstack.com/reflection-auto-enabled": "true"}),
+            "reflector copies it to other namespaces",
+        ),
         (master(labels={"reconcile.external-secrets.io/managed": "true"}), "ESO keeps it"),
         (master(ownerReferences=[{"kind": "Certificate", "name": "x", "controller": True}]), "Certificate x keeps it"),
         (master(), "those for whom somebody writes it need it"),
