@@ -25,6 +25,33 @@ def test_a_bootstrapped_cluster_is_clean_but_for_a_vulnerable_eso(bootstrapped, 
     assert not vulnerable or "the template function getSecretKey reads any Secret of the cluster" in outcome.stdout
 
 
+def test_an_external_secret_that_a_tenant_took_for_himself(bootstrapped, catalog):
+    """The API server takes an owner's group without a version, which neither ESO nor the garbage collector knows."""
+    name, path = "cloudflare-api-token", f"{ESO}/namespaces/takes/externalsecrets/cloudflare-api-token"
+    labels = {f"secrets/{name}": "true"}
+    bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "takes", "labels": labels}})
+    bootstrapped.eventually(lambda: bootstrapped.secret("takes", name), what="the target")
+    (owner,) = bootstrapped.get(path)["metadata"]["ownerReferences"]
+    taken = {"ownerReferences": [{**owner, "apiVersion": "external-secrets.io"}]}
+    more = [{"secretKey": "loot", "remoteRef": {"key": "github-pat", "property": "token"}}]
+    try:
+        bootstrapped.patch(path, {"metadata": taken})
+        bootstrapped.patch(path, {"spec": {"dataFrom": None, "data": more}})
+        assert ("tenant-reads-store", "takes", name) in found(bootstrapped, catalog)
+        target = {
+            "metadata": {"ownerReferences": [{**owner, "apiVersion": "nope/v9", "kind": "Namespace", "name": "x"}]}
+        }
+        bootstrapped.patch(f"/api/v1/namespaces/takes/secrets/{name}", target)
+        explained = bootstrapped.module("explain", catalog=catalog, namespace="takes", secret=name).result
+        assert "elete Namespace" not in json.dumps(explained), explained
+    finally:
+        bootstrapped.delete(path)
+        bootstrapped.delete("/api/v1/namespaces/takes")
+        bootstrapped.eventually(
+            lambda: bootstrapped.get("/api/v1/namespaces/takes") is None, what="the namespace's end"
+        )
+
+
 @pytest.fixture(scope="module")
 def opened(bootstrapped):
     """The cluster with one of each hole."""
