@@ -279,7 +279,8 @@ def test_nodes_are_upgraded_in_waves_and_no_cluster_waits_for_another_of_its_wav
     program.chmod(0o700)
     ordered = {name: dict(hosts[name]) for name in ("a", "b", "down", "c")}
     for name, one in ordered.items():
-        one["cluster_secrets_talos_command"] = [str(program), "slow" if name == "b" else "quick"]
+        # The same for two of them would reach one cluster.
+        one["cluster_secrets_talos_command"] = [str(program), "slow" if name == "b" else "quick", name]
     fleet.inventory.write_text(yaml.safe_dump({"clusters": {"hosts": ordered, "vars": LOCAL}}, sort_keys=False))
     try:
         outcome = fleet.play(
