@@ -20,6 +20,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -432,6 +433,8 @@ def on_a_terminal(
             time.sleep(0.5)  # until the terminal's echo is off
             answered = len(seen)
             os.write(master, left.pop(0)[1].encode() + b"\r")
+    else:
+        os.kill(pid, signal.SIGKILL)  # it waits for an answer that nobody knows
     _pid, status = os.waitpid(pid, 0)
     os.close(master)
     return os.waitstatus_to_exitcode(status), seen

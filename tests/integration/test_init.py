@@ -297,13 +297,13 @@ def test_teardown_of_several_clusters_is_confirmed_for_each(after, tmp_path):
     mark = after.mark()
     argv += ["--limit", "b"]
     for more in ({}, {"AWX_ISOLATED_DATA_DIR": "/runner/artifacts/1"}):
-        status, seen = on_a_terminal(after, argv, [("to go on", "")], tmp_path, width=300, **more)
+        status, seen = on_a_terminal(after, argv, [("to continue", "")], tmp_path, width=300, **more)
         assert status == 2 and "cluster_secrets_teardown_confirmed: true" in seen
-        assert ("to go on" in seen) == (not more)
+        assert ("to continue" in seen) == (not more)
     assert after.writes(mark) == []
     # Of both, one is enough to be asked.
     status, seen = on_a_terminal(after, argv[:-2], [("to continue", "no")], tmp_path, width=300)
-    assert status == 2 and seen.count("to go on") == 1
+    assert status == 2 and seen.count("to continue") == 1
     assert re.search(r"b +: ok=\d+ +changed=0 .* failed=1", re.sub(r"\x1b\[[0-9;]*m", "", seen))
 
 
