@@ -40,6 +40,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 _CENTRAL = PREFIX + "store_namespace"
 
+#: The variables that say where a host's connection leads, and to which nodes its talosctl goes.
+_OF_CONNECTION = (*(PREFIX + option for option in (*BY_FILE, "host", *WAYS, *CREDENTIALS)), _CENTRAL)
+_OF_TALOS = (PREFIX + "talos_command", PREFIX + "talos_nodes")
+
 
 def given_central(templar: Any, task_vars: Mapping[str, Any]) -> str:
     """The central namespace of the host."""
@@ -157,7 +161,7 @@ class ActionModule(InProcessAction):
             if other == name:
                 continue
             try:
-                theirs = self._variables_of(other, task_vars)
+                theirs = self._variables_of(other, task_vars, _OF_CONNECTION)
                 merged = {**self._own(theirs), **said}
                 if other not in of_play and not (merged.get("context") or merged.get("host")):
                     continue
@@ -185,8 +189,12 @@ class ActionModule(InProcessAction):
         # Other machines have other talosconfigs.
         if len(hosts) < 2 or not self._same_place(task_vars):
             return
-        ours = self._reached(str(name), task_vars)
-        same = [other for other in hosts if other != name and ours & self._reached(other, task_vars)]
+        variables = {host: self._variables_of(host, task_vars, _OF_TALOS) for host in hosts}
+        # What the play says by a template may be something else for each host.
+        if any(one in task_vars and one not in variables[name] for one in _OF_TALOS):
+            return
+        ours = self._reached(variables[name])
+        same = [other for other in hosts if other != name and ours & self._reached(variables[other])]
         if same:
             raise AnsibleActionFail(
                 "%s and %s have the same cluster_secrets_talos_nodes and the same cluster_secrets_talos_command, which "
@@ -194,30 +202,24 @@ class ActionModule(InProcessAction):
                 % (name, " and ".join(same))
             )
 
-    def _reached(self, host: str, task_vars: dict[str, Any]) -> set[tuple[str, ...]]:
+    def _reached(self, variables: dict[str, Any]) -> set[tuple[str, ...]]:
         """The nodes of a host, each as the command and the node's address that it is given; none that can't be read."""
-        own, found = task_vars["hostvars"][host], []
-        for name in (PREFIX + "talos_command", PREFIX + "talos_nodes"):
-            value = own.get(name, task_vars.get(name))
-            if name not in own and self._templar.is_template(value):
-                return set()  # the play's, which may say something else of each host
-            try:
-                found.append(plain(self._templar.template(value)))
-            except AnsibleError:
-                return set()  # it is said when it is that host's turn
-        command, nodes = found
+        try:
+            command, nodes = (plain(self._templar.template(variables.get(name))) for name in _OF_TALOS)
+        except AnsibleError:
+            return set()  # it is said when it is that host's turn
         words = tuple(map(str, command if isinstance(command, list) else [command or "talosctl"]))
         listed = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
         return {(*words, str(node.get("address") or node.get("name"))) for node in listed}
 
-    def _variables_of(self, host: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The variables of another host that say where its connection leads.
+    def _variables_of(self, host: str, task_vars: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        """The variables of these names that a host has, perhaps another one.
 
         Those of the play are not among a host's; unless they are templates, they are the same for all.
         """
         theirs, ours = (task_vars["hostvars"][one] for one in (host, task_vars["inventory_hostname"]))
         variables = {"omit": task_vars.get("omit")}
-        for name in (*(PREFIX + option for option in (*BY_FILE, "host", *WAYS, *CREDENTIALS)), _CENTRAL):
+        for name in names:
             of_play = name not in ours and name in task_vars and not self._templar.is_template(task_vars[name])
             if name in theirs or of_play:
                 # That a credential is said counts, and not which one.

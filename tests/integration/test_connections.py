@@ -392,6 +392,8 @@ def test_two_hosts_do_not_reach_the_same_talos_nodes(looked, tmp_path):
     assert looked({"tasks": [CHECKS]}, hosts=("a", "b"), **given)[0] == 0
     own = {name: {**given[name], "cluster_secrets_talos_command": ["talosctl", "--context", name]} for name in given}
     assert looked({"tasks": tasks}, hosts=("a", "b"), **own)[0] == 0
+    # What one host says counts for no other.
+    assert looked({"tasks": tasks}, hosts=("a", "b"), **{**own, "b": given["b"]})[0] == 0
     of_play = {"cluster_secrets_talos_command": ["talosctl", "--context", "{{ inventory_hostname }}"]}
     assert looked({"tasks": tasks, "vars": of_play}, hosts=("a", "b"), **given)[0] == 0
 

@@ -182,8 +182,8 @@ def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[
         return [{**item, "apiVersion": api, "kind": kind} for item in items]
 
     def got(kind: str) -> list[Object]:
-        items = client.get(resource_of(RBAC, kind).path(stores.READER))
-        return [items] if items else []
+        live = client.get(resource_of(RBAC, kind).path(stores.READER))
+        return [live] if live else []
 
     calls = [functools.partial(listed, *one) for one in lists] + [
         functools.partial(got, kind) for kind in ("ClusterRole", "ClusterRoleBinding")

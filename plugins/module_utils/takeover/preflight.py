@@ -9,7 +9,7 @@ No message holds a value of a Secret.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Collection, Iterator, Sequence
 
 from .. import advisories, lifetimes
 from ..catalog.checker import close_to, kind_of
@@ -29,7 +29,18 @@ from ..desired.distribution import (
 from ..errors import CatalogError
 from ..findings import ERROR, NO_FIX, WARNING, Finding
 from ..plan.actions import plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_eso, key_of, kind_and_name, label_of, owners_of, shortened
+from ..resources import (
+    ESO_GROUP,
+    Object,
+    decode,
+    is_of_eso,
+    is_of_kind,
+    key_of,
+    kind_and_name,
+    label_of,
+    owners_of,
+    shortened,
+)
 from ..tools import TOOLS
 from .express import target_metadata
 
@@ -684,8 +695,7 @@ def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
             (owner for owner in live["metadata"].get("ownerReferences") or [] if owner.get("controller")), None
         )
         # A forerunner of ESO has the same kind in another group.
-        of_eso = owner is not None and str(owner.get("apiVersion")).startswith(ESO_GROUP + "/")
-        if owner is not None and of_eso and owner.get("kind") == "ExternalSecret" and _goes(owner, key[0], cluster):
+        if owner is not None and is_of_kind(owner, "ExternalSecret") and _goes(owner, key[0], cluster):
             continue  # Kubernetes is about to remove it
         if owner is not None:
             message = "it belongs to %s, so ESO can't fill it, and it stays as it is" % " and ".join(controllers(live))
@@ -752,11 +762,30 @@ _WRITING_MANAGERS = {
 }
 
 
+#: Controllers that copy a Secret to other namespaces, whose copies may go with it: the beginnings of the annotations by
+#: which it is asked for.
+_COPIERS = {
+    "reflector": ("reflector.v1.k8s.emberstack.com/reflection-",),
+    "mittwald's replicator": ("replicator.v1.mittwald.de/replicate-to", "replicator.v1.mittwald.de/replication-"),
+    "kubed": ("kubed.appscode.com/sync",),
+}
+
+
+def _marked(begins: dict[str, tuple[str, ...]], marks: Collection[str]) -> list[str]:
+    """The tools of which one of the marks is, by how those begin."""
+    return [tool for tool, texts in begins.items() if any(mark.startswith(texts) for mark in marks)]
+
+
+def copiers(secret: Object) -> list[str]:
+    """The controllers that copy a live Secret to other namespaces."""
+    return _marked(_COPIERS, secret["metadata"].get("annotations") or {})
+
+
 def _tools_by_marks(secret: Object) -> list[str]:
     """The controllers that write a live Secret, by its marks and by who wrote its data, sorted."""
     meta = secret["metadata"]
     marks = [*(meta.get("labels") or {}), *(meta.get("annotations") or {})]
-    names = {tool for tool, begins in _WRITERS.items() if any(mark.startswith(begins) for mark in marks)}
+    names = set(_marked(_WRITERS, marks))
     for record in meta.get("managedFields") or []:
         if "f:data" in (record.get("fieldsV1") or {}):
             manager = str(record.get("manager", "")).lower()

@@ -16,7 +16,7 @@ from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finaliz
 from ..plan.actions import Action, plan_delete
 from ..plan.namespaces import plan_unlabel
 from ..resources import Object, label_of
-from .preflight import controllers, makers, tools, writers
+from .preflight import controllers, copiers, makers, tools, writers
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -71,27 +71,13 @@ def ending(kind: str, item: Object) -> Left:
     return Left(label_of(kind, item), reason, _deletion(kind, item))
 
 
-#: Controllers that copy a Secret to other namespaces, whose copies may go with it: the beginnings of the annotations by
-#: which it is asked for.
-_COPIERS = {
-    "reflector": ("reflector.v1.k8s.emberstack.com/reflection-",),
-    "mittwald's replicator": tuple("replicator.v1.mittwald.de/" + asked for asked in ("replicate-to", "replication-")),
-    "kubed": ("kubed.appscode.com/sync",),
-}
-
-
-def _copiers(secret: Object) -> list[str]:
-    marks = secret["metadata"].get("annotations") or {}
-    return [name for name, begins in _COPIERS.items() if any(mark.startswith(begins) for mark in marks)]
-
-
 def _kept_by(kind: str, item: Object) -> str | None:
     """Why a live object isn't the collection's to remove, or None."""
     if not is_owned(item):
         return "it was made by %s" % makers(item)
-    copiers = _copiers(item) if kind == "Secret" else []
-    if copiers:
-        return "%s copies it to other namespaces" % " and ".join(copiers)
+    copying = copiers(item) if kind == "Secret" else []
+    if copying:
+        return "%s copies it to other namespaces" % " and ".join(copying)
     keepers = writers(item) if kind == "Secret" else tools(item) + controllers(item)
     return "%s keeps it" % " and ".join(keepers) if keepers else None
 

@@ -71,7 +71,7 @@ def running(nodes: list[Object], wanted: Number) -> list[str]:
 
 def is_done(server: Number, nodes: list[Object], wanted: Number) -> bool:
     """Whether the API server and every live node run what is wanted."""
-    return server == wanted and all(_number(kubelet(node)) == wanted for node in nodes)
+    return server == wanted and len(running(nodes, wanted)) == len(nodes)
 
 
 def waits_for(server: Number, nodes: list[Object], wanted: Number) -> list[str]:
