@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
 from .desired.distribution import is_owned
-from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Drift, MissingPermission, WriteError, passes
+from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Denied, Drift, MissingPermission, WriteError, passes
 from .plan.actions import Action, holds
 
 if TYPE_CHECKING:
@@ -193,8 +193,8 @@ class Executor:
         uid = action.body["metadata"].get("uid") if action.verb == "apply" else None
         try:
             live = self.client.get(action.path, what) if uid or action.replan else None
-        except ApiError as problem:
-            if action.replan or problem.status != 403:
+        except Denied:
+            if action.replan:
                 raise
             uid = live = None  # it may be written and not be read; the error says what is wrong
         # Another uid is a conflict for some kinds and an invalid field for others.

@@ -11,6 +11,9 @@
   * :class:`DependencyError`: a Python package is missing
   * :class:`ApiUnreachable`: the API server does not answer
   * :class:`ApiError`: the API server answers with an error status
+
+    * :class:`Denied`: it is 403
+
   * :class:`MissingPermission`: the identity of the play may not do what the plan needs
   * :class:`WriteError`: some of a batch of writes failed
   * :class:`MissingNamespace`: a namespace does not exist and is not to be created
@@ -71,6 +74,10 @@ class ApiError(ClusterSecretsError):
             # RBAC's own words; other refusals (admission, a terminating namespace) say what they are.
             text = "%s: missing permission: %s" % (what, detail)
         super().__init__(text)
+
+
+class Denied(ApiError):
+    """The API server answered 403: a permission is missing, or admission refuses the request."""
 
 
 def passes(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from .api.proxies import password_of
 from .api.proxies import shown as shown_proxy
 from .catalog.entries import Entry, parse_catalog
 from .desired.stores import ISOLATIONS, SHARED, Layout
-from .errors import OWN_CATALOG, ApiError, ClusterSecretsError, EsoError, FileError, MissingNamespace, NotReady, passes
+from .errors import OWN_CATALOG, ClusterSecretsError, Denied, EsoError, FileError, MissingNamespace, NotReady, passes
 from .live import eso, usage
 from .plan.actions import Action
 from .plan.namespaces import plan_namespace
@@ -305,9 +305,7 @@ def read_usage(context: Context) -> usage.Usage | None:
     """Who uses what; None, with a warning, when a permission for it is missing, since a report does without it."""
     try:
         return usage.read(context.client, customs(context.params["consumer_paths"]))
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    except Denied as error:
         context.warn("consumers are not looked at: %s" % error)
         return None
 

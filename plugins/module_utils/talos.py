@@ -15,7 +15,7 @@ from typing import IO, Callable
 
 from .api.client import Client
 from .apply import Executor
-from .errors import ApiError, ClusterSecretsError, MissingPermission, NotReady
+from .errors import ClusterSecretsError, Denied, MissingPermission, NotReady
 from .lock import Lock
 from .plan.actions import Action
 from .plan.nodes import plan_node_begun, plan_node_finished, plan_node_staged
@@ -282,9 +282,7 @@ class Upgrade:
         """Whether the node's kubelet has renewed its Lease since it was looked at first, and its status with that."""
         try:
             lease = self._client.get(LEASES.path(node.name, _NODE_LEASES))
-        except ApiError as error:
-            if error.status != 403:
-                raise
+        except Denied:
             lease = None
         if lease is None:
             return True  # what is not told can't be waited for

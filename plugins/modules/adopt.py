@@ -86,7 +86,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils import fi
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import check_values
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import stores
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import ESO_MANAGED
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, Denied, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ADVISORIES_OPTION,
@@ -172,9 +172,7 @@ def _controller(context: Context) -> Object | None:
         return there
     try:
         deployments = eso.controllers(context.client)
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    except Denied:
         context.warn("ESO may not be looked for in all namespaces; name its own %s" % _NAMED)
         return None
     if len(deployments) > 1:

@@ -122,7 +122,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, Denied, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -309,9 +309,7 @@ def _elsewhere(client: Client, namespace: str) -> list[Object]:
             for item in eso.controllers(client)
             if item["metadata"]["namespace"] != namespace and item["spec"].get("replicas", 1)
         ]
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    except Denied:
         return []
 
 

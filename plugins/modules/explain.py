@@ -104,7 +104,7 @@ api_requests:
 from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import Denied
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -170,9 +170,7 @@ def _labels(context: Context) -> dict[str, str]:
     """The namespace's labels, as far as they may be read."""
     try:
         live = context.client.get(NAMESPACES.path(context.params["namespace"]))
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    except Denied:
         live = None
     return ((live or {}).get("metadata") or {}).get("labels") or {}
 

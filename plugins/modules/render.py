@@ -81,7 +81,7 @@ from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import distribution, stores
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import Denied
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -155,9 +155,7 @@ def _as_served(context: Context, rendered: dict[str, list[Object]], version: str
     for kind, plural in plurals:
         try:
             definition = context.client.get(CRDS.path("%s.%s" % (plural, ESO_GROUP)))
-        except ApiError as error:
-            if error.status != 403:
-                raise
+        except Denied as error:
             context.warn("what the cluster's definitions fill in is not written: %s" % error)
             continue
         schemas[kind] = schema_of(definition, version) if definition else None

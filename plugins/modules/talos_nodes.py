@@ -152,7 +152,7 @@ from typing import Any, Callable
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.checker import close_to
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import Denied, NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.lock import Lock
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     STORE_NAMESPACE_OPTION,
@@ -357,9 +357,7 @@ def _held_up(context: Context, names: set[str]) -> list[str]:
     def found(resource: Resource) -> list[Object]:
         try:
             return list(context.client.list(resource)[0])
-        except ApiError as error:
-            if error.status != 403:
-                raise
+        except Denied as error:
             unknown.append("What may hold up a drain is not all known: %s" % error)
             return []
 

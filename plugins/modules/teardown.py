@@ -125,6 +125,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     Object,
     cluster_external_secrets,
     external_secrets,
+    is_of_kind,
     key_of,
     label_of,
     shortened,
@@ -332,9 +333,7 @@ def _still_there(context: Context, version: str, removed: set[str], made: set[tu
         for item in client.list(SECRETS, selector=ESO_MANAGED, partial=True)[0]:
             owners = item["metadata"].get("ownerReferences") or []
             namespace = item["metadata"]["namespace"]
-            if any(
-                owner.get("kind") == "ExternalSecret" and (namespace, owner.get("name")) in made for owner in owners
-            ):
+            if any(is_of_kind(owner, "ExternalSecret") and (namespace, owner.get("name")) in made for owner in owners):
                 left.append(removal.ending("Secret", item))
         return NotReady("%d objects are still there" % len(left)) if left else None
 

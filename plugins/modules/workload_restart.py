@@ -113,6 +113,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.e
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ApiError,
     ClusterSecretsError,
+    Denied,
     NotReady,
     WriteError,
 )
@@ -161,8 +162,8 @@ def run(context: Context) -> dict[str, Any]:
     try:
         changed = _changes(context)
         old = usage.old(live_usage.read_pods(client), changed)
-    except ApiError as error:
-        if not reported or error.status != 403:
+    except Denied as error:
+        if not reported:
             raise
         # A report does without it; nobody needs more permissions than before for a rotation.
         context.warn("workloads with older values are not looked for: %s" % error)

@@ -196,6 +196,7 @@ def test_slices_are_bootstrapped_side_by_side(awx):
 
 
 def test_surveys_onboard_and_rotate(awx):
+    awx.run("bootstrap")
     chosen = answers(
         "onboard.json", cluster_secrets_namespace="team-a", cluster_secrets_secret=["github-oauth-credentials"]
     )

@@ -324,7 +324,7 @@ def test_a_label_that_somebody_takes_away_is_no_success(bootstrapped, catalog):
         bootstrapped.eventually(lambda: ended(bootstrapped, "fleeting"), 30, "the namespace's end")
     assert done.result.get("failed"), done.result
     assert onboarded.rc == 2, onboarded.output
-    assert "took a label away from" in onboarded.stdout or "took secrets/cloudflare-api-token" in onboarded.stdout
+    assert "fleeting/cloudflare-api-token is unlabelled" in onboarded.stdout, onboarded.stdout
     assert "fleeting is unlabelled" in done.result["msg"] and "secrets/fleeting" in done.result["msg"]
 
 

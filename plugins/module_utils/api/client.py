@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterable, Iterator, List, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, DependencyError
+from ..errors import ApiError, ApiUnreachable, ConnectionOptionsError, Denied, DependencyError
 from ..resources import Object, Resource
 from . import depth, proxies
 from .alike import Alike
@@ -310,7 +310,8 @@ class Client:
             raise _foreign(what)
         if response.status >= 400:
             message = answer.get("message") or "HTTP status %d" % response.status
-            raise ApiError(response.status, str(answer.get("reason") or ""), str(message), what)
+            kind = Denied if response.status == 403 else ApiError
+            raise kind(response.status, str(answer.get("reason") or ""), str(message), what)
         return answer
 
     def get(self, path: str, what: str | None = None) -> Object | None:

@@ -640,7 +640,7 @@ def _webhooks(scope: Scope, inventory: Inventory) -> Iterator[Finding]:
 
 def _is_reader(grant: permissions.Grant, layout: stores.Layout) -> bool:
     subject = grant.subject
-    own = subject["name"] == stores.READER or subject["name"].startswith(stores.READER + "-")
+    own = stores.is_reader_name(subject["name"])
     return subject["kind"] == "ServiceAccount" and subject.get("namespace") == layout.namespace and own
 
 

@@ -75,6 +75,11 @@ def reader_name(entry_name: str | None = None) -> str:
     return READER if entry_name is None else "%s-%s" % (READER, entry_name)
 
 
+def is_reader_name(name: str) -> bool:
+    """Whether :func:`reader_name` gives a ServiceAccount this name, for the shared store or any entry."""
+    return name == READER or name.startswith(READER + "-")
+
+
 def is_of_catalog(distributed: Object, layout: Layout) -> bool:
     """Whether a live ClusterExternalSecret of ours is of the catalog of this layout, and not of another's."""
     read = (layout.store, layout.own_store(distributed["metadata"]["name"]), None)
@@ -118,7 +123,7 @@ def readers_of_others(binding: Object | None, layout: Layout) -> list[Object]:
         for subject in binding.get("subjects") or []
         if subject.get("kind") == "ServiceAccount"
         and subject.get("namespace") != layout.namespace
-        and (subject["name"] == READER or subject["name"].startswith(READER + "-"))
+        and is_reader_name(subject["name"])
     ]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
-from ..errors import ApiError
+from ..errors import Denied
 from ..resources import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
@@ -118,9 +118,7 @@ def read(
     def tried(name: str) -> Any:
         try:
             return calls[name]()
-        except ApiError as error:
-            if error.status != 403:
-                raise
+        except Denied as error:
             chain.denied[name] = str(error)
             return [] if name in _LISTS else {} if name == "sources" else None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import advisories, files, permissions
 from ..desired.distribution import is_owned
-from ..errors import ApiError, EsoError, FileError
+from ..errors import ApiError, Denied, EsoError, FileError
 from ..resources import DEPLOYMENTS, ESO_GROUP, ESO_VERSIONS, RBAC, Object, label_of, resource_of
 from . import release as helm
 
@@ -194,9 +194,7 @@ def running_as(client: Client, namespace: str, known: Lists = advisories.OURS) -
         deployment = controller(client, namespace)
         account = None if deployment is None else deployment["spec"]["template"]["spec"].get("serviceAccountName", "")
         return running(deployment, known), account
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    except Denied:
         missing = "the permission to list deployments.apps in namespace '%s' is missing" % namespace
         return Release(None, missing, lists=known), None
 

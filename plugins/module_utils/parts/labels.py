@@ -12,7 +12,7 @@ from ..catalog.checker import close_to
 from ..catalog.entries import LABEL_PREFIX
 from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, finalizer, is_owned, wanted_labels
-from ..errors import ApiError, CatalogError, NotReady
+from ..errors import CatalogError, Denied, NotReady
 from ..live import eso
 from ..module import CATALOG_OPTION, OWNER_OPTION, STORE_NAMESPACE_OPTION, STORE_OPTION, wait_while
 from ..plan.namespaces import plan_label, plan_namespace, plan_unlabel
@@ -114,9 +114,7 @@ def _wait_for_the_end(context: Context, copies: dict[str, dict[str, Entry]], _re
     client, seconds = context.client, context.params["wait_timeout"]
     try:
         wait_while(client, lambda: _there_still(client, copies, seconds), seconds)
-    except ApiError as error:
-        if error.status != 403:
-            raise
+    except Denied as error:
         # Whoever may only label namespaces can do that.
         context.warn("whether ESO has removed the copies is not looked at: %s" % error)
     return []
@@ -332,10 +330,8 @@ def _seen(client: Client, namespace: str, name: str) -> Object | None:
     """A Secret, or None where there is none that the play may read."""
     try:
         return client.get(SECRETS.path(name, namespace))
-    except ApiError as error:
-        if error.status == 403:
-            return None
-        raise
+    except Denied:
+        return None
 
 
 def _selected_by_others(context: Context) -> dict[str, str]:
@@ -364,8 +360,8 @@ def _distributed(client: Client, may_be_denied: bool = False) -> list[Object]:
         return []
     try:
         return client.list(cluster_external_secrets(version), missing_ok=True)[0]
-    except ApiError as error:
-        if error.status == 403 and may_be_denied:
+    except Denied:
+        if may_be_denied:
             return []
         raise
 

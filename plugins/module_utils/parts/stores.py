@@ -178,9 +178,7 @@ def _squatted(live: dict[tuple[str, str], Object], layout: stores.Layout) -> lis
     return [
         item
         for (kind, name), item in live.items()
-        if kind == "ServiceAccount"
-        and (name == stores.READER or name.startswith(stores.READER + "-"))
-        and name not in in_use
+        if kind == "ServiceAccount" and stores.is_reader_name(name) and name not in in_use
     ]
 
 

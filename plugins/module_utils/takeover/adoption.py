@@ -13,7 +13,7 @@ from ..catalog.entries import Entry, Unreadable, parse_catalog
 from ..catalog.values import written_by_others
 from ..desired import consumers, stores
 from ..errors import CatalogError
-from ..resources import Object, decode
+from ..resources import Object, decode, is_of_kind
 from . import preflight
 from .express import expressed
 from .templates import Inexpressible
@@ -112,7 +112,7 @@ def _filled(cluster: Cluster, targets: dict[tuple[str, str], Object]) -> dict[tu
     filled = {}
     for key, item in targets.items():
         for owner in item["metadata"].get("ownerReferences") or []:
-            name = makers.get(owner.get("uid")) if owner.get("kind") == "ExternalSecret" else None
+            name = makers.get(owner.get("uid")) if is_of_kind(owner, "ExternalSecret") else None
             if owner.get("controller") and name:
                 filled[key] = name
     return filled

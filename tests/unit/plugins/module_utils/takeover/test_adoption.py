@@ -21,7 +21,8 @@ LAYOUT = stores.Layout("shared", "store", "central", "https://kubernetes.default
 KUBERNETES = {"provider": {"kubernetes": {"remoteNamespace": "central"}}}
 
 
-FILLED = {"ownerReferences": [{"kind": "ExternalSecret", "name": "one", "uid": "es", "controller": True}]}
+_OWNER = {"apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret", "name": "one", "uid": "es"}
+FILLED = {"ownerReferences": [{**_OWNER, "controller": True}]}
 
 
 def secret(name, namespace, kind="Opaque", meta=None, **data):
