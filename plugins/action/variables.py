@@ -107,9 +107,7 @@ class ActionModule(InProcessAction):
         if value is None or kind in ("bool", "int"):
             return True
         if kind in ("dict", "list"):
-            if name in _LONG:
-                return not isinstance(value, str)
-            return name in scope or not self._templar.is_template(value)
+            return (name in scope and name not in _LONG) or not self._templar.is_template(value)
         return kind == "str" and bool(spec.get("choices"))
 
     def _cluster(

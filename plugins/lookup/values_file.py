@@ -42,6 +42,7 @@ _raw:
   elements: dict
 """
 
+import codecs
 import datetime
 import json
 import os
@@ -69,19 +70,30 @@ _NO_KEYS = ("tag:yaml.org,2002:merge", "tag:yaml.org,2002:value")
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Refuses a key that is there twice."""
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        """See yaml.SafeLoader."""
-        keys = [key for key, _value in node.value if key.tag not in _NO_KEYS]
-        _refuse_twice([self.construct_object(key, deep=True) for key in keys])
-        return super().construct_mapping(node, deep)
+    def construct_document(self, node: Any) -> Any:
+        """See yaml.SafeLoader. A mapping that is merged into others gets their keys while it is made."""
+        nodes, seen = [node], set()
+        while nodes:
+            one = nodes.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            if isinstance(one, yaml.MappingNode):
+                keys = [key for key, _value in one.value if key.tag not in _NO_KEYS]
+                _refuse_twice([self.construct_object(key) for key in keys if isinstance(key, yaml.ScalarNode)])
+                nodes += [value for _key, value in one.value]
+            elif isinstance(one, yaml.SequenceNode):
+                nodes += one.value
+        return super().construct_document(node)
 
 
 def _refuse_twice(keys: list[Any]) -> None:
-    seen: set[Any] = set()
-    for key in keys:
-        if isinstance(key, str) and key in seen:
+    """Raise _Twice for keys that are the same text."""
+    seen: set[str] = set()
+    for key in map(str, keys):
+        if key in seen:
             raise _Twice(key)
-        seen.add(str(key))
+        seen.add(key)
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -108,8 +120,15 @@ def _parsed(text: bytes, decrypt: Callable[[bytes], bytes]) -> Any:
     class Loader(_Loader):
         """Knows this run's passwords."""
 
+    for tag in ("!vault", "!vault-encrypted"):
+        Loader.add_constructor(
+            tag, lambda loader, node: _Inline(decrypt(str(node.value).encode("utf-8")).decode("utf-8"))
+        )
+    # No value of the file is a template.
+    Loader.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+    # What an entry takes for binary data.
     Loader.add_constructor(
-        "!vault", lambda loader, node: _Inline(decrypt(str(node.value).encode("utf-8")).decode("utf-8"))
+        "tag:yaml.org,2002:binary", lambda loader, node: {"base64": "".join(loader.construct_scalar(node).split())}
     )
     return yaml.load(text, Loader=Loader)
 
@@ -155,7 +174,8 @@ class LookupModule(LookupBase):
         if by_sops:
             return self._mapping(self._by_sops(variables, path), path, "sops edit", False)
         with open(path, "rb") as handle:
-            content = handle.read()
+            # An editor may begin a file with a mark, or an empty line.
+            content = handle.read().removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
         inline = not is_encrypted(content) and b"!vault" in content
         if not is_encrypted(content):
             if not inline and not self.get_option("allow_plaintext"):

@@ -22,10 +22,18 @@ attributes:
     support: full
 options:
   sources:
-    description: The master Secrets that changed. Without any, nothing is done.
+    description:
+      - The master Secrets that changed.
+      - Those whose values were changed after what reads them was last refreshed are found without it, such as those of
+        a run that was interrupted. In check mode, no value of this run is changed yet.
     type: list
     elements: str
-    required: true
+    default: []
+  except_namespaces:
+    description: Namespaces whose ExternalSecrets are refreshed and not waited for.
+    type: list
+    elements: str
+    default: []
   wait_timeout:
     description: Seconds to wait until all are refreshed.
     type: int
@@ -80,6 +88,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
+    CHANGED,
     held_for,
     is_owned,
     may_hold,
@@ -100,6 +109,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.refr
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
     NAMESPACES,
+    SECRETS,
     Object,
     Resource,
     cluster_external_secrets,
@@ -114,7 +124,8 @@ if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import Action
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "sources": {"type": "list", "elements": "str", "required": True},
+    "sources": {"type": "list", "elements": "str", "default": []},
+    "except_namespaces": {"type": "list", "elements": "str", "default": []},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
@@ -125,26 +136,26 @@ def run(context: Context) -> dict[str, Any]:
     """Find them, refresh those that were kept, and wait."""
     params, client = context.params, context.client
     version = eso.served(client)[0]
-    if version is None or not params["sources"]:
+    if version is None:
         return {**context.result([]), "refreshed": [], "left": [], "table": []}
     users = snapshot.read_users(client, version)
     stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
     kept = {label for store in stores if is_owned(store) for label in consumers.known_names(store)}
-    names = {item["metadata"]["name"] for item in users.distributed if is_owned(item)}
+    # An entry that left the catalog goes on distributing until it is pruned, and nothing else looks at it.
+    names = {entry.name for entry in context.entries}
     namespaces = client.list(NAMESPACES, partial=True)[0]
-    kept_on = [
-        use
-        for using in removal.readers(params["store_namespace"], stores, users, names, namespaces).values()
-        for use in using
-        if use.reads is consumers.EVERYTHING or use.reads.intersection(params["sources"])
-    ]
+    changed = _Changed(context)
+    using = removal.readers(params["store_namespace"], stores, users, names, namespaces)
+    secret_stores = snapshot.read_secret_stores(client, version)
+    using.update(consumers.through_own_stores(params["store_namespace"], secret_stores, users.externals))
+    readers = [use for uses in using.values() for use in uses if changed.concerns(use.reads)]
     # Releases that put their finalizers on namespaces copy a ClusterExternalSecret's annotations.
     mirroring = {held for item in namespaces for held in held_for(item)}
     asked: list[Action] = []
     pending: dict[tuple[str, str], Object] = {}
     left: list[dict[str, str]] = []
-    for one in kept_on:
-        externals = _externals(one, users.externals)
+    for one in readers:
+        externals = [item for item in _externals(one, users.externals) if changed.since(item, one.reads)]
         name = one.item["metadata"]["name"]
         mirrored = one.kind != "ClusterExternalSecret" or any(may_hold(held, name) for held in mirroring)
         if one.label() in kept and mirrored and externals:
@@ -154,14 +165,18 @@ def run(context: Context) -> dict[str, Any]:
             left += [_left(one, item, "this release of ESO refreshes it only when it is changed") for item in externals]
         else:
             left += [_left(one, item, "it reads a changed source, and nobody kept it") for item in externals]
+    left += [_push(item) for item in users.pushes if _pushes_changed(item, changed, params["store_namespace"])]
+    refreshed = ["/".join(key) for key in sorted(pending)]
     failing = [item["object"] for item in left if "only when" in item["reason"]]
+    for key in [key for key in pending if key[0] in params["except_namespaces"]]:
+        del pending[key]
     if pending and not context.check_mode:
         time.sleep(1.1)  # ESO writes to the second when it refreshed
     actions = Executor(client, context.check_mode).run(asked)
-    result = {**context.result(actions), "refreshed": ["/".join(key) for key in sorted(pending)]}
+    result = {**context.result(actions), "refreshed": refreshed}
     if not context.check_mode:
         for key, item, said in _unrefreshed(context, external_secrets(version), pending):
-            owner = next(one for one in kept_on if item in _externals(one, users.externals))
+            owner = next(one for one in readers if item in _externals(one, users.externals))
             left.append(_left(owner, item, "ESO did not refresh it: %s" % said))
             failing.append("ExternalSecret %s/%s" % key)
     lines = ["%(object)s may hold the old value: %(reason)s. To refresh it: %(command)s" % one for one in left]
@@ -173,6 +188,48 @@ def run(context: Context) -> dict[str, Any]:
             % (len(failing), ", ".join(sorted(failing))),
         )
     return result
+
+
+class _Changed:
+    """Which master Secrets changed: those that are said, and others by when their values did."""
+
+    def __init__(self, context: Context) -> None:
+        self._said = set(context.params["sources"])
+        self._times: dict[str, str] = {}
+        for item in context.client.list(SECRETS, namespace=context.params["store_namespace"], partial=True)[0]:
+            changed = (item["metadata"].get("annotations") or {}).get(CHANGED)
+            if changed and is_owned(item):
+                self._times[item["metadata"]["name"]] = changed
+
+    def concerns(self, names: set[str] | None) -> bool:
+        """Whether any of the sources (None: all) has changed, or ever did."""
+        every = self._said.union(self._times)
+        return bool(every if names is consumers.EVERYTHING else every & names)
+
+    def since(self, external: Object, names: set[str] | None) -> bool:
+        """Whether any of the sources has changed since ESO refreshed a live object that reads them."""
+        if names is consumers.EVERYTHING:
+            names = self._said.union(self._times)
+        refreshed = (external.get("status") or {}).get("refreshTime")
+        # Both are to the second, in UTC.
+        return bool(names & self._said) or any(
+            refreshed and self._times[name] > refreshed for name in names if name in self._times
+        )
+
+
+def _pushes_changed(push: Object, changed: _Changed, namespace: str) -> bool:
+    """Whether a live PushSecret takes a master Secret that changed elsewhere."""
+    selected = (((push.get("spec") or {}).get("selector") or {}).get("secret") or {}).get("name")
+    return key_of(push)[0] == namespace and bool(selected) and changed.since(push, {str(selected)})
+
+
+def _push(push: Object) -> dict[str, str]:
+    namespace, name = key_of(push)
+    return {
+        "object": "PushSecret %s/%s" % (namespace, name),
+        "reason": "it takes a changed source elsewhere when its refreshInterval is over",
+        "command": "kubectl annotate pushsecret %s --namespace %s force-sync=now --overwrite" % (name, namespace),
+    }
 
 
 def _refresh(consumer: consumers.Consumer, version: str) -> Action:

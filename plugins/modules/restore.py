@@ -90,6 +90,11 @@ refresh:
     the option C(names) of M(platform.cluster_secrets.sync).
   returned: success
   type: dict
+sources:
+  description: The master Secrets that were (in check mode, would be) written.
+  returned: success
+  type: list
+  elements: str
 written_by_others:
   description: The Secrets in the backup that were left alone because somebody else keeps writing them, each as
     C(namespace/name) with its writer.
@@ -219,6 +224,11 @@ def run(context: Context) -> dict[str, Any]:
         taken=content["taken"],
         backup=path,
         refresh=dict.fromkeys(_stale(context, restored) if context.entries else (), True),
+        sources=sorted(
+            item["metadata"]["name"]
+            for item, actions in zip(restored, planned)
+            if actions and key_of(item)[0] == store_namespace
+        ),
         skipped_targets=sorted(skipped),
         written_by_others=others,
     )

@@ -36,24 +36,24 @@ def resolved(value: Any, engine: Any) -> Any:
     if not isinstance(container, (Mapping, list, tuple)):
         return container
     try:
-        walked = _walked(container, engine)
+        walked = _walked(container, engine, ())
         return PlainDict(walked) if isinstance(walked, dict) else PlainList(walked)
     except AnsibleValueOmittedError:
         # Something within is to be left out, which only the whole knows how to do.
         return plain(engine.template(value))
 
 
-def _walked(value: Any, engine: Any) -> Any:
+def _walked(value: Any, engine: Any, where: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         if _TEMPLATE.search(value) and is_trusted_as_template(value):
-            return plain(engine.template(value))
+            return plain(engine.template(value), where)
         return str(value)
     if value is None or isinstance(value, (bool, int, float)):
         return value
     # What Ansible has wrapped knows itself how it is to be templated; so does everything else that is not plain data.
     if not hasattr(value, "_lazy_options"):
         if isinstance(value, dict):
-            return {str(key): _walked(item, engine) for key, item in value.items()}
+            return {str(key): _walked(item, engine, (*where, str(key))) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
-            return [_walked(item, engine) for item in value]
-    return plain(engine.template(value))
+            return [_walked(item, engine, where) for item in value]
+    return plain(engine.template(value), where)

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
+
+from ansible.errors import AnsibleError
 
 
 class PlainDict(dict):
@@ -23,15 +26,26 @@ class PlainList(list):
         return self
 
 
-def plain(value: Any) -> Any:
-    """The value as JSON has it: neither vaulted, nor lazy, nor with Ansible's marks."""
+def plain(value: Any, where: tuple[str, ...] = ()) -> Any:
+    """The value as JSON has it: neither vaulted, nor lazy, nor with Ansible's marks.
+
+    :arg where: the keys that lead to it. :raises AnsibleError: for what YAML makes of a text that is a date to it, or
+        of binary data: as a text, it would be another than what is written there.
+    """
     if isinstance(value, (PlainDict, PlainList)):
         return value
     if isinstance(value, Mapping):
-        return {plain(str(key)): plain(item) for key, item in value.items()}
+        return {plain(str(key)): plain(item, (*where, str(key))) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [plain(item, where) for item in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, (datetime.date, bytes, set)):
+        kind, fix = "a date", "Put it in quotes."
+        if not isinstance(value, datetime.date):
+            kind, fix = "binary data", "Write 'base64: ...' below the key, without a tag."
+        if isinstance(value, set):
+            kind, fix = "a set", "Write a mapping or a list."
+        raise AnsibleError("%s must be a string, not %s. %s" % (": ".join(where) or "the value", kind, fix))
     # Of a text that ansible-core before 2.19 marks as unsafe, str() would keep the mark.
     return str.__str__(value) if isinstance(value, str) else str(value)

@@ -79,9 +79,12 @@ def problem(name: str, value: Any) -> str | None:
             return "%s: %s is not a whole number. Write one like 60" % (name, _shown(value))
     elif kind == "dict" and not isinstance(value, (Mapping, str)):
         return "%s: %s is not a mapping. Write it as 'key: value' lines" % (name, _shown(value))
+    elif kind == "list" and isinstance(value, str) and spec.get("elements") == "dict":
+        return "%s: a text is not a list of mappings. Write it as JSON: -e '{\"%s\": [...]}'" % (name, name)
     elif kind == "list" and not isinstance(value, (list, tuple, str)):
         return "%s: %s is not a list. Write one item a line, each after '- '" % (name, _shown(value))
-    elif kind == "dict" and isinstance(value, str) and spec.get("options"):
+    elif kind == "dict" and isinstance(value, str):
+        # A module would make a mapping of some texts, which the templates beside it don't see.
         return "%s: a text is not a mapping. Write it as JSON: -e '{\"%s\": {...}}'" % (name, name)
     elif kind in ("dict", "list"):
         # As a role checks it: what a text stands for, the elements and the keys.

@@ -57,6 +57,33 @@ def test_a_values_file_may_use_what_yaml_merges(platform, tmp_path):
     assert '"base"' in ansible(platform, tmp_path, "site.yml")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x: &x {b: base, d: base}\ny: &y {<<: *x, d: own}\na: {<<: *y, c: own}\n", "base"),
+        ("a: {b: !unsafe '{{ no template }}'}", "{{ no template }}"),
+        ("a: {b: !!binary aGVs bG8=}", "aGVsbG8="),
+        ("\ufeff\na: {b: behind-a-mark}", "behind-a-mark"),
+    ],
+)
+def test_what_yaml_knows_is_read_as_it_stands(platform, tmp_path, text, value):
+    (tmp_path / "v.yml").write_text(text, encoding="utf-8")
+    (tmp_path / "site.yml").write_text(json.dumps([SHOWN]))
+    assert value in ansible(platform, tmp_path, "site.yml")
+
+
+def test_a_date_among_the_variables_is_refused(bootstrapped, slips, tmp_path):
+    """As one in a file of values is."""
+    (tmp_path / "given.yml").write_text(
+        "cluster_secrets_values_from: variable\ncluster_secrets_catalog: []\n"
+        "cluster_secrets_values: {slip-source: {a: 2026-11-28T10:00:00Z, b: x, c: x}}\n"
+    )
+    mark = bootstrapped.mark()
+    outcome = bootstrapped.play("bootstrap", "-e", f"@{tmp_path / 'given.yml'}", variables=slips, check=False)
+    assert outcome.rc == 2 and "slip-source: a must be a string, not a date" in outcome.output, outcome.output
+    assert bootstrapped.writes(mark) == []
+
+
 def test_a_file_that_a_keyword_names_is_read_again(platform, tmp_path):
     lookup = "{{ lookup('platform.cluster_secrets.once', 'ansible.builtin.ini', 'k', section='s', file='v.ini') }}"
     shown = {"ansible.builtin.debug": {"msg": lookup}}
@@ -178,6 +205,8 @@ def test_a_value_that_ends_in_a_line_break_is_a_warning(bootstrapped, slips):
         ),
         ("slip-source: {a: 2026-11-28, b: x, c: x}", "must be a string, not a date. Put it in quotes"),
         ("slip-source: {a: one, a: two, b: x, c: x}", "has the key 'a' twice"),
+        ("slip-source: {'1': one, 1: two, a: x, b: x, c: x}", "has the key '1' twice"),
+        ("slip-source: {a: !!set {one}, b: x, c: x}", "must be a string, not a set"),
         ('{"slip-source": {"a": "one", "a": "two"}}', "has the key 'a' twice"),
         ("slip-source: {a: 2026-99-99, b: x, c: x}", "is not valid YAML"),
         (f"slip-source: {{a: !!int '{CANARY}', b: x, c: x}}", "is not valid YAML"),
@@ -285,6 +314,16 @@ def test_a_boolean_of_the_command_line_does_what_it_says(platform, tmp_path, sai
             "bootstrap",
             '{"cluster_secrets_eso_values": {"image": {"tag": "{{ none_such.tag }}"}}}',
             "cluster_secrets_eso_values: 'none_such' is undefined",
+        ),
+        (
+            "bootstrap",
+            "cluster_secrets_takeover=consumers=keep",
+            "cluster_secrets_takeover: a text is not a mapping. Write it as JSON",
+        ),
+        (
+            "bootstrap",
+            "cluster_secrets_catalog=[]",
+            "cluster_secrets_catalog: a text is not a list of mappings. Write it as JSON",
         ),
         ("rotate", '{"cluster_secrets_rotate_sources": []}', "cluster_secrets_rotate_sources names no source"),
         ("rotate", "cluster_secrets_rotate_sources=", "cluster_secrets_rotate_sources names no source"),

@@ -154,28 +154,62 @@ def remarks(entries: list[Entry], values: dict[str, dict[str, bytes]], ignored: 
 
 
 def suspicious(values: dict[str, dict[str, bytes]]) -> list[str]:
-    """What looks like a slip in checked values, as sentences: a space or line break around a single line.
+    """What looks like a slip in checked values, as sentences: what nobody sees around a single line.
 
-    A header or a password with one is refused by whatever it is for. Texts of several lines, such as keys and
-    certificates, end in a line break as they should.
+    A header or a password with a space or line break is refused by whatever it is for. Texts of several lines, such as
+    keys and certificates, end in a line break as they should, and begin with nothing else.
     """
-    warnings = []
-    for source, keys in values.items():
-        for key, value in keys.items():
-            bare = value.strip()
-            if bare == value or not bare or b"\n" in bare:
-                continue
-            parts = []
-            if value.lstrip() != value:
-                parts.append("begins with a space or line break")
-            tail = value[len(value.rstrip()) :]
-            if tail:
-                parts.append("ends in a line break" if b"\n" in tail else "ends in a space")
-            warnings.append(
-                "source '%s': the value of '%s' %s, which whatever uses it may refuse. Remove it, unless it "
-                "belongs there." % (source, key, " and ".join(parts))
-            )
-    return warnings
+    return [
+        "source '%s': the value of '%s' %s, which whatever uses it may refuse. Remove it, unless it belongs there."
+        % (source, key, slip)
+        for source, keys in values.items()
+        for key, slip in slips(keys).items()
+    ]
+
+
+def slips(data: dict[str, bytes]) -> dict[str, str]:
+    """What looks like a slip in the values of one source, ``{key: what it is}``; binary data has none."""
+    said = {}
+    for key, value in data.items():
+        try:
+            text = value.decode("utf-8")
+        except UnicodeDecodeError:
+            continue
+        bare = _bare(text)
+        if not bare and text:
+            said[key] = "is nothing but %s" % _unseen(text)
+            continue
+        head, tail = text[: text.index(bare)], text[text.index(bare) + len(bare) :]
+        if len(bare.splitlines()) > 1:
+            # What several lines begin with is in the way of whoever reads the first.
+            head, tail = head if "\ufeff" in head else "", ""
+        parts = ["begins with %s" % _unseen(head)] if head else []
+        if tail:
+            parts.append("ends in %s" % _unseen(tail))
+        if parts:
+            said[key] = " and ".join(parts)
+    return said
+
+
+#: Characters that nobody sees and that Unicode does not count as space: a mark at the beginning of a file, the space of
+#: no width, and none at all.
+_INVISIBLE = "\ufeff\u200b\0"
+
+
+def _bare(text: str) -> str:
+    """A text without what nobody sees around it."""
+    while True:
+        shorter = text.strip().strip(_INVISIBLE)
+        if shorter == text:
+            return text
+        text = shorter
+
+
+def _unseen(text: str) -> str:
+    """What a text of characters that nobody sees is, in words."""
+    if any(character in _INVISIBLE for character in text):
+        return "an invisible character"
+    return "a line break" if text.splitlines() != [text] else "a space"
 
 
 def _encoded(value: Any, where: str, key: str) -> bytes:

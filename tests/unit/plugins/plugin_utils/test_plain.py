@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import datetime
+
+import pytest
 import yaml
+from ansible.errors import AnsibleError
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.plain import plain
 
 #: As ansible-core before 2.19 marks a text: str() keeps the mark.
@@ -16,3 +20,17 @@ def test_a_mark_goes():
     found = plain({Marked("key"): [Marked("text"), 1, None, True]})
     assert found == {"key": ["text", 1, None, True]} and isinstance(str(Marked("a")), Marked)
     assert not any(isinstance(text, Marked) for text in (*found, found["key"][0])) and yaml.safe_dump(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (datetime.date(2026, 11, 28), "a: b must be a string, not a date. Put it in quotes."),
+        (datetime.datetime(2026, 11, 28, 10), "a: b must be a string, not a date"),
+        (b"bytes", "a: b must be a string, not binary data"),
+        ({"one"}, "a: b must be a string, not a set"),
+    ],
+)
+def test_what_yaml_makes_of_a_text_is_no_text(value, said):
+    with pytest.raises(AnsibleError, match=said):
+        plain({"a": {"b": [value]}})
