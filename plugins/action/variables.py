@@ -117,8 +117,14 @@ class ActionModule(InProcessAction):
 
         None where another machine makes it, or what uses it will say what is wrong with it.
         """
-        if not self._same_place(task_vars):
+        if not self._same_machine():
             return None, None
+        with self._task_environment():
+            return self._cluster_from_here(task_vars, said)
+
+    def _cluster_from_here(
+        self, task_vars: dict[str, Any], said: dict[str, Any]
+    ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         try:
             named = self._connect(task_vars)
         except Moved:
@@ -133,8 +139,8 @@ class ActionModule(InProcessAction):
         place = {**reached.place, "way": reached.way, "central": given_central(self._templar, task_vars)}
         # A kubeconfig of one context, which the host names, leaves nothing to choose.
         chosen = named.get("context") or named.get("host") or (named.get("kubeconfig") and reached.contexts == 1)
-        if not chosen and not self._task.run_once:
-            self._refuse_anothers_cluster(task_vars, said, bool(named.get("kubeconfig")), place)
+        if not self._task.run_once:
+            self._refuse_anothers_cluster(task_vars, said, named, bool(chosen), place)
         kubeconfig = named.get("kubeconfig")
         # A path, and not what a kubeconfig holds: the result is shown.
         is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
@@ -145,13 +151,21 @@ class ActionModule(InProcessAction):
         return place, {"asked": asked, "said": ways_said(said), **kept}
 
     def _refuse_anothers_cluster(
-        self, task_vars: dict[str, Any], said: dict[str, Any], names_kubeconfig: bool, cluster: dict[str, Any]
+        self,
+        task_vars: dict[str, Any],
+        said: dict[str, Any],
+        named: dict[str, Any],
+        chosen: bool,
+        cluster: dict[str, Any],
     ) -> None:
-        """Raise AnsibleActionFail where this host got the cluster of another host, for lack of its own.
+        """Raise AnsibleActionFail where this host got the cluster of another host.
 
         A host that names no context gets the kubeconfig's current one, or what the environment says, which may be what
         another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet,
-        and those that a limit leaves out, if they name a cluster: other machines of the inventory don't.
+        and those that a limit leaves out, if they name a cluster: other machines of the inventory don't. What is said
+        for all hosts, on the command line or for the play, makes one cluster of many, too.
+
+        :arg named: the connection options; :arg chosen: whether they say which cluster it is.
         """
         name, same = task_vars.get("inventory_hostname"), []
         of_play = set(task_vars.get("ansible_play_hosts_all") or ())
@@ -161,38 +175,42 @@ class ActionModule(InProcessAction):
             try:
                 theirs = self._variables_of(other, task_vars, _OF_CONNECTION)
                 merged = {**self._own(theirs), **said}
-                if other not in of_play and not (merged.get("context") or merged.get("host")):
+                if other not in of_play and (chosen or not any(map(merged.get, ("context", "host", "kubeconfig")))):
                     continue
                 central = given_central(self._templar, theirs)
             except AnsibleError:
                 continue  # it is said when it is that host's turn
-            # Two that both name a kubeconfig, and no context, were meant to have what it says.
-            if central != cluster["central"] or (names_kubeconfig and left_to_kubeconfig(merged)):
+            # What a group says of a kubeconfig, it says of other machines, too.
+            alike = other not in of_play and named.get("kubeconfig") and left_to_kubeconfig(merged)
+            if central != cluster["central"] or alike:
                 continue
             reached = connected(merged)
             if reached and reached.way == cluster["way"]:
                 same.append(other)
         if same:
+            got = "leads to" if chosen else "names no cluster of its own and got"
             raise AnsibleActionFail(
-                "%s names no cluster of its own and got %s, which is that of %s, too. Give it its own "
-                "cluster_secrets_context. Nothing was changed." % (name, place_text(cluster), " and ".join(same))
+                "%s %s %s, which is that of %s, too. Give it its own cluster_secrets_context. Nothing was changed."
+                % (name, got, place_text(cluster), " and ".join(same))
             )
 
     def _refuse_anothers_nodes(self, task_vars: dict[str, Any]) -> None:
-        """Raise AnsibleActionFail where two hosts of the play reach the same nodes by the same talosctl.
+        """Raise AnsibleActionFail where two hosts reach the same nodes by the same talosctl.
 
         It goes where its talosconfig leads, whatever cluster the host's connection leads to.
         """
-        hosts, name = task_vars.get("ansible_play_hosts_all") or (), task_vars.get("inventory_hostname")
+        name = task_vars.get("inventory_hostname")
+        # Those that a limit leaves out count, too.
+        hosts = {*(task_vars.get("ansible_play_hosts_all") or ()), *((task_vars.get("groups") or {}).get("all") or ())}
         # Other machines have other talosconfigs.
-        if len(hosts) < 2 or not self._same_place(task_vars):
+        if len(hosts) < 2 or not self._same_machine():
             return
-        variables = {host: self._variables_of(host, task_vars, _OF_TALOS) for host in hosts}
+        variables = {host: self._variables_of(host, task_vars, _OF_TALOS) for host in sorted(hosts)}
         # What the play says by a template may be something else for each host.
         if any(one in task_vars and one not in variables[name] for one in _OF_TALOS):
             return
         ours = self._reached(variables[name])
-        same = [other for other in hosts if other != name and ours & self._reached(variables[other])]
+        same = [other for other in variables if other != name and ours & self._reached(variables[other])]
         if same:
             raise AnsibleActionFail(
                 "%s and %s have the same cluster_secrets_talos_nodes and the same cluster_secrets_talos_command, which "

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from .errors import FileError
@@ -29,7 +30,10 @@ def write(path: str, text: str, what: str, private: bool = False) -> None:
             with open(path, "w", encoding="utf-8") as handle:
                 handle.write(text)
             return
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if private else 0o666)
+        # Another's file of this name, or a link of his, is not written into.
+        if os.path.lexists(staged):
+            os.unlink(staged)
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
             handle.write(text)
         os.replace(staged, path)
@@ -61,7 +65,8 @@ def download(url: str) -> bytes:
     try:
         content: bytes = open_url(url, timeout=30).read()
     except Exception as error:  # HTTPError, URLError, ssl and socket errors alike
-        raise FileError("cannot download '%s': %s." % (url, error)) from None
+        shown = re.sub(r"://[^/]*@", "://", url)
+        raise FileError("cannot download '%s': %s." % (shown, str(error).replace(url, shown))) from None
     return content
 
 

@@ -416,6 +416,9 @@ def masked_values(secrets: Set[str], params: Mapping[str, Any], options: Options
 #: What is shorter can't be kept secret, and masking it would only show where it is: '1', 'git', 'true'.
 _SHORTEST = 6
 
+#: The words of the commands that messages name: without them, no fix could be followed.
+_COMMANDS = "ansible-playbook ansible-vault platform.cluster_secrets kubectl talosctl external-secrets"
+
 #: Characters of the pieces by which secrets are looked for.
 _PIECE = 8
 
@@ -440,7 +443,7 @@ def spoken(secrets: Set[str], said: Iterable[str], params: Mapping[str, Any], op
     if not contained:
         return []
     public = [texts(params.get(name)) for name, spec in options.items() if not spec.get("no_log")]
-    named = "\0".join(one for part in (*public, *map(_keys, params.values())) for one in part)
+    named = "\0".join([_COMMANDS, *(one for part in (*public, *map(_keys, params.values())) for one in part)])
     return sorted((one for one in contained if one not in named), key=len, reverse=True)
 
 

@@ -27,7 +27,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.action.normal import ActionModule as NormalAction
 from ansible.utils.display import Display
 
-from ..module_utils.api.kubeconfig import WAYS, by_kubeconfig, connection, mixture
+from ..module_utils.api.kubeconfig import BY_FILE, CREDENTIALS, WAYS, by_kubeconfig, connection, mixture
 from ..module_utils.errors import ClusterSecretsError
 from ..module_utils.module import AUTH_OPTIONS, Context, hidden, masked_values, outcome, said_in, spellings, spoken
 from .arguments import resolved
@@ -131,6 +131,14 @@ class InProcessAction(NormalAction):
         result: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
         return result
 
+    def _is_pipelining_enabled(self, module_style: str, wrap_async: bool = False) -> bool:
+        """See ActionBase; wherever it can be for what is not to be in a file, which a task that is killed leaves."""
+        enabled: bool = super()._is_pipelining_enabled(module_style, wrap_async)
+        become = self._connection.become
+        possible = self._connection.has_pipelining and (become is None or become.pipelining)
+        secret = hidden(self._task.args, self._options()) != self._task.args
+        return enabled or bool(secret and possible and module_style == "new" and not wrap_async)
+
     def _refuse_to_leave_values(self) -> None:
         """Raise AnsibleActionFail for values that Ansible would keep in the files of the module that it starts."""
         shown = hidden(self._task.args, self._options())
@@ -149,6 +157,13 @@ class InProcessAction(NormalAction):
         given = dict(self._task.args)
         said = self._said()
         own = self._own(task_vars)
+        by_file = [name for name in BY_FILE if own.get(name) and said[name] is None]
+        if own.get("host") and by_file:
+            raise AnsibleActionFail(
+                "both '%shost' and '%s%s' are set for this host, by itself, a group or the command line: the first "
+                "would take precedence over what was set for this cluster. Unset one of the two. No request was sent."
+                % (PREFIX, PREFIX, by_file[0])
+            )
         given.update({option: value for option, value in own.items() if said[option] is None})
         # A host's own variables are nearer than module_defaults, which are the same for all hosts.
         problem = mixture(
@@ -201,9 +216,10 @@ class InProcessAction(NormalAction):
             return
         given["context"] = began["context"]
         # A task that says itself how to get there may take another way.
-        if not self._same_place(task_vars) or ways_said(said) != began["said"]:
+        if not self._same_machine() or ways_said(said) != began["said"]:
             return
-        now = connected({**named, "context": began["context"]})
+        with self._task_environment():
+            now = connected({**named, "context": began["context"]})
         if now and now.way != began["way"]:
             server = now.place["server"]
             raise Moved(
@@ -217,9 +233,19 @@ class InProcessAction(NormalAction):
                 )
             )
 
+    def _same_machine(self) -> bool:
+        """Whether the task runs on this machine, as this user, by whatever Python."""
+        return self._connection.transport == "local" and not self._connection.become
+
+    @contextmanager
+    def _task_environment(self) -> Iterator[None]:
+        """Have the environment that the task has, where it runs on this machine."""
+        with environment(self._templar.template(self._task.environment or [])):
+            yield
+
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
-        task, connection = self._task, self._connection
-        if connection.transport != "local" or connection.become or task.async_val or any(task.environment or []):
+        task = self._task
+        if not self._same_machine() or task.async_val or any(task.environment or []):
             return False
         if task.delegate_to:
             task_vars = task_vars.get("ansible_delegated_vars", {}).get(task.delegate_to, {})
@@ -305,13 +331,21 @@ class ControlNodeAction(InProcessAction):
             return self._run_here(tmp, task_vars or {})
 
     def _run_here(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
+        own = {**self._own(task_vars), **{name: value for name, value in self._said().items() if value is not None}}
+        whole = isinstance(own.get("kubeconfig"), Mapping) or (own.get("host") and any(map(own.get, CREDENTIALS)))
+        if self._connection.transport != "local" and "kubeconfig" in self._options() and not whole:
+            raise AnsibleActionFail(
+                "%s runs on this machine, and the other tasks of %s where its connection leads, whose kubeconfig may "
+                "be of another cluster. Set ansible_connection: local for it. No request was sent."
+                % (self._task.action, task_vars.get("inventory_hostname"))
+            )
         if self._task.async_val or self._connection.become:
             raise AnsibleActionFail(
                 "%s runs in Ansible's own process, as the user who runs Ansible: 'become' and 'async' can't be used. "
                 "Set 'become: false' (or the variable 'ansible_become: false'), or take 'async' away."
                 % self._task.action
             )
-        with environment(self._templar.template(self._task.environment or [])):
+        with self._task_environment():
             return self._run(tmp, task_vars)
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:

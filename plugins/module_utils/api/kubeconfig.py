@@ -245,6 +245,11 @@ def connection(
         target.plugin = target.token_file = None
     elif target.plugin is not None or target.token_file:
         target.again = lambda: connection(params, environ)
+    if host and not enough and not kubeconfig and not context and target.server not in (None, host.rstrip("/")):
+        raise ConnectionOptionsError(
+            "'host' is set without credentials, and those at hand are for another cluster, %s. Set 'api_key' or other "
+            "credentials too, or use a 'kubeconfig' in its place." % target.place()["server"]
+        )
     target.server = (host or target.server or "").rstrip("/") or None
     if not target.server:
         raise ConnectionOptionsError(
@@ -256,6 +261,7 @@ def connection(
         target.authorization = "Bearer %s" % str(api_key).strip()
     elif username and password:
         target.authorization = _basic(username, password)
+    _split_credentials(target)
     if option("ca_cert"):
         target.ca_file, target.ca_data = option("ca_cert"), None
     if certificate:
@@ -273,6 +279,17 @@ def connection(
             [group for group in groups.split(",") if group] if isinstance(groups, str) else list(groups)
         )
     return target
+
+
+def _split_credentials(target: Connection) -> None:
+    """Take user and password out of the server's address, which is shown in many places; they are used."""
+    scheme, separator, rest = (target.server or "").partition("://")
+    authority, slash, path = rest.partition("/")
+    credentials, at, place = authority.rpartition("@")
+    if separator and at:
+        target.server = "%s://%s%s%s" % (scheme, place, slash, path)
+        user, _colon, password = credentials.partition(":")
+        target.authorization = target.authorization or _basic(unquote(user), unquote(password))
 
 
 def left_to_kubeconfig(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> bool:
@@ -309,11 +326,15 @@ def mixture(
     """
     chosen = next((name for name in BY_FILE if nearer.get(name)), None)
     overruling = [name for name in _BY_ADDRESS if farther.get(name) and not nearer.get(name)]
-    if chosen is None and nearer.get("host") and farther.get("host") not in (None, nearer["host"]):
-        # The token of one cluster would be sent to another.
+    if nearer.get("kubeconfig") and not nearer.get("context") and farther.get("context"):
+        # Whatever it calls its cluster, the other kubeconfig's name for one may be there, too.
+        overruling.append("context")
+    if chosen is None and nearer.get("host"):
+        # The token of one cluster would be sent to another, or beside the credentials that were meant.
+        elsewhere = farther.get("host") not in (None, nearer["host"])
         said = any(nearer.get(name) for name in CREDENTIALS)
-        moved = [name for name in CREDENTIALS if farther.get(name)]
-        chosen, overruling = ("host", moved) if moved and not said else (None, [])
+        moved = [name for name in CREDENTIALS if farther.get(name) and not nearer.get(name)]
+        chosen, overruling = ("host", moved) if elsewhere or said else (None, [])
     if chosen is None or not overruling:
         return None
     return (
@@ -324,7 +345,7 @@ def mixture(
 
 def _refuse_mixture(params: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Raise ConnectionOptionsError for options that the environment would overrule."""
-    farther = {name: from_environment(name, environ)[1] for name in _BY_ADDRESS}
+    farther = {name: from_environment(name, environ)[1] for name in ("context", *_BY_ADDRESS)}
     problem = mixture(params, farther, "%s", lambda name: from_environment(name, environ)[0])
     if problem:
         raise ConnectionOptionsError(problem)
@@ -342,6 +363,12 @@ def _set_proxy(
         raise ConnectionOptionsError(
             "the API server's address '%s' can't be read. Write it like 'https://192.0.2.1:6443'." % target.server
         ) from None
+    said, farther = params.get("proxy"), from_environment("proxy", environ)
+    if not said and farther[1] and target.proxy not in (None, farther[1]) and params.get("kubeconfig"):
+        raise ConnectionOptionsError(
+            "both 'kubeconfig', which has a proxy for its cluster, and '%s' are set, and another server may have the "
+            "same address behind another proxy. Unset the second. No request was sent." % farther[0]
+        )
     target.proxy = option("proxy") or target.proxy or proxy_variables.get(scheme) or None
     target.no_proxy = option("no_proxy") or proxy_variables.get("no") or None
     headers = params.get("proxy_headers")
@@ -373,8 +400,11 @@ def _load_kubeconfig(
         paths, documents = [], [(given, os.getcwd())]
     else:
         text = given or environ.get("KUBECONFIG") or "~/.kube/config"
-        if not isinstance(text, str):
-            raise ConnectionOptionsError("'kubeconfig' must be a path, or a kubeconfig as a mapping.")
+        if not isinstance(text, str) or {"\n", "{"} & {*text}:
+            # A text would be shown as the path that does not exist.
+            raise ConnectionOptionsError(
+                "'kubeconfig' must be a path, or a kubeconfig as a mapping: of a text, 'from_yaml' makes one."
+            )
         paths = [os.path.expanduser(path) for path in text.split(";" if os.name == "nt" else ":") if path]
         paths = [path for path in paths if os.path.exists(path)]
         if given and not paths:
@@ -394,6 +424,8 @@ def _load_kubeconfig(
                 raise ConnectionOptionsError("where the kubeconfig leads can't be told without its plugin.") from None
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
         user, folder = _chosen_user(documents, context)
+        names, current = _contexts(documents)
+        target.context, target.contexts = context or current, len(names)
         _read_impersonation(target, user)
         plugin = user.get("exec") if isinstance(user.get("exec"), Mapping) else None
         if error.key == "exec" and not target.authorization and not target.cert_data:
@@ -406,12 +438,22 @@ def _load_kubeconfig(
             target.plugin = {**plugin, "command": os.path.join(folder, command) if "/" in command else command}
 
 
+def _contexts(documents: list[tuple[Any, str]]) -> tuple[set[str], str | None]:
+    """The names of the contexts of kubeconfigs, which the kubernetes package has read, and the current one."""
+    names: set[str] = set()
+    current = None
+    for document, _folder in documents:
+        current = document.get("current-context", current)
+        listed = document.get("contexts")
+        names.update(str(item.get("name")) for item in listed or [] if isinstance(item, Mapping))
+    return names, current
+
+
 def _chosen_user(documents: list[tuple[Any, str]], context: Any) -> tuple[Mapping[str, Any], str]:
     """What kubeconfigs, which the kubernetes package has read, say of their current user, and its folder."""
     named: dict[str, dict[str, tuple[Any, str]]] = {"users": {}, "contexts": {}}
-    current = None
+    current = _contexts(documents)[1]
     for document, folder in documents:
-        current = document.get("current-context", current)
         for kind, by_name in named.items():
             listed = document.get(kind)
             for item in listed if isinstance(listed, list) else []:

@@ -107,6 +107,8 @@ def judge(
     for step, judged in judges.items():
         denied = [chain.denied[name] for name in _NEEDED.get(step, ()) if name in chain.denied]
         links.append(Link(step, UNKNOWN, denied[0], Fix("Ask for the permission")) if denied else judged())
+    values = {name: decode(live) for name, live in chain.sources.items()}
+    links = [link._replace(message=state.unquoted(link.message, values)) for link in links]
     # Whoever uses the Secret breaks nothing before it.
     causes = [link for link in links if link.state == BROKEN and not link.symptom and link.step != "consumers"]
     if causes:

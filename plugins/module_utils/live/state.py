@@ -8,6 +8,7 @@ Judging (:func:`judge`) is pure; :func:`follow` watches the cluster until all is
 
 from __future__ import annotations
 
+import base64
 import datetime
 import re
 import time
@@ -205,6 +206,25 @@ def _said(condition: Object | None) -> str:
     return str((condition or {}).get("message") or "")
 
 
+#: Shorter values are words of many messages, and what masks them would show where they are.
+_SHORTEST = 8
+
+
+def unquoted(text: str, sources: dict[str, dict[str, bytes]] | None) -> str:
+    """What ESO says, without the values of the sources: some releases quote what they can't read as JSON, say.
+
+    :arg sources: ``{source: {key: bytes}}``, or None where they were not read.
+    """
+    for data in (sources or {}).values() if text else ():
+        for value in data.values():
+            forms = [value.decode("utf-8", "ignore"), base64.b64encode(value).decode("ascii")]
+            # A message has its line breaks no more.
+            for form in sorted({" ".join(forms[0].split()), *forms, *forms[0].splitlines()}, key=len, reverse=True):
+                if len(form) >= _SHORTEST:
+                    text = text.replace(form, "********")
+    return text
+
+
 def hindrance(entry: Entry, external: Object | None) -> str:
     """Why a live ExternalSecret (None: absent) can't be what brings the entry's target; empty when nothing is seen."""
     if external is None:
@@ -268,6 +288,8 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
                 rows.append(
                     Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist")
                 )
+    for row in rows:
+        row.message = unquoted(row.message, snapshot.sources) if row.status == FAILING else row.message
     return rows
 
 
@@ -384,8 +406,10 @@ def without_what_ends(client: Client, rows: list[Row], asked: Callable[[Row], bo
     return left
 
 
-def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
-    """Add to each row's message what its ExternalSecret says now."""
+def explain(
+    client: Client, eso_version: str, rows: list[Row], sources: dict[str, dict[str, bytes]] | None = None
+) -> None:
+    """Add to each row's message what its ExternalSecret says now, without the values of the ``sources``."""
     listed, _version = client.list(external_secrets(eso_version))
     externals = {key_of(item): item for item in listed}
     for row in rows:
@@ -399,7 +423,7 @@ def explain(client: Client, eso_version: str, rows: list[Row]) -> None:
                 "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
             )
         elif condition.get("status") != "True":
-            row.message += "; ESO says: %s" % _said(condition)
+            row.message += "; ESO says: %s" % unquoted(_said(condition), sources)
             _add(row, refusal(client, row.namespace, row.entry.external_secret))
 
 

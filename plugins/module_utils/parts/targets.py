@@ -104,7 +104,7 @@ def _follow(
         unsynced = _not_refreshed(client, version, before, rows, nudge, asked, deadline, progress)
     progress.end()
     if unsynced:
-        state.explain(client, version, unsynced)
+        state.explain(client, version, unsynced, before.sources)
         client.forget()
         broken = causes.look(client, unsynced, layout_of(params), params["owner"] == "gitops")
         said = [_message(unsynced, len(rows), params["wait_timeout"]), *(cause.text() for cause in broken)]

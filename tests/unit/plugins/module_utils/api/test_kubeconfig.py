@@ -261,9 +261,14 @@ def test_precedence_is_that_of_kubernetes_core(folder, monkeypatch, options, env
     filled = json.loads(json.dumps([options, environ]).replace("{folder}", str(folder)))
     path = written(folder, document(USERS["token"], CLUSTERS["unchecked"]))
     environ = {**filled[1], "KUBECONFIG": path}
-    if "K8S_AUTH_HOST" in environ and ("context" in options or set(options) == {"host"}):
-        # The one thing that is done otherwise: what says one cluster is not overruled by what says another for all.
-        with pytest.raises(errors.ConnectionOptionsError, match="K8S_AUTH_"):
+    # What is done otherwise: what says one cluster is not overruled by what says another for all, and the credentials
+    # of one are not sent to another.
+    own = "context" in options or ("host" in options and "api_key" not in options)
+    refused = "K8S_AUTH_" if "K8S_AUTH_HOST" in environ and own else None
+    if set(options) == {"host"} and not refused:
+        refused = "those at hand are for another cluster, https://one"
+    if refused:
+        with pytest.raises(errors.ConnectionOptionsError, match=refused):
             ours(filled[0], environ)
         return
     found, expected = ours(filled[0], environ), theirs(filled[0], environ, monkeypatch)
@@ -279,7 +284,6 @@ def test_precedence_is_that_of_kubernetes_core(folder, monkeypatch, options, env
         {},
         {"kubeconfig": "{config}"},
         {"host": "https://two", "api_key": "k"},
-        {"host": "https://two"},
         {"context": "x"},
     ],
 )
@@ -295,6 +299,34 @@ def test_a_pods_own_account_comes_before_the_default_kubeconfig_alike(folder, mo
     environ = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443", "KUBECONFIG": path}
     params = json.loads(json.dumps(given).replace("{config}", path))
     assert ours(params, environ) == theirs(params, environ, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "said"),
+    [
+        ({"kubeconfig": "{config}"}, {"K8S_AUTH_CONTEXT": "x"}, "K8S_AUTH_CONTEXT"),
+        ({"kubeconfig": "{config}"}, {"K8S_AUTH_PROXY": "http://env:2"}, "K8S_AUTH_PROXY"),
+        ({"kubeconfig": "apiVersion: v1\nusers: [{user: {token: abc}}]"}, {}, "from_yaml"),
+        ({"host": "https://two", "username": "u", "password": "p"}, {"K8S_AUTH_API_KEY": "k"}, "K8S_AUTH_API_KEY"),
+    ],
+)
+def test_what_is_meant_for_another_cluster_is_refused(folder, given, environ, said):
+    path = written(folder, document(USERS["token"], CLUSTERS["proxy"]))
+    filled = json.loads(json.dumps(given).replace("{config}", path))
+    with pytest.raises(errors.ConnectionOptionsError, match=said) as raised:
+        kubeconfig.connection(filled, environ)
+    assert "abc" not in str(raised.value)
+
+
+def test_credentials_in_an_address_are_used_and_not_shown():
+    found = kubeconfig.connection({"host": "https://user:p%40ss@two:6443/path", "api_key": None, "proxy": None}, {})
+    assert found.server == "https://two:6443/path" and found.authorization == "Basic " + b64("user:p@ss")
+
+
+def test_a_kubeconfig_that_the_library_reads_has_its_context(folder):
+    path = written(folder, {**document(USERS["token"], CLUSTERS["plain"]), "x-owner": "team"})
+    found = kubeconfig.connection({"kubeconfig": path}, {})
+    assert (found.context, found.contexts) == ("x", 1)
 
 
 def test_impersonation_is_kubectls():
