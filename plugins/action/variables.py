@@ -163,7 +163,7 @@ class ActionModule(InProcessAction):
         A host that names no context gets the kubeconfig's current one, or what the environment says, which may be what
         another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet,
         and those that a limit leaves out, if they name a cluster: other machines of the inventory don't. What is said
-        for all hosts, on the command line or for the play, makes one cluster of many, too.
+        once for all hosts, on the command line, for a group or for the play, makes one cluster of many, too.
 
         :arg named: the connection options; :arg chosen: whether they say which cluster it is.
         """
@@ -182,7 +182,11 @@ class ActionModule(InProcessAction):
                 continue  # it is said when it is that host's turn
             # What a group says of a kubeconfig, it says of other machines, too.
             alike = other not in of_play and named.get("kubeconfig") and left_to_kubeconfig(merged)
-            if central != cluster["central"] or alike:
+            # Two that say different things of one cluster were given it one by one; a task may say it by a template.
+            meant = chosen and any(
+                said.get(option) or merged.get(option) != named.get(option) for option in (*BY_FILE, "host")
+            )
+            if central != cluster["central"] or alike or meant:
                 continue
             reached = connected(merged)
             if reached and reached.way == cluster["way"]:

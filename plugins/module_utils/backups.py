@@ -47,7 +47,14 @@ def write(
     """
     kept = backup.kept(live)
     if os.path.exists(path):
-        if read(vault, path)["secrets"] == kept:
+        try:
+            before = read(vault, path)["secrets"]
+        except FileError:
+            # A run that was stopped may have left one that is not whole.
+            if not force:
+                raise
+            before = None
+        if before == kept:
             return False
         if not force:
             raise FileError(

@@ -133,14 +133,16 @@ class Parent:
             raise NotReady("Ansible has ended, so the upgrade stops. Run it again: it goes on where this stopped.")
 
 
-def run_locked(lock: Lock, command: list[str]) -> None:
-    """Run a program while the lock is held. Raises NotReady with its last words if it fails."""
+def run_locked(lock: Lock, command: list[str], before: Callable[[], None]) -> None:
+    """Run a program while the lock is held, and ``before`` it. Raises NotReady with its last words if it fails."""
     parent = Parent()
-    with lock.held(), running(command) as program:
-        while program.runs():
-            parent.check()
-            time.sleep(_PAUSE)
-        failure = program.failure()
+    with lock.held():
+        before()
+        with running(command) as program:
+            while program.runs():
+                parent.check()
+                time.sleep(_PAUSE)
+            failure = program.failure()
     if failure or lock.lost:
         raise NotReady(" ".join(filter(None, (failure, str(lock.lost or "")))))
 
@@ -163,6 +165,8 @@ class _Node:
         #: Somebody else's upgrade may be under way: it may come back by itself. Since when it is ready, or None.
         self.returning = False
         self.ready: float | None = None
+        #: Whether Talos said last that it is at work there, and until when that is waited for.
+        self.busy, self.busy_until = False, 0.0
         #: When its kubelet said last that it lives, and how often it did since it was looked at first.
         self.alive_at = ""
         self.renewals = 0
@@ -226,7 +230,8 @@ class Upgrade:
         with self._lock.held():
             try:
                 with self._stack:
-                    while not all(node.over for node in under_way):
+                    # Whoever has the Lease now goes on with what Talos has begun.
+                    while not all(node.over for node in under_way) and not self._lock.lost:
                         parent.check()
                         for node in under_way:
                             if not node.over and time.monotonic() >= node.look:
@@ -235,10 +240,11 @@ class Upgrade:
                         time.sleep(_PAUSE)
             finally:
                 # Those that were under way when this was stopped keep their marks: what Talos has begun goes on.
-                self._release([node for node in under_way if node.error])
+                if not self._lock.lost:
+                    self._release([node for node in under_way if node.error and not node.busy])
         failed = [node.error for node in under_way if node.error] + ([str(self._lock.lost)] if self._lock.lost else [])
         if failed:
-            done = [node.name for node in under_way if not node.error]
+            done = [node.name for node in under_way if node.over and not node.error]
             raise NotReady(" ".join([*failed, *(["Done: %s." % ", ".join(done)] if done else [])]))
 
     def _try(self, what: Callable[[_Node], None], node: _Node) -> None:
@@ -316,11 +322,15 @@ class Upgrade:
             failure = node.ended()
             if failure is None:
                 return
-            if failure and not (_LOCKED in failure and node.calls == 1):
+            node.busy = _LOCKED in failure
+            node.busy_until = node.busy_until or time.monotonic() + self._seconds
+            if failure and not (node.busy and time.monotonic() < node.busy_until):
                 node.fail("Node %s: %s" % (node.name, failure))
                 return
             # What Talos has begun by itself, it ends by itself.
             node.wait(self._seconds, returning=bool(failure))
+            if failure:
+                node.deadline = node.busy_until
         node.look = time.monotonic() + _LOOK
         live = self._get(node.name)
         missing = nodes.waits_for(live, self._wanted)
@@ -350,6 +360,7 @@ class Upgrade:
         if node.program is not None:
             failure = node.ended()
             if failure:
+                node.busy = _LOCKED in failure
                 node.fail("Node %s: %s" % (node.name, failure))
             if failure != "":
                 return

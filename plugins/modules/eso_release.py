@@ -122,7 +122,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import connection
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, Denied, EsoError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, EsoError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import conflicts, eso, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as records
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -132,7 +132,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import takeover_refused
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, Object, shortened
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import ESO_VERSIONS, shortened
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.takeover import preflight
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def run(context: Context) -> dict[str, Any]:
         "force_conflicts": False,
     }
     problem = None
-    others = _elsewhere(client, params["eso_namespace"]) if not chart and release.absent else []
+    others = eso.elsewhere(client, params["eso_namespace"]) if not chart and release.absent else []
     if others:
         problem = (
             "no External Secrets controller runs in namespace '%s', but one does in '%s'. Set "
@@ -219,7 +219,7 @@ def _stopped(client: Client, namespace: str, release: eso.Release, values: dict[
     if version is None:
         return None
     if deployment is None:
-        others = _elsewhere(client, namespace)
+        others = eso.elsewhere(client, namespace)
         if not others:
             return None
         return (
@@ -299,18 +299,6 @@ def _conflicts(client: Client, params: dict[str, Any]) -> str | None:
     if not conflicting:
         return None
     return "helm could not apply the release's objects: %s Nothing was changed." % conflicts.advice(conflicting)
-
-
-def _elsewhere(client: Client, namespace: str) -> list[Object]:
-    """The controllers of ESO that run in other namespaces."""
-    try:
-        return [
-            item
-            for item in eso.controllers(client)
-            if item["metadata"]["namespace"] != namespace and item["spec"].get("replicas", 1)
-        ]
-    except Denied:
-        return []
 
 
 def _stop(what: str, objects: list[str], allowed: str) -> str:

@@ -127,7 +127,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.definitions import resource_of_definition
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import Resource, key_of
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import checks
 
 if TYPE_CHECKING:
@@ -220,6 +220,7 @@ def _look(client: Client, namespace: str, record: release.Record | None) -> chec
         record.values if record else {},
         record.defaults if record else {},
         eso.dependents(client, version)[1] if may_any and version else [],
+        [key_of(item) for item in eso.elsewhere(client, namespace)],
     )
 
 

@@ -169,6 +169,11 @@ def run(context: Context) -> dict[str, Any]:
             "'cluster_secrets_eso_namespace' to ESO's own; an ESO that helm did not install is upgraded the way it was "
             "installed." % (name, namespace)
         )
+    if record.chart != "external-secrets":
+        raise EsoError(
+            "helm's release '%s' is of the chart '%s', which has ESO inside, and this would replace all of it. Upgrade "
+            "ESO in that chart." % (name, record.chart)
+        )
     if record.number is None:
         raise EsoError("helm's release '%s' is of '%s', no release of upstream." % (name, record.app_version))
     given = [_step(chart["chart"], chart["version"], chart["crds"]) for chart in params["charts"]]

@@ -33,6 +33,9 @@ options:
     description: How long helm operations may take, in helm's format (V(5m)).
     type: str
     default: 5m
+  not_beyond:
+    description: Fail if helm's release has a newer ESO than this by then, such as V(1.2.0).
+    type: str
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
@@ -63,8 +66,14 @@ api_requests:
 import time
 from typing import Any
 
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, CatalogError, passes
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ApiError,
+    CatalogError,
+    EsoError,
+    passes,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import release as helm
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import Context, run_module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.actions import plan_delete
@@ -73,6 +82,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "release": {"type": "str", "default": "external-secrets"},
     "eso_namespace": {"type": "str", "default": "external-secrets"},
     "timeout": {"type": "str", "default": "5m"},
+    "not_beyond": {"type": "str"},
 }
 
 
@@ -102,6 +112,7 @@ def run(context: Context) -> dict[str, Any]:
         progress(int(max(one.age for one in running)), int(limit))
         time.sleep(1)
     progress.end()
+    _refuse_newer(context)
     said = [
         "helm's record of revision %d of '%s', which has been %s for %d s"
         % (one.revision, params["release"], one.status, one.age)
@@ -111,6 +122,19 @@ def run(context: Context) -> dict[str, Any]:
     for one in said:
         context.warn("%s %s" % (one, "would be removed" if context.check_mode else "was removed"))
     return context.result(actions, removed=said)
+
+
+def _refuse_newer(context: Context) -> None:
+    """Raise EsoError where somebody else has upgraded the release beyond the step that is to come."""
+    params = context.params
+    limit = advisories.parse(params["not_beyond"])
+    record = helm.deployed(context.client, params["eso_namespace"], params["release"]) if limit else None
+    if limit and record and record.number and record.number > limit:
+        raise EsoError(
+            "helm's release '%s' has ESO %s by now, and this run would go back to %s: another run is at work. Run this "
+            "again when it has ended. Nothing was changed."
+            % (params["release"], record.app_version, advisories.text(limit))
+        )
 
 
 def main() -> None:

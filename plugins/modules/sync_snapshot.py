@@ -127,6 +127,11 @@ def run(context: Context) -> dict[str, Any]:
     version = context.eso_version()
     mark, progress = context.params["mark"], context.params["progress"]
     cluster, _server = snapshot.identity(context.client)
+    if mark is None and context.params["state"] == "taken" and _before(path, "taken").get("mark") is not None:
+        raise FileError(
+            "the snapshot '%s' is of an upgrade that was interrupted and is to be compared with its beginning. Run "
+            "that again, or remove the file if it is of no use." % path
+        )
     if mark is not None:
         saved = _before(path, context.params["state"])
         same = saved.get("mark") == mark
@@ -135,7 +140,7 @@ def run(context: Context) -> dict[str, Any]:
         if context.params["state"] == "taken" and same and saved["progress"] != progress:
             return {"changed": False, "secrets": len(saved["secrets"])}
         if context.params["state"] == "compared" and not same:
-            return {"changed": False, "secrets": 0, "differences": []}
+            return {"changed": False, "secrets": 0, "differences": [], "rotated": []}
     taken = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
     if context.params["state"] == "taken":
         salt = os.urandom(32)

@@ -71,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 todo:
-  description: Whether the cluster does not run the version yet.
+  description: Whether the cluster does not run the version yet, or a talosctl that was begun for it did not end well.
   returned: when O(state=planned)
   type: bool
 progress:
@@ -111,6 +111,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import advisories
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply import Executor
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
     ApiError,
     ClusterSecretsError,
@@ -125,6 +126,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
     wait_while,
 )
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.plan.nodes import plan_node_annotated
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NODES, Object
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.talos import UPGRADE, run_locked
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade import kubernetes
@@ -132,6 +134,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.upgrade.n
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.advisories import Number
+    from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["planned", "upgraded"], "default": "planned"},
@@ -164,9 +167,23 @@ def run(context: Context) -> dict[str, Any]:
     if not context.check_mode:
         to = ["upgrade-k8s", "--nodes", params["address"], "--to", advisories.text(wanted)]
         lock = Lock(client, UPGRADE, params["store_namespace"])
-        run_locked(lock, [*params["command"], *to, *params["arguments"]])
+        run_locked(lock, [*params["command"], *to, *params["arguments"]], lambda: _mark(client, control_plane, wanted))
         wait_while(client, lambda: _awaited(context, wanted), params["wait_timeout"], interval=2)
+        _unmark(client)
     return {"changed": True, "api_requests": client.requests}
+
+
+def _mark(client: Client, control_plane: list[Object], wanted: Number) -> None:
+    """Say in the cluster that talosctl has begun: it writes kube-proxy and manifests last, which no version shows."""
+    first = min(item["metadata"]["name"] for item in control_plane)
+    live = client.get(NODES.path(first))
+    action = plan_node_annotated(live, {kubernetes.MARK: advisories.text(wanted)}) if live else None
+    Executor(client).run([action] if action else [])
+
+
+def _unmark(client: Client) -> None:
+    planned = [plan_node_annotated(node, {kubernetes.MARK: None}) for node in client.list(NODES)[0]]
+    Executor(client).run([action for action in planned if action])
 
 
 def _read(context: Context) -> tuple[Number, list[Object]]:
@@ -205,7 +222,8 @@ def _planned(context: Context, server: Number, nodes: list[Object], wanted: Numb
     warning = kubernetes.untested(eso.running_as(context.client, context.params["eso_namespace"])[0].number, wanted)
     if warning:
         context.warn(warning)
-    result["table"] = ["To Kubernetes %s. %s." % (text, "; ".join(kubernetes.waits_for(server, nodes, wanted)))]
+    why = kubernetes.waits_for(server, nodes, wanted) or ["an earlier talosctl did not end well, and is run once more"]
+    result["table"] = ["To Kubernetes %s. %s." % (text, "; ".join(why))]
     result["problems"] = [problem.as_dict() for problem in problems]
     result["api_requests"] = context.client.requests
     stopping = [problem for problem in problems if problem.check not in context.params["accept"]]

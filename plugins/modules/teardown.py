@@ -167,7 +167,9 @@ def run(context: Context) -> dict[str, Any]:
     leftover: list[removal.Left] = []
     path = None
     if params["uninstall"]:
-        _refuse_others(client, parts, made)
+        others = _others(client, parts, made)
+        if others:
+            raise EsoError("%s Nothing was changed." % _without(others))
     if params["backup"] and parts.masters.actions:
         names = {action.name for action in parts.masters.actions}
         secrets = [item for item in cluster.central if item["metadata"]["name"] in names]
@@ -182,11 +184,13 @@ def run(context: Context) -> dict[str, Any]:
         gone = [item for item in cluster.users.distributed if item["metadata"]["name"] in removed]
         parts = parts.confirmed(_plan(_read(client, layout, version, entries), layout, entries, gone))
     actions += executor.run(*parts.batches())
+    # Nor is ESO uninstalled when somebody has begun to use it since.
+    others = _others(client, parts, made) if params["uninstall"] and not context.check_mode else []
     left = [left for part in parts for left in part.left] + leftover
     return context.result(
         actions,
         left=[item_left._asdict() for item_left in left],
-        held=[left_item.text() for left_item in leftover],
+        held=[*(left_item.text() for left_item in leftover), *([_without(others)] if others else [])],
         table=[item_left.text() for item_left in left],
         backup=path,
     )
@@ -196,8 +200,15 @@ def run(context: Context) -> dict[str, Any]:
 _OF_ESO_ITSELF = ("GeneratorState",)
 
 
-def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) -> None:
-    """Raise EsoError where ESO, and with it the definitions of its kinds, would take what the run does not remove.
+def _without(others: list[str]) -> str:
+    return (
+        "Without ESO these would stop, or go with the definitions of their kinds: %s. Remove them, or leave ESO "
+        "('uninstall: false', the variable cluster_secrets_teardown_eso)." % shortened(others)
+    )
+
+
+def _others(client: Client, parts: _Parts, made: set[tuple[str, str]]) -> list[str]:
+    """What ESO, and with it the definitions of its kinds, would take and the run does not remove.
 
     :arg made: (namespace, name) of the ExternalSecrets that go with their ClusterExternalSecrets.
     """
@@ -212,7 +223,7 @@ def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) ->
         lambda one: client.list(resource_of_definition(one), partial=True, missing_ok=True)[0],
         live,
     )
-    others = [
+    return [
         label_of(kind, item)
         for kind, items in zip([definition["spec"]["names"]["kind"] for definition in live], lists)
         for item in items
@@ -220,11 +231,6 @@ def _refuse_others(client: Client, parts: _Parts, made: set[tuple[str, str]]) ->
         # What only ESO can end would never end.
         and ("deletionTimestamp" not in item["metadata"] or item["metadata"].get("finalizers"))
     ]
-    if others:
-        raise EsoError(
-            "Without ESO these would stop, or go with the definitions of their kinds: %s. Remove them, or leave ESO "
-            "('uninstall: false', the variable cluster_secrets_teardown_eso). Nothing was changed." % shortened(others)
-        )
 
 
 class _Found(NamedTuple):

@@ -428,6 +428,44 @@ def test_who_names_no_cluster_does_not_get_that_of_another_host(looked, tmp_path
         assert code == 0 and "Cluster: " in said, said
 
 
+def test_what_is_said_once_for_all_makes_no_one_cluster_of_many(looked, tmp_path):
+    """On the command line or for a group, also where another Python runs the modules."""
+    config = kubeconfig_of(tmp_path / "config", {"token": "t"}, a=A, b=B)
+    play = {"tasks": [CHECKS]}
+    same = "which is that of b, too. Give it its own cluster_secrets_context"
+    for one in ({"cluster_secrets_context": "b"}, {"cluster_secrets_kubeconfig": config}):
+        for other in ({}, {"ansible_python_interpreter": "/usr/bin/another"}):
+            code, said = looked(play, hosts=("a", "b"), a={**one, **other}, b={**one, **other})
+            assert code == 2 and same in said, said
+    # Each by a file of its own is meant, and so is another namespace.
+    copy = kubeconfig_of(tmp_path / "copy", {"token": "u"}, a=A)
+    own = {"cluster_secrets_kubeconfig": copy}
+    assert looked(play, hosts=("a", "b"), a=own, b={"cluster_secrets_kubeconfig": config})[0] == 0
+    apart = {"cluster_secrets_context": "b", "cluster_secrets_store_namespace": "own"}
+    assert looked(play, hosts=("a", "b"), a=apart, b={"cluster_secrets_context": "b"})[0] == 0
+    # A limit hides no cluster that a kubeconfig alone names, and no environment hides that it is one.
+    alone = {"hosts": "n", "tasks": [CHECKS], "environment": {"K8S_AUTH_KUBECONFIG": copy}}
+    code, said = looked(alone, a=own)
+    assert code == 2 and f"n names no cluster of its own and got {A} (context a), which is that of a, too" in said, said
+
+
+def test_an_address_does_not_overrule_a_hosts_own_kubeconfig(looked, tmp_path):
+    config = kubeconfig_of(tmp_path / "config", {"token": "t"}, a=A, b=B)
+    asks = {"platform.cluster_secrets.eso_info": {}}
+    both = {"cluster_secrets_kubeconfig": config, "cluster_secrets_host": B, "cluster_secrets_api_key": "t"}
+    code, said = looked({"tasks": [asks]}, hosts=["n"], n=both)
+    assert code == 2 and "both 'cluster_secrets_host' and 'cluster_secrets_kubeconfig' are set for this host" in said
+
+
+def test_what_runs_here_goes_nowhere_else_than_the_other_tasks(looked, tmp_path):
+    kubeconfig_of(tmp_path / "config", {"token": "t"}, a=A)
+    tears = {"platform.cluster_secrets.teardown": {}}
+    code, said = looked({"tasks": [tears]}, hosts=["n"], n={"ansible_connection": "ssh"})
+    assert code == 2 and "platform.cluster_secrets.teardown runs on this machine, and the other tasks of n" in said, (
+        said
+    )
+
+
 def test_a_later_play_is_held_to_the_server_and_runs_no_plugin(looked, tmp_path):
     """A plugin of the kubeconfig gives credentials; who only asks where it leads does not run it."""
     plugin = tmp_path / "plugin"

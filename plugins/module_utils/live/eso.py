@@ -147,6 +147,18 @@ def controllers(client: Client) -> list[Object]:
     ]
 
 
+def elsewhere(client: Client, namespace: str) -> list[Object]:
+    """The controllers of ESO that run in other namespaces; none where the play may not look."""
+    try:
+        return [
+            item
+            for item in controllers(client)
+            if item["metadata"]["namespace"] != namespace and item["spec"].get("replicas", 1)
+        ]
+    except Denied:
+        return []
+
+
 def lists(src: str | None) -> Lists:
     """The advisories and dates of a file or URL, YAML or JSON; ours without one. Raises FileError or CatalogError."""
     if not src:

@@ -74,10 +74,16 @@ def settled(client: Client, namespace: str, name: str) -> Record | None:
     :raises EsoError: when helm's record can't be read.
     """
     records = _listed(client, namespace, name)
-    if not records or any(_status(item) not in ("deployed", "superseded") for item in records):
+    if not records or any(_status(item) not in ("deployed", "superseded") for item in _of_now(records)):
         return None
     newest = max(records, key=_revision)
     return _read(client, newest) if _status(newest) == "deployed" else None
+
+
+def _of_now(records: list[Object]) -> list[Object]:
+    """The records without those that a later revision has overtaken, which failed once and are history."""
+    done = max((_revision(item) for item in records if _status(item) == "deployed"), default=0)
+    return [item for item in records if _revision(item) >= done]
 
 
 def newest(client: Client, namespace: str, name: str) -> Record | None:
@@ -167,7 +173,7 @@ class Unfinished:
 
 
 def unfinished(client: Client, namespace: str, name: str) -> list[Unfinished]:
-    """The records of a release that are neither deployed nor superseded, oldest first."""
-    records = [item for item in _listed(client, namespace, name) if _status(item) in (*_PENDING, "failed")]
+    """The records of a release that are neither deployed nor superseded, nor older than what is, oldest first."""
+    records = [item for item in _of_now(_listed(client, namespace, name)) if _status(item) in (*_PENDING, "failed")]
     now = parsedate_to_datetime(client.server_date) if client.server_date else utcnow()
     return sorted((Unfinished(item, now) for item in records), key=lambda one: one.revision)

@@ -71,6 +71,14 @@ def plan_node_finished(live: Object) -> Action | None:
     return _patch_node(live, changes, cordon, plan_node_finished)
 
 
+def plan_node_annotated(live: Object, changes: dict[str, str | None]) -> Action | None:
+    """The patch that gives a live node annotations, or takes them away (None); None for one that is so."""
+    annotations = live["metadata"].get("annotations") or {}
+    if all(annotations.get(key) == value for key, value in changes.items()):
+        return None
+    return _patch_node(live, changes, None, lambda again: plan_node_annotated(again, changes))
+
+
 def _patch_node(
     live: Object, changes: dict[str, str | None], cordon: bool | None, again: Callable[[Object], Action | None]
 ) -> Action:

@@ -30,6 +30,7 @@ CHECKS = {
     "names": "the name of a ClusterExternalSecret is too long for its finalizer",
     "tokens": "stores would no longer get the token of their ServiceAccount",
     "conflicts": "somebody else changed what helm applies",
+    "controllers": "another ESO in the cluster has the same definitions",
 }
 
 #: The releases that refuse what the advisories of these numbers are about.
@@ -75,6 +76,7 @@ class Live(NamedTuple):
 
     ``values`` and ``defaults`` are those of helm's record, ``templates`` the texts by (namespace, name).
     ``token_stores`` are the stores not of ours that need a ServiceAccount's token, as long as ESO may ask for any.
+    ``elsewhere`` are the (namespace, name) of other controllers of ESO.
     """
 
     deployment: Object | None
@@ -84,11 +86,16 @@ class Live(NamedTuple):
     values: dict[str, Any]
     defaults: dict[str, Any]
     token_stores: list[str] = []
+    elsewhere: list[tuple[str, str]] = []
 
 
 def judge(live: Live, stages: list[Stage]) -> list[Finding]:
     """What would stop, each named at the first release at which it does, the causes for all before single objects."""
     problems = list(_owner(live))
+    problems += [
+        problem("controllers", "Deployment %s/%s" % place, "it is another ESO, of whose release nothing is known here")
+        for place in live.elsewhere
+    ]
     problems += _images(live)
     problems += _repositories(live, stages)
     problems += _values(live, stages)

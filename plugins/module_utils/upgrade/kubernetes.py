@@ -69,9 +69,19 @@ def running(nodes: list[Object], wanted: Number) -> list[str]:
     return sorted(node["metadata"]["name"] for node in nodes if _number(kubelet(node)) == wanted)
 
 
+#: On a live node: the version to which talosctl was begun. It writes kube-proxy and the manifests last, when the API
+#: server and all nodes run it.
+MARK = "cluster-secrets/kubernetes-upgrade"
+
+
+def begun(nodes: list[Object]) -> list[Object]:
+    """The live nodes that are marked, since talosctl has not ended well yet."""
+    return [node for node in nodes if MARK in (node["metadata"].get("annotations") or {})]
+
+
 def is_done(server: Number, nodes: list[Object], wanted: Number) -> bool:
-    """Whether the API server and every live node run what is wanted."""
-    return server == wanted and len(running(nodes, wanted)) == len(nodes)
+    """Whether the API server and every live node run what is wanted, and no talosctl was interrupted."""
+    return server == wanted and len(running(nodes, wanted)) == len(nodes) and not begun(nodes)
 
 
 def waits_for(server: Number, nodes: list[Object], wanted: Number) -> list[str]:
