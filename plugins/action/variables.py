@@ -18,6 +18,7 @@ from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
 from ..plugin_utils.in_process import PREFIX, InProcessAction, Moved, connected, ways_said
 from ..plugin_utils.plain import plain
+from ..plugin_utils.playbooks import PLAYBOOKS
 from ..plugin_utils.screen import show
 from ..plugin_utils.vault import RunVault
 
@@ -35,6 +36,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "cluster": {"type": "bool", "default": True},
     "talos_nodes": {"type": "bool", "default": False},
     "roles": {"type": "list", "elements": "str", "default": []},
+    "playbook": {"type": "str", "choices": list(PLAYBOOKS)},
 }
 
 
@@ -70,7 +72,11 @@ class ActionModule(InProcessAction):
         _result, options = self.validate_argument_spec(self._options())
         if options["talos_nodes"]:
             self._refuse_anothers_nodes(given)
-        problems = []
+        problems = [
+            "%s: it is required: %s" % (name, spec["description"])
+            for name, spec in (PLAYBOOKS[options["playbook"]][1] if options["playbook"] else {}).items()
+            if spec.get("required") and name not in given
+        ]
         scope = {name for role in options["roles"] for name in specifications.of_roles().get(role, ())}
         for name, spec in specifications.specifications().items():
             if name not in given or not self._is_checked(name, spec, given[name], scope):

@@ -66,7 +66,9 @@ def run(context: Context) -> dict[str, Any]:
         os.close(descriptor)
     if not dest:
         return {"changed": True, "server": target.server}
-    changed = not os.path.exists(dest) or files.read(dest, "kubeconfig") != text.encode("utf-8")
+    # One that others can read is written anew.
+    private = os.path.exists(dest) and not os.stat(dest).st_mode & 0o077
+    changed = not private or files.read(dest, "kubeconfig") != text.encode("utf-8")
     if changed and not context.check_mode:
         files.write(dest, text, "kubeconfig", private=True)
     return {"changed": changed, "server": target.server, "dest": dest}

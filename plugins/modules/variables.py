@@ -34,6 +34,28 @@ options:
     type: list
     elements: str
     default: []
+  playbook:
+    description: The playbook of the collection that is run, of which the variables are checked that it requires.
+    type: str
+    choices:
+      - init
+      - validate
+      - status
+      - explain
+      - audit
+      - onboard
+      - offboard
+      - rotate
+      - adopt
+      - logs
+      - backup
+      - restore
+      - render
+      - eso_upgrade
+      - talos_upgrade_pre
+      - talos_upgrade
+      - talos_upgrade_kubernetes
+      - teardown
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
 attributes:

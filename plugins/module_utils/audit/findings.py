@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Mapping
 
 from .. import advisories, lifetimes, permissions
 from ..catalog.entries import LABEL_PREFIX, Entry
+from ..catalog.values import required_sources, slips
 from ..desired import consumers, guard, stores
 from ..desired.distribution import ESO_MANAGED_LABEL, FINALIZER_PREFIX, is_owned
 from ..findings import BOOTSTRAP, ERROR, INFO, LOGS, ROTATE, WARNING, Finding, Fix, offboarding, playbook, rotation
@@ -69,6 +70,7 @@ def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Find
     enforced = guard.enforced(policies, bindings)
     findings: list[Finding] = []
     findings.extend(_sources(entries, inventory.snapshot))
+    findings.extend(_slips(entries, inventory.snapshot, namespace))
     findings.extend(_open(entries))
     findings.extend(_rows(rows, inventory))
     findings.extend(_hand_made(entries, inventory, namespace))
@@ -76,7 +78,8 @@ def find(scope: Scope, inventory: Inventory, rows: list[state.Row]) -> list[Find
     findings.extend(_central(scope, inventory))
     findings.extend(_typed(entries, inventory, namespace))
     others = [item for item in inventory.distributed if not stores.is_of_catalog(item, scope.layout)]
-    used = consumers.selecting(others, (), inventory.cluster_push_secrets)
+    foreign = [item for item in inventory.stores if not is_owned(item)]
+    used = consumers.selecting(others, foreign, inventory.cluster_push_secrets)
     findings.extend(_labels(entries, inventory.snapshot.namespaces, used))
     findings.extend(_finalizers(inventory))
     findings.extend(_distributed(scope, inventory))
@@ -216,6 +219,17 @@ def _sources(entries: list[Entry], snapshot: Snapshot) -> Iterator[Finding]:
         if problem and problem not in seen:
             seen.add(problem)
             yield Finding(ERROR, "missing-source", None, entry.name, problem, value_fix(entry))
+
+
+def _slips(entries: list[Entry], snapshot: Snapshot, namespace: str) -> Iterator[Finding]:
+    """Values that whatever uses them may refuse, whoever wrote them."""
+    needed = required_sources(entries)
+    for source, data in sorted((snapshot.sources or {}).items()) if snapshot.values_read else ():
+        for key, slip in slips(data).items():
+            if key in needed.get(source, {}):
+                message = "the value of '%s' %s, which whatever uses it may refuse" % (key, slip)
+                fix = rotation("Remove that, unless it belongs there, then", source)
+                yield Finding(WARNING, "suspicious-value", namespace, source, message, fix)
 
 
 def value_fix(entry: Entry, missing: Mapping[str, set[str] | None] | None = None) -> Fix:

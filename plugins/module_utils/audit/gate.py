@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Collection, Iterator
 
 from .. import workloads
+from ..desired import consumers
 from ..desired.distribution import failed_namespaces, is_owned
 from ..findings import problem
 from ..live import state
 from ..live.eso import CONTROLLER, NAME_LABEL
-from ..resources import Object, condition_of, holds_true, matches, ready_condition
+from ..resources import Object, condition_of, holds_true, label_of, matches, ready_condition
 
 if TYPE_CHECKING:
     from ..catalog.entries import Entry
@@ -66,7 +67,7 @@ def judge(
         if row.status != state.SYNCED and row.namespace not in except_namespaces
     ]
     problems += _pods(pods, secrets)
-    problems += _unscheduled(pods, {row.key for row in rows})
+    problems += _unscheduled(pods, {row.key for row in rows}.union(_kept_targets(health)))
     if drain:
         problems += _drain(health)
         problems += _pull_secrets(pods, secrets)
@@ -144,6 +145,8 @@ def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> It
         place = condition_of(pod, "PodScheduled")
         if (pod.get("status") or {}).get("phase") != "Pending" or (place or {}).get("status") != "False":
             continue
+        if (place or {}).get("reason") == "SchedulingGated":
+            continue  # somebody holds it back, as queues do
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         used = sorted(
             {
@@ -158,13 +161,35 @@ def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> It
             yield problem("pod", "Pod %s/%s" % (namespace, name), text)
 
 
+def _kept_targets(health: Health) -> set[tuple[str, str]]:
+    """(namespace, name) of what the consumers make that were kept beside the catalog."""
+    names = {label for store in health.stores if is_owned(store) for label in consumers.known_names(store)}
+    targets = {
+        (namespace, consumers.distributed_target(item))
+        for item in health.distributed
+        if label_of("ClusterExternalSecret", item) in names
+        for namespace, live in health.targets.namespaces.items()
+        if consumers.selects(item, namespace, live["metadata"].get("labels") or {})
+    }
+    for (namespace, name), item in health.targets.externals.items():
+        if label_of("ExternalSecret", item) in names:
+            targets.add((namespace, ((item.get("spec") or {}).get("target") or {}).get("name") or name))
+    return targets
+
+
 def parts(health: Health | Chain) -> list[Finding]:
     """What is wrong with ESO's own Deployments and webhooks."""
     return [*_eso(health), *_webhooks(health)]
 
 
-#: The controller's arguments for those who use nothing but ExternalSecrets and SecretStores.
-_SWITCHED_OFF = {"--enable-cluster-external-secret-reconciler=false", "--enable-cluster-store-reconciler=false"}
+#: The arguments of a controller for those who use nothing but ExternalSecrets and SecretStores; what Go takes for false.
+_SWITCHES = ("enable-cluster-external-secret-reconciler", "enable-cluster-store-reconciler")
+_FALSE = ("0", "f", "F", "false", "False", "FALSE")
+
+
+def _is_switched_off(argument: str) -> bool:
+    name, _equals, value = argument.lstrip("-").partition("=")
+    return name in _SWITCHES and value in _FALSE and argument.startswith("-")
 
 
 def stopped(health: Health | Chain) -> list[Finding]:
@@ -178,9 +203,12 @@ def stopped(health: Health | Chain) -> list[Finding]:
     problems = [finding for finding in parts(health) if finding.object not in working]
     for item in health.deployments:
         containers = ((item["spec"].get("template") or {}).get("spec") or {}).get("containers") or []
-        off = sorted(
-            {flag for container in containers for flag in container.get("args") or [] if flag in _SWITCHED_OFF}
-        )
+        given = [
+            argument
+            for container in containers
+            for argument in [*(container.get("command") or []), *(container.get("args") or [])]
+        ]
+        off = sorted(set(filter(_is_switched_off, given)))
         if off and _name_label(item) == CONTROLLER:
             message = "it runs with %s, which switches off what the collection needs" % " and ".join(off)
             problems.append(problem("eso", "Deployment %s" % item["metadata"]["name"], message))

@@ -67,7 +67,10 @@ def plan(context: Context) -> Plan:
         absent = sorted(set(assignments) - set(live))
         copies = _copies(context, assignments, live)
         wait = functools.partial(_wait_for_the_end, context, copies) if copies and params["wait"] else None
-        return Plan([Step([[action for action in planned if action]], then=wait)], {"missing": absent})
+        # Finalizers are ESO's, and in nobody's repository.
+        by_gitops = params["owner"] == "gitops" and any(map(_takes_labels, planned))
+        step = Step([[action for action in planned if action]], then=wait, read_only=by_gitops)
+        return Plan([step], {"missing": absent})
     wanted = wanted_labels(entries, assignments)
     if assignments is not None:
         _refuse_losses(context, assignments, live)
@@ -108,6 +111,11 @@ def plan(context: Context) -> Plan:
 
 
 run = alone(plan)
+
+
+def _takes_labels(action: Action | None) -> bool:
+    """Whether the plan for a namespace takes a label away, and not only finalizers."""
+    return action is not None and "labels" in (action.before or {}).get("metadata", {})
 
 
 def _wait_for_the_end(context: Context, copies: dict[str, dict[str, Entry]], _result: Result) -> list[Action]:

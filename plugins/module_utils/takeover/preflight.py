@@ -746,7 +746,8 @@ _WRITERS = {
     "Doppler": ("secrets.doppler.com/",),
     "Sealed Secrets": ("sealedsecrets.bitnami.com/managed",),
     "Vault Secrets Operator": ("secrets.hashicorp.com/",),
-    "kubed": ("kubed.appscode.com/",),
+    "kubed": ("kubed.appscode.com/", "config-syncer.appscode.com/"),
+    "the Secrets Store CSI driver": ("secrets-store.csi.k8s.io/",),
 }
 
 #: The same by the names of their field managers.
@@ -759,6 +760,9 @@ _WRITING_MANAGERS = {
     "infisical": "Infisical",
     "replicator": "mittwald's replicator",
     "reflector": "reflector",
+    "crossplane": "Crossplane",
+    "postgres-operator": "postgres-operator",
+    "strimzi": "Strimzi",
 }
 
 
@@ -805,8 +809,9 @@ def renewers(secret: Object) -> list[str]:
 
 
 def writers(secret: Object) -> list[str]:
-    """Who, besides people, keeps writing a live Secret: tools, controllers that own it, ESO."""
-    owners = controllers(secret)
+    """Who, besides people, keeps writing a live Secret: tools, what owns it, ESO."""
+    # Some operators own what they write without controlling it.
+    owners = owners_of(secret)
     if ESO_MANAGED_LABEL in (secret["metadata"].get("labels") or {}) and not owners:
         owners = ["ESO"]
     return list(dict.fromkeys([*tools(secret), *_tools_by_marks(secret), *owners]))
