@@ -440,7 +440,8 @@ def test_what_is_said_once_for_all_makes_no_one_cluster_of_many(looked, tmp_path
     # Each by a file of its own is meant, and so is another namespace.
     copy = kubeconfig_of(tmp_path / "copy", {"token": "u"}, a=A)
     own = {"cluster_secrets_kubeconfig": copy}
-    assert looked(play, hosts=("a", "b"), a=own, b={"cluster_secrets_kubeconfig": config})[0] == 0
+    other = {"cluster_secrets_kubeconfig": kubeconfig_of(tmp_path / "other", {"token": "v"}, a=A)}
+    assert looked(play, hosts=("a", "b"), a=own, b=other)[0] == 0
     apart = {"cluster_secrets_context": "b", "cluster_secrets_store_namespace": "own"}
     assert looked(play, hosts=("a", "b"), a=apart, b={"cluster_secrets_context": "b"})[0] == 0
     # A limit hides no cluster that a kubeconfig alone names, and no environment hides that it is one.

@@ -182,7 +182,7 @@ def parts(health: Health | Chain) -> list[Finding]:
     return [*_eso(health), *_webhooks(health)]
 
 
-#: The arguments of a controller for those who use nothing but ExternalSecrets and SecretStores; what Go takes for false.
+#: Arguments of ESO's controller for those who have ExternalSecrets and SecretStores only; and what Go takes for false.
 _SWITCHES = ("enable-cluster-external-secret-reconciler", "enable-cluster-store-reconciler")
 _FALSE = ("0", "f", "F", "false", "False", "FALSE")
 

@@ -142,10 +142,16 @@ def test_what_stops_eso_and_what_does_not():
     one_left = health(deployments=[deployment(replicas=2, available=1), deployment("certs", WEBHOOK, 1, 0)])
     assert gate.stopped(one_left) == []
     assert [one.message for one in gate.stopped(health(deployments=[deployment(available=0)]))] != []
-    off = health(deployments=[deployment(arguments=["--enable-cluster-store-reconciler=false"])])
-    assert ["it runs with --enable-cluster-store-reconciler=false" in one.message for one in gate.stopped(off)] == [
-        True
-    ]
+    # Go reads each of these.
+    for argument, said in (
+        ("--enable-cluster-store-reconciler=false", True),
+        ("-enable-cluster-store-reconciler=F", True),
+        ("--enable-cluster-external-secret-reconciler=0", True),
+        ("--enable-cluster-external-secret-reconciler=true", False),
+        ("--enable-cluster-external-secret-reconciler", False),
+    ):
+        found = gate.stopped(health(deployments=[deployment(arguments=[argument])]))
+        assert ["it runs with %s" % argument in one.message for one in found] == [True] * said, argument
 
 
 # -- stores, ClusterExternalSecrets, targets -----------------------------------------------------------
@@ -212,6 +218,22 @@ def test_a_pod_that_finds_no_node_counts_if_it_uses_a_target():
 
     said = "it uses the Secret one and can't be scheduled: 0/1 nodes are available"
     assert found("one") == [("pod", "Pod a/p", said)] and found("other") == []
+    # A queue that holds it back is no lack of nodes.
+    held = pod(phase="Pending", conditions=[{**full, "reason": "SchedulingGated"}], **uses("one"))
+    assert judged(health(pods=[held]), {("a", "one")}) == []
+
+
+def test_what_was_kept_beside_the_catalog_is_a_target_too():
+    kept = {"cluster-secrets/kept": '["ExternalSecret a/lone", "ClusterExternalSecret wide"]'}
+    owned = {"app.kubernetes.io/managed-by": "platform.cluster_secrets"}
+    store = {"metadata": {"name": "central-secret-store", "annotations": kept, "labels": owned}}
+    wide = {
+        "metadata": {"name": "wide"},
+        "spec": {"namespaces": ["a"], "externalSecretSpec": {"target": {"name": "wide-target"}}},
+    }
+    well = health(stores=[store], distributed=[wide])
+    well.targets.externals["a", "lone"] = {"metadata": {"name": "lone", "namespace": "a"}, "spec": {}}
+    assert gate._kept_targets(well) == {("a", "lone"), ("a", "wide-target")}
 
 
 def test_only_the_secrets_of_pods_that_matter_are_looked_up():

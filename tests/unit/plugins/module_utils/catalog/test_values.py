@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.values import (
     check_values,
     generated,
+    slips,
     unread,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
@@ -108,3 +109,27 @@ def test_keys_that_nobody_reads_are_named():
     # A source that is copied whole has no such keys.
     whole = {"name": "two", "source": "src", "label": "secrets/two", "extract": True, "namespaces": ["b"]}
     assert unread(entries(ONE, whole), given) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b"token", None),
+        (b"a b", None),
+        (b"token\n", "ends in a line break"),
+        (b"token\r", "ends in a line break"),
+        (b" token", "begins with a space"),
+        (" token\n".encode(), "begins with a space and ends in a line break"),
+        ("token\u00a0".encode(), "ends in a space"),
+        ("token\u200b".encode(), "ends in an invisible character"),
+        (b"token\0", "ends in an invisible character"),
+        (b"\xef\xbb\xbftoken", "begins with an invisible character"),
+        (b"\xef\xbb\xbf-----BEGIN X-----\nx\n", "begins with an invisible character"),
+        (b"-----BEGIN X-----\nx\n", None),
+        (b"\n", "is nothing but a line break"),
+        (b"   ", "is nothing but a space"),
+        (b"\x01\xff\x20", None),
+    ],
+)
+def test_what_nobody_sees_around_a_value_is_named(value, said):
+    assert slips({"key": value}).get("key") == said

@@ -48,6 +48,21 @@ def test_judgements():
     assert judged(namespaces=both) == [("a", state.SYNCED), ("b", state.MISSING)]
 
 
+def test_a_value_that_eso_quotes_is_told_to_nobody():
+    """Some releases quote what they can't read as JSON, whole, as base64 or a line of it."""
+    sources = {"src": {"key": b"first-line-1\nsecond-line-2", "short": b"abc"}}
+    for quoted in ("first-line-1 second-line-2", "second-line-2", "Zmlyc3QtbGluZS0xCnNlY29uZC1saW5lLTI="):
+        message = "invalid character in abc: %s" % quoted
+        owner = {"apiVersion": "external-secrets.io/v1", "kind": "ClusterExternalSecret", "name": "one"}
+        failing = {
+            "metadata": {"name": "one", "namespace": "a", "ownerReferences": [{**owner, "controller": True}]},
+            "status": {"conditions": [{"type": "Ready", "status": "False", "message": message}]},
+        }
+        (row,) = state.judge(entries(ONE), snapshot(secrets=[], externals=[failing], sources=sources))
+        assert "-line-" not in row.message and "Zmly" not in row.message and "********" in row.message
+        assert "abc" in row.message
+
+
 def test_the_table_is_aligned():
     (row,) = state.judge(entries(ONE), snapshot())
     shown = row.as_dict(state.parse_time("2026-01-02T00:00:00Z"))

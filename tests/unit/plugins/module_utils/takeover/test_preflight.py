@@ -411,6 +411,8 @@ def test_an_entry_that_selects_otherwise_is_a_loss_unless_somebody_rewrote_it():
         ({"managedFields": [record("Terraform", "key")]}, ["Terraform"]),
         ({"annotations": {"cert-manager.io/certificate-name": "x"}}, ["cert-manager"]),
         ({"ownerReferences": [{"kind": "Certificate", "name": "c", "controller": True}]}, ["Certificate c"]),
+        ({"ownerReferences": [{"kind": "KafkaUser", "name": "k"}]}, ["KafkaUser k"]),
+        ({"labels": {"secrets-store.csi.k8s.io/managed": "true"}}, ["the Secrets Store CSI driver"]),
         ({"labels": {"reconcile.external-secrets.io/managed": "true"}}, ["ESO"]),
         ({"managedFields": [record("kubectl-edit", "key")]}, []),
     ],
