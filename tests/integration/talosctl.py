@@ -9,7 +9,8 @@ which everything that runs is killed.
 
 FOLDER/talosctl.json says which control plane it is for. What it did is written beside it: 'calls', 'begun',
 'upgraded'. The file 'mode' makes it fail: 'NODE drain' leaves the node cordoned, 'NODE old' brings it back with what
-it ran, 'NODE STEP' never ends in that step (install, drained, away, booted, back), and 'hangs' says that it is there.
+it ran, 'NODE locked' finds that Talos is at work there, 'NODE manifests' ends upgrade-k8s after the kubelets, 'NODE
+STEP' never ends in that step (install, drained, away, booted, back), and 'hangs' says that it is there.
 With a file 'restart' the node takes etcd along: it waits until somebody has removed 'restarting'.
 """
 
@@ -172,7 +173,11 @@ def main() -> None:
         return
     if given.command == "upgrade-k8s":
         machine.kubelets("v" + given.to)
+        if machine.mode == "manifests":
+            sys.exit("error updating manifests: context deadline exceeded")
         return
+    if machine.mode == "locked":
+        sys.exit("error upgrading: rpc error: code = FailedPrecondition desc = locked")
     machine.step("install")
     if given.command == "upgrade":
         machine.installed.write_text(given.image.rpartition(":")[2])

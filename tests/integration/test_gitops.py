@@ -85,6 +85,12 @@ def test_what_gitops_owns_is_never_written(gitops):
         assert outcome.rc == 2 and gitops.writes(mark) == []
         assert "GitOps owns the distribution, and" in outcome.stdout
         assert "Commit what platform.cluster_secrets.render writes. None of them was written." in outcome.stdout
+    # Its labels, too: GitOps would give them again.
+    given = {"cluster_secrets_namespace": "cert-manager", "cluster_secrets_secret": "cloudflare-api-token"}
+    for arguments in (("--check",), ()):
+        outcome = gitops.play("offboard", *arguments, variables={**GITOPS, **given}, check=False)
+        assert outcome.rc == 2 and gitops.writes(mark) == [], outcome.output
+        assert "GitOps owns the distribution, and" in outcome.stdout
 
 
 def test_a_rotation_leaves_what_gitops_compares_as_it_is(gitops):

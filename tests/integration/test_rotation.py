@@ -163,6 +163,23 @@ def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
         assert "kubectl annotate externalsecret tenants --namespace n8n" in outcome.stdout
         after = own.get(f"{ESO}/namespaces/n8n/externalsecrets/tenants")["metadata"]
         assert after["generation"] == foreign["generation"] and after.get("annotations") == foreign.get("annotations")
+        # bootstrap brings new values, too, and so does restore with old ones.
+        own.play("backup", variables={"cluster_secrets_backup_file": "before.yml"})
+        new["github-pat"]["token"] = f"{CANARY}-third"
+        values.write_vault(new, vault, own.password)
+        assert "ExternalSecret n8n/tenants may hold" in own.play("bootstrap", *arguments).stdout
+        assert own.data("portal", "login")["TOKEN"] == f"{CANARY}-third"
+        own.play("restore", *arguments, variables={"cluster_secrets_backup_file": "before.yml"})
+        assert own.data("portal", "login")["TOKEN"] == f"{CANARY}-new"
+        # A run that was stopped after its first write: the next one knows of no change any more.
+        given = {"catalog": catalog, "values": new, "sources": ["github-pat"], "preflight": "values"}
+        own.module("central_secrets", **given)
+        assert own.data("portal", "login")["TOKEN"] == f"{CANARY}-new"
+        own.play("rotate", *arguments)
+        assert own.data("portal", "login")["TOKEN"] == f"{CANARY}-third"
+        mark = own.mark()
+        own.play("rotate", *arguments)
+        assert own.writes(mark) == []
 
 
 GENERATED = {
