@@ -140,7 +140,7 @@ bench-quick: collection build-controlplane ## The same, small: requests, and rat
 	@$(TESTS) -m bench.quick
 
 clean: ## Remove the cache folder
-	@$(MAKE) --no-print-directory stop demo-stop 2>/dev/null || true
+	@$(MAKE) --no-print-directory stop stop-node demo-stop 2>/dev/null || true
 	rm -rf $(CACHE)
 
 integration-kind: collection ## Run the integration tests on kind, where docker and kind are installed

@@ -20,3 +20,14 @@ options:
     choices: [collection, gitops]
     default: collection
 """
+
+    ADVICE = r"""
+options:
+  owner:
+    description:
+      - Who writes the stores, ClusterExternalSecrets and labels. With V(gitops), what is to be done about them is to be
+        committed, and the module says so. What it writes itself does not depend on this.
+    type: str
+    choices: [collection, gitops]
+    default: collection
+"""

@@ -71,7 +71,7 @@ RETURN = r"""
 left:
   description: What should have been removed but was left in place, each with the C(object), the C(reason) and the
     C(command) that would remove it.
-  returned: when O(state=absent)
+  returned: when O(state=absent), on a cluster that has admission policies
   type: list
   elements: dict
 changes:

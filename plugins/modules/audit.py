@@ -62,7 +62,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.identities.platform
   - platform.cluster_secrets.identities.eso
-  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.ownership.advice
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
   - platform.cluster_secrets.store.namespace

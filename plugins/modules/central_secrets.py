@@ -99,7 +99,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.store
   - platform.cluster_secrets.store.isolation
-  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.ownership.advice
   - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.identities.platform
 seealso:

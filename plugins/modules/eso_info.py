@@ -79,6 +79,10 @@ served_versions:
   returned: success
   type: list
   elements: str
+api_requests:
+  description: How many requests were sent to the API server.
+  returned: success
+  type: int
 """
 
 from typing import TYPE_CHECKING, Any

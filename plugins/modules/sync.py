@@ -62,7 +62,7 @@ options:
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.catalog
-  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.ownership.advice
   - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.store
@@ -80,19 +80,24 @@ EXAMPLES = r"""
 RETURN = r"""
 refreshed:
   description: The entries that were (in check mode, would be) refreshed.
-  returned: success
+  returned: success, or when targets were not synced in time
   type: list
   elements: str
 targets:
   description: How many namespace/secret pairs there are.
-  returned: success
+  returned: success, or when targets were not synced in time
   type: int
 namespaces:
   description: How many namespaces these pairs are in.
-  returned: success
+  returned: success, or when targets were not synced in time
   type: int
 unsynced:
   description: The unsynced pairs, each with its state and what ESO reports about it.
+  returned: success, or when targets were not synced in time
+  type: list
+  elements: dict
+changes:
+  description: What was (in check mode, would be) written.
   returned: success, or when targets were not synced in time
   type: list
   elements: dict

@@ -63,7 +63,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.reads
   - platform.cluster_secrets.catalog
-  - platform.cluster_secrets.ownership
+  - platform.cluster_secrets.ownership.advice
   - platform.cluster_secrets.identities.eso
   - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.store
@@ -190,7 +190,7 @@ counts:
   sample: {"synced": 17}
 table:
   description: The rows as lines of aligned text.
-  returned: success
+  returned: when O(brief=false)
   type: list
   elements: str
 api_requests:

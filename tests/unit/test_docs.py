@@ -46,11 +46,18 @@ def test_each_advisory_is_in_the_security_notes():
 
 
 def test_each_check_of_the_audit_is_documented():
-    source = (ROOT / "plugins/module_utils/audit/findings.py").read_text()
+    paths = [*(ROOT / "plugins/module_utils/audit").glob("*.py"), ROOT / "plugins/module_utils/causes.py"]
+    source = "".join(path.read_text() for path in paths)
     checks = set(re.findall(r"""Finding\(\s*\w+,\s*"([a-z-]+)",""", source))
-    assert len(checks) > 18
+    assert len(checks) > 22 and {"suspicious-value", "talosconfig", "missing-key", "old-value"} <= checks
     text = (ROOT / "docs/audit.md").read_text()
     assert checks - set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set()
+
+
+def test_the_execution_environment_takes_this_versions_tarball():
+    version = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
+    named = re.findall(r"platform-cluster_secrets-(\S+)\.tar\.gz", (ROOT / "execution-environment.yml").read_text())
+    assert len(named) == 2 and set(named) == {version}
 
 
 def documents():
