@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   advisories:
     description:
-      - A YAML or JSON file or URL with lists of ESO's known vulnerabilities and of the dates of its minor releases, each
-        used instead of the collection's own. The operations guide describes its contents.
+      - A YAML or JSON file or URL with lists of ESO's known vulnerabilities and of its minor releases' dates, each used
+        instead of the collection's own. The operations guide describes its contents.
     type: str
 """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, List, Tuple, Union
 from .desired.distribution import is_owned
 from .errors import ApiError, ApiUnreachable, ClusterSecretsError, Denied, Drift, MissingPermission, WriteError, passes
 from .plan.actions import Action, holds
+from .resources import decode, unquoted
 
 if TYPE_CHECKING:
     from .api.client import Client
@@ -219,6 +220,17 @@ class Executor:
         raise error
 
     def _send(self, action: Action, path: str, what: str) -> Any:
+        try:
+            return self._sent(action, path, what)
+        except ApiError as error:
+            if action.kind != "Secret" or not isinstance(action.body, dict):
+                raise
+            # A webhook may quote what it refuses. A patch has no text for what goes.
+            data = {key: text for key, text in (action.body.get("data") or {}).items() if isinstance(text, str)}
+            detail = unquoted(error.detail, {action.name: decode({"data": data})})
+            raise type(error)(error.status, error.reason, detail, what) from None
+
+    def _sent(self, action: Action, path: str, what: str) -> Any:
         client = self.client
         manager = {"fieldManager": action.manager}
         if action.verb == "apply":

@@ -20,7 +20,7 @@ from .errors import OWN_CATALOG, ClusterSecretsError, Denied, EsoError, FileErro
 from .live import eso, usage
 from .plan.actions import Action
 from .plan.namespaces import plan_namespace
-from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, printable, shortened
+from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, forms, printable, shortened
 
 Options = Dict[str, Dict[str, Any]]
 Result = Dict[str, Any]
@@ -433,6 +433,8 @@ def spoken(secrets: Set[str], said: Iterable[str], params: Mapping[str, Any], op
     at all: those of which a piece is in a text.
     """
     whole = "\0".join(set(said))
+    # As a webhook may quote them, too.
+    secrets = {*secrets, *(form for secret in secrets for form in forms(secret.encode("utf-8", "ignore")))}
     pieces = {whole[at : at + _PIECE] for at in range(len(whole))} if len(secrets) > _PIECE else set()
     suspects = (
         secret

@@ -45,6 +45,30 @@ def one_line(text: Any, most: int = _SAID) -> str:
     return line if len(line) <= most else line[:most] + " ..."
 
 
+#: Shorter values are words of many messages, and what masks them would show where they are.
+_SHORTEST = 8
+
+
+def forms(value: bytes) -> list[str]:
+    """How others may quote a value: whole, in one line, each of its lines, and as base64; longest first."""
+    text = value.decode("utf-8", "ignore")
+    quoted = {text, " ".join(text.split()), *text.splitlines(), base64.b64encode(value).decode("ascii")}
+    return sorted((form for form in quoted if len(form) >= _SHORTEST), key=len, reverse=True)
+
+
+def unquoted(text: str, sources: Dict[str, Dict[str, bytes]] | None) -> str:
+    """What somebody says without the values of Secrets: some releases of ESO quote what they can't read as JSON, and a
+    webhook may quote all that it refuses.
+
+    :arg sources: ``{Secret: {key: bytes}}``, or None where they were not read.
+    """
+    for data in (sources or {}).values() if text else ():
+        for value in data.values():
+            for form in forms(value):
+                text = text.replace(form, "********")
+    return text
+
+
 #: An object of the API as JSON.
 Object = Dict[str, Any]
 

@@ -104,6 +104,7 @@ api_requests:
 from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit import chain
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import Denied
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
@@ -118,7 +119,11 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import text
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import NAMESPACES
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    NAMESPACES,
+    Object,
+    external_secrets,
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "namespace": {"type": "str", "required": True},
@@ -158,12 +163,27 @@ def _links(context: Context) -> list[chain.Link]:
     entries = context.catalog
     entry = chain.choose(entries, params["namespace"], _labels(context), params["secret"])
     missing = chain.without_entry(entries, entry, params["secret"])
+    made = _made_beside(context) if entry is None else None
+    if made:
+        return chain.beside(made)
     if entry is None or missing:
         return [missing] if missing else []
     layout = layout_of(params)
     paths = customs(params["consumer_paths"]) if params["consumers"] else None
     live = live_chain.read(client, entry, params["namespace"], layout, eso.served(client), paths)
     return chain.judge(entry, params["namespace"], layout, live, state.utcnow(), params["owner"] == "gitops")
+
+
+def _made_beside(context: Context) -> Object | None:
+    """The live ExternalSecret that makes the Secret, as far as they may be read; none of them is the catalog's."""
+    version = eso.served(context.client)[0]
+    if version is None:
+        return None
+    try:
+        listed = context.client.list(external_secrets(version), namespace=context.params["namespace"])[0]
+    except Denied:
+        return None
+    return next((item for item in listed if consumers.external_target(item) == context.params["secret"]), None)
 
 
 def _labels(context: Context) -> dict[str, str]:

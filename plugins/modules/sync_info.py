@@ -183,6 +183,13 @@ ended:
   returned: success
   type: list
   elements: str
+kept:
+  description: The ExternalSecrets that were kept beside the catalog, each with the C(namespace), the C(secret) that it
+    makes, whether ESO calls it C(ready), and what ESO says (C(message)). Whether they hold the current value is not
+    looked at. Of the whole cluster.
+  returned: when O(brief=false)
+  type: list
+  elements: dict
 counts:
   description: How many pairs are in each status.
   returned: success
@@ -209,7 +216,9 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     generated,
     to_be_given,
 )
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, Denied
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
@@ -222,6 +231,13 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report import feeds, page, text
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    ESO_GROUP,
+    holds_true,
+    label_of,
+    resource_of,
+    unquoted,
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "read_sources": {"type": "bool", "default": True},
@@ -239,6 +255,33 @@ OPTIONS: dict[str, dict[str, Any]] = {
     **CATALOG_OPTION,
     **CHAIN_OPTIONS,
 }
+
+
+def _kept(context: Context, version: str, taken: snapshot.Snapshot) -> list[dict[str, Any]]:
+    """What the shared store serves because it was there before the collection."""
+    path = resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore").path(context.params["store"])
+    try:
+        store = context.client.get(path)
+    except Denied:
+        store = None  # whoever may not look at stores is told of the catalog's targets
+    names = set(consumers.known_names(store)) if store and is_owned(store) else set()
+    made = [
+        item
+        for _key, item in sorted(taken.externals.items())
+        if names
+        and names.intersection(
+            (label_of("ExternalSecret", item), "ClusterExternalSecret %s" % (consumers.maker(item) or ""))
+        )
+    ]
+    return [
+        {
+            "namespace": item["metadata"]["namespace"],
+            "secret": consumers.external_target(item),
+            "ready": holds_true(item, "Ready"),
+            "message": unquoted(state.said_by(item), taken.sources),
+        }
+        for item in made
+    ]
 
 
 def _wanted(rows: list[state.Row], namespaces: list[str], secrets: list[str], brief: bool) -> list[state.Row]:
@@ -320,6 +363,8 @@ def run(context: Context) -> dict[str, Any]:
             *ended,
             *text.nothing_there(len(context.entries), taken.sources, state.count(rows)),
         ]
+        result["kept"] = _kept(context, version, taken)
+        result["table"] += text.kept_lines(result["kept"])
         place = context.client.place
         if params["html"] and not context.check_mode:
             files.write(params["html"], page.status_page(shown, now, used is not None, place), "report")

@@ -163,6 +163,14 @@ def test_what_was_kept_beside_the_catalog_gets_the_new_value_too(platform):
         assert "kubectl annotate externalsecret tenants --namespace n8n" in outcome.stdout
         after = own.get(f"{ESO}/namespaces/n8n/externalsecrets/tenants")["metadata"]
         assert after["generation"] == foreign["generation"] and after.get("annotations") == foreign.get("annotations")
+        # What was kept is known to those who ask, too.
+        kept = ["-e", "cluster_secrets_show_consumers=false", *arguments]
+        assert (
+            "Secret(s) were kept beside the catalog. ESO is ready with all of them." in own.play("status", *kept).stdout
+        )
+        asked = {"cluster_secrets_namespace": "portal", "cluster_secrets_secret": "login"}
+        explained = own.play("explain", *arguments, variables=asked)
+        assert "no catalog entry makes it, but ExternalSecret portal/login of" in " ".join(explained.stdout.split())
         # bootstrap brings new values, too, and so does restore with old ones.
         own.play("backup", variables={"cluster_secrets_backup_file": "before.yml"})
         new["github-pat"]["token"] = f"{CANARY}-third"

@@ -31,7 +31,7 @@ ALLOWED = {
     "plan": {"desired", "resources", "workloads"},
     "api": {"errors", "resources", "files"},
     "live": {"workloads", "permissions", "api", "catalog", "desired", "resources", "advisories", "errors", "files"},
-    "apply": {"desired", "errors", "plan"},
+    "apply": {"desired", "errors", "plan", "resources"},
     "causes": {"audit", "findings", "live"},
     "lock": {"api", "apply", "errors", "plan", "resources"},
     "talos": {"api", "apply", "errors", "lock", "plan", "resources", "upgrade"},

@@ -17,7 +17,7 @@ from ..live import state
 from ..live.chain import Chain, reading_account
 from ..live.snapshot import Snapshot
 from ..plan.actions import differences, plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_kind, owners_of, ready_condition, shortened
+from ..resources import ESO_GROUP, Object, decode, is_of_kind, key_of, owners_of, ready_condition, shortened, unquoted
 from . import gate, life, usage
 from .findings import shadow_fix, value_fix
 
@@ -67,6 +67,20 @@ def choose(entries: list[Entry], namespace: str, labels: dict[str, str], secret:
     return ranked[0] if ranked else None
 
 
+def beside(external: Object) -> list[Link]:
+    """The links of a Secret that a live ExternalSecret makes which is none of the catalog's."""
+    place = "%s/%s" % key_of(external)
+    owner = consumers.maker(external)
+    by = " of ClusterExternalSecret %s" % owner if owner else ""
+    links = [Link("entry", OK, "no catalog entry makes it, but ExternalSecret %s%s; nothing verifies it" % (place, by))]
+    condition = ready_condition(external)
+    if (condition or {}).get("status") == "True":
+        return [*links, Link("ExternalSecret", OK, "%s is ready" % place)]
+    said = (condition or {}).get("message") or "nothing yet"
+    look = "kubectl --namespace %s describe externalsecret %s" % key_of(external)
+    return [*links, Link("ExternalSecret", BROKEN, "ESO says of %s: %s" % (place, said), Fix("Look at why", look))]
+
+
 def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Link | None:
     """The broken link where no enabled entry (None: none at all) makes the Secret; None where one does."""
     if entry is None:
@@ -108,7 +122,7 @@ def judge(
         denied = [chain.denied[name] for name in _NEEDED.get(step, ()) if name in chain.denied]
         links.append(Link(step, UNKNOWN, denied[0], Fix("Ask for the permission")) if denied else judged())
     values = {name: decode(live) for name, live in chain.sources.items()}
-    links = [link._replace(message=state.unquoted(link.message, values)) for link in links]
+    links = [link._replace(message=unquoted(link.message, values)) for link in links]
     # Whoever uses the Secret breaks nothing before it.
     causes = [link for link in links if link.state == BROKEN and not link.symptom and link.step != "consumers"]
     if causes:

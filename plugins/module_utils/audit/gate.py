@@ -171,9 +171,9 @@ def _kept_targets(health: Health) -> set[tuple[str, str]]:
         for namespace, live in health.targets.namespaces.items()
         if consumers.selects(item, namespace, live["metadata"].get("labels") or {})
     }
-    for (namespace, name), item in health.targets.externals.items():
+    for (namespace, _name), item in health.targets.externals.items():
         if label_of("ExternalSecret", item) in names:
-            targets.add((namespace, ((item.get("spec") or {}).get("target") or {}).get("name") or name))
+            targets.add((namespace, consumers.external_target(item)))
     return targets
 
 

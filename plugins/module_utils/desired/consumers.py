@@ -185,7 +185,12 @@ def target_of(consumer: Consumer) -> str:
     """The name of the Secrets that an ExternalSecret or ClusterExternalSecret makes."""
     if consumer.kind == "ClusterExternalSecret":
         return distributed_target(consumer.item)
-    return (_spec(consumer.item).get("target") or {}).get("name") or consumer.item["metadata"]["name"]
+    return external_target(consumer.item)
+
+
+def external_target(external: Object) -> str:
+    """The name of the Secret that a live ExternalSecret makes."""
+    return (_spec(external).get("target") or {}).get("name") or external["metadata"]["name"]
 
 
 def store_of(distributed: Object) -> str | None:

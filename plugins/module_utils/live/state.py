@@ -8,7 +8,6 @@ Judging (:func:`judge`) is pure; :func:`follow` watches the cluster until all is
 
 from __future__ import annotations
 
-import base64
 import datetime
 import re
 import time
@@ -19,7 +18,17 @@ from ..catalog.entries import Unreadable
 from ..desired.consumers import maker
 from ..desired.distribution import CHANGED, MANAGER, RESTORER, applied_by_us, selected
 from ..errors import ApiError, ApiUnreachable, passes
-from ..resources import NAMESPACES, SECRETS, Object, decode, external_secrets, key_of, one_line, ready_condition
+from ..resources import (
+    NAMESPACES,
+    SECRETS,
+    Object,
+    decode,
+    external_secrets,
+    key_of,
+    one_line,
+    ready_condition,
+    unquoted,
+)
 
 if TYPE_CHECKING:
     from ..api.client import Client
@@ -204,25 +213,6 @@ def said_by(item: Object) -> str:
 
 def _said(condition: Object | None) -> str:
     return str((condition or {}).get("message") or "")
-
-
-#: Shorter values are words of many messages, and what masks them would show where they are.
-_SHORTEST = 8
-
-
-def unquoted(text: str, sources: dict[str, dict[str, bytes]] | None) -> str:
-    """What ESO says, without the values of the sources: some releases quote what they can't read as JSON, say.
-
-    :arg sources: ``{source: {key: bytes}}``, or None where they were not read.
-    """
-    for data in (sources or {}).values() if text else ():
-        for value in data.values():
-            forms = [value.decode("utf-8", "ignore"), base64.b64encode(value).decode("ascii")]
-            # A message has its line breaks no more.
-            for form in sorted({" ".join(forms[0].split()), *forms, *forms[0].splitlines()}, key=len, reverse=True):
-                if len(form) >= _SHORTEST:
-                    text = text.replace(form, "********")
-    return text
 
 
 def hindrance(entry: Entry, external: Object | None) -> str:

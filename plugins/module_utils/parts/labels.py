@@ -249,7 +249,7 @@ def _there_still(client: Client, copies: dict[str, dict[str, Entry]], seconds: i
     for namespace, names in copies.items():
         externals = client.list(external_secrets(version), namespace=namespace)[0] if version else []
         made = {external["metadata"]["name"]: external for external in externals}
-        targets = {((item.get("spec") or {}).get("target") or {}).get("name") or name for name, item in made.items()}
+        targets = set(map(consumers.external_target, made.values()))
         for name, entry in names.items():
             target = entry.target
             if name in made and consumers.maker(made[name]) == entry.name:

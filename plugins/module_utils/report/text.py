@@ -109,6 +109,18 @@ def entries_table(entries: list[dict[str, Any]]) -> list[str]:
     return _aligned(lines)
 
 
+def kept_lines(kept: list[dict[str, Any]]) -> list[str]:
+    """What is said of the Secrets that were kept beside the catalog; nothing without any.
+
+    :arg kept: each with ``namespace``, ``secret``, ``ready`` and ``message``.
+    """
+    if not kept:
+        return []
+    failing = ["%(namespace)s/%(secret)s: %(message)s" % one for one in kept if not one["ready"]]
+    said = "ESO is not ready with %d of them" % len(failing) if failing else "ESO is ready with all of them"
+    return ["%d Secret(s) were kept beside the catalog. %s." % (len(kept), said), *failing[:5]]
+
+
 def nothing_there(entries: int, sources: dict[str, dict[str, bytes]] | None, counts: dict[str, int]) -> list[str]:
     """One line where nothing of a catalog is on the cluster, neither a source nor a target; else none.
 
