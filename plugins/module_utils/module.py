@@ -482,6 +482,10 @@ def spellings(name: str, spec: Mapping[str, Any]) -> tuple[str, ...]:
     return (name, *spec.get("aliases", ()))
 
 
+#: What is given to helm: values of a chart may have a credential in them, and masking all of their words would damage
+#: every message.
+_OF_HELM = ("values", "options")
+
 #: What stands for the value of an option that is not logged.
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
@@ -491,7 +495,9 @@ def hidden(params: Mapping[str, Any], options: Options) -> dict[str, Any]:
     secret = {
         key
         for name, spec in options.items()
-        if spec.get("no_log") or any(option.get("no_log") for option in (spec.get("options") or {}).values())
+        if spec.get("no_log")
+        or any(option.get("no_log") for option in (spec.get("options") or {}).values())
+        or (name in _OF_HELM and spec.get("type") == "dict")
         for key in spellings(name, spec)
     }
     shown: dict[str, Any] = {}
