@@ -149,7 +149,7 @@ class ActionModule(InProcessAction):
             self._refuse_anothers_cluster(task_vars, said, named, bool(chosen), place)
         kubeconfig = named.get("kubeconfig")
         # A path, and not what a kubeconfig holds: the result is shown.
-        is_file = kubeconfig is None or (isinstance(kubeconfig, str) and not {"{", "\n"} & {*kubeconfig})
+        is_file = kubeconfig is None or isinstance(kubeconfig, str)
         if not reached.place["context"] or not is_file or not by_kubeconfig(merged):
             return place, None
         asked = {name: named.get(name) for name in BY_FILE}
@@ -205,17 +205,15 @@ class ActionModule(InProcessAction):
             )
 
     def _refuse_anothers_nodes(self, task_vars: dict[str, Any]) -> None:
-        """Raise AnsibleActionFail where two hosts reach the same nodes by the same talosctl.
+        """Raise AnsibleActionFail where two hosts of the play reach the same nodes by the same talosctl.
 
         It goes where its talosconfig leads, whatever cluster the host's connection leads to.
         """
-        name = task_vars.get("inventory_hostname")
-        # Those that a limit leaves out count, too.
-        hosts = {*(task_vars.get("ansible_play_hosts_all") or ()), *((task_vars.get("groups") or {}).get("all") or ())}
-        # Other machines have other talosconfigs.
+        hosts, name = task_vars.get("ansible_play_hosts_all") or (), task_vars.get("inventory_hostname")
+        # Other machines have other talosconfigs. Nodes of the command line are those of hosts beyond a limit, too.
         if len(hosts) < 2 or not self._same_machine():
             return
-        variables = {host: self._variables_of(host, task_vars, _OF_TALOS) for host in sorted(hosts)}
+        variables = {host: self._variables_of(host, task_vars, _OF_TALOS) for host in hosts}
         # What the play says by a template may be something else for each host.
         if any(one in task_vars and one not in variables[name] for one in _OF_TALOS):
             return

@@ -51,7 +51,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.module import texts
-from ..plugin_utils.plain import plain
+from ..plugin_utils.plain import VALUES, plain
 from ..plugin_utils.shared import RUN
 
 #: Lookups whose result depends on what no key of theirs says.
@@ -83,7 +83,7 @@ class LookupModule(LookupBase):
             # What a lookup finds by itself it finds from here.
             [os.getcwd(), self._loader.get_basedir() if self._loader else ""],
         ]
-        return RUN.once(key, lambda: plain(inner.run(rest, variables=variables, **kwargs)))
+        return RUN.once(key, lambda: plain(inner.run(rest, variables=variables, **kwargs), VALUES))
 
     def _found(self, variables: dict[str, Any], term: Any) -> list[Any]:
         """The file that a term names, and which content of it: nothing where it names none."""

@@ -56,7 +56,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.errors import OWN_CATALOG
-from ..plugin_utils.plain import plain
+from ..plugin_utils.plain import VALUES, plain
 
 
 class _Twice(ValueError):
@@ -225,7 +225,7 @@ class LookupModule(LookupBase):
                         "the values file '%s': source '%s': the value of '%s' must be a string, not a date. Put it in "
                         "quotes: %s %s" % (path, source, key, edit, path)
                     )
-        mapping: dict[str, Any] = plain(values)
+        mapping: dict[str, Any] = plain(values, VALUES)
         return mapping
 
     def _decrypt(self, content: bytes, path: str) -> bytes:

@@ -227,7 +227,7 @@ class Executor:
                 raise
             # A webhook may quote what it refuses. A patch has no text for what goes.
             data = {key: text for key, text in (action.body.get("data") or {}).items() if isinstance(text, str)}
-            detail = unquoted(error.detail, {action.name: decode({"data": data})})
+            detail = unquoted(error.detail, decode({"data": data}).values(), (action.name, action.namespace or ""))
             raise type(error)(error.status, error.reason, detail, what) from None
 
     def _sent(self, action: Action, path: str, what: str) -> Any:

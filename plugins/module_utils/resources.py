@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import unicodedata
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Iterable, List, Sequence
 
 #: All that may be a control character; most texts have none.
 _SUSPICIOUS = re.compile("[^\t\n -~\u00a1-\u00ac\u00ae-\u05ff]")
@@ -49,22 +49,23 @@ def one_line(text: Any, most: int = _SAID) -> str:
 _SHORTEST = 8
 
 
-def forms(value: bytes) -> list[str]:
+def forms(value: bytes) -> List[str]:
     """How others may quote a value: whole, in one line, each of its lines, and as base64; longest first."""
     text = value.decode("utf-8", "ignore")
     quoted = {text, " ".join(text.split()), *text.splitlines(), base64.b64encode(value).decode("ascii")}
     return sorted((form for form in quoted if len(form) >= _SHORTEST), key=len, reverse=True)
 
 
-def unquoted(text: str, sources: Dict[str, Dict[str, bytes]] | None) -> str:
-    """What somebody says without the values of Secrets: some releases of ESO quote what they can't read as JSON, and a
+def unquoted(text: str, data: Iterable[bytes], public: Sequence[str] = ()) -> str:
+    """What somebody says without values of Secrets: some releases of ESO quote what they can't read as JSON, and a
     webhook may quote all that it refuses.
 
-    :arg sources: ``{Secret: {key: bytes}}``, or None where they were not read.
+    :arg data: the values; :arg public: names, of which the message may speak though a value is the same.
     """
-    for data in (sources or {}).values() if text else ():
-        for value in data.values():
-            for form in forms(value):
+    names = "\0".join(public)
+    for value in data if text else ():
+        for form in forms(value):
+            if form not in names:
                 text = text.replace(form, "********")
     return text
 

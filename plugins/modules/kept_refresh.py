@@ -29,6 +29,11 @@ options:
     type: list
     elements: str
     default: []
+  keep:
+    description: In check mode, whether what reads through a store that is not the collection's yet would be kept by the
+      run that takes it over.
+    type: bool
+    default: false
   except_namespaces:
     description: Namespaces whose ExternalSecrets are refreshed and not waited for.
     type: list
@@ -42,6 +47,7 @@ extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.attributes.writes
   - platform.cluster_secrets.catalog
+  - platform.cluster_secrets.store
   - platform.cluster_secrets.store.namespace
 seealso:
   - module: platform.cluster_secrets.sync
@@ -98,6 +104,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.live impo
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     STORE_NAMESPACE_OPTION,
+    STORE_OPTION,
     Context,
     run_module,
     wait_while,
@@ -114,6 +121,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     Resource,
     cluster_external_secrets,
     external_secrets,
+    holds_true,
     key_of,
     ready_condition,
     resource_of,
@@ -125,10 +133,12 @@ if TYPE_CHECKING:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "sources": {"type": "list", "elements": "str", "default": []},
+    "keep": {"type": "bool", "default": False},
     "except_namespaces": {"type": "list", "elements": "str", "default": []},
     "wait_timeout": {"type": "int", "default": 60},
     **CATALOG_OPTION,
     **STORE_NAMESPACE_OPTION,
+    **STORE_OPTION,
 }
 
 
@@ -146,6 +156,12 @@ def run(context: Context) -> dict[str, Any]:
     namespaces = client.list(NAMESPACES, partial=True)[0]
     changed = _Changed(context)
     using = removal.readers(params["store_namespace"], stores, users, names, namespaces)
+    if (
+        context.check_mode
+        and params["keep"]
+        and not any(is_owned(one) for one in stores if _name(one) == params["store"])
+    ):
+        kept |= {use.label() for use in using.get(params["store"], ())}
     secret_stores = snapshot.read_secret_stores(client, version)
     using.update(consumers.through_own_stores(params["store_namespace"], secret_stores, users.externals))
     readers = [use for uses in using.values() for use in uses if changed.concerns(use.reads)]
@@ -156,7 +172,11 @@ def run(context: Context) -> dict[str, Any]:
     left: list[dict[str, str]] = []
     for one in readers:
         externals = [item for item in _externals(one, users.externals) if changed.since(item, one.reads)]
-        name = one.item["metadata"]["name"]
+        name = _name(one.item)
+        # What only its age tells of is not asked again and again where ESO can't, or nobody waits.
+        stuck = [item for item in externals if not changed.is_said(one.reads) and _is_stuck(params, item)]
+        left += [_left(one, item, _why_stuck(item)) for item in stuck]
+        externals = [item for item in externals if item not in stuck]
         mirrored = one.kind != "ClusterExternalSecret" or any(may_hold(held, name) for held in mirroring)
         if one.label() in kept and mirrored and externals:
             asked.append(_refresh(one, version))
@@ -206,6 +226,10 @@ class _Changed:
         every = self._said.union(self._times)
         return bool(every if names is consumers.EVERYTHING else every & names)
 
+    def is_said(self, names: set[str] | None) -> bool:
+        """Whether the task says that one of the sources (None: all) changed."""
+        return bool(self._said if names is consumers.EVERYTHING else self._said & names)
+
     def since(self, external: Object, names: set[str] | None) -> bool:
         """Whether any of the sources has changed since ESO refreshed a live object that reads them."""
         if names is consumers.EVERYTHING:
@@ -215,6 +239,25 @@ class _Changed:
         return bool(names & self._said) or any(
             refreshed and self._times[name] > refreshed for name in names if name in self._times
         )
+
+
+def _is_stuck(params: dict[str, Any], external: Object) -> bool:
+    is_ready = holds_true(external, "Ready")
+    return key_of(external)[0] in params["except_namespaces"] or not is_ready or _is_made_once(external)
+
+
+def _is_made_once(external: Object) -> bool:
+    return (external.get("spec") or {}).get("refreshPolicy") == "CreatedOnce"
+
+
+def _why_stuck(external: Object) -> str:
+    if _is_made_once(external):
+        return "its refreshPolicy is CreatedOnce"
+    return (ready_condition(external) or {}).get("message") or "its namespace is left out"
+
+
+def _name(item: Object) -> str:
+    return str(item["metadata"]["name"])
 
 
 def _pushes_changed(push: Object, changed: _Changed, namespace: str) -> bool:

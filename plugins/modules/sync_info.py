@@ -234,6 +234,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.report im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
     holds_true,
+    key_of,
     label_of,
     resource_of,
     unquoted,
@@ -273,12 +274,13 @@ def _kept(context: Context, version: str, taken: snapshot.Snapshot) -> list[dict
             (label_of("ExternalSecret", item), "ClusterExternalSecret %s" % (consumers.maker(item) or ""))
         )
     ]
+    values = [value for data in (taken.sources or {}).values() for value in data.values()]
     return [
         {
             "namespace": item["metadata"]["namespace"],
             "secret": consumers.external_target(item),
             "ready": holds_true(item, "Ready"),
-            "message": unquoted(state.said_by(item), taken.sources),
+            "message": unquoted(state.said_by(item), values, key_of(item)),
         }
         for item in made
     ]

@@ -40,6 +40,7 @@ options:
     choices:
       - init
       - validate
+      - bootstrap
       - status
       - explain
       - audit
@@ -53,6 +54,8 @@ options:
       - render
       - eso_upgrade
       - talos_upgrade_pre
+      - talos_upgrade_gate
+      - talos_upgrade_post
       - talos_upgrade
       - talos_upgrade_kubernetes
       - teardown

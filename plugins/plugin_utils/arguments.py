@@ -27,20 +27,20 @@ except ImportError:  # an older one never gets here
 _TEMPLATE = re.compile(r"\{[{%#]|\A#jinja2:")
 
 
-def resolved(value: Any, engine: Any) -> Any:
+def resolved(value: Any, engine: Any, name: str = "") -> Any:
     """What the engine's ``template(value)`` returns, as JSON has it when it is a mapping or a list.
 
-    :arg engine: Ansible's TemplateEngine. :raises AnsibleError: as it does.
+    :arg engine: Ansible's TemplateEngine; :arg name: the argument's. :raises AnsibleError: as it does.
     """
     container = engine.resolve_to_container(value)
     if not isinstance(container, (Mapping, list, tuple)):
         return container
     try:
-        walked = _walked(container, engine, ())
+        walked = _walked(container, engine, (name,))
         return PlainDict(walked) if isinstance(walked, dict) else PlainList(walked)
     except AnsibleValueOmittedError:
         # Something within is to be left out, which only the whole knows how to do.
-        return plain(engine.template(value))
+        return plain(engine.template(value), (name,))
 
 
 def _walked(value: Any, engine: Any, where: tuple[str, ...]) -> Any:

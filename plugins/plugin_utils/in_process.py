@@ -70,7 +70,7 @@ class InProcessAction(NormalAction):
     @classmethod
     def finalize_task_arg(cls, name: str, value: Any, templar: Any, context: Any) -> Any:
         """Template one argument; ansible-core calls this since 2.19, and an older one templates all itself."""
-        return resolved(value, templar)
+        return resolved(value, templar, name)
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module here, or as any module when it would see another machine, user, Python or environment."""
@@ -135,7 +135,10 @@ class InProcessAction(NormalAction):
         """See ActionBase; wherever it can be for what is not to be in a file, which a task that is killed leaves."""
         enabled: bool = super()._is_pipelining_enabled(module_style, wrap_async)
         become = self._connection.become
-        possible = self._connection.has_pipelining and (become is None or become.pipelining)
+        # ansible-core before 2.21 knows of su only that it can't be.
+        possible = self._connection.has_pipelining and (
+            become is None or getattr(become, "pipelining", become.name != "su")
+        )
         secret = hidden(self._task.args, self._options()) != self._task.args
         return enabled or bool(secret and possible and module_style == "new" and not wrap_async)
 

@@ -26,11 +26,15 @@ class PlainList(list):
         return self
 
 
+#: What leads to the values of master Secrets, in the arguments of a task.
+VALUES = ("values",)
+
+
 def plain(value: Any, where: tuple[str, ...] = ()) -> Any:
     """The value as JSON has it: neither vaulted, nor lazy, nor with Ansible's marks.
 
-    :arg where: the keys that lead to it. :raises AnsibleError: for what YAML makes of a text that is a date to it, or
-        of binary data: as a text, it would be another than what is written there.
+    :arg where: the keys that lead to it. :raises AnsibleError: below :data:`VALUES`, for what YAML makes of a text that
+        is a date to it, or of binary data: as a text, it would be another than what is written there.
     """
     if isinstance(value, (PlainDict, PlainList)):
         return value
@@ -40,12 +44,12 @@ def plain(value: Any, where: tuple[str, ...] = ()) -> Any:
         return [plain(item, where) for item in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, (datetime.date, bytes, set)):
+    if isinstance(value, (datetime.date, bytes, set)) and where[:1] == VALUES:
         kind, fix = "a date", "Put it in quotes."
         if not isinstance(value, datetime.date):
             kind, fix = "binary data", "Write 'base64: ...' below the key, without a tag."
         if isinstance(value, set):
             kind, fix = "a set", "Write a mapping or a list."
-        raise AnsibleError("%s must be a string, not %s. %s" % (": ".join(where) or "the value", kind, fix))
+        raise AnsibleError("%s must be a string, not %s. %s" % (": ".join(where), kind, fix))
     # Of a text that ansible-core before 2.19 marks as unsafe, str() would keep the mark.
     return str.__str__(value) if isinstance(value, str) else str(value)

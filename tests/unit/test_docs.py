@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.playbooks import PLAYBOOKS
 
 from docs import generate
 
@@ -52,6 +53,12 @@ def test_each_check_of_the_audit_is_documented():
     assert len(checks) > 22 and {"suspicious-value", "talosconfig", "missing-key", "old-value"} <= checks
     text = (ROOT / "docs/audit.md").read_text()
     assert checks - set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) == set()
+
+
+def test_a_playbook_of_which_variables_are_required_is_known():
+    text = (ROOT / "plugins/modules/variables.py").read_text()
+    options = yaml.safe_load(text.split('DOCUMENTATION = r"""')[1].split('"""')[0])["options"]
+    assert options["playbook"]["choices"] == list(PLAYBOOKS)
 
 
 def test_the_execution_environment_takes_this_versions_tarball():

@@ -67,6 +67,9 @@ BY_FILE = ("kubeconfig", "context")
 CREDENTIALS = ("api_key", "username", "password", "client_cert", "client_key")
 _BY_ADDRESS = ("host", *CREDENTIALS)
 
+#: Credentials that are one only together.
+_HALVES = {"username": "password", "password": "username", "client_cert": "client_key", "client_key": "client_cert"}
+
 #: Options that say how to get to a cluster, besides which one it is.
 WAYS = ("ca_cert", "proxy", "no_proxy")
 
@@ -237,15 +240,18 @@ def connection(
     host, api_key, username, password = option("host"), option("api_key"), option("username"), option("password")
     certificate, key = option("client_cert"), option("client_key")
     kubeconfig, context = option("kubeconfig"), option("context")
-    enough = host and (api_key or (username and password) or (certificate and key))
-    if not enough and (kubeconfig or context or not _load_in_cluster(target, environ)):
+    within = "@" in str(host or "").partition("://")[2].partition("/")[0]
+    enough = host and (api_key or (username and password) or (certificate and key) or within)
+    in_cluster = not enough and not kubeconfig and not context and _load_in_cluster(target, environ)
+    if not enough and not in_cluster:
         _load_kubeconfig(target, kubeconfig, context, environ, bool(host), credentials)
     if api_key or (username and password) or certificate:
         # Said credentials don't renew themselves.
         target.plugin = target.token_file = None
     elif target.plugin is not None or target.token_file:
         target.again = lambda: connection(params, environ)
-    if host and not enough and not kubeconfig and not context and target.server not in (None, host.rstrip("/")):
+    named = enough or in_cluster or kubeconfig or context
+    if host and not named and target.server not in (None, host.rstrip("/")):
         raise ConnectionOptionsError(
             "'host' is set without credentials, and those at hand are for another cluster, %s. Set 'api_key' or other "
             "credentials too, or use a 'kubeconfig' in its place." % target.place()["server"]
@@ -326,14 +332,14 @@ def mixture(
     """
     chosen = next((name for name in BY_FILE if nearer.get(name)), None)
     overruling = [name for name in _BY_ADDRESS if farther.get(name) and not nearer.get(name)]
-    if nearer.get("kubeconfig") and not nearer.get("context") and farther.get("context"):
-        # Whatever it calls its cluster, the other kubeconfig's name for one may be there, too.
-        overruling.append("context")
     if chosen is None and nearer.get("host"):
         # The token of one cluster would be sent to another, or beside the credentials that were meant.
         elsewhere = farther.get("host") not in (None, nearer["host"])
         said = any(nearer.get(name) for name in CREDENTIALS)
         moved = [name for name in CREDENTIALS if farther.get(name) and not nearer.get(name)]
+        if not elsewhere:
+            # The other half of what was said.
+            moved = [name for name in moved if not nearer.get(_HALVES.get(name, ""))]
         chosen, overruling = ("host", moved) if elsewhere or said else (None, [])
     if chosen is None or not overruling:
         return None
@@ -345,7 +351,14 @@ def mixture(
 
 def _refuse_mixture(params: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Raise ConnectionOptionsError for options that the environment would overrule."""
-    farther = {name: from_environment(name, environ)[1] for name in ("context", *_BY_ADDRESS)}
+    farther = {name: from_environment(name, environ)[1] for name in _BY_ADDRESS}
+    variable, context = from_environment("context", environ)
+    if params.get("kubeconfig") and not params.get("context") and context:
+        # Whatever it calls its cluster, the other kubeconfig's name for one may be there, too.
+        raise ConnectionOptionsError(
+            "both 'kubeconfig' and '%s' are set, and the second is a name in another kubeconfig. Set 'context', too, "
+            "or unset the second. No request was sent." % variable
+        )
     problem = mixture(params, farther, "%s", lambda name: from_environment(name, environ)[0])
     if problem:
         raise ConnectionOptionsError(problem)

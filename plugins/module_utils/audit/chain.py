@@ -17,7 +17,7 @@ from ..live import state
 from ..live.chain import Chain, reading_account
 from ..live.snapshot import Snapshot
 from ..plan.actions import differences, plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_kind, key_of, owners_of, ready_condition, shortened, unquoted
+from ..resources import ESO_GROUP, Object, decode, is_of_kind, key_of, owners_of, ready_condition, shortened
 from . import gate, life, usage
 from .findings import shadow_fix, value_fix
 
@@ -122,7 +122,7 @@ def judge(
         denied = [chain.denied[name] for name in _NEEDED.get(step, ()) if name in chain.denied]
         links.append(Link(step, UNKNOWN, denied[0], Fix("Ask for the permission")) if denied else judged())
     values = {name: decode(live) for name, live in chain.sources.items()}
-    links = [link._replace(message=unquoted(link.message, values)) for link in links]
+    links = [link._replace(message=state.without_values(entry, namespace, link.message, values)) for link in links]
     # Whoever uses the Secret breaks nothing before it.
     causes = [link for link in links if link.state == BROKEN and not link.symptom and link.step != "consumers"]
     if causes:

@@ -279,8 +279,16 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
                     Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist")
                 )
     for row in rows:
-        row.message = unquoted(row.message, snapshot.sources) if row.status == FAILING else row.message
+        if row.status == FAILING:
+            row.message = without_values(row.entry, row.namespace, row.message, snapshot.sources)
     return rows
+
+
+def without_values(entry: Entry, namespace: str, text: str, sources: dict[str, dict[str, bytes]] | None) -> str:
+    """A text about an entry's target without the values of its sources (None: they were not read)."""
+    values = [value for source in entry.sources for value in (sources or {}).get(source, {}).values()]
+    public = (entry.name, entry.target, entry.external_secret, *entry.sources, namespace)
+    return unquoted(text, values, public)
 
 
 def count(rows: list[Row]) -> dict[str, int]:
@@ -413,7 +421,7 @@ def explain(
                 "; there is no ExternalSecret yet" if external is None else "; its ExternalSecret has no condition yet"
             )
         elif condition.get("status") != "True":
-            row.message += "; ESO says: %s" % unquoted(_said(condition), sources)
+            row.message += "; ESO says: %s" % without_values(row.entry, row.namespace, _said(condition), sources)
             _add(row, refusal(client, row.namespace, row.entry.external_secret))
 
 

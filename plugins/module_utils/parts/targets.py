@@ -57,7 +57,7 @@ def plan(context: Context) -> Plan:
     given = {} if context.foresees else params.get("labelled") or {}
     every = [
         row
-        for row in state.judge(entries, before)
+        for row in [*state.judge(entries, before), *_gone(entries, before, given)]
         if row.status != state.ABSENT_NAMESPACE
         # Right after the labels were given, one that is missing is nobody's choice.
         and (row.status != state.UNLABELLED or _is_labelled(row, given))
@@ -111,6 +111,20 @@ def _follow(
         result.update(failed=True, msg="\n".join(said))
     result["unsynced"] = [row.as_dict() for row in unsynced]
     return nudge.done
+
+
+def _gone(entries: list[Entry], before: Snapshot, given: dict[str, dict[str, str]]) -> list[state.Row]:
+    """Rows of the namespaces that an entry does not list, and that have lost the label which they were just given."""
+    return [
+        state.Row(entry, name, state.UNLABELLED, "the namespace does not carry %s" % entry.label_text())
+        for entry in entries
+        for name, labels in given.items()
+        if entry.label
+        and labels.get(entry.label[0]) == entry.label[1]
+        and name in before.namespaces
+        and name not in entry.named()
+        and not selected(before.namespaces[name], entry)
+    ]
 
 
 def _is_labelled(row: state.Row, given: dict[str, dict[str, str]]) -> bool:

@@ -25,12 +25,14 @@ def test_a_mark_goes():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (datetime.date(2026, 11, 28), "a: b must be a string, not a date. Put it in quotes."),
-        (datetime.datetime(2026, 11, 28, 10), "a: b must be a string, not a date"),
-        (b"bytes", "a: b must be a string, not binary data"),
-        ({"one"}, "a: b must be a string, not a set"),
+        (datetime.date(2026, 11, 28), "values: b must be a string, not a date. Put it in quotes."),
+        (datetime.datetime(2026, 11, 28, 10), "values: b must be a string, not a date"),
+        (b"bytes", "values: b must be a string, not binary data"),
+        ({"one"}, "values: b must be a string, not a set"),
     ],
 )
 def test_what_yaml_makes_of_a_text_is_no_text(value, said):
     with pytest.raises(AnsibleError, match=said):
-        plain({"a": {"b": [value]}})
+        plain({"values": {"b": [value]}})
+    # Elsewhere it is what it looks like: {database: 2026-11-28} is a text for one that is made anew.
+    assert plain({"regenerate": {"b": value}}) == {"regenerate": {"b": str(value)}}

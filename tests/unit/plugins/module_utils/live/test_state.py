@@ -61,6 +61,9 @@ def test_a_value_that_eso_quotes_is_told_to_nobody():
         (row,) = state.judge(entries(ONE), snapshot(secrets=[], externals=[failing], sources=sources))
         assert "-line-" not in row.message and "Zmly" not in row.message and "********" in row.message
         assert "abc" in row.message
+    # A value that is the name of what is spoken of is no value there.
+    said = state.without_values(entries(ONE)[0], "a-namespace", "no a-namespace", {"src": {"key": b"a-namespace"}})
+    assert said == "no a-namespace"
 
 
 def test_the_table_is_aligned():
