@@ -149,22 +149,10 @@ def run(context: Context) -> dict[str, Any]:
     if version is None:
         return {**context.result([]), "refreshed": [], "left": [], "table": []}
     users = snapshot.read_users(client, version)
-    stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
-    kept = {label for store in stores if is_owned(store) for label in consumers.known_names(store)}
-    # An entry that left the catalog goes on distributing until it is pruned, and nothing else looks at it.
-    names = {entry.name for entry in context.entries}
     namespaces = client.list(NAMESPACES, partial=True)[0]
     changed = _Changed(context)
-    using = removal.readers(params["store_namespace"], stores, users, names, namespaces)
-    if (
-        context.check_mode
-        and params["keep"]
-        and not any(is_owned(one) for one in stores if _name(one) == params["store"])
-    ):
-        kept |= {use.label() for use in using.get(params["store"], ())}
-    secret_stores = snapshot.read_secret_stores(client, version)
-    using.update(consumers.through_own_stores(params["store_namespace"], secret_stores, users.externals))
-    readers = [use for uses in using.values() for use in uses if changed.concerns(use.reads)]
+    every, kept = _beside(context, version, users, namespaces)
+    readers = [use for use in every if changed.concerns(use.reads)]
     # Releases that put their finalizers on namespaces copy a ClusterExternalSecret's annotations.
     mirroring = {held for item in namespaces for held in held_for(item)}
     asked: list[Action] = []
@@ -174,9 +162,9 @@ def run(context: Context) -> dict[str, Any]:
         externals = [item for item in _externals(one, users.externals) if changed.since(item, one.reads)]
         name = _name(one.item)
         # What only its age tells of is not asked again and again where ESO can't, or nobody waits.
-        stuck = [item for item in externals if not changed.is_said(one.reads) and _is_stuck(params, item)]
-        left += [_left(one, item, _why_stuck(item)) for item in stuck]
-        externals = [item for item in externals if item not in stuck]
+        stuck = {} if changed.is_said(one.reads) else {key_of(item): _stuck(params, item) for item in externals}
+        left += [_left(one, item, said) for item in externals for said in [stuck.get(key_of(item))] if said]
+        externals = [item for item in externals if not stuck.get(key_of(item))]
         mirrored = one.kind != "ClusterExternalSecret" or any(may_hold(held, name) for held in mirroring)
         if one.label() in kept and mirrored and externals:
             asked.append(_refresh(one, version))
@@ -210,6 +198,24 @@ def run(context: Context) -> dict[str, Any]:
     return result
 
 
+def _beside(
+    context: Context, version: str, users: snapshot.Users, namespaces: list[Object]
+) -> tuple[list[consumers.Consumer], set[str]]:
+    """What reads the central namespace and is of no enabled entry, and the labels of what was kept of it."""
+    params, client = context.params, context.client
+    stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
+    kept = {label for store in stores if is_owned(store) for label in consumers.known_names(store)}
+    # An entry that left the catalog goes on distributing until it is pruned, and nothing else looks at it.
+    names = {entry.name for entry in context.entries}
+    using = removal.readers(params["store_namespace"], stores, users, names, namespaces)
+    ours = any(is_owned(store) for store in stores if _name(store) == params["store"])
+    if context.check_mode and params["keep"] and not ours:
+        kept |= {use.label() for use in using.get(params["store"], ())}
+    secret_stores = snapshot.read_secret_stores(client, version)
+    using.update(consumers.through_own_stores(params["store_namespace"], secret_stores, users.externals))
+    return [use for uses in using.values() for use in uses], kept
+
+
 class _Changed:
     """Which master Secrets changed: those that are said, and others by when their values did."""
 
@@ -241,19 +247,15 @@ class _Changed:
         )
 
 
-def _is_stuck(params: dict[str, Any], external: Object) -> bool:
-    is_ready = holds_true(external, "Ready")
-    return key_of(external)[0] in params["except_namespaces"] or not is_ready or _is_made_once(external)
-
-
-def _is_made_once(external: Object) -> bool:
-    return (external.get("spec") or {}).get("refreshPolicy") == "CreatedOnce"
-
-
-def _why_stuck(external: Object) -> str:
-    if _is_made_once(external):
+def _stuck(params: dict[str, Any], external: Object) -> str | None:
+    """Why a live ExternalSecret is not asked to refresh when only its age tells that it should; None where it is."""
+    if key_of(external)[0] in params["except_namespaces"]:
+        return "its namespace is left out"
+    if (external.get("spec") or {}).get("refreshPolicy") == "CreatedOnce":
         return "its refreshPolicy is CreatedOnce"
-    return (ready_condition(external) or {}).get("message") or "its namespace is left out"
+    if holds_true(external, "Ready"):
+        return None
+    return (ready_condition(external) or {}).get("message") or "ESO has not looked at it"
 
 
 def _name(item: Object) -> str:
