@@ -334,14 +334,8 @@ class ControlNodeAction(InProcessAction):
             return self._run_here(tmp, task_vars or {})
 
     def _run_here(self, tmp: Any, task_vars: dict[str, Any]) -> dict[str, Any]:
-        own = {**self._own(task_vars), **{name: value for name, value in self._said().items() if value is not None}}
-        whole = isinstance(own.get("kubeconfig"), Mapping) or (own.get("host") and any(map(own.get, CREDENTIALS)))
-        if self._connection.transport != "local" and "kubeconfig" in self._options() and not whole:
-            raise AnsibleActionFail(
-                "%s runs on this machine, and the other tasks of %s where its connection leads, whose kubeconfig may "
-                "be of another cluster. Set ansible_connection: local for it. No request was sent."
-                % (self._task.action, task_vars.get("inventory_hostname"))
-            )
+        if self._connection.transport != "local":
+            self._refuse_to_go_elsewhere(task_vars)
         if self._task.async_val or self._connection.become:
             raise AnsibleActionFail(
                 "%s runs in Ansible's own process, as the user who runs Ansible: 'become' and 'async' can't be used. "
@@ -350,6 +344,17 @@ class ControlNodeAction(InProcessAction):
             )
         with self._task_environment():
             return self._run(tmp, task_vars)
+
+    def _refuse_to_go_elsewhere(self, task_vars: dict[str, Any]) -> None:
+        """Raise AnsibleActionFail unless the connection means the same here as where the host's other tasks run."""
+        own = {**self._own(task_vars), **{name: value for name, value in self._said().items() if value is not None}}
+        if isinstance(own.get("kubeconfig"), Mapping) or (own.get("host") and any(map(own.get, CREDENTIALS))):
+            return
+        raise AnsibleActionFail(
+            "%s runs on this machine, and the other tasks of %s where its connection leads, whose kubeconfig may be of "
+            "another cluster. Set ansible_connection: local for it. No request was sent."
+            % (self._task.action, task_vars.get("inventory_hostname"))
+        )
 
     def _same_place(self, task_vars: dict[str, Any]) -> bool:
         return True
