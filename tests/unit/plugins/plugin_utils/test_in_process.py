@@ -152,3 +152,25 @@ def test_a_kubeconfig_as_a_mapping_masks_its_credentials_only():
     # A value that a context has for its name is a value.
     assert kept == {"https://one", "http://u:s3cret@proxy", "s3cret", "A", "s3cret2", "value", "shared"}
     assert module.masked_values({"/path"}, {"kubeconfig": "/path"}, options) == {"/path"}
+
+
+@pytest.mark.parametrize(
+    ("become", "piped"),
+    [
+        (None, True),
+        # As ansible-core before 2.21 has them.
+        (SimpleNamespace(name="sudo"), True),
+        (SimpleNamespace(name="su"), False),
+        (SimpleNamespace(name="sudo", pipelining=False), False),
+    ],
+)
+def test_a_credential_goes_through_a_pipe_where_that_can_be(monkeypatch, become, piped):
+    """In a file it would stay when the task is killed."""
+    monkeypatch.setattr(in_process.NormalAction, "_is_pipelining_enabled", lambda *_arguments: False)
+    made = action(become=become, args={"api_key": "hunter2"})
+    made._connection.has_pipelining = True
+    made._options = lambda: {"api_key": {"type": "str", "no_log": True}, "context": {"type": "str"}}
+    assert made._is_pipelining_enabled("new") is piped
+    assert made._is_pipelining_enabled("new", True) is made._is_pipelining_enabled("old") is False
+    made._task.args = {"context": "open"}
+    assert made._is_pipelining_enabled("new") is False
