@@ -168,12 +168,13 @@ class ActionModule(InProcessAction):
 
         A host that names no context gets the kubeconfig's current one, or what the environment says, which may be what
         another host names: its values would go there. Hosts of later waves count, of which nothing is registered yet,
-        and those that a limit leaves out, if they name a cluster: other machines of the inventory don't. What is said
-        once for all hosts, on the command line, for a group or for the play, makes one cluster of many, too.
+        and those that a limit leaves out, if they name a cluster: other machines of the inventory don't. What the
+        command line says for all hosts makes one cluster of many, too.
 
         :arg named: the connection options; :arg chosen: whether they say which cluster it is.
         """
         name, same = task_vars.get("inventory_hostname"), []
+        at_once = self._at_once()
         of_play = set(task_vars.get("ansible_play_hosts_all") or ())
         for other in sorted(of_play.union((task_vars.get("groups") or {}).get("all") or ())):
             if other == name:
@@ -188,9 +189,9 @@ class ActionModule(InProcessAction):
                 continue  # it is said when it is that host's turn
             # What a group says of a kubeconfig, it says of other machines, too.
             alike = other not in of_play and named.get("kubeconfig") and left_to_kubeconfig(merged)
-            # Two that say different things of one cluster were given it one by one; a task may say it by a template.
-            meant = chosen and any(
-                said.get(option) or merged.get(option) != named.get(option) for option in (*BY_FILE, "host")
+            # Two that name their clusters themselves mean it, unless the command line has overruled both.
+            meant = chosen and not any(
+                merged.get(option) == named.get(option) for option in at_once if not said.get(option)
             )
             if central != cluster["central"] or alike or meant:
                 continue
@@ -203,6 +204,11 @@ class ActionModule(InProcessAction):
                 "%s %s %s, which is that of %s, too. Give it its own cluster_secrets_context. Nothing was changed."
                 % (name, got, place_text(cluster), " and ".join(same))
             )
+
+    def _at_once(self) -> list[str]:
+        """The options that the command line says for all hosts of which cluster it is."""
+        given = getattr(self._task.get_variable_manager(), "extra_vars", None) or {}
+        return [option for option in (*BY_FILE, "host") if given.get(PREFIX + option)]
 
     def _refuse_anothers_nodes(self, task_vars: dict[str, Any]) -> None:
         """Raise AnsibleActionFail where two hosts of the play reach the same nodes by the same talosctl.

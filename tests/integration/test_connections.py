@@ -359,7 +359,7 @@ A, B = "https://a.invalid:6443", "https://b.invalid:6443"
 def looked(tmp_path):
     """Runs plays that only ask where connections lead, which sends no request: the return code and the output."""
 
-    def run(*plays, hosts=("n", "a", "b"), **variables):
+    def run(*plays, hosts=("n", "a", "b"), said=(), **variables):
         inventory = tmp_path / "inventory.json"
         inventory.write_text(json.dumps({"all": {"hosts": {name: variables.get(name, {}) for name in hosts}}}))
         path = tmp_path / "plays.yml"
@@ -367,7 +367,7 @@ def looked(tmp_path):
         path.write_text(yaml.safe_dump([{**common, **play} for play in plays], sort_keys=False))
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("K8S_", "KUBE"))}
         environment |= {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")}
-        argv = ["ansible-playbook", "-i", str(inventory), str(path)]
+        argv = ["ansible-playbook", "-i", str(inventory), str(path), *said]
         done = subprocess.run(
             argv, capture_output=True, text=True, env=environment, check=False, stdin=subprocess.DEVNULL
         )
@@ -429,21 +429,26 @@ def test_who_names_no_cluster_does_not_get_that_of_another_host(looked, tmp_path
 
 
 def test_what_is_said_once_for_all_makes_no_one_cluster_of_many(looked, tmp_path):
-    """On the command line or for a group, also where another Python runs the modules."""
+    """On the command line, or by a group's kubeconfig of several contexts; also where another Python runs modules."""
     config = kubeconfig_of(tmp_path / "config", {"token": "t"}, a=A, b=B)
+    copy = kubeconfig_of(tmp_path / "copy", {"token": "u"}, a=A)
     play = {"tasks": [CHECKS]}
     same = "which is that of b, too. Give it its own cluster_secrets_context"
-    for one in ({"cluster_secrets_context": "b"}, {"cluster_secrets_kubeconfig": config}):
-        for other in ({}, {"ansible_python_interpreter": "/usr/bin/another"}):
-            code, said = looked(play, hosts=("a", "b"), a={**one, **other}, b={**one, **other})
+    for other in ({}, {"ansible_python_interpreter": "/usr/bin/another"}):
+        for said_once in ("cluster_secrets_context=b", f"cluster_secrets_kubeconfig={copy}"):
+            hosts = {name: {**CONTEXTS[name], **other} for name in ("a", "b")}
+            if "kubeconfig" in said_once:
+                hosts = dict.fromkeys(("a", "b"), other)
+            code, said = looked(play, hosts=("a", "b"), said=["-e", said_once], **hosts)
             assert code == 2 and same in said, said
-    # Each by a file of its own is meant, and so is another namespace.
-    copy = kubeconfig_of(tmp_path / "copy", {"token": "u"}, a=A)
+        group = {"cluster_secrets_kubeconfig": config, **other}
+        code, said = looked(play, hosts=("a", "b"), a=group, b=group)
+        assert code == 2 and same in said, said
+    # Each by its own variables is meant, and so is another namespace.
     own = {"cluster_secrets_kubeconfig": copy}
-    other = {"cluster_secrets_kubeconfig": kubeconfig_of(tmp_path / "other", {"token": "v"}, a=A)}
-    assert looked(play, hosts=("a", "b"), a=own, b=other)[0] == 0
-    apart = {"cluster_secrets_context": "b", "cluster_secrets_store_namespace": "own"}
-    assert looked(play, hosts=("a", "b"), a=apart, b={"cluster_secrets_context": "b"})[0] == 0
+    assert looked(play, hosts=("a", "b"), a=own, b=own)[0] == 0
+    apart = {"a": {"cluster_secrets_store_namespace": "own"}, "said": ["-e", "cluster_secrets_context=b"]}
+    assert looked(play, hosts=("a", "b"), **apart)[0] == 0
     # A limit hides no cluster that a kubeconfig alone names, and no environment hides that it is one.
     alone = {"hosts": "n", "tasks": [CHECKS], "environment": {"K8S_AUTH_KUBECONFIG": copy}}
     code, said = looked(alone, a=own)
