@@ -319,8 +319,8 @@ def test_a_label_that_somebody_takes_away_is_no_success(bootstrapped, catalog):
     finally:
         gone.set()
         thread.join()
-        restored = {"permissions": {}, "labels": {}, "stores": {}, "entries": {"prune": True}, "unlabel": {}}
-        bootstrapped.module("apply", catalog=catalog, parts=restored)
+        # As the next test expects it.
+        bootstrapped.play("bootstrap", variables={"cluster_secrets_prune": ["entries", "labels"]})
         bootstrapped.eventually(lambda: ended(bootstrapped, "fleeting"), 30, "the namespace's end")
     assert done.result.get("failed"), done.result
     assert onboarded.rc == 2, onboarded.output
