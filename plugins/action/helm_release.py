@@ -20,7 +20,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.kubeconfig import Connection, connection
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ClusterSecretsError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import AUTH_OPTIONS, spellings
-from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.in_process import InProcessAction, environment
+from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.in_process import InProcessAction
 from ansible_collections.platform.cluster_secrets.plugins.plugin_utils.plain import plain
 
 #: What says which cluster, to kubernetes.core and to helm, in the environment.
@@ -69,7 +69,7 @@ class ActionModule(InProcessAction):
     @contextmanager
     def _local(self, params: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         """The environment for helm on this machine; the kubeconfig is gone once the block, or this process, ends."""
-        with environment(self._templar.template(self._task.environment or [])):
+        with self._task_environment():
             target = connection(params)
             text = json.dumps(target.kubeconfig()).encode("utf-8")
             without_proxy = _without_proxy(target)

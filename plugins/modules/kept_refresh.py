@@ -204,7 +204,7 @@ def _beside(
     """What reads the central namespace and is of no enabled entry, and the labels of what was kept of it."""
     params, client = context.params, context.client
     stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
-    kept = {label for store in stores if is_owned(store) for label in consumers.known_names(store)}
+    kept = consumers.kept_beside(stores)
     # An entry that left the catalog goes on distributing until it is pruned, and nothing else looks at it.
     names = {entry.name for entry in context.entries}
     using = removal.readers(params["store_namespace"], stores, users, names, namespaces)

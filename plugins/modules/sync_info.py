@@ -217,7 +217,6 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.catalog.v
     to_be_given,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import is_owned
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import CatalogError, Denied
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
@@ -265,7 +264,7 @@ def _kept(context: Context, version: str, taken: snapshot.Snapshot) -> list[dict
         store = context.client.get(path)
     except Denied:
         store = None  # whoever may not look at stores is told of the catalog's targets
-    names = set(consumers.known_names(store)) if store and is_owned(store) else set()
+    names = consumers.kept_beside([store] if store else [])
     made = [
         item
         for _key, item in sorted(taken.externals.items())

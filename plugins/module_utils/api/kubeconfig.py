@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from .. import files
@@ -240,8 +240,7 @@ def connection(
     host, api_key, username, password = option("host"), option("api_key"), option("username"), option("password")
     certificate, key = option("client_cert"), option("client_key")
     kubeconfig, context = option("kubeconfig"), option("context")
-    within = "@" in str(host or "").partition("://")[2].partition("/")[0]
-    enough = host and (api_key or (username and password) or (certificate and key) or within)
+    enough = host and (api_key or (username and password) or (certificate and key) or _split(host)[1])
     in_cluster = not enough and not kubeconfig and not context and _load_in_cluster(target, environ)
     if not enough and not in_cluster:
         _load_kubeconfig(target, kubeconfig, context, environ, bool(host), credentials)
@@ -267,7 +266,10 @@ def connection(
         target.authorization = "Bearer %s" % str(api_key).strip()
     elif username and password:
         target.authorization = _basic(username, password)
-    _split_credentials(target)
+    target.server, within = _split(target.server)
+    if within and not target.authorization:
+        user, _colon, secret = within.partition(":")
+        target.authorization = _basic(unquote(user), unquote(secret))
     if option("ca_cert"):
         target.ca_file, target.ca_data = option("ca_cert"), None
     if certificate:
@@ -287,15 +289,12 @@ def connection(
     return target
 
 
-def _split_credentials(target: Connection) -> None:
-    """Take user and password out of the server's address, which is shown in many places; they are used."""
-    scheme, separator, rest = (target.server or "").partition("://")
+def _split(server: str) -> tuple[str, str]:
+    """A server's address without the user and password in it, since it is shown in many places, and these."""
+    scheme, separator, rest = server.partition("://")
     authority, slash, path = rest.partition("/")
-    credentials, at, place = authority.rpartition("@")
-    if separator and at:
-        target.server = "%s://%s%s%s" % (scheme, place, slash, path)
-        user, _colon, password = credentials.partition(":")
-        target.authorization = target.authorization or _basic(unquote(user), unquote(password))
+    credentials, _at, place = authority.rpartition("@")
+    return scheme + separator + place + slash + path, credentials
 
 
 def left_to_kubeconfig(params: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> bool:
@@ -433,12 +432,10 @@ def _load_kubeconfig(
         if not credentials:
             if target.server:
                 return  # the cluster was understood, and only the user was not
-            if {"exec", "auth-provider"} & {*_chosen_user(documents, context)[0]}:
+            if {"exec", "auth-provider"} & {*_chosen(documents, context).user}:
                 raise ConnectionOptionsError("where the kubeconfig leads can't be told without its plugin.") from None
         _load_with_library(target, given if isinstance(given, Mapping) else ":".join(paths), context)
-        user, folder = _chosen_user(documents, context)
-        names, current = _contexts(documents)
-        target.context, target.contexts = context or current, len(names)
+        user, folder, target.context, target.contexts = _chosen(documents, context)
         _read_impersonation(target, user)
         plugin = user.get("exec") if isinstance(user.get("exec"), Mapping) else None
         if error.key == "exec" and not target.authorization and not target.cert_data:
@@ -451,31 +448,31 @@ def _load_kubeconfig(
             target.plugin = {**plugin, "command": os.path.join(folder, command) if "/" in command else command}
 
 
-def _contexts(documents: list[tuple[Any, str]]) -> tuple[set[str], str | None]:
-    """The names of the contexts of kubeconfigs, which the kubernetes package has read, and the current one."""
-    names: set[str] = set()
-    current = None
-    for document, _folder in documents:
-        current = document.get("current-context", current)
-        listed = document.get("contexts")
-        names.update(str(item.get("name")) for item in listed or [] if isinstance(item, Mapping))
-    return names, current
+class _Chosen(NamedTuple):
+    """What kubeconfigs say of their current context: its user, the user's folder, its name, and how many there are."""
+
+    user: Mapping[str, Any]
+    folder: str
+    context: str | None
+    contexts: int
 
 
-def _chosen_user(documents: list[tuple[Any, str]], context: Any) -> tuple[Mapping[str, Any], str]:
-    """What kubeconfigs, which the kubernetes package has read, say of their current user, and its folder."""
+def _chosen(documents: list[tuple[Any, str]], context: Any) -> _Chosen:
+    """What kubeconfigs say of a context, or the current one, which the kubernetes package has read, or is to read."""
     named: dict[str, dict[str, tuple[Any, str]]] = {"users": {}, "contexts": {}}
-    current = _contexts(documents)[1]
+    current = None
     for document, folder in documents:
+        current = document.get("current-context", current)
         for kind, by_name in named.items():
             listed = document.get(kind)
             for item in listed if isinstance(listed, list) else []:
                 if isinstance(item, Mapping):
                     by_name.setdefault(str(item.get("name")), (item.get(kind[:-1]), folder))
-    chosen = named["contexts"].get(str(context or current), (None, ""))[0]
+    current = context or current
+    chosen = named["contexts"].get(str(current), (None, ""))[0]
     name = chosen.get("user") if isinstance(chosen, Mapping) else None
     user, folder = named["users"].get(str(name), (None, ""))
-    return (user if isinstance(user, Mapping) else {}), folder
+    return _Chosen(user if isinstance(user, Mapping) else {}, folder, current, len(named["contexts"]))
 
 
 def _read(target: Connection, documents: list[tuple[Any, str]], context: Any) -> None:

@@ -163,7 +163,7 @@ def _unscheduled(pods: list[Object], targets: Collection[tuple[str, str]]) -> It
 
 def _kept_targets(health: Health) -> set[tuple[str, str]]:
     """(namespace, name) of what the consumers make that were kept beside the catalog."""
-    names = {label for store in health.stores if is_owned(store) for label in consumers.known_names(store)}
+    names = consumers.kept_beside(health.stores)
     targets = {
         (namespace, consumers.distributed_target(item))
         for item in health.distributed

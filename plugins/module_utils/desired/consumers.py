@@ -379,6 +379,11 @@ def noted_names(store: Object) -> list[str]:
     return _listed(store, NOTED_ANNOTATION)
 
 
+def kept_beside(stores: Iterable[Object]) -> set[str]:
+    """The labels of the consumers that any of the live stores that are ours serves since it was taken over."""
+    return {label for store in stores if is_owned(store) for label in known_names(store)}
+
+
 def known_names(store: Object | None) -> list[str]:
     """Both, of a live store of ours (None: absent)."""
     return kept_names(store) + noted_names(store) if store else []

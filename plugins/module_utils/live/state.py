@@ -255,6 +255,11 @@ def not_ready(live: list[Object], names: set[str]) -> list[tuple[str, str | None
     return waiting
 
 
+def unlabelled(entry: Entry, namespace: str) -> Row:
+    """The :class:`Row` of a live namespace that does not carry an entry's label."""
+    return Row(entry, namespace, UNLABELLED, "the namespace does not carry %s" % entry.label_text())
+
+
 def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
     """One :class:`Row` for every labelled namespace and every namespace that the catalog lists."""
     rows = []
@@ -273,7 +278,7 @@ def judge(entries: list[Entry], snapshot: Snapshot) -> list[Row]:
             if live is not None and "deletionTimestamp" in live["metadata"]:
                 rows.append(Row(entry, namespace, ABSENT_NAMESPACE, "the namespace is being deleted"))
             elif live is not None:
-                rows.append(Row(entry, namespace, UNLABELLED, "the namespace does not carry %s" % entry.label_text()))
+                rows.append(unlabelled(entry, namespace))
             else:
                 rows.append(
                     Row(entry, namespace, ABSENT_NAMESPACE, "the catalog lists a namespace that does not exist")

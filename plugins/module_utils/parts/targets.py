@@ -115,16 +115,19 @@ def _follow(
 
 def _gone(entries: list[Entry], before: Snapshot, given: dict[str, dict[str, str]]) -> list[state.Row]:
     """Rows of the namespaces that an entry does not list, and that have lost the label which they were just given."""
-    return [
-        state.Row(entry, name, state.UNLABELLED, "the namespace does not carry %s" % entry.label_text())
-        for entry in entries
-        for name, labels in given.items()
-        if entry.label
-        and labels.get(entry.label[0]) == entry.label[1]
-        and name in before.namespaces
-        and name not in entry.named()
-        and not selected(before.namespaces[name], entry)
-    ]
+    gone = []
+    for entry in entries:
+        key, value = entry.label or (None, None)
+        lost = {
+            name
+            for name, labels in given.items()
+            if key in labels
+            and labels[key] == value
+            and name in before.namespaces
+            and not selected(before.namespaces[name], entry)
+        }
+        gone += [state.unlabelled(entry, name) for name in sorted(lost.difference(entry.named()))]
+    return gone
 
 
 def _is_labelled(row: state.Row, given: dict[str, dict[str, str]]) -> bool:
