@@ -9,9 +9,10 @@ A live object is the API server's JSON as a dict.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import unicodedata
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, Sequence
 
 #: All that may be a control character; most texts have none.
 _SUSPICIOUS = re.compile("[^\t\n -~\u00a1-\u00ac\u00ae-\u05ff]")
@@ -49,11 +50,17 @@ def one_line(text: Any, most: int = _SAID) -> str:
 _SHORTEST = 8
 
 
-def forms(value: bytes) -> List[str]:
-    """How others may quote a value: whole, in one line, each of its lines, and as base64; longest first."""
+def forms(value: bytes) -> set[str]:
+    """How others may quote a value: whole, in one line, each of its lines, all these as in JSON, and as base64."""
     text = value.decode("utf-8", "ignore")
-    quoted = {text, " ".join(text.split()), *text.splitlines(), base64.b64encode(value).decode("ascii")}
-    return sorted((form for form in quoted if len(form) >= _SHORTEST), key=len, reverse=True)
+    plain = {text, " ".join(text.split()), *text.splitlines()}
+    quoted = {*plain, *map(escaped, plain), base64.b64encode(value).decode("ascii")}
+    return {form for form in quoted if len(form) >= _SHORTEST}
+
+
+def escaped(text: str) -> str:
+    """A text as it stands between the quotation marks of JSON, and of Go's messages."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def unquoted(text: str, data: Iterable[bytes], public: Sequence[str] = ()) -> str:
@@ -62,11 +69,13 @@ def unquoted(text: str, data: Iterable[bytes], public: Sequence[str] = ()) -> st
 
     :arg data: the values; :arg public: names, of which the message may speak though a value is the same.
     """
+    if not text:
+        return text
     names = "\0".join(public)
-    for value in data if text else ():
-        for form in forms(value):
-            if form not in names:
-                text = text.replace(form, "********")
+    # The longest first, of all: of a value that begins with another, nothing may be left.
+    for form in sorted({form for value in data for form in forms(value)}, key=len, reverse=True):
+        if form not in names:
+            text = text.replace(form, "********")
     return text
 
 

@@ -12,6 +12,7 @@ short_description: Show the last lines of the External Secrets controller's log
 version_added: 1.0.0
 description:
   - Reads the logs of all controller pods, through the API alone.
+  - Some releases of ESO quote values of Secrets there. Those of master Secrets are masked, where they may be read.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:
@@ -22,9 +23,14 @@ options:
     description: How many lines to return for each pod.
     type: int
     default: 100
+  read_values:
+    description: Whether to read the master Secrets, to mask what the log quotes of them.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - platform.cluster_secrets.connection
   - platform.cluster_secrets.identities.namespace
+  - platform.cluster_secrets.store.namespace
   - platform.cluster_secrets.attributes.reads
 """
 
@@ -53,22 +59,36 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
+    ApiError,
+    Denied,
+    NotReady,
+)
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ESO_NAMESPACE_OPTION,
+    STORE_NAMESPACE_OPTION,
     Context,
     run_module,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import log_line
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import PODS, Object
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
+    PODS,
+    SECRETS,
+    Object,
+    decode,
+    escaped,
+    unquoted,
+)
 
 if TYPE_CHECKING:
     from ansible_collections.platform.cluster_secrets.plugins.module_utils.api.client import Client
 
 OPTIONS: dict[str, dict[str, Any]] = {
     **ESO_NAMESPACE_OPTION,
+    **STORE_NAMESPACE_OPTION,
     "lines": {"type": "int", "default": 100},
+    "read_values": {"type": "bool", "default": True},
 }
 
 
@@ -78,7 +98,8 @@ def run(context: Context) -> dict[str, Any]:
     pods, _version = client.list(PODS, namespace=params["eso_namespace"], selector=eso.CONTROLLER_SELECTOR)
     if not pods:
         raise NotReady("There is no pod of ESO's controller in the namespace %s." % params["eso_namespace"])
-    read = [_read(client, pod, params["lines"]) for pod in pods]
+    masters = _masters(client, params["store_namespace"]) if params["read_values"] else []
+    read = [_masked(_read(client, pod, params["lines"]), masters, params) for pod in pods]
     result: dict[str, Any] = {
         "changed": False,
         "pods": read,
@@ -88,6 +109,27 @@ def run(context: Context) -> dict[str, Any]:
     if not any("lines" in pod for pod in read):
         result.update(failed=True, msg="No log could be read: %s" % read[0]["problem"])
     return result
+
+
+def _masters(client: Client, namespace: str) -> list[Object]:
+    """The master Secrets, or none where they may not be read: who may not has the log as it is."""
+    try:
+        return client.list(SECRETS, namespace=namespace)[0]
+    except Denied:
+        return []
+
+
+def _masked(pod: dict[str, Any], masters: list[Object], params: dict[str, Any]) -> dict[str, Any]:
+    """The same without values of Secrets; names are shown, though a value may be the same."""
+    if "lines" not in pod:
+        return pod
+    values = {value for item in masters for value in decode(item).values()}
+    # The log is JSON, whose messages may quote JSON that holds a value.
+    for _level in range(2):
+        values |= {escaped(value.decode("utf-8", "ignore")).encode() for value in values}
+    names = [item["metadata"]["name"] for item in masters]
+    public = [*names, pod["name"], params["eso_namespace"], params["store_namespace"]]
+    return {**pod, "lines": unquoted("\n".join(pod["lines"]), values, public).split("\n")}
 
 
 def _shown(pod: dict[str, Any]) -> list[str]:

@@ -196,3 +196,16 @@ def test_without_a_permission_for_values(bootstrapped, auditor):
         done = auditor.play("status", **unread)
         assert done.rc == 2 and "unlabelled" in done.stdout
     assert auditor.play("status").rc == 2
+
+
+def test_the_log_shows_no_value_that_eso_quotes(bootstrapped, auditor):
+    value = json.dumps({"token": bootstrapped.values["github-pat"]["token"]})
+    message = {"level": "error", "ts": 1, "msg": "could not parse %s" % json.dumps(value), "error": "no: %s" % value}
+    with bootstrapped.plane.log("external-secrets").open("a") as log:
+        log.write(json.dumps(message) + "\n")
+    few = ("-vvv", "-e", "cluster_secrets_logs_lines=5")
+    masked = auditor.play("logs", *few)
+    assert masked.rc == 0 and "could not parse" in masked.stdout and not leaked(masked.output), masked.output
+    # Whoever may not read values sees the log as it is, as with kubectl.
+    auditor.limit([one for one in auditor.rules if "secrets" not in one["resources"]])
+    assert auditor.play("logs", *few).rc == 0

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import errors, module
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
@@ -14,6 +16,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources
     owners_of,
     printable,
     ready_condition,
+    unquoted,
 )
 
 
@@ -58,3 +61,14 @@ def test_whose_a_secret_is_that_names_an_external_secret(version, of_eso):
     """The API server takes a group without a version; neither ESO nor the garbage collector does."""
     owner = {"kind": "ExternalSecret", "name": "one", **({"apiVersion": version} if version else {})}
     assert is_of_eso({"metadata": {"ownerReferences": [owner]}}) is of_eso
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["can not read %s here", 'can not read "%s" here'],
+)
+@pytest.mark.parametrize("value", ["canary-12", "canary-1234", '{"a": "canary-12"}', "two canary-12\nlines canary-34"])
+def test_no_way_to_quote_a_value_leaves_a_part_of_it(said, value):
+    values = [b"canary-12", b"canary-1234", value.encode()]
+    assert unquoted(said % value, values) == said % "********"
+    assert "canary" not in unquoted("error: %s" % json.dumps(value), values)
