@@ -12,13 +12,14 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
+from ..filter.listed import listed
 from ..module_utils.api.kubeconfig import BY_FILE, CREDENTIALS, WAYS, by_kubeconfig, left_to_kubeconfig
 from ..module_utils.module import AUTH_OPTIONS, STORE_NAMESPACE_OPTION
 from ..module_utils.report.text import place_text
 from ..plugin_utils import specifications
 from ..plugin_utils.in_process import PREFIX, InProcessAction, Moved, connected, ways_said
 from ..plugin_utils.plain import plain
-from ..plugin_utils.playbooks import PLAYBOOKS
+from ..plugin_utils.playbooks import PLAYBOOKS, SERIAL
 from ..plugin_utils.screen import show
 from ..plugin_utils.vault import RunVault
 
@@ -37,6 +38,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "talos_nodes": {"type": "bool", "default": False},
     "roles": {"type": "list", "elements": "str", "default": []},
     "playbook": {"type": "str", "choices": list(PLAYBOOKS)},
+    "own_paths": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -72,6 +74,8 @@ class ActionModule(InProcessAction):
         _result, options = self.validate_argument_spec(self._options())
         if options["talos_nodes"]:
             self._refuse_anothers_nodes(given)
+        self._refuse_shared_paths(given, tuple(options["own_paths"]))
+        self._refuse_late_waves(given, options["playbook"])
         problems = [
             "%s: it is required: %s" % (name, spec["description"])
             for name, spec in (PLAYBOOKS[options["playbook"]][1] if options["playbook"] else {}).items()
@@ -230,6 +234,39 @@ class ActionModule(InProcessAction):
                 "%s and %s have the same cluster_secrets_talos_nodes and the same cluster_secrets_talos_command, which "
                 "reaches one cluster. Give each host its own, such as [talosctl, --context, NAME]. Nothing was changed."
                 % (name, " and ".join(same))
+            )
+
+    def _refuse_shared_paths(self, task_vars: dict[str, Any], names: tuple[str, ...]) -> None:
+        """Raise AnsibleActionFail where hosts of the play would write the same file or folder."""
+        hosts = task_vars.get("ansible_play_hosts_all") or ()
+        if not names or len(hosts) < 2:
+            return
+        variables = {host: self._variables_of(host, task_vars, names) for host in hosts}
+        for name in names:
+            given = [plain(variables[host].get(name)) for host in hosts]
+            several = specifications.specifications()[name].get("type") == "raw"
+            paths = [path for value in given for path in (listed(value) if several else [value]) if path]
+            places = [os.path.abspath(os.path.expanduser(str(path))) for path in paths]
+            if len(set(places)) < len(places):
+                raise AnsibleActionFail(
+                    "%s names one path for several clusters: put the variable inventory_hostname into it, so that each "
+                    "has its own. Nothing was changed." % name
+                )
+
+    def _refuse_late_waves(self, task_vars: dict[str, Any], playbook: str | None) -> None:
+        """Raise AnsibleActionFail where the hosts' own variables say how many of them go at a time.
+
+        Ansible takes that before it knows any host's variables: all would go at once.
+        """
+        name, manager = next(iter(SERIAL)), self._task.get_variable_manager()
+        if not playbook or name not in PLAYBOOKS[playbook][1] or len(task_vars.get("ansible_play_hosts_all") or ()) < 2:
+            return
+        of_play = getattr(getattr(getattr(self._task, "_parent", None), "_play", None), "vars", None) or {}
+        said = {**of_play, **(getattr(manager, "extra_vars", None) or {})}
+        if name in task_vars["hostvars"][task_vars["inventory_hostname"]] and name not in said:
+            raise AnsibleActionFail(
+                "%s: the inventory says it, where Ansible does not see it in time, so that all clusters would go at "
+                "once. Give it with -e, or where the playbook is imported. Nothing was changed." % name
             )
 
     def _reached(self, variables: dict[str, Any]) -> set[tuple[str, ...]]:

@@ -79,24 +79,26 @@ def save(context: Context, live: List[Object], cluster: Tuple[str, str], dry: bo
 
     :arg cluster: as live.snapshot.identity() returns it; :arg dry: only see to it that one could be written.
     """
-    _refuse_passing(context.params["backup_dir"])
+    refuse_passing(context.params["backup_dir"])
     path = automatic(context.params["backup_dir"], context.client.server)
     dry = dry or context.check_mode
     write(context.vault, path, live, cluster, dry=dry)
     return None if dry else path
 
 
-def _refuse_passing(folder: str) -> None:
-    """Raise FileError for a folder that AWX removes with the job: the backup may be the only copy."""
+def refuse_passing(folder: str, named: str = "'backup_dir' (the variable cluster_secrets_backup_dir)") -> None:
+    """Raise FileError for a folder that AWX removes with the job: the backup may be the only copy.
+
+    :arg named: what names the folder.
+    """
     of_job = os.environ.get("AWX_ISOLATED_DATA_DIR")
     if not of_job or "AWX_HOST" not in os.environ:
         return
     path, of_job = os.path.realpath(folder), os.path.realpath(of_job)
     if os.path.commonpath([path, of_job]) == of_job:
         raise FileError(
-            "the backup would be lost: '%s' is in the job's own folder, which AWX removes when the job ends. Set "
-            "'backup_dir' (the variable cluster_secrets_backup_dir) to a folder that is mounted into the execution "
-            "environment." % folder
+            "the backup would be lost: '%s' is in the job's own folder, which AWX removes when the job ends. Set %s to "
+            "a place that is mounted into the execution environment." % (folder, named)
         )
 
 

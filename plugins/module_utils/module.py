@@ -20,7 +20,7 @@ from .errors import OWN_CATALOG, ClusterSecretsError, Denied, EsoError, FileErro
 from .live import eso, usage
 from .plan.actions import Action
 from .plan.namespaces import plan_namespace
-from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, forms, printable, shortened
+from .resources import ESO_GROUP, ESO_VERSIONS, NAMESPACES, Resource, forms, printable, printable_in, shortened
 
 Options = Dict[str, Dict[str, Any]]
 Result = Dict[str, Any]
@@ -377,17 +377,8 @@ def outcome(run: Callable[[Context], Result], context: Context) -> Result:
     except ClusterSecretsError as error:
         result = {"failed": True, "msg": str(error)}
     context.name_unreadable()
-    return {key: _printable(value) for key, value in result.items()}
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, Mapping):
-        return {key: _printable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_printable(item) for item in value]
-    return value
+    shown: Result = printable_in(result)
+    return shown
 
 
 def masked_values(secrets: Set[str], params: Mapping[str, Any], options: Options) -> set[str]:

@@ -75,6 +75,10 @@ def is_account(subject: Object, namespace: str, name: str) -> bool:
     return subject["kind"] == "Group" and subject["name"] in groups
 
 
+#: How the user of a ServiceAccount begins, and the group of all of them; those of a namespace append its name to that.
+_ACCOUNT, _ACCOUNTS = "system:serviceaccount:", "system:serviceaccounts"
+
+
 class Trusted:
     """Whose permissions are expected: Kubernetes' own, ESO's and the platform's.
 
@@ -89,11 +93,21 @@ class Trusted:
 
     def covers(self, subject: Object) -> bool:
         """Whether a binding's subject is trusted."""
-        if subject["kind"] == "ServiceAccount":
-            user = "system:serviceaccount:%s:%s" % (subject.get("namespace"), subject["name"])
-            return user in self._users or subject.get("namespace") in self._namespaces
-        return subject["name"] in _SYSTEM or subject["name"] in (
-            self._groups if subject["kind"] == "Group" else self._users
+        kind, name = subject["kind"], subject["name"]
+        namespace = subject.get("namespace") if kind == "ServiceAccount" else None
+        if namespace is not None:
+            name = "%s%s:%s" % (_ACCOUNT, namespace, name)
+        elif kind == "User" and name.startswith(_ACCOUNT):
+            namespace = name[len(_ACCOUNT) :].partition(":")[0]
+        elif kind == "Group" and name.startswith(_ACCOUNTS + ":"):
+            namespace = name[len(_ACCOUNTS) + 1 :]
+        if namespace is not None and kind != "Group":
+            groups = {_ACCOUNTS, "%s:%s" % (_ACCOUNTS, namespace)}
+            return name in self._users or namespace in self._namespaces or bool(groups & self._groups)
+        return (
+            name in _SYSTEM
+            or namespace in self._namespaces
+            or name in (self._groups if kind == "Group" else self._users)
         )
 
 

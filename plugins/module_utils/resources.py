@@ -12,7 +12,7 @@ import base64
 import json
 import re
 import unicodedata
-from typing import Any, Dict, Iterable, Sequence
+from typing import Any, Dict, Iterable, Mapping, Sequence
 
 #: All that may be a control character; most texts have none.
 _SUSPICIOUS = re.compile("[^\t\n -~\u00a1-\u00ac\u00ae-\u05ff]")
@@ -31,6 +31,17 @@ def printable(text: str) -> str:
     if not _SUSPICIOUS.search(text):
         return text
     return "".join(REPLACEMENT if one not in "\t\n" and is_control(one) else one for one in text)
+
+
+def printable_in(value: Any) -> Any:
+    """A structure with each text in it as :func:`printable` has it."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {key: printable_in(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [printable_in(item) for item in value]
+    return value
 
 
 #: Characters that are shown of a text which somebody else wrote, and of a name, which in Kubernetes is no longer.

@@ -12,6 +12,10 @@ from .resources import Object, is_name, one_line
 ENV, ENV_FROM, VOLUME, SUB_PATH, PULL = "env", "envFrom", "volume", "subPath", "imagePullSecrets"
 
 
+#: No name of a Secret, or of a key, is longer.
+_NAMED = 253
+
+
 class Reference(NamedTuple):
     """One place of a pod that names a Secret; ``key`` is None where the whole Secret is taken."""
 
@@ -23,7 +27,13 @@ class Reference(NamedTuple):
 
 def references(spec: Object) -> list[Reference]:
     """All places of a pod's ``spec`` that name a Secret, each once, in the order of the spec."""
-    return list(dict.fromkeys(_references(spec)))
+    return list(dict.fromkeys(map(readable, _references(spec))))
+
+
+def readable(reference: Reference) -> Reference:
+    """The same as it may be shown: Kubernetes takes any text for most names of Secrets and of their keys."""
+    key = None if reference.key is None else one_line(reference.key, _NAMED)
+    return reference._replace(secret=one_line(reference.secret, _NAMED), key=key)
 
 
 def _references(spec: Object) -> Iterator[Reference]:

@@ -211,7 +211,7 @@ def run(context: Context) -> dict[str, Any]:
     if live is not None:
         others = {key_of(item) for item in inventory.secrets} if params["read_values"] else None
         used = usage.judge(context.entries, pairs, inventory.snapshot, others, live)
-        reported += usage.findings(used)
+        reported += findings.first_of_each(usage.findings(used))
     rows = [row.as_dict(now) for row in sorted(pairs, key=lambda row: row.key)]
     life.describe(rows, lives, now)
     if used:

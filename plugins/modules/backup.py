@@ -69,6 +69,7 @@ api_requests:
   type: int
 """
 
+import os
 from typing import Any
 
 from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups
@@ -101,6 +102,8 @@ def run(context: Context) -> dict[str, Any]:
     kept = backup.kept(list(by_place.values()))
     if not kept:
         raise NotReady("there is nothing to back up: namespace '%s' holds no Secret." % params["store_namespace"])
+    folder = os.path.dirname(params["dest"]) if params["dest"] else params["backup_dir"]
+    backups.refuse_passing(folder or ".", "cluster_secrets_backup_dir or cluster_secrets_backup_file")
     cluster = snapshot.identity(client)
     path = params["dest"] or backups.automatic(params["backup_dir"], client.server)
     written = backups.write(context.vault, path, list(by_place.values()), cluster, params["force"], context.check_mode)

@@ -90,6 +90,11 @@ pending:
     C(settle) of M(platform.cluster_secrets.apply) has something to do.
   returned: when O(state=present)
   type: bool
+kept:
+  description: What the stores served beside the catalog before this, each as its kind, with its place and name.
+  returned: when O(state=present)
+  type: list
+  elements: str
 api_version:
   description: The API version of ESO that was used.
   returned: success

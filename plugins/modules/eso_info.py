@@ -125,8 +125,6 @@ def run(context: Context) -> dict[str, Any]:
     """Look, once or until all is well."""
     seconds = context.params["wait_timeout"]
     known = eso.lists(context.params["advisories"])
-    if not context.params["wait"]:
-        return _look(context, known)
     looked: dict[str, Any] = {}
 
     def unhealthy() -> NotReady | None:
@@ -137,7 +135,12 @@ def run(context: Context) -> dict[str, Any]:
             problem = str(error)
         return NotReady("ESO was not healthy after %d s: %s" % (seconds, problem)) if problem else None
 
-    wait_while(context.client, unhealthy, seconds, interval=0.5)
+    if context.params["wait"]:
+        wait_while(context.client, unhealthy, seconds, interval=0.5)
+    else:
+        looked = _look(context, known)
+    if looked["unsupported"]:
+        context.warn("External Secrets %s is out of support: %s" % (looked["version"], looked["unsupported"]))
     return looked
 
 
@@ -162,8 +165,6 @@ def _look(context: Context, known: Lists) -> dict[str, Any]:
     else:
         problems.extend(_store_problems(client, version, params["store"]))
     unsupported = release.unsupported(state.utcnow().strftime("%Y-%m-%d"))
-    if unsupported:
-        context.warn("External Secrets %s is out of support: %s" % (release.text, unsupported))
     return {
         "changed": False,
         "healthy": not problems,

@@ -80,14 +80,14 @@ problems:
   contains:
     check:
       description: >-
-        What it is about: V(owner) a GitOps controller applies ESO; V(image) a value names the image; V(values) a value
-        is gone; V(versions) two releases serve no version in common; V(fields) a field, one of its values or a provider
-        is gone; V(functions) a template function was removed; V(names) the name of a ClusterExternalSecret is too long
-        for the finalizer that a release on the way derives from it; V(ca-provider) a SecretStore's certificate comes
-        from another namespace; V(token-secret) a template creates a ServiceAccount token; V(tokens) a store would no
-        longer get the token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects,
-        which helm 4 does not take over.
-      type: str
+        What it is about: V(owner) a GitOps controller applies ESO; V(controllers) the cluster has another ESO;
+        V(image) a value names the image; V(values) a value is gone; V(versions) two releases serve no version
+        in common; V(fields) a field, one of its values or a provider is gone; V(functions) a template function
+        was removed; V(names) the name of a ClusterExternalSecret is too long for the finalizer that a release
+        on the way derives from it; V(ca-provider) a SecretStore's certificate comes from another namespace;
+        V(token-secret) a template creates a ServiceAccount token; V(tokens) a store would no longer get the
+        token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects, which
+        helm 4 does not take over. type: str
     severity:
       description: Always V(error).
       type: str

@@ -92,6 +92,12 @@ rollback:
   returned: success
   type: str
   sample: helm rollback external-secrets 3 --namespace external-secrets
+progress:
+  description: How far an upgrade has come, for O(platform.cluster_secrets.sync_snapshot#module:progress). The release
+    that runs, and what helm began and did not finish.
+  returned: success
+  type: str
+  sample: 0.14.4
 crds_by_chart:
   description: Whether the CustomResourceDefinitions are part of helm's release.
   returned: success
@@ -196,9 +202,14 @@ def run(context: Context) -> dict[str, Any]:
         if not params["accept_vulnerable"]:
             raise EsoError(problem)
         context.warn(problem)
+    running = advisories.text(record.number)
+    newest = release.newest(context.client, namespace, name)
+    # What was rolled back is finished, too, and then over.
+    begun = newest is not None and newest.revision > record.revision
     return {
         "changed": False,
-        "running": advisories.text(record.number),
+        "running": running,
+        "progress": "%s, begun: revision %d" % (running, newest.revision) if newest and begun else running,
         "to": advisories.text(to),
         "revision": record.revision,
         "rollback": "helm rollback %s %d --namespace %s%s"

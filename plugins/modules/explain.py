@@ -107,7 +107,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.audit imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import Denied
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import chain as live_chain
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, state
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot, state
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     CATALOG_OPTION,
     CHAIN_OPTIONS,
@@ -165,7 +165,7 @@ def _links(context: Context) -> list[chain.Link]:
     missing = chain.without_entry(entries, entry, params["secret"])
     made = _made_beside(context) if entry is None else None
     if made:
-        return chain.beside(made)
+        return chain.beside(made, snapshot.said_of(client, params["store_namespace"], made))
     if entry is None or missing:
         return [missing] if missing else []
     layout = layout_of(params)

@@ -95,9 +95,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.apply imp
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired import consumers
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import (
     CHANGED,
-    held_for,
+    copies_annotations,
     is_owned,
-    may_hold,
 )
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import NotReady
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
@@ -153,8 +152,6 @@ def run(context: Context) -> dict[str, Any]:
     changed = _Changed(context)
     every, kept = _beside(context, version, users, namespaces)
     readers = [use for use in every if changed.concerns(use.reads)]
-    # Releases that put their finalizers on namespaces copy a ClusterExternalSecret's annotations.
-    mirroring = {held for item in namespaces for held in held_for(item)}
     asked: list[Action] = []
     pending: dict[tuple[str, str], Object] = {}
     left: list[dict[str, str]] = []
@@ -162,10 +159,10 @@ def run(context: Context) -> dict[str, Any]:
         externals = [item for item in _externals(one, users.externals) if changed.since(item, one.reads)]
         name = _name(one.item)
         # What only its age tells of is not asked again and again where ESO can't, or nobody waits.
-        stuck = {} if changed.is_said(one.reads) else {key_of(item): _stuck(params, item) for item in externals}
+        stuck = {} if changed.is_said(one.reads) else {key_of(item): _stuck(context, item) for item in externals}
         left += [_left(one, item, said) for item in externals for said in [stuck.get(key_of(item))] if said]
         externals = [item for item in externals if not stuck.get(key_of(item))]
-        mirrored = one.kind != "ClusterExternalSecret" or any(may_hold(held, name) for held in mirroring)
+        mirrored = one.kind != "ClusterExternalSecret" or copies_annotations(name, _served(one.item, namespaces))
         if one.label() in kept and mirrored and externals:
             asked.append(_refresh(one, version))
             pending.update((key_of(item), item) for item in externals)
@@ -247,15 +244,23 @@ class _Changed:
         )
 
 
-def _stuck(params: dict[str, Any], external: Object) -> str | None:
+def _stuck(context: Context, external: Object) -> str | None:
     """Why a live ExternalSecret is not asked to refresh when only its age tells that it should; None where it is."""
+    params = context.params
     if key_of(external)[0] in params["except_namespaces"]:
         return "its namespace is left out"
     if (external.get("spec") or {}).get("refreshPolicy") == "CreatedOnce":
         return "its refreshPolicy is CreatedOnce"
     if holds_true(external, "Ready"):
         return None
-    return (ready_condition(external) or {}).get("message") or "ESO has not looked at it"
+    return snapshot.said_of(context.client, params["store_namespace"], external) or "ESO has not looked at it"
+
+
+def _served(distributed: Object, namespaces: list[Object]) -> list[Object]:
+    """The live namespaces that a live ClusterExternalSecret selects."""
+    return [
+        item for item in namespaces if consumers.selects(distributed, _name(item), item["metadata"].get("labels") or {})
+    ]
 
 
 def _name(item: Object) -> str:
@@ -294,17 +299,21 @@ def _unrefreshed(
     def unfinished() -> NotReady | None:
         live = {key_of(item): item for item in client.list(resource)[0]} if pending else {}
         for key in list(pending):
-            said[key] = (ready_condition(live.get(key)) or {}).get("message") or "it says nothing"
+            if key in live:
+                pending_now[key] = live[key]
             if key not in live or _is_refreshed(pending[key], live[key]):
                 del pending[key]
         return NotReady("") if pending else None
 
-    said: dict[tuple[str, str], str] = {}
+    pending_now: dict[tuple[str, str], Object] = {}
     try:
         wait_while(client, unfinished, context.params["wait_timeout"], interval=0.5)
     except NotReady:
         pass  # they are named
-    return [(key, pending[key], said[key]) for key in sorted(pending)]
+    namespace = context.params["store_namespace"]
+    with client.remembering():
+        said = {key: snapshot.said_of(client, namespace, item) for key, item in pending_now.items() if key in pending}
+    return [(key, pending[key], said.get(key) or "it says nothing") for key in sorted(pending)]
 
 
 def _externals(consumer: consumers.Consumer, externals: list[Object]) -> list[Object]:

@@ -59,12 +59,8 @@ api_requests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import (
-    ApiError,
-    Denied,
-    NotReady,
-)
-from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import ApiError, NotReady
+from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import eso, snapshot
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.module import (
     ESO_NAMESPACE_OPTION,
     STORE_NAMESPACE_OPTION,
@@ -74,9 +70,7 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.module im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.report.text import log_line
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     PODS,
-    SECRETS,
     Object,
-    decode,
     escaped,
     unquoted,
 )
@@ -98,8 +92,10 @@ def run(context: Context) -> dict[str, Any]:
     pods, _version = client.list(PODS, namespace=params["eso_namespace"], selector=eso.CONTROLLER_SELECTOR)
     if not pods:
         raise NotReady("There is no pod of ESO's controller in the namespace %s." % params["eso_namespace"])
-    masters = _masters(client, params["store_namespace"]) if params["read_values"] else []
-    read = [_masked(_read(client, pod, params["lines"]), masters, params) for pod in pods]
+    # Who may not read them has the log as it is.
+    masters = snapshot.master_values(client, params["store_namespace"]) if params["read_values"] else None
+    values = _quoted(masters or [])
+    read = [_masked(_read(client, pod, params["lines"]), values, params) for pod in pods]
     result: dict[str, Any] = {
         "changed": False,
         "pods": read,
@@ -111,24 +107,19 @@ def run(context: Context) -> dict[str, Any]:
     return result
 
 
-def _masters(client: Client, namespace: str) -> list[Object]:
-    """The master Secrets, or none where they may not be read: who may not has the log as it is."""
-    try:
-        return client.list(SECRETS, namespace=namespace)[0]
-    except Denied:
-        return []
+def _quoted(masters: list[bytes]) -> set[bytes]:
+    """The values, also as the log has them: it is JSON, whose messages may quote JSON that holds a value."""
+    values = set(masters)
+    for _level in range(2):
+        values |= {escaped(value.decode("utf-8", "ignore")).encode() for value in values}
+    return values
 
 
-def _masked(pod: dict[str, Any], masters: list[Object], params: dict[str, Any]) -> dict[str, Any]:
+def _masked(pod: dict[str, Any], values: set[bytes], params: dict[str, Any]) -> dict[str, Any]:
     """The same without values of Secrets; names are shown, though a value may be the same."""
     if "lines" not in pod:
         return pod
-    values = {value for item in masters for value in decode(item).values()}
-    # The log is JSON, whose messages may quote JSON that holds a value.
-    for _level in range(2):
-        values |= {escaped(value.decode("utf-8", "ignore")).encode() for value in values}
-    names = [item["metadata"]["name"] for item in masters]
-    public = [*names, pod["name"], params["eso_namespace"], params["store_namespace"]]
+    public = [pod["name"], params["eso_namespace"], params["store_namespace"]]
     return {**pod, "lines": unquoted("\n".join(pod["lines"]), values, public).split("\n")}
 
 

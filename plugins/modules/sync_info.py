@@ -233,10 +233,8 @@ from ansible_collections.platform.cluster_secrets.plugins.module_utils.report im
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.resources import (
     ESO_GROUP,
     holds_true,
-    key_of,
     label_of,
     resource_of,
-    unquoted,
 )
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -259,7 +257,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def _kept(context: Context, version: str, taken: snapshot.Snapshot) -> list[dict[str, Any]]:
     """What the shared store serves because it was there before the collection."""
-    path = resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore").path(context.params["store"])
+    params = context.params
+    path = resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore").path(params["store"])
     try:
         store = context.client.get(path)
     except Denied:
@@ -273,13 +272,12 @@ def _kept(context: Context, version: str, taken: snapshot.Snapshot) -> list[dict
             (label_of("ExternalSecret", item), "ClusterExternalSecret %s" % (consumers.maker(item) or ""))
         )
     ]
-    values = [value for data in (taken.sources or {}).values() for value in data.values()]
     return [
         {
             "namespace": item["metadata"]["namespace"],
             "secret": consumers.external_target(item),
             "ready": holds_true(item, "Ready"),
-            "message": unquoted(state.said_by(item), values, key_of(item)),
+            "message": snapshot.said_of(context.client, params["store_namespace"], item, params["read_values"]),
         }
         for item in made
     ]

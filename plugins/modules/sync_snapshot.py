@@ -73,7 +73,8 @@ rotated:
   elements: str
 differences:
   description: Each Secret that differs, with the difference, and each object of the catalog, or of the whole cluster,
-    that was ready and no longer is. A tenant's own are named in a warning.
+    that was ready and no longer is. A tenant's own, what is new, and what went with its namespace, unless the catalog
+      lists that, are named in a warning.
   returned: when O(state=compared)
   type: list
   elements: str
@@ -165,10 +166,22 @@ def run(context: Context) -> dict[str, Any]:
     now = _digests(context, taken, bytes.fromhex(saved["salt"]))
     rotated = _rotated(context, taken, saved)
     left_out = tuple("%s/" % name for name in context.params["except_namespaces"])
+    of_tenants: list[str] = []
     differences = [one for one in _compare(saved["secrets"], now, rotated) if not one.startswith(left_out)]
+    # Any tenant can have a namespace made, or take it away, while this lasts.
+    listed = {name for entry in context.entries for name in (*entry.namespaces, *entry.namespaces_by_name)}
+    listed.add(context.params["store_namespace"])
+    for one in [one for one in differences if one.endswith((_NEW, _GONE))]:
+        namespace = one.partition("/")[0]
+        lives = (
+            "deletionTimestamp"
+            not in taken.namespaces.get(namespace, {"metadata": {"deletionTimestamp": ""}})["metadata"]
+        )
+        if one.endswith(_NEW) or not (lives or namespace in listed):
+            differences.remove(one)
+            of_tenants.append(one)
     said = _conditions(context, taken, version)
     ours = _of_catalog(context, taken)
-    of_tenants: list[str] = []
     for label in saved["ready"]:
         _kind, _space, place = label.partition(" ")
         if not said.get(label) or place.startswith(left_out):
@@ -177,7 +190,7 @@ def run(context: Context) -> dict[str, Any]:
         # Any tenant can make one, and break it.
         (of_tenants if "/" in place and label not in ours else differences).append(text)
     if of_tenants:
-        context.warn("not of the catalog: %s" % shortened(of_tenants, separator="; "))
+        context.warn("no loss: %s" % shortened(of_tenants, separator="; "))
     result = {"changed": False, "secrets": len(now), "differences": differences, "rotated": sorted(rotated)}
     if differences:
         result.update(
@@ -281,15 +294,18 @@ def _rotated(context: Context, now: snapshot.Snapshot, saved: dict[str, Any]) ->
     return places | {"%s/%s" % (context.params["store_namespace"], name) for name in sources}
 
 
+_GONE, _NEW = ": is gone", ": is new"
+
+
 def _compare(old: dict[str, Any], new: dict[str, Any], rotated: set[str]) -> list[str]:
     differences: list[str] = []
     for place in sorted(set(old) | set(new)):
         if place not in new:
-            differences.append("%s: is gone" % place)
+            differences.append(place + _GONE)
         elif place in rotated:
             continue
         elif place not in old:
-            differences.append("%s: is new" % place)
+            differences.append(place + _NEW)
         else:
             differences.extend("%s: %s" % (place, text) for text in _changes(old[place], new[place]))
     return differences

@@ -34,8 +34,14 @@ options:
     type: list
     elements: str
     default: []
+  own_paths:
+    description: Variables that name files or folders of which each host of the play needs its own.
+    type: list
+    elements: str
+    default: []
   playbook:
-    description: The playbook of the collection that is run, of which the variables are checked that it requires.
+    description: The playbook of the collection that is run, of which the variables are checked that it requires. One
+      that goes by waves refuses C(cluster_secrets_serial) in the inventory, where Ansible does not heed it.
     type: str
     choices:
       - init

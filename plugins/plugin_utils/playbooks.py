@@ -126,7 +126,7 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "adopt": (
         "Generates variables and values from a cluster that was set up without the collection.",
         {
-            "cluster_secrets_dest": _of("str", "the folder", "."),
+            "cluster_secrets_dest": _of("str", "the folder", ". for localhost, ./HOST for others"),
             "cluster_secrets_force": _of("bool", "replace existing files", "false"),
         },
     ),
@@ -156,7 +156,9 @@ PLAYBOOKS: dict[str, tuple[str, _Variables]] = {
     "render": (
         "Writes the catalog's objects as files for Argo CD or Flux, without values.",
         {
-            "cluster_secrets_dest": _of("str", "the folder", "cluster-secrets"),
+            "cluster_secrets_dest": _of(
+                "str", "the folder", "cluster-secrets for localhost, cluster-secrets/HOST for others"
+            ),
             "cluster_secrets_render_format": _of(
                 "str", "the format of the files", "kustomize", choices=["plain", "kustomize"]
             ),

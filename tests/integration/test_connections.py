@@ -364,7 +364,8 @@ def looked(tmp_path):
         inventory.write_text(json.dumps({"all": {"hosts": {name: variables.get(name, {}) for name in hosts}}}))
         path = tmp_path / "plays.yml"
         common = {"hosts": "all", "connection": "local", "gather_facts": False}
-        path.write_text(yaml.safe_dump([{**common, **play} for play in plays], sort_keys=False))
+        whole = [play if "import_playbook" in play else {**common, **play} for play in plays]
+        path.write_text(yaml.safe_dump(whole, sort_keys=False))
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("K8S_", "KUBE"))}
         environment |= {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config")}
         argv = ["ansible-playbook", "-i", str(inventory), str(path), *said]
@@ -493,3 +494,49 @@ def test_a_later_play_is_held_to_the_server_and_runs_no_plugin(looked, tmp_path)
     assert code == 0 and said.count(f"Cluster: {A} (context a)") == 3, said
     assert not (tmp_path / "ran").exists()
     assert looked({"tasks": [asks]}, hosts=["n"])[0] == 0 and (tmp_path / "ran").exists()
+
+
+#: Nobody listens there.
+NOWHERE = {name: {"cluster_secrets_host": f"https://127.0.0.1:{port}"} for name, port in (("a", 1), ("b", 2))}
+
+
+def imported(playbook, **variables):
+    return {
+        "import_playbook": f"platform.cluster_secrets.{playbook}",
+        "vars": {"cluster_secrets_hosts": "all", **variables},
+    }
+
+
+@pytest.mark.parametrize("playbook", ["talos_upgrade_gate", "rotate", "status"])
+def test_a_pattern_that_matches_no_cluster_is_no_success(looked, playbook):
+    code, said = looked(imported(playbook, cluster_secrets_hosts="prodution"), hosts=["a"], **NOWHERE)
+    assert code and "cluster_secrets_hosts: no host of the inventory matches 'prodution'." in said, said
+
+
+def test_how_many_clusters_go_at_a_time_is_heeded_or_refused(looked):
+    late = {name: {**own, "cluster_secrets_serial": [1, "100%"]} for name, own in NOWHERE.items()}
+    code, said = looked(imported("rotate"), hosts=["a", "b"], **late)
+    assert code == 2 and "cluster_secrets_serial: the inventory says it, where Ansible does not see it in time" in said
+    for given in ("[1, 1]", "1,100%"):
+        code, said = looked(imported("rotate", cluster_secrets_serial=given), hosts=["a", "b"], **NOWHERE)
+        assert code == 2 and "Failed: a. Not begun: b." in said, said
+    code, said = looked(imported("rotate", cluster_secrets_serial="abc"), hosts=["a", "b"], **NOWHERE)
+    assert code and "cluster_secrets_serial can't be 'abc'. Give a number of clusters" in said, said
+
+
+@pytest.mark.parametrize(
+    ("playbook", "variable"),
+    [
+        ("audit", "cluster_secrets_report"),
+        ("backup", "cluster_secrets_backup_file"),
+        ("adopt", "cluster_secrets_dest"),
+        ("talos_upgrade_post", "cluster_secrets_gate_json"),
+        ("eso_upgrade", "cluster_secrets_gate_json"),
+    ],
+)
+def test_where_a_playbook_is_imported_one_path_is_not_for_several_clusters(looked, playbook, variable):
+    code, said = looked(imported(playbook, **{variable: "one.json"}), hosts=["a", "b"], **NOWHERE)
+    assert code == 2 and f"{variable} names one path for several clusters" in said, said
+    own = imported(playbook, **{variable: "{{ inventory_hostname }}.json"}, cluster_secrets_gate_timeout=1)
+    code, said = looked(own, hosts=["a", "b"], **NOWHERE)
+    assert code == 2 and "names one path" not in said and "cannot reach" in said, said

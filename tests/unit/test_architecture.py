@@ -50,7 +50,7 @@ ALLOWED = {
     },
     "workloads": {"resources"},
     "lifetimes": {"errors"},
-    "report": {"errors", "findings"},
+    "report": {"errors", "findings", "resources"},
     "takeover": {
         "advisories",
         "catalog",

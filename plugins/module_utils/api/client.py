@@ -8,6 +8,7 @@ Connections, pooling, TLS, proxies and retries are urllib3's.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Callable, Iterable, Iterator, List, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -137,6 +139,12 @@ class Client:
     def another(self, timeout: float) -> Client:
         """A client to the same server with connections of its own, of which no answer may take longer, in seconds."""
         return Client(self._target, 1, timeout)
+
+    def now(self) -> datetime.datetime:
+        """The time by the server's clock, to the second, or by this machine's before the server has answered."""
+        if self.server_date:
+            return parsedate_to_datetime(self.server_date)
+        return datetime.datetime.now(datetime.timezone.utc)
 
     def is_late(self) -> bool:
         """Whether the time that :meth:`until` allows is over."""

@@ -17,7 +17,7 @@ from ..live import state
 from ..live.chain import Chain, reading_account
 from ..live.snapshot import Snapshot
 from ..plan.actions import differences, plan_apply
-from ..resources import ESO_GROUP, Object, decode, is_of_kind, key_of, owners_of, ready_condition, shortened
+from ..resources import ESO_GROUP, Object, decode, holds_true, is_of_kind, key_of, owners_of, ready_condition, shortened
 from . import gate, life, usage
 from .findings import shadow_fix, value_fix
 
@@ -67,18 +67,22 @@ def choose(entries: list[Entry], namespace: str, labels: dict[str, str], secret:
     return ranked[0] if ranked else None
 
 
-def beside(external: Object) -> list[Link]:
-    """The links of a Secret that a live ExternalSecret makes which is none of the catalog's."""
+def beside(external: Object, said: str) -> list[Link]:
+    """The links of a Secret that a live ExternalSecret makes which is none of the catalog's.
+
+    :arg said: what ESO says of it, without values.
+    """
     place = "%s/%s" % key_of(external)
     owner = consumers.maker(external)
     by = " of ClusterExternalSecret %s" % owner if owner else ""
     links = [Link("entry", OK, "no catalog entry makes it, but ExternalSecret %s%s; nothing verifies it" % (place, by))]
-    condition = ready_condition(external)
-    if (condition or {}).get("status") == "True":
+    if holds_true(external, "Ready"):
         return [*links, Link("ExternalSecret", OK, "%s is ready" % place)]
-    said = (condition or {}).get("message") or "nothing yet"
     look = "kubectl --namespace %s describe externalsecret %s" % key_of(external)
-    return [*links, Link("ExternalSecret", BROKEN, "ESO says of %s: %s" % (place, said), Fix("Look at why", look))]
+    return [
+        *links,
+        Link("ExternalSecret", BROKEN, "ESO says of %s: %s" % (place, said or "nothing yet"), Fix("Look at why", look)),
+    ]
 
 
 def without_entry(entries: list[Entry], entry: Entry | None, secret: str) -> Link | None:

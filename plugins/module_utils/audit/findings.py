@@ -33,6 +33,11 @@ _WRITE = ("create", "update", "patch")
 _COMMANDS = ("pods/exec", "pods/attach", "pods/portforward", "pods/proxy", "pods/ephemeralcontainers")
 _COMMAND = ("get", "create", "update", "patch")
 
+#: Impersonation that is constrained to some requests, which Kubernetes has since 1.36.
+_CONSTRAINED = tuple(
+    "impersonate:" + mode for mode in ("user-info", "serviceaccount", "arbitrary-node", "associated-node")
+)
+
 _PLATFORM = ", or name the subject in cluster_secrets_platform_users (or _groups), if it is the platform's"
 
 #: kubectl, as the API server records it.
@@ -107,6 +112,8 @@ _ALIKE = 20
 _OF_CONTENT = (
     *("label-value", "label-without-entry", "look-alike", "orphaned-finalizer"),
     *("tenant-opens-store", "tenant-reads-store", "tenant-writes-store"),
+    *("missing-label", "missing-key", "old-value"),
+    *_OF_SUBJECTS,
 )
 
 
@@ -123,10 +130,10 @@ def _collapsed(findings: list[Finding]) -> list[Finding]:
         if len(group) > _ALIKE and group[0].check in _OF_SUBJECTS:
             group = [replace(group[0], name="%s and %d more" % (group[0].name, len(group) - 1))]
         kept += group
-    return _first_of_each(kept)
+    return first_of_each(kept)
 
 
-def _first_of_each(findings: list[Finding]) -> list[Finding]:
+def first_of_each(findings: list[Finding]) -> list[Finding]:
     """Of what the owner of a namespace can have found there at will, the first of each check, and how many more."""
     counts: dict[tuple[str, str], int] = {}
     kept = []
@@ -579,7 +586,7 @@ def _permissions(
             message = "may act as %s, by %s" % (whom, one.binding)
             yield Finding(severity, "may-request-token", one.namespace, one.who, message, fix)
         if one.namespace is None and _lifts_guard(one):
-            message = "may switch off the guard, or change objects while they are written, by %s" % one.binding
+            message = "may switch off the guard, or see or change objects while they are written, by %s" % one.binding
             yield Finding(WARNING, "may-lift-guard", None, one.who, message, fix)
     yield from _ways_around(scope, inventory, untrusted, enforced)
 
@@ -597,8 +604,14 @@ def _reasons(grant: permissions.Grant) -> list[str]:
         "grant itself more": granting,
     }
     people = ("users", "groups", "serviceaccounts") if grant.namespace is None else ("serviceaccounts",)
-    ways["act as others"] = any(grant.allows("", kind, ("impersonate",))[0] for kind in people)
-    if grant.namespace is None:
+    ways["act as others"] = any(
+        grant.allows("", kind, ("impersonate",))[0] or grant.allows("authentication.k8s.io", kind, _CONSTRAINED)[0]
+        for kind in (*people, *(("nodes",) if grant.namespace is None else ()))
+    )
+    if grant.namespace is not None:
+        # One that is not there yet would be distributed as the platform's; everywhere, any deployment tool may.
+        ways["make Secrets"] = not ways["read Secrets"] and grant.allows("", "secrets", ("create",))[0]
+    else:
         ways["run commands in pods"] = ways.pop("run commands in its pods")
         ways["run commands on nodes"] = grant.allows("", "nodes/proxy", ("get", "create"))[0]
         ways["approve certificates of others"] = _approves(grant)
@@ -617,10 +630,11 @@ def _approves(grant: permissions.Grant) -> bool:
 def _lifts_guard(grant: permissions.Grant) -> bool:
     group = "admissionregistration.k8s.io"
     off = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-    change = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingwebhookconfigurations")
+    change = ("mutatingadmissionpolicies", "mutatingadmissionpolicybindings")
+    hooks = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
     taken_away = ("update", "patch", "delete", "deletecollection")
     return any(grant.allows(group, kind, taken_away)[0] for kind in off) or any(
-        grant.allows(group, kind, _WRITE)[0] for kind in change
+        grant.allows(group, kind, _WRITE)[0] for kind in (*change, *hooks)
     )
 
 

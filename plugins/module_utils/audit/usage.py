@@ -50,7 +50,8 @@ class Old(NamedTuple):
 
 def uses(usage: Usage) -> list[Use]:
     """Every reference of every consumer to a Secret, each once, sorted."""
-    return sorted(set(_uses(usage)), key=lambda one: (one.owner, one.reference.secret, one.reference.way, str(one)))
+    readable = {use._replace(reference=workloads.readable(use.reference)) for use in _uses(usage)}
+    return sorted(readable, key=lambda one: (one.owner, one.reference.secret, one.reference.way, str(one)))
 
 
 def _uses(usage: Usage) -> Iterator[Use]:
@@ -228,7 +229,8 @@ def findings(report: Report) -> list[Finding]:
         message = "no object that the audit looks at references this Secret"
         fix = offboarding(namespace, made_by, "If nothing else reads it, take the namespace out of the entry, then")
         result.append(Finding(INFO, "unused-target", namespace, name, message, fix))
-    return result
+    # A workload names a Secret in any number of places.
+    return list(dict.fromkeys(result))
 
 
 def _name(owner: Owner) -> str:

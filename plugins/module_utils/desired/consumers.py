@@ -170,7 +170,7 @@ def named(conditions: Iterable[Object]) -> set[str]:
 def guarded(
     store: Object | None, name: str, entries: Iterable[Entry], distributed: list[Object], externals: Iterable[Object]
 ) -> list[Consumer]:
-    """The consumers beside the catalog that the guard protects as it does the catalog's.
+    """The consumers beside the catalog whose copies the guard protects.
 
     Those that the shared store says were kept. What is left over of the collection's own entries has labels of its own.
 

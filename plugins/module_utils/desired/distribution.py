@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import Any
+from typing import Any, Sequence
 
 from ..catalog.entries import Entry
 from ..catalog.pieces import WHOLE, Literal, Reference, Text
@@ -233,6 +233,18 @@ def may_hold(held: str, name: str) -> bool:
     start = name[:_CUT_NAME].rstrip("-.")
     rest = held[len(start) :]
     return len(name) > WHOLE_NAME and held.startswith(start) and bool(_UNIQUE.match(rest.lstrip("-.")))
+
+
+def copies_annotations(name: str, namespaces: Sequence[Object]) -> bool:
+    """Whether the running ESO copies the annotations of a ClusterExternalSecret to its ExternalSecrets.
+
+    The releases that do put a finalizer on the namespaces they serve. Whoever owns one of them may forge it there; the
+    other way of asking for a refresh works with every release.
+
+    :arg namespaces: the live namespaces that it serves.
+    """
+    held = [item for item in namespaces if any(may_hold(one, name) for one in held_for(item))]
+    return len(held) * 2 > len(namespaces)
 
 
 def failed_namespaces(distributed: Object) -> dict[str, str]:

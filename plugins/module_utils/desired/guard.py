@@ -599,9 +599,10 @@ def _store_use(identities: Identities, names: Names, release: Release) -> Object
         return "(has(variables.spec.%s) ? %s : [])" % (path, expression)
 
     def aimed(path: str) -> str:
-        # The metadata of a push is free JSON, whose keys ESO reads in any case.
-        named = "lowerAscii() == 'remotenamespace' && d.metadata[s][k] == %s" % central
-        inner = "s.lowerAscii() == 'spec' && type(d.metadata[s]) == map && d.metadata[s].exists(k, k.%s)" % named
+        # The metadata of a push is free JSON, whose keys ESO reads in any case, as Unicode folds it: it has more than
+        # one letter for s, of which lowerAscii() knows one.
+        named = "matches('(?i)^remotenamespace$') && d.metadata[s][k] == %s" % central
+        inner = "s.matches('(?i)^spec$') && type(d.metadata[s]) == map && d.metadata[s].exists(k, k.%s)" % named
         said = "type(d.metadata) == map && d.metadata.exists(s, %s)" % inner
         return "(has(variables.spec.%s) && variables.spec.%s.exists(d, has(d.metadata) && %s))" % (path, path, said)
 
@@ -736,6 +737,8 @@ def _stopgap(release: Release) -> tuple[_Pairs, _Pairs]:
         texts.append("variables.froms.exists(f, has(f.literal) && %s)" % bad("f.literal"))
         texts += [rewrites("dataFrom"), rewrites("dataTo")]
         texts += [whole("variables.web.url"), whole("variables.web.body"), values("variables.web.headers")]
+        # Elsewhere than in other texts, it is run for each answer.
+        texts.append("(has(variables.web.result) && %s)" % whole("variables.web.result.jsonPath"))
         variables += [
             ("web", web),
             ("calls", " || ".join(texts)),

@@ -10,13 +10,12 @@ import gzip
 import json
 import re
 import zlib
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import advisories
 from ..errors import EsoError
 from ..resources import SECRETS
-from .state import time_of, utcnow
+from .state import time_of
 
 if TYPE_CHECKING:
     import datetime
@@ -175,5 +174,4 @@ class Unfinished:
 def unfinished(client: Client, namespace: str, name: str) -> list[Unfinished]:
     """The records of a release that are neither deployed nor superseded, nor older than what is, oldest first."""
     records = [item for item in _of_now(_listed(client, namespace, name)) if _status(item) in (*_PENDING, "failed")]
-    now = parsedate_to_datetime(client.server_date) if client.server_date else utcnow()
-    return sorted((Unfinished(item, now) for item in records), key=lambda one: one.revision)
+    return sorted((Unfinished(item, client.now()) for item in records), key=lambda one: one.revision)

@@ -13,7 +13,7 @@ from .. import permissions
 from ..advisories import OURS, Lists
 from ..desired import consumers, stores
 from ..desired.distribution import ESO_MANAGED, ESO_MANAGED_LABEL, TARGETS, is_owned
-from ..errors import NotReady
+from ..errors import Denied, NotReady
 from ..resources import (
     ADMISSION,
     CRDS,
@@ -31,8 +31,10 @@ from ..resources import (
     external_secrets,
     key_of,
     kind_and_name,
+    ready_condition,
     resource_of,
     unattributed,
+    unquoted,
     writers,
 )
 from . import eso, state
@@ -156,6 +158,26 @@ def _with_unlabelled(client: Client, entries: list[Entry], taken: Snapshot) -> S
             taken.secrets[key_of(item)] = item
             taken.selector = ESO_MANAGED
     return taken
+
+
+def master_values(client: Client, namespace: str) -> list[bytes] | None:
+    """The values of all Secrets of the central namespace, to mask what quotes them; None where they may not be read."""
+    try:
+        masters, _version = client.list(SECRETS, namespace=namespace)
+    except Denied:
+        return None
+    return [value for item in masters for value in decode(item).values()]
+
+
+def said_of(client: Client, namespace: str, external: Object, read_values: bool = True) -> str:
+    """What ESO says of a live ExternalSecret that is not ready, without values of the central namespace's Secrets.
+
+    Where those may not be read, the reason alone, which is a word.
+    """
+    condition = ready_condition(external) or {}
+    said = state.said_by(external)
+    values = (master_values(client, namespace) if read_values else None) if said else []
+    return str(condition.get("reason") or "") if values is None else unquoted(said, values, key_of(external))
 
 
 def read_stores(client: Client, layout: stores.Layout, installed: bool) -> dict[tuple[str, str], Object]:

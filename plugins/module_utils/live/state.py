@@ -450,7 +450,16 @@ def add_refusals(client: Client, rows: list[Row]) -> None:
 
 
 #: What the API server says of a quota; the rest of an event may quote a value.
-_REFUSAL = re.compile(r"exceeded quota: [^\n]*?limited: [^\s]+|exceeded quota: [^\n]{1,200}")
+_REFUSAL = re.compile(r"exceeded quota: [^\n]{1,200}?limited: [^\s]{1,200}|exceeded quota: [^\n]{1,200}")
+
+
+def _by_eso(event: Any) -> bool:
+    said = (event.get("reportingComponent"), (event.get("source") or {}).get("component"))
+    return any("external-secret" in str(one or "") for one in said)
+
+
+def _when(event: Any) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime"))
 
 
 def refusal(client: Client, namespace: str, name: str) -> str | None:
@@ -460,7 +469,8 @@ def refusal(client: Client, namespace: str, name: str) -> str | None:
         events = client.request("GET", "/api/v1/namespaces/%s/events" % namespace, query)["items"] or []
     except (ApiError, KeyError):
         return None
-    for event in sorted(events, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime")), reverse=True):
+    # Whoever may make events may give them any time; ESO's own come before what anybody else says.
+    for event in sorted(events, key=lambda one: (_by_eso(one), _when(one)), reverse=True):
         match = _REFUSAL.search(str(event.get("message")))
         if match:
             return match[0]

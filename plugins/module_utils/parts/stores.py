@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, Collection, Iterator
 
-from ..desired import stores
+from ..desired import consumers, stores
 from ..desired.distribution import is_owned
 from ..errors import EsoError, NotReady
 from ..live import eso, snapshot, state
@@ -133,7 +133,8 @@ class _Setup:
     def result(self, steps: list[Step], **more: Any) -> Plan:
         """The plan of the steps, and what all parts of this say."""
         pending = bool(self.retired) or any(self.final[kind_and_name(item)] != item for item in self.prepared)
-        return Plan(steps, {"api_version": self.version, "pending": pending, **more})
+        kept = sorted(consumers.kept_beside(item for item in self.live.values() if stores.is_store(item)))
+        return Plan(steps, {"api_version": self.version, "pending": pending, "kept": kept, **more})
 
 
 def plan(context: Context) -> Plan:

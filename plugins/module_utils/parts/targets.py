@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Container
 from .. import causes
 from ..apply import Executor
 from ..catalog.entries import select
-from ..desired.distribution import failed_namespaces, finalizer, selected
+from ..desired.distribution import copies_annotations, failed_namespaces, selected
 from ..errors import ApiError, ApiUnreachable, ClusterSecretsError, EsoError, passes
 from ..live import snapshot, state
 from ..module import CATALOG_OPTION, CHAIN_OPTIONS, layout_of
@@ -273,12 +273,8 @@ class _Nudge:
 
 
 def _is_mirrored(entry: Entry, snapshot: Snapshot) -> bool:
-    """Whether the running ESO copies annotations: the releases that do put a finalizer on the namespaces they serve."""
-    return any(
-        finalizer(entry.name) in (item["metadata"].get("finalizers") or [])
-        for item in snapshot.namespaces.values()
-        if selected(item, entry)
-    )
+    """Whether the running ESO copies annotations of the entry's ClusterExternalSecret."""
+    return copies_annotations(entry.name, [item for item in snapshot.namespaces.values() if selected(item, entry)])
 
 
 def _needs_refresh(mode: str, changed_sources: dict[str, dict[str, bool]], rows: list[state.Row]) -> bool:

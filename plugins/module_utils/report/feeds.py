@@ -10,6 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from ..resources import printable
+
 if TYPE_CHECKING:
     import datetime
 
@@ -45,7 +47,7 @@ class _Family:
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return printable(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _number(value: float) -> str:
@@ -159,7 +161,7 @@ def _counted(suite: ElementTree.Element) -> None:
 
 
 def _fit(text: str) -> str:
-    return _UNFIT.sub("\ufffd", text)
+    return _UNFIT.sub("\ufffd", printable(text))
 
 
 def fleet_json(fleet: Fleet, when: str) -> str:

@@ -13,6 +13,7 @@ import json
 from html import escape
 from typing import TYPE_CHECKING, Any, Iterable, NamedTuple, Sequence
 
+from ..resources import printable, printable_in
 from .text import age_text, place_text
 
 if TYPE_CHECKING:
@@ -348,7 +349,7 @@ def _page(
         "values": [list(value) for value in values or ()],
     }
     # Nothing in the data may end the element that holds it.
-    text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(printable_in(data), separators=(",", ":")).replace("<", "\\u003c")
     boxes = [("Cluster", "cluster")] if clusters else []
     boxes += [("Secret", "secret"), ("Status", "status")] + ([("Severity", "severity")] if findings else [])
     filters = "".join(
@@ -357,7 +358,9 @@ def _page(
     )
     shown = "".join('<li id="%s" class="%s">%s</li>' % (tile.id, tile.look, escape(tile.text)) for tile in tiles)
     sections = []
-    wrong = "".join("<li><b>%s</b>: %s</li>" % (escape(what), escape(why)) for what, why in problems)
+    wrong = "".join(
+        "<li><b>%s</b>: %s</li>" % (escape(printable(what)), escape(printable(why))) for what, why in problems
+    )
     if wrong:
         sections.append('<ul id="problems">%s</ul>' % wrong)
     if findings is not None:

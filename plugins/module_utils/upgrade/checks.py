@@ -296,6 +296,7 @@ def _refused(
         for other in sorted(set(_ca_namespaces(spec)) - {namespace}):
             message = "its caProvider names namespace '%s', which %s refuses" % (other, text(_CA_PROVIDER))
             yield problem("ca-provider", label, message)
+    written = [*(_strings(spec) if kind == "Webhook" else _run_elsewhere(spec))]
     for template in templates(kind, item):
         if template.get("type") == "kubernetes.io/service-account-token" and last >= _TOKEN_SECRET:
             yield problem(
@@ -303,18 +304,18 @@ def _refused(
                 label,
                 "its template makes a ServiceAccount's token, which %s refuses" % text(_TOKEN_SECRET),
             )
-        written = [*_strings(template)]
+        written += _strings(template)
         names, namespace = set(config_maps(template)), item["metadata"].get("namespace")
         # Those of a ClusterExternalSecret lie in the namespaces that it selects.
         for place, some in texts.items():
             if place[1] in names and namespace in (None, place[0]):
                 written += some
-        for function in sorted({one for some in written for one in _FUNCTION.findall(some)}):
-            if last >= _FUNCTIONS[function]:
-                message = "its template calls %s, which %s removed" % (function, text(_FUNCTIONS[function]))
-                yield problem("functions", label, message)
-        if last >= _FAIL_GONE and any(_FAIL.search(one) for some in written for one in _BRACES.findall(some)):
-            yield problem("functions", label, "its template calls fail, which %s removed" % text(_FAIL_GONE))
+    for function in sorted({one for some in written for one in _FUNCTION.findall(some)}):
+        if last >= _FUNCTIONS[function]:
+            message = "its template calls %s, which %s removed" % (function, text(_FUNCTIONS[function]))
+            yield problem("functions", label, message)
+    if last >= _FAIL_GONE and any(_FAIL.search(one) for some in written for one in _BRACES.findall(some)):
+        yield problem("functions", label, "its template calls fail, which %s removed" % text(_FAIL_GONE))
 
 
 def templates(kind: str, item: Object) -> Iterator[dict[str, Any]]:
@@ -327,6 +328,16 @@ def templates(kind: str, item: Object) -> Iterator[dict[str, Any]]:
     template = (spec.get("target") or {}).get("template") if kind.endswith("ExternalSecret") else spec.get("template")
     if isinstance(template, dict):
         yield template
+
+
+def _run_elsewhere(value: Any) -> Iterator[str]:
+    """What ESO runs as a template without being one: a webhook, of a store or generator, and how keys are rewritten."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _strings(item) if name in ("webhook", "rewrite") else _run_elsewhere(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _run_elsewhere(item)
 
 
 def config_maps(template: dict[str, Any]) -> Iterator[str]:

@@ -18,12 +18,12 @@ def test_no_backup_lies_where_awx_removes_it(tmp_path, monkeypatch):
     monkeypatch.delenv("AWX_HOST", raising=False)
     monkeypatch.setenv("AWX_ISOLATED_DATA_DIR", str(job))
     # ansible-runner's own folder is its user's to keep.
-    backups._refuse_passing("cluster-secrets-backups")
+    backups.refuse_passing("cluster-secrets-backups")
     monkeypatch.setenv("AWX_HOST", "https://awx.example.com")
-    backups._refuse_passing(str(mounted))
-    backups._refuse_passing(str(tmp_path / "job-2"))
+    backups.refuse_passing(str(mounted))
+    backups.refuse_passing(str(tmp_path / "job-2"))
     (project / "link").symlink_to(mounted)
-    backups._refuse_passing("link/backups")
+    backups.refuse_passing("link/backups")
     for folder in ("cluster-secrets-backups", str(job), "../../job/artifacts"):
         with pytest.raises(FileError, match="cluster_secrets_backup_dir"):
-            backups._refuse_passing(folder)
+            backups.refuse_passing(folder)
