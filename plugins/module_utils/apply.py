@@ -131,16 +131,13 @@ class Executor:
                 return error
             return None
 
-        errors = [error for error in self.client.each(attempt, batch) if error is not None]
+        ended = list(zip(batch, self.client.each(attempt, batch)))
+        errors = [error for _action, error in ended if error is not None]
         if errors:
-            done = len(batch) - len(errors)
-            more = (
-                " (and %d more like it; %d of %d writes were done, a rerun does the rest)"
-                % (len(errors) - 1, done, len(batch))
-                if len(errors) > 1
-                else ""
-            )
-            raise WriteError(str(errors[0]) + more)
+            done = [action for action, error in ended if error is None]
+            more = "and %d more like it; " % (len(errors) - 1) if len(errors) > 1 else ""
+            more += "%d of %d writes were done, a rerun does the rest" % (len(done), len(batch))
+            raise WriteError("%s (%s)" % (errors[0], more) if len(batch) > 1 else str(errors[0]), done)
 
     def _write(self, action: Action) -> Any:
         what = "cannot %s %s" % ({"delete": "delete", "create": "create"}.get(action.verb, "change"), action.label())

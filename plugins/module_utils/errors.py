@@ -25,6 +25,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Sequence
+
 #: What is said where the catalog may be another than the one that is meant: the collection's own is an example.
 OWN_CATALOG = (
     "For a catalog of your own, go to the folder that 'init' made, or make one: ansible-playbook "
@@ -92,7 +94,11 @@ class MissingPermission(ClusterSecretsError):
 
 
 class WriteError(ClusterSecretsError):
-    """Some writes of a batch failed; the others were done."""
+    """Some writes of a batch failed; the others, ``done``, were done."""
+
+    def __init__(self, text: str, done: Sequence[Any] = ()) -> None:
+        self.done = list(done)
+        super().__init__(text)
 
 
 class MissingNamespace(ClusterSecretsError):

@@ -287,6 +287,13 @@ def decode(secret: Object) -> dict[str, bytes]:
     return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
 
 
+def reading_account(store: Object | None) -> tuple[str, str] | None:
+    """(namespace, name) of the ServiceAccount by which a live store reads; None without one."""
+    provider = (((store or {}).get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
+    account = (provider.get("auth") or {}).get("serviceAccount") or {}
+    return (account.get("namespace") or "", account["name"]) if account.get("name") else None
+
+
 def condition_of(live: Object | None, kind: str) -> Object | None:
     """The condition of type ``kind`` of a live object (None: absent), its message in one line; or None."""
     conditions = ((live or {}).get("status") or {}).get("conditions") or []

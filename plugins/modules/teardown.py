@@ -318,7 +318,16 @@ def _plan(cluster: _Found, layout: stores.Layout, entries: list[Entry], gone: li
     )
     of_policies = removal.policies_going(cluster.policies)
     reading = {**used, **consumers.through_own_stores(namespace, cluster.secret_stores, users.externals)}
-    masters = removal.masters_going(cluster.central, (), required_sources(entries), reading, written_by_others(entries))
+    # A store of ours that goes takes nothing any more.
+    staying_stores = [item for item in cluster_stores if item["metadata"]["name"] not in without]
+    every = [
+        *(("ClusterSecretStore", item) for item in staying_stores),
+        *(("SecretStore", item) for item in cluster.secret_stores),
+    ]
+    taken = removal.taking(namespace, users.pushes, every)
+    masters = removal.masters_going(
+        cluster.central, (), required_sources(entries), reading, written_by_others(entries), taken
+    )
     return _Parts(going, of_namespaces, of_policies, of_stores, masters)
 
 

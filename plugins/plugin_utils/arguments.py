@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .plain import PlainDict, PlainList, plain
+from .plain import PlainDict, PlainList, key_of, plain
 
 try:
     # Since ansible-core 2.19, the first that lets an action template its own arguments.
@@ -53,7 +53,7 @@ def _walked(value: Any, engine: Any, where: tuple[str, ...]) -> Any:
     # What Ansible has wrapped knows itself how it is to be templated; so does everything else that is not plain data.
     if not hasattr(value, "_lazy_options"):
         if isinstance(value, dict):
-            return {str(key): _walked(item, engine, (*where, str(key))) for key, item in value.items()}
+            return {key_of(key, where): _walked(item, engine, (*where, str(key))) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [_walked(item, engine, where) for item in value]
     return plain(engine.template(value), where)

@@ -30,6 +30,26 @@ class PlainList(list):
 VALUES = ("values",)
 
 
+#: The arguments whose keys are names that somebody wrote.
+_NAMED = (*VALUES, "catalog")
+
+
+def key_of(key: Any, where: tuple[str, ...]) -> str:
+    """A key as JSON has it.
+
+    :raises AnsibleError: below :data:`VALUES` and in a catalog, for what YAML makes of a text that is no text to it,
+        such as on, no or 0644: as a text, it would be another than what is written there.
+    """
+    if isinstance(key, str):
+        return str.__str__(key)
+    if where[:1] and where[0] in _NAMED:
+        raise AnsibleError(
+            "%s: what is written there as a key is read by YAML as '%s'. Put the key in quotes."
+            % (": ".join(where), key)
+        )
+    return str(key)
+
+
 def plain(value: Any, where: tuple[str, ...] = ()) -> Any:
     """The value as JSON has it: neither vaulted, nor lazy, nor with Ansible's marks.
 
@@ -39,7 +59,7 @@ def plain(value: Any, where: tuple[str, ...] = ()) -> Any:
     if isinstance(value, (PlainDict, PlainList)):
         return value
     if isinstance(value, Mapping):
-        return {plain(str(key)): plain(item, (*where, str(key))) for key, item in value.items()}
+        return {key_of(key, where): plain(item, (*where, str(key))) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item, where) for item in value]
     if value is None or isinstance(value, (bool, int, float)):

@@ -14,10 +14,21 @@ from ..desired.distribution import cluster_external_secret, failed_namespaces, h
 from ..errors import DependencyError
 from ..findings import BOOTSTRAP, LOGS, NO_FIX, ROTATE, Fix, offboarding, onboarding, playbook, rotation
 from ..live import state
-from ..live.chain import Chain, reading_account
+from ..live.chain import Chain
 from ..live.snapshot import Snapshot
 from ..plan.actions import differences, plan_apply
-from ..resources import ESO_GROUP, Object, decode, holds_true, is_of_kind, key_of, owners_of, ready_condition, shortened
+from ..resources import (
+    ESO_GROUP,
+    Object,
+    decode,
+    holds_true,
+    is_of_kind,
+    key_of,
+    owners_of,
+    reading_account,
+    ready_condition,
+    shortened,
+)
 from . import gate, life, usage
 from .findings import shadow_fix, value_fix
 

@@ -28,17 +28,22 @@ def adjusted(raw: Any, disabled: Any = (), added: Any = None, replaced: Any = No
     if not disabled and not added and not replaced:
         return raw
     names = [entry.get("name") for entry in raw if isinstance(entry, dict)] if isinstance(raw, list) else []
-    for name in [*disabled, *(added or {}), *(replaced or {})]:
-        if name not in names:
-            raise CatalogError(
-                "no catalog entry is called '%s'. %sEntries are: %s."
-                % (name, close_to(name, map(str, names)), ", ".join(map(str, names)))
-            )
-    for name, namespaces in [*(added or {}).items(), *(replaced or {}).items()]:
-        if not isinstance(namespaces, list):
-            raise CatalogError(
-                "the namespaces of catalog entry '%s' must be a list, not %s." % (name, kind_of(namespaces))
-            )
+    for variable, said in (
+        ("cluster_secrets_disabled", disabled),
+        ("cluster_secrets_catalog_namespaces_add", added or {}),
+        ("cluster_secrets_catalog_namespaces_replace", replaced or {}),
+    ):
+        for name in said:
+            if name not in names:
+                raise CatalogError(
+                    "%s: no catalog entry is called '%s'. %sEntries are: %s."
+                    % (variable, name, close_to(name, map(str, names)), ", ".join(map(str, names)))
+                )
+            if isinstance(said, dict) and not isinstance(said[name], list):
+                raise CatalogError(
+                    "%s: the namespaces of catalog entry '%s' must be a list, not %s."
+                    % (variable, name, kind_of(said[name]))
+                )
     return [_adjusted(entry, disabled, added or {}, replaced or {}) for entry in raw]
 
 
@@ -53,5 +58,7 @@ def _adjusted(entry: Any, disabled: Any, added: dict[str, Any], replaced: dict[s
         changed["namespaces"] = list(replaced[name])
     if name in added:
         own = changed.get("namespaces") or []
+        if not isinstance(own, list):
+            return entry  # the catalog's own check says what it must be
         changed["namespaces"] = [*own, *(namespace for namespace in added[name] if namespace not in own)]
     return changed

@@ -54,6 +54,8 @@ class Checker:
         """Fail unless it is a string."""
         if not isinstance(value, str):
             self.fail("'%s' must be a string, not %s" % (what, kind_of(value)), "Put it in quotes")
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            self.fail("'%s' has half of a character (a lone surrogate)" % what, "Write the whole one")
         return value
 
     def matches(self, value: Any, pattern: Pattern[str], what: str, limit: int, rule: str) -> str:

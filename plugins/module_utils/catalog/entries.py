@@ -35,7 +35,9 @@ DOCKER_CONFIG = "kubernetes.io/dockerconfigjson"
 DOCKER_CONFIG_KEY = ".dockerconfigjson"
 
 DAYS = re.compile(r"[1-9][0-9]{0,4}d\Z")
-DURATION = re.compile(r"(?=[^1-9]*[1-9])([0-9]+(h|m|s))+\Z")
+#: Of each unit so many digits that Go, which counts in nanoseconds, can add them up: ESO reads no ClusterExternalSecret
+#: at all while there is one with a longer duration.
+DURATION = re.compile(r"(?=[^1-9]*[1-9])([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}s)+\Z")
 
 #: The keys of an entry, each with what the reference and the schema say of it.
 ENTRY_KEYS = {
@@ -447,7 +449,7 @@ def _parse_entry(position: int, raw: Any, central: str | None) -> Entry:
                 DURATION,
                 "refresh_interval",
                 20,
-                "Write it like '1h' or '30m'; it can't be zero",
+                "Write it like '1h' or '30m'; it can't be zero, nor longer than ten years",
             )
         ),
         enabled=check.boolean(raw.get("enabled", True), "enabled"),

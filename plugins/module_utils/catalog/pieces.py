@@ -81,6 +81,8 @@ class Text:
             if not match["parts"]:
                 _literal(pieces, "{", check=False)
             else:
+                if text[: match.start()].endswith("{") and not text[: match.start()].endswith("\\{"):
+                    raise ValueError("{" + match[0])
                 pieces.append(_referred(match["how"] or "", match["parts"], match[0]))
         _literal(pieces, text[end:])
         if all(isinstance(piece, Literal) for piece in pieces):

@@ -10,7 +10,7 @@ from typing import Any, Collection, Iterable, List
 
 from ..errors import CatalogError
 from .checker import SECRET_KEY, kind_of
-from .entries import Entry, Recipe
+from .entries import Entry, Recipe, Unreadable
 
 
 def required_sources(entries: Iterable[Entry], only: Collection[str] | None = None) -> dict[str, dict[str, list[str]]]:
@@ -117,7 +117,28 @@ def check_values(
                     "'generate'." % (where, key)
                 )
             checked[source][key] = _encoded(value, where, key)
+        _refuse_large(checked[source], where, "it holds")
+    for entry in entries:
+        if checked.keys() >= set(entry.sources):
+            try:
+                target = entry.render(checked)
+            except Unreadable:
+                continue  # what is generated is not there yet
+            _refuse_large(target, "catalog entry '%s'" % entry.name, "its target would hold")
     return checked, sorted(str(name) for name in values if name not in needed)
+
+
+#: The bytes that Kubernetes takes in all values of a Secret together.
+_MOST = 1024 * 1024
+
+
+def _refuse_large(data: dict[str, bytes], where: str, holds: str) -> None:
+    size = sum(map(len, data.values()))
+    if size > _MOST:
+        raise CatalogError(
+            "%s: %s %d bytes, and no Secret holds more than %d. Split it into several sources."
+            % (where, holds, size, _MOST)
+        )
 
 
 def unread(entries: list[Entry], values: dict[str, dict[str, bytes]]) -> list[str]:
@@ -223,7 +244,13 @@ def _encoded(value: Any, where: str, key: str) -> bytes:
                 "%s: the value of '%s' is not base64. Encode it with: base64 FILE" % (where, key)
             ) from None
     elif isinstance(value, str):
-        encoded = value.encode("utf-8")
+        try:
+            encoded = value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise CatalogError(
+                "%s: the value of '%s' has half of a character (a lone surrogate). Write the whole one, or binary data "
+                "as 'base64: ...' below the key." % (where, key)
+            ) from None
     else:
         raise CatalogError(
             "%s: the value of '%s' must be a string, not %s. Put it in quotes, or write binary data as 'base64: ...' "

@@ -15,10 +15,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Collection, Iterable, Sequence
+from typing import (
+    Any,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 
 from ..catalog.entries import Entry
-from ..resources import ESO_GROUP, RBAC, Object, key_of
+from ..resources import (
+    ESO_GROUP,
+    RBAC,
+    Object,
+    key_of,
+    reading_account,
+)
 from . import consumers
 from .consumers import Consumer
 from .distribution import is_owned, metadata, selected
@@ -263,6 +275,22 @@ def entry_of(live: Object, layout: Layout) -> str | None:
 def own_entries(live: Iterable[Object], layout: Layout) -> set[str]:
     """The names of the entries that have stores of their own, of live objects."""
     return {name for name in (entry_of(item, layout) for item in live) if name is not None}
+
+
+def others_over(layout: Layout, live: Mapping[tuple[str, str], Object]) -> dict[str, Object]:
+    """The live ClusterSecretStores of ours by other names that read the central namespace by a reader of it.
+
+    :arg live: as live.snapshot.read_stores() returns it.
+    """
+    others = {}
+    for (kind, name), item in live.items():
+        account = reading_account(item) if kind == "ClusterSecretStore" and is_owned(item) else None
+        own = name == layout.store or entry_of(item, layout) is not None
+        if account and not own and is_reader_name(account[1]) and account[0] in ("", layout.namespace):
+            provider = item["spec"]["provider"]["kubernetes"]
+            if provider.get("remoteNamespace") == layout.namespace:
+                others[name] = item
+    return others
 
 
 def served(live: Object | None, entries: list[Entry], kept_for: Sequence[Consumer] = ()) -> set[str]:

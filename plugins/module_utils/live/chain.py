@@ -19,6 +19,7 @@ from ..resources import (
     cluster_external_secrets,
     external_secrets,
     holds_true,
+    reading_account,
     resource_of,
 )
 from . import health, state, usage
@@ -136,10 +137,3 @@ def read(
 
 
 _LISTS = ("roles", "bindings", "cluster_roles", "cluster_bindings", "deployments", "endpoints", "webhooks")
-
-
-def reading_account(store: Object | None) -> tuple[str, str] | None:
-    """(namespace, name) of the ServiceAccount by which a live store reads; None without one."""
-    provider = (((store or {}).get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
-    account = (provider.get("auth") or {}).get("serviceAccount") or {}
-    return (account.get("namespace") or "", account["name"]) if account.get("name") else None

@@ -195,7 +195,7 @@ def _taken(context: Context, assignments: dict[str, list[str]], live: dict[str, 
                     "again" % (namespace, name)
                 )
             if entry and entry.label and labels.get(entry.label[0]) == entry.label[1]:
-                _refuse_shared(namespace, entry, names, entries, distributed)
+                _refuse_shared(namespace, entry, names, entries, distributed, labels)
                 keys.add(entry.label[0])
         left = {key: value for key, value in labels.items() if key not in keys}
         for name in names:
@@ -268,7 +268,12 @@ def _there_still(client: Client, copies: dict[str, dict[str, Entry]], seconds: i
 
 
 def _refuse_shared(
-    namespace: str, entry: Entry, names: list[str], entries: dict[str, Entry], distributed: dict[str, Object]
+    namespace: str,
+    entry: Entry,
+    names: list[str],
+    entries: dict[str, Entry],
+    distributed: dict[str, Object],
+    labels: dict[str, str],
 ) -> None:
     """Raise CatalogError for a label by which the namespace has more than what is taken from it."""
     key, value = entry.label or ("", "")
@@ -291,7 +296,8 @@ def _refuse_shared(
             "entry of the catalog makes. If the Secret is to go all the same: kubectl label namespace %s %s-"
             % (key, value, namespace, "' and '".join(foreign), namespace, key)
         )
-    others = [other.name for other in entries.values() if other.label == entry.label and other.name not in names]
+    staying = [other for other in entries.values() if other.name not in names]
+    others = [other.name for other in removal.served_by(key, staying, namespace, labels)]
     if others:
         raise CatalogError(
             "the label '%s=%s' gives namespace '%s' what '%s' distributes, too. Name it as well, or give one of them "
@@ -323,6 +329,11 @@ def _refuse_losses(context: Context, assignments: dict[str, list[str]], live: di
                 raise CatalogError(
                     "namespace '%s' carries %s=%s, by which it has what '%s' distributes, and '%s' would take that "
                     "away. Offboard it first." % (namespace, key, labels[key], losing[0], entry.name)
+                )
+            if not key.startswith(LABEL_PREFIX) and labels.get(key) not in (None, entry.label[1]):
+                raise CatalogError(
+                    "namespace '%s' carries %s=%s, by which others may select it, and '%s' would make it %s. Take the "
+                    "label away first, if nobody needs it." % (namespace, key, labels[key], entry.name, entry.label[1])
                 )
     secrets = context.client.each(lambda place: _seen(context.client, place[0], place[1].target), places)
     for (namespace, entry), secret in zip(places, secrets):

@@ -25,7 +25,18 @@ from ..module import (
 from ..plan.actions import Action, plan_apply, plan_delete
 from ..plan.secrets import content, plan_restore, redact_secret
 from ..report.text import takeover_refused
-from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, RBAC, SECRETS, Object, decode, key_of, resource_of
+from ..resources import (
+    ADMISSION,
+    ESO_GROUP,
+    NAMESPACES,
+    RBAC,
+    SECRETS,
+    Object,
+    decode,
+    key_of,
+    label_of,
+    resource_of,
+)
 from ..takeover import access, backup, preflight, removal
 from .steps import Plan, Result, Step, alone
 
@@ -75,7 +86,12 @@ def _given(context: Context) -> tuple[dict[str, dict[str, bytes]], dict[str, dic
     for remark in remarks(context.entries, values, ignored):
         context.warn(remark)
     known = generated(context.entries)
-    for name in params["regenerate"]:
+    for name, request in params["regenerate"].items():
+        if request in (None, ""):
+            raise CatalogError(
+                "regenerate: the request for source '%s' is empty. Give it a text that no earlier one had, such as a "
+                "date." % name
+            )
         if name not in known:
             raise CatalogError(
                 "regenerate: no enabled catalog entry generates a value of source '%s'. Those that do are of: %s."
@@ -88,6 +104,13 @@ def _planned(context: Context, values: dict[str, dict[str, bytes]], recipes: dic
     params, client = context.params, context.client
     namespace = params["store_namespace"]
     live, _version = client.list(SECRETS, namespace=namespace)
+    for item in live:
+        if item["metadata"]["name"] in values and "deletionTimestamp" in item["metadata"]:
+            held = ", ".join(item["metadata"].get("finalizers") or []) or "nothing"
+            raise NotReady(
+                "%s is being deleted, and held by %s: what was written now would go with it. See to it that it is "
+                "gone, then run this again." % (label_of("Secret", item), held)
+            )
     by_name = {item["metadata"]["name"]: item for item in live}
     masters = _Masters(context, values, recipes)
     values = {name: masters.data(name, by_name.get(name)) for name in values}
@@ -210,6 +233,7 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
     namespace = params["store_namespace"]
     version = eso.served(client)[0]
     used = {}
+    taken: list[tuple[str | None, str]] = []
     if version:
         users = snapshot.read_users(client, version)
         cluster_stores = client.list(resource_of("%s/%s" % (ESO_GROUP, version), "ClusterSecretStore"))[0]
@@ -222,7 +246,12 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         used = removal.readers(namespace, cluster_stores, users, names, client.list(NAMESPACES, partial=True)[0])
         secret_stores = snapshot.read_secret_stores(client, version)
         used.update(consumers.through_own_stores(namespace, secret_stores, users.externals))
-    return removal.masters_going(central, kept, named_sources, used, written)
+        every = [
+            *(("ClusterSecretStore", item) for item in cluster_stores),
+            *(("SecretStore", item) for item in secret_stores),
+        ]
+        taken = removal.taking(namespace, users.pushes, every)
+    return removal.masters_going(central, kept, named_sources, used, written, taken)
 
 
 def _backed_up(context: Context, live: list[Object], going: removal.Going) -> tuple[removal.Going, Step | None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Sequence
 
 from ..apply import Executor
-from ..errors import ClusterSecretsError
+from ..errors import ClusterSecretsError, WriteError
 from ..plan.actions import Action
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def carried_out(context: Context, plan: Plan) -> Result:
             if step.then:
                 done += step.then(result)
     except ClusterSecretsError as error:
+        if isinstance(error, WriteError):
+            done += error.done
         result.update(failed=True, msg=str(error))
     return context.result(done, **result)
 

@@ -11,7 +11,6 @@ from ..desired import consumers, stores
 from ..desired.distribution import is_owned
 from ..errors import EsoError, NotReady
 from ..live import eso, snapshot, state
-from ..live.chain import reading_account
 from ..module import (
     CATALOG_OPTION,
     CHAIN_OPTIONS,
@@ -21,7 +20,7 @@ from ..module import (
 )
 from ..plan.actions import assumed, plan_apply, plan_delete
 from ..plan.ownership import plan_release, plan_takeover
-from ..resources import ESO_GROUP, NAMESPACES, external_secrets, kind_and_name, resource_of
+from ..resources import ESO_GROUP, NAMESPACES, external_secrets, kind_and_name, reading_account, resource_of
 from ..takeover import removal
 from .steps import Plan, Result, Step, alone, waits
 

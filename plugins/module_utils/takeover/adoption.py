@@ -35,10 +35,11 @@ class Adoption:
     values: dict[str, dict[str, Any]]
     foreign: dict[str, str]
     isolation: str
+    central: str
 
     def entries(self) -> list[Entry]:
         """The catalog, parsed."""
-        return parse_catalog(self.catalog)
+        return parse_catalog(self.catalog, self.central)
 
 
 def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str], Object]) -> Adoption:
@@ -75,7 +76,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
     parsed = parse_catalog(catalog)
     sources = {source for entry in parsed for source in entry.sources} - set(written_by_others(parsed))
     values = {name: _values(item) for name, item in sorted(cluster.central.items()) if name in sources}
-    return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED)
+    return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED, layout.namespace)
 
 
 def nothing_found(layout: stores.Layout, cluster: Cluster) -> str:

@@ -13,6 +13,7 @@ from ..catalog.entries import (
     DOCKER_CONFIG_KEY,
     KARGO_KINDS,
     KARGO_LABEL,
+    LABEL_PREFIX,
     NAME_LABEL,
     OPAQUE,
     TRUE,
@@ -218,7 +219,8 @@ def _selection(spec: Object, namespaces: dict[str, Object], central: str) -> dic
             and "deletionTimestamp" not in item["metadata"]
             and name != central
         )
-        if carrying:
+        # Another label is there for others, too: whoever gives and takes it decides, and no bootstrap.
+        if carrying and key.startswith(LABEL_PREFIX):
             fields["namespaces"] = carrying
     if by_name:
         fields["namespaces_by_name"] = sorted(set(by_name) - {central})

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Collection, Iterator, Sequence
 
 from .. import advisories, lifetimes
 from ..catalog.checker import close_to, kind_of
-from ..catalog.entries import Unreadable
+from ..catalog.entries import LABEL_PREFIX, Unreadable
 from ..catalog.values import written_by_others
 from ..desired import consumers, stores
 from ..desired.distribution import (
@@ -210,11 +210,14 @@ def find(
     findings = [
         *values_found(layout.namespace, cluster.central, values),
         *_targets(entries, cluster, values),
+        *_externals(entries, cluster),
         *_sources(entries, cluster),
+        *_relabelled(entries, cluster),
     ]
     if not by_gitops:
         findings += [
             *_stores(entries, layout, cluster),
+            *_beside(entries, layout, cluster),
             *_consumers(entries, layout, cluster),
             *_entries(entries, cluster, values),
             *_managers(entries, layout, cluster),
@@ -358,6 +361,23 @@ def _stores(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
         )
 
 
+def _beside(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> Iterator[Existing]:
+    """Stores of ours by another name over the same namespace, through which others than these entries read.
+
+    Readers are named by the namespace: what one catalog gives them, the other takes away.
+    """
+    names = {entry.name for entry in entries}
+    for name, store in stores.others_over(layout, cluster.stores).items():
+        users = cluster.users.consumers(name, names, ours_too=True)
+        if users:
+            message = (
+                "it reads namespace '%s', too, for %s, which would lose what only that catalog's entries read. Give "
+                "one of the two catalogs a central namespace of its own: cluster_secrets_store_namespace"
+                % (layout.namespace, shortened([one.label() for one in users]))
+            )
+            yield existing("stores", label_of("ClusterSecretStore", store), message, (OVERWRITE,))
+
+
 def _central_of(store: Object) -> str:
     """The namespace that a live store of the Kubernetes provider reads."""
     provider = ((store.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
@@ -479,6 +499,24 @@ def _losses(entries: list[Entry], layout: stores.Layout, cluster: Cluster, prune
             why = "the entry selects differently" if target == entry.target else "the target is now %s" % entry.target
             what = label_of("ClusterExternalSecret", item)
             yield existing("losses", what, "%s would go: %s" % (_made_in(item, gone), why), (ACCEPT,))
+
+
+def _relabelled(entries: list[Entry], cluster: Cluster) -> Iterator[Existing]:
+    """Labels of no prefix of ours that have another value, which somebody may select by, before an entry's first time.
+
+    Later, whoever may label a namespace could hold up everybody's bootstrap by this.
+    """
+    for entry in entries:
+        key, value = entry.label or ("", "")
+        if not key or key.startswith(LABEL_PREFIX) or entry.name in cluster.names:
+            continue
+        for name in entry.namespaces:
+            there = ((cluster.namespaces.get(name) or {"metadata": {}})["metadata"].get("labels") or {}).get(key)
+            if there not in (None, value):
+                message = "it carries %s=%s, by which others may select it, and entry '%s' would make it %s=%s" % (
+                    *(key, there, entry.name, key, value),
+                )
+                yield existing("losses", "Namespace %s" % name, message, (ACCEPT,))
 
 
 def _rewritten(live: Object) -> bool:
@@ -674,6 +712,19 @@ def _lost_metadata(entry: Entry, live: Object) -> list[str]:
     for what, theirs, ours in (("label", labels, entry.labels), ("annotation", annotations, entry.annotations)):
         lost += ["%s %s" % (what, key) for key, value in sorted(theirs.items()) if ours.get(key) != value]
     return lost
+
+
+def _externals(entries: list[Entry], cluster: Cluster) -> Iterator[Existing]:
+    """ExternalSecrets of an entry's name that others made, before the entry's first time: ESO makes none there."""
+    live = {key_of(item): item for item in cluster.users.externals}
+    for (namespace, _target), entry in sorted(_places(entries, cluster).items(), key=lambda pair: pair[0]):
+        there = live.get((namespace, entry.external_secret))
+        if entry.name not in cluster.names and there is not None and consumers.maker(there) != entry.name:
+            message = "made by %s; entry '%s' makes one of that name, so the namespace would not get its target" % (
+                makers(there),
+                entry.name,
+            )
+            yield existing("targets", label_of("ExternalSecret", there), message, (ADOPT, OVERWRITE))
 
 
 def _targets(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str, bytes]]) -> Iterator[Existing]:

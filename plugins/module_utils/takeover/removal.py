@@ -8,14 +8,26 @@ Everything else of the same name, label or kind stays and is named, with the com
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Collection, Iterable, NamedTuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Collection,
+    Iterable,
+    Iterator,
+    NamedTuple,
+)
 
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
 from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned, may_hold
 from ..plan.actions import Action, plan_delete
 from ..plan.namespaces import plan_unlabel
-from ..resources import Object, label_of
+from ..resources import (
+    Object,
+    key_of,
+    label_of,
+    reading_account,
+)
 from .preflight import controllers, copiers, makers, tools, writers
 
 if TYPE_CHECKING:
@@ -190,6 +202,10 @@ def surplus_labels(
     for key in sorted(labels):
         if key in wanted or not key.startswith(LABEL_PREFIX):
             continue
+        # Not by the label that it gives, but by a selector.
+        by_selector = [entry for entry in entries if entry.label is None or entry.label[0] != key]
+        for entry in served_by(key, by_selector, name, labels):
+            used.setdefault(key, "entry '%s'" % entry.name)
         if key in used:
             left.append(_label_left(name, key, "%s selects by it" % used[key]))
         elif key in known or key in own:
@@ -197,6 +213,12 @@ def surplus_labels(
         else:
             left.append(_label_left(name, key, "no entry has it, and it was set by somebody else"))
     return gone, left
+
+
+def served_by(key: str, entries: Iterable[Entry], namespace: str, labels: dict[str, str]) -> list[Entry]:
+    """The entries that select a namespace with these labels otherwise than without the one of this ``key``."""
+    without = {name: value for name, value in labels.items() if name != key}
+    return [entry for entry in entries if entry.selects(namespace, labels) and not entry.selects(namespace, without)]
 
 
 def _label_left(namespace: str, key: str, reason: str) -> Left:
@@ -298,6 +320,13 @@ def stores_going(
     shared = {(one["kind"], one["metadata"]["name"]) for one in stores.desired(layout, [])}
     going = Going([], [])
     others = stores.readers_of_others(live.get(("ClusterRoleBinding", stores.READER)), layout)
+    # Readers are named by the namespace, which stores of another catalog may read, too.
+    reading = [
+        (account[1], "ClusterSecretStore %s" % name)
+        for name, item in stores.others_over(layout, live).items()
+        for account in [reading_account(item)]
+        if account
+    ]
     for key, item in live.items():
         if others and key[0].startswith("Cluster") and not stores.is_store(item):
             continue
@@ -307,7 +336,8 @@ def stores_going(
         store = layout.store if key in shared else layout.own_store(entry or "")
         wide = key in shared and key[1] in (stores.READER, stores.TOKEN_ROLE)
         users = [item.label() for name, using in used.items() if name == store or wide for item in using]
-        part = _sorted_out(key[0], [item], [(key[1], user) for user in users])
+        needed = [] if stores.is_store(item) else reading
+        part = _sorted_out(key[0], [item], [*((key[1], user) for user in users), *needed])
         going.actions.extend(part.actions)
         going.left.extend(part.left)
     return going
@@ -319,12 +349,13 @@ def masters_going(
     names: Collection[str],
     used: dict[str, list[consumers.Consumer]],
     written: dict[str, str],
+    named: Iterable[tuple[str | None, str]] = (),
 ) -> Going:
     """The master Secrets that go, all of ours but ``kept``.
 
     :arg central: the live Secrets of the central namespace; :arg names: the catalog's sources, of which one that stays
         is named; :arg used: as :func:`readers` and consumers.through_own_stores() return it, merged; :arg written: as
-        catalog.values.written_by_others() returns it.
+        catalog.values.written_by_others() returns it; :arg named: as :func:`taking` returns it.
     """
     items = [item for item in central if item["metadata"]["name"] not in kept]
     every = {item["metadata"]["name"] for item in items}
@@ -336,11 +367,50 @@ def masters_going(
         for name in (every if part is consumers.EVERYTHING else part or ())
     ]
     needed += [(name, "those for whom %s writes it" % who) for name, who in written.items()]
+    needed += [(each, label) for name, label in named for each in (every if name is None else (name,))]
     return _sorted_out(
         "Secret",
         [{**item, "apiVersion": "v1"} for item in items if is_owned(item) or item["metadata"]["name"] in names],
         needed,
     )
+
+
+def taking(
+    namespace: str, pushes: Iterable[Object], every_store: Iterable[tuple[str, Object]]
+) -> list[tuple[str | None, str]]:
+    """What takes Secrets of the central ``namespace`` otherwise than by reading through a store: pairs of the name of
+    a Secret (None: any) and the label of the live PushSecret that pushes it, or of the store that authenticates by it.
+
+    :arg every_store: live SecretStores and ClusterSecretStores, each with its kind.
+    """
+    taken: list[tuple[str | None, str]] = []
+    for push in pushes:
+        if key_of(push)[0] == namespace:
+            secret = ((push.get("spec") or {}).get("selector") or {}).get("secret") or {}
+            if secret:
+                taken.append((secret.get("name"), label_of("PushSecret", push)))
+    for kind, store in every_store:
+        place = store["metadata"].get("namespace")
+        provider = (store.get("spec") or {}).get("provider") or {}
+        taken += [(name, label_of(kind, store)) for name in _credentials(provider, place, namespace)]
+    return taken
+
+
+def _credentials(value: Any, place: str | None, namespace: str) -> Iterator[str]:
+    """The names of the Secrets of a namespace that a provider's settings refer to.
+
+    :arg place: the store's own namespace, which is meant where none is said.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            refers = isinstance(item, dict) and isinstance(item.get("name"), str)
+            refers = refers and ("key" in item or key.endswith("ecretRef")) and item.get("type") != "ConfigMap"
+            if refers and (item.get("namespace") or place) == namespace:
+                yield item["name"]
+            yield from _credentials(item, place, namespace)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _credentials(item, place, namespace)
 
 
 def unbacked(going: Going, reason: str) -> Going:
