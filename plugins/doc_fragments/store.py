@@ -31,8 +31,8 @@ options:
     description:
       - V(shared) uses one ClusterSecretStore for all entries. Anyone who may create an ExternalSecret in a labelled
         namespace can read every source.
-      - V(entry) gives each entry its own store, which reads only that entry's source and admits only that entry's
-        label.
+      - V(entry) gives each entry its own store, which reads only that entry's sources and admits only the namespaces
+        that it selects.
     type: str
     choices: [shared, entry]
     default: shared

@@ -14,8 +14,8 @@ description:
     only one login to Vault.
   - A host for which the lookup has other terms, options or variables, such as another C(ansible_hashi_vault_url), gets
     its own result.
-  - Files that the terms name are searched for as the lookup does it, so that playbooks in other folders, and a file
-    that was written since, get their own result.
+  - Where a term names a file, the result is that of this file as it is. A playbook in another folder, or a file that
+    was written since, gets its own.
   - The result is kept only in the memory of the run. A lookup that fails is run again for the next host.
   - Lookups whose result depends on all of a host's variables (C(config), C(merge_variables), C(template), C(vars),
     C(varnames)) are refused.

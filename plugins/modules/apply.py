@@ -36,7 +36,7 @@ options:
         C(guard) applies the admission policies (M(platform.cluster_secrets.admission_policies)). C(verify) refreshes
         the targets and waits for them (M(platform.cluster_secrets.sync)).
       - C(secrets) and C(permissions) need no External Secrets Operator.
-      - What C(secrets) changes or has replaced need not be told C(entries) and C(verify).
+      - C(entries) and C(verify) take from C(secrets) what it changed or replaced; don't pass it.
     type: dict
     required: true
   values:

@@ -14,7 +14,7 @@ description:
   - Manages the ClusterSecretStores, and the ServiceAccounts that they read with.
   - A store's ServiceAccount may C(get) the master Secrets of the store's entries, and no others. ESO may request tokens
     of these ServiceAccounts in the central namespace, and of no others.
-  - A store's conditions admit only namespaces that carry the label of one of its entries.
+  - A store's conditions admit only namespaces that one of its entries selects.
   - After a change of O(isolation), what served the ExternalSecrets before stays. The part C(settle) of
     M(platform.cluster_secrets.apply) removes it, once the ClusterExternalSecrets have been applied.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)

@@ -12,7 +12,7 @@ short_description: Find the newest chart of ESO in a repository
 version_added: 1.0.0
 description:
   - Reads the index of a helm repository, and finds the newest release of ESO in it that has no known vulnerability.
-  - It contacts no cluster.
+  - No cluster is contacted. The connection options are accepted, as by every module, but not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   diff_mode:

@@ -13,7 +13,8 @@ version_added: 1.0.0
 description:
   - Puts together what M(platform.cluster_secrets.sync_info) returned for each cluster.
   - Names the clusters about which nothing is known, the unsynced pairs, what is broken or has expired, and the clusters
-    whose values differ from those of most clusters. It contacts no cluster.
+    whose values differ from those of most clusters.
+  - No cluster is contacted. The connection options are accepted, as by every module, but not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:

@@ -168,7 +168,8 @@ vault-password*
 SCHEMA = "catalog.schema.json"
 
 _HEAD = """yaml-language-server: $schema=../../catalog.schema.json
-What is distributed, and where to; docs/reference.md has the catalog's keys, and more variables may stand here.
+What is distributed, and to which namespaces. The collection's docs/reference.md lists the catalog's keys; other
+variables can go here, too.
 The playbook platform.cluster_secrets.bootstrap brings it into the cluster."""
 
 

@@ -294,7 +294,8 @@ def _rotated(context: Context, now: snapshot.Snapshot, saved: dict[str, Any]) ->
     return places | {"%s/%s" % (context.params["store_namespace"], name) for name in sources}
 
 
-_GONE, _NEW = ": is gone", ": is new"
+_GONE = ": is gone"
+_NEW = ": is new"
 
 
 def _compare(old: dict[str, Any], new: dict[str, Any], rotated: set[str]) -> list[str]:

@@ -14,7 +14,8 @@ description:
   - Checks the catalog, and the values against it, by the rules that M(platform.cluster_secrets.central_secrets) applies
     before it writes anything. The first mistake is an error that names the entry and the fix; anything that is only
     suspicious is a warning.
-  - Sends no requests, so it can be run for each change to a repository.
+  - No cluster is contacted, so it can be run for each change to a repository. The connection options are accepted, as
+    by every module, but not used.
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 attributes:
   check_mode:

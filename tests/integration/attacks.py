@@ -234,6 +234,13 @@ PUSH_METADATA_IN_ANOTHER_CASE = {
     "Spec": {"RemoteNamespace": CENTRAL},
 }
 
+#: Go folds the long s, and CEL's lowerAscii() doesn't.
+PUSH_METADATA_IN_OTHER_LETTERS = {
+    "apiVersion": "kubernetes.external-secrets.io/v1alpha1",
+    "kind": "PushSecretMetadata",
+    "\u017fpec": {"remoteName\u017fpace": CENTRAL},
+}
+
 ATTACKS = {
     # -- the central namespace
     "writes a master Secret": Attack(
@@ -499,6 +506,10 @@ ATTACKS = {
     ),
     "aims a push by keys in another case": Attack(
         [push("evil", [{"kind": "ClusterSecretStore", "name": "another"}], metadata=PUSH_METADATA_IN_ANOTHER_CASE)],
+        PUSHED,
+    ),
+    "aims a push by keys of letters that fold": Attack(
+        [push("evil", [{"kind": "ClusterSecretStore", "name": "another"}], metadata=PUSH_METADATA_IN_OTHER_LETTERS)],
         PUSHED,
     ),
     # -- ESO's cluster-wide objects

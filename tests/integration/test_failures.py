@@ -176,13 +176,21 @@ def test_values_of_the_wrong_kind_are_not_echoed(bootstrapped, wrote_nothing, ca
         assert leaked(outcome.output) == []
 
 
-def test_a_value_the_api_server_refuses_is_not_shown(bootstrapped, catalog):
-    """A Secret may hold 1 MiB; what the server says of more must not carry the value."""
-    big = CANARY * 200_000
-    given = {**bootstrapped.values, "cloudflare-api-token": {"api-token": big}}
+def test_what_no_secret_holds_is_refused_before_anything_is_written(bootstrapped, catalog):
+    """A Secret may hold 1 MiB; the error names the source, or the entry whose target is larger, and no value."""
+    given = {**bootstrapped.values, "cloudflare-api-token": {"api-token": CANARY * 200_000}, "github-pat": {}}
+    given["github-pat"] = {"username": "another", "token": CANARY}
     outcome = bootstrapped.module("central_secrets", catalog=catalog, values=given, check=False, diff=True)
-    assert "cannot change Secret central-secret-store/cloudflare-api-token" in outcome.result["msg"]
+    assert "source 'cloudflare-api-token': it holds 1800000 bytes, and no Secret holds more" in outcome.result["msg"]
     assert leaked(outcome.output) == []
+    twice = [{**entry("twice", []), "data": {"key": {"text": "{key}{base64:key}"}}}]
+    outcome = bootstrapped.module(
+        "central_secrets", catalog=twice, values={"twice-source": {"key": CANARY * 60_000}}, check=False
+    )
+    assert "catalog entry 'twice': its target would hold" in outcome.result["msg"] and not leaked(outcome.output)
+    assert (
+        bootstrapped.module("central_secrets", catalog=catalog, values=bootstrapped.values).result["changed"] is False
+    )
 
 
 def test_unsynced_targets_are_named_with_what_eso_says(bootstrapped):

@@ -770,7 +770,7 @@ def _generate(check: Checker, raw: dict[str, Any], data: dict[str, Text]) -> dic
         if not printable or len(set(alphabet)) < len(alphabet):
             check.fail("'%s.alphabet' must be two or more different ASCII characters" % where, "Write it like 'abc123'")
         if length * math.log(len(alphabet), 2) < _BITS:
-            check.fail("'%s' can be guessed: it has less than %d bits" % (where, _BITS), "Raise its length")
+            check.fail("'%s' can be guessed: it has fewer than %d bits" % (where, _BITS), "Raise its length")
         recipes[key] = Recipe(length, alphabet)
     return recipes
 

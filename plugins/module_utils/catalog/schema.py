@@ -111,7 +111,8 @@ def _kinds() -> dict[str, _Schema]:
         "additionalProperties": _matching(LABEL_VALUE),
     }
     own = _or_template({**labels, "not": {"anyOf": [{"required": [key]} for key in RESERVED_LABELS]}})
-    source_key = {"anyOf": [{"type": "string", "pattern": r"^([a-z0-9][-a-z0-9.]*/)?[-._a-zA-Z0-9]+$"}, _TEMPLATED]}
+    place = _pattern(DNS_SUBDOMAIN).removeprefix("^").removesuffix("$")
+    source_key = {"anyOf": [{"type": "string", "pattern": r"^((%s)/)?[-._a-zA-Z0-9]+$" % place}, _TEMPLATED]}
     user = {
         "anyOf": [source_key, _mapping({"value": {"type": "string", "pattern": r"^[^:\"\\{}\s]+$|\{\{"}}, ["value"])]
     }
@@ -137,6 +138,14 @@ def _kinds() -> dict[str, _Schema]:
     )
     valued = {"required": ["values"], "properties": {"values": {"minItems": 1}}}
     expression.update({"if": of_values, "then": valued, "else": {"not": valued}})
+    selector = _mapping({"matchLabels": labels, "matchExpressions": _list(_or_template(expression), unique=False)})
+    # One that says something, or nothing at all, which selects every namespace.
+    selector["anyOf"] = [
+        {"required": ["matchLabels"], "properties": {"matchLabels": {"minProperties": 1}}},
+        {"required": ["matchExpressions"], "properties": {"matchExpressions": {"minItems": 1}}},
+        {"maxProperties": 0},
+    ]
+    length = _or_template({"type": "integer", "minimum": 1, "maximum": 4096})
     return {
         "name": _matching(DNS_SUBDOMAIN, 59),
         "source": _matching(DNS_SUBDOMAIN),
@@ -144,12 +153,7 @@ def _kinds() -> dict[str, _Schema]:
         "target": _matching(DNS_SUBDOMAIN),
         "namespaces": names,
         "namespaces_by_name": names,
-        "namespace_selectors": _list(
-            _mapping(
-                {"matchLabels": {**labels, "minProperties": 1}, "matchExpressions": _list(expression, 1, unique=False)}
-            ),
-            unique=False,
-        ),
+        "namespace_selectors": _list(_or_template(selector), unique=False),
         "data": _or_template(
             {
                 "type": "object",
@@ -165,21 +169,21 @@ def _kinds() -> dict[str, _Schema]:
                 _list(_matching(DNS_SUBDOMAIN), 1),
             ]
         },
-        "registry": registry,
-        **dict.fromkeys(KARGO_KINDS, kargo),
+        "registry": _or_template(registry),
+        **dict.fromkeys(KARGO_KINDS, _or_template(kargo)),
         "type": {"anyOf": [{"enum": list(TYPES)}, {**_matching(SECRET_TYPE), "not": {"pattern": _OF_KUBERNETES}}]},
         "external_secret": _matching(DNS_SUBDOMAIN),
         "labels": own,
         "annotations": _or_template(
             {"type": "object", "propertyNames": {"pattern": _LABEL_KEY}, "additionalProperties": _TEXT}
         ),
-        "generate": {
-            "type": "object",
-            "propertyNames": {"pattern": _pattern(SECRET_KEY)},
-            "additionalProperties": _mapping(
-                {"length": {"type": "integer", "minimum": 1, "maximum": 4096}, "alphabet": {**_TEXT, "minLength": 2}}
-            ),
-        },
+        "generate": _or_template(
+            {
+                "type": "object",
+                "propertyNames": {"pattern": _pattern(SECRET_KEY)},
+                "additionalProperties": _mapping({"length": length, "alphabet": {**_TEXT, "minLength": 2}}),
+            }
+        ),
         "written_by": {"anyOf": [said, {"type": "object", "additionalProperties": said}]},
         "rotate_after": _matching(DAYS),
         "owner": _TEXT,

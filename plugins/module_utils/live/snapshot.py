@@ -245,7 +245,7 @@ def reader_limits(client: Client, layout: stores.Layout, live: dict[tuple[str, s
     provider = ((store.get("spec") or {}).get("provider") or {}).get("kubernetes") or {}
     account = (provider.get("auth") or {}).get("serviceAccount") or {}
     if not account:
-        return None, set()  # credentials that nobody here can look into
+        return None, None  # credentials that nobody here can look into
     bindings, roles = ([item for item in live.values() if item["kind"] == kind] for kind in ("RoleBinding", "Role"))
     wide = ("ClusterRoleBinding", "ClusterRole")
     wide_bindings, wide_roles = client.each(lambda kind: client.list(resource_of(RBAC, kind))[0], wide)

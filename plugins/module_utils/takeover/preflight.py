@@ -698,7 +698,7 @@ def _entries(entries: list[Entry], cluster: Cluster, values: dict[str, dict[str,
         yield existing(
             "entries",
             label_of("ClusterExternalSecret", live),
-            "; ".join([message, *parts]) if parts else message + ", and no target changes",
+            "; ".join([message, *parts]) if parts else message + ", and the data of no target changes",
             (OVERWRITE,) if parts else (ADOPT, OVERWRITE),
             backup,
             remove,

@@ -53,6 +53,14 @@ def test_bindings_of_missing_roles_and_without_subjects_give_nothing():
     assert [(one.who, one.rules) for one in found] == [("ServiceAccount ns/a", [])]
 
 
+def test_a_group_of_service_accounts_covers_them():
+    trusted = permissions.Trusted([], ["system:serviceaccounts:argocd"], [])
+    of_argo = {"kind": "ServiceAccount", "name": "any", "namespace": "argocd"}
+    assert trusted.covers(of_argo) and not trusted.covers({**of_argo, "namespace": "argo"})
+    assert trusted.covers({"kind": "User", "name": "system:serviceaccount:argocd:any"})
+    assert not trusted.covers({"kind": "Group", "name": "system:serviceaccounts"})
+
+
 def test_who_is_trusted():
     trusted = permissions.Trusted(["alice", "system:serviceaccount:ci:deployer"], ["admins"], ["kube-system"])
     for subject in (
@@ -61,6 +69,8 @@ def test_who_is_trusted():
         {"kind": "Group", "name": "system:masters"},
         {"kind": "ServiceAccount", "name": "deployer", "namespace": "ci"},
         {"kind": "ServiceAccount", "name": "any", "namespace": "kube-system"},
+        {"kind": "User", "name": "system:serviceaccount:kube-system:any"},
+        {"kind": "Group", "name": "system:serviceaccounts:kube-system"},
     ):
         assert trusted.covers(subject), subject
     for subject in (

@@ -36,3 +36,11 @@ def test_what_yaml_makes_of_a_text_is_no_text(value, said):
         plain({"values": {"b": [value]}})
     # Elsewhere it is what it looks like: {database: 2026-11-28} is a text for one that is made anew.
     assert plain({"regenerate": {"b": value}}) == {"regenerate": {"b": str(value)}}
+
+
+@pytest.mark.parametrize("key", [True, None, 420, 1.1], ids=repr)
+@pytest.mark.parametrize("where", [("values",), ("catalog",)])
+def test_a_key_that_yaml_reads_as_no_text_is_refused(key, where):
+    with pytest.raises(AnsibleError, match="src: what is written there as a key is read by YAML as '%s'" % key):
+        plain({"src": {key: "x"}}, where)
+    assert plain({"src": {key: "x"}}) == {"src": {str(key): "x"}}

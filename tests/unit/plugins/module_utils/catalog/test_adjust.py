@@ -23,6 +23,10 @@ def test_changes():
         {"name": "two", "namespaces": ["c"]},
     ]
     assert adjusted(CATALOG, added={"one": ["c"]}, replaced={"one": ["b"]})[0]["namespaces"] == ["b", "c"]
+    # What is no list is the catalog's own check to refuse, and no list of letters.
+    assert adjusted([{"name": "one", "namespaces": "ab"}], added={"one": ["c"]}) == [
+        {"name": "one", "namespaces": "ab"}
+    ]
     assert before == CATALOG
 
 
@@ -33,6 +37,7 @@ def test_changes():
         (([], {"three": []}), "no catalog entry is called 'three'. .*Entries are: one, two"),
         (("one",), "cluster_secrets_disabled must be a list of names, not a string"),
         (([], [{"one": ["a"]}]), "cluster_secrets_catalog_namespaces_add must be a mapping of names, not a list"),
+        (([], {"one": "a"}), "cluster_secrets_catalog_namespaces_add: the namespaces of catalog entry 'one' must be"),
         (([], None, {"one": "a"}), "the namespaces of catalog entry 'one' must be a list, not a string"),
     ],
 )

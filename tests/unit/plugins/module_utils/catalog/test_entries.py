@@ -137,7 +137,10 @@ def test_default_catalog_is_the_documented_table(catalog):
         ({"data": {"K": {"text": "{user|b64enc}"}}}, "'data.K.text' has '{user|b64enc}', which is not a reference"),
         ({"data": {"K": {"text": "{b64:user}"}}}, "'data.K.text' has '{b64:user}', which is not a reference"),
         ({"data": {"K": {"text": "{json:a:b}"}}}, "'data.K.text' has '{json:a:b}', which is not a reference"),
+        ({"data": {"K": {"text": "{{user}}"}}}, "'data.K.text' has '{{user}', which is not a reference"),
+        ({"data": {"K": {"value": "\ud800"}}}, "has half of a character"),
         ({"refresh_interval": "0s"}, "'0s' is not a valid refresh_interval"),
+        ({"refresh_interval": "9999999h"}, "it can't be zero, nor longer than ten years"),
     ],
 )
 def test_what_is_refused(changes, message):
@@ -156,6 +159,7 @@ UNSEEN = (
     "which is not a reference",
     "needs the key",
     "Remove 'type'",
+    "half of a character",
 )
 
 

@@ -80,7 +80,7 @@ def test_what_is_generated_is_not_asked_for():
         ({"key": {"alphabet": "a"}}, "two or more different ASCII characters"),
         ({"key": {"alphabet": "aab"}}, "two or more different ASCII characters"),
         ({"key": {"alphabet": "a\n"}}, "two or more different ASCII characters"),
-        ({"key": {"length": 10}}, "'generate.key' can be guessed: it has less than 64 bits"),
+        ({"key": {"length": 10}}, "'generate.key' can be guessed: it has fewer than 64 bits"),
         (["key"], "generate"),
     ],
 )

@@ -278,7 +278,7 @@ def test_a_binding_of_another_role_can_only_be_deleted():
 def test_an_entry_made_by_others_that_changes_nothing_is_adopted():
     cluster = Cluster([named("a", **{"secrets/one": "true"})], users=Users([distributed()], [], [], []))
     (found,) = [one for one in find(cluster) if one.check == "entries"]
-    assert found.answers == ("adopt", "overwrite") and found.message.endswith("and no target changes")
+    assert found.answers == ("adopt", "overwrite") and found.message.endswith("and the data of no target changes")
 
 
 def test_a_namespace_that_would_lose_its_target_is_named():
@@ -435,3 +435,50 @@ def test_what_gitops_writes_is_left_to_it():
     cluster = Cluster(there=[shared(owned=False)], users=Users([distributed()], [], [], []))
     assert {one.check for one in find(cluster)} == {"stores", "entries"}
     assert find(cluster, by_gitops=True) == []
+
+
+# -- others over the same namespace, labels and names of others -------------------------------------
+
+
+def test_another_catalog_over_the_same_namespace_is_refused():
+    theirs = shared()
+    theirs["metadata"] = {"name": "their-store", "labels": OWNED}
+    used = distributed("their-entry", metadata={"labels": OWNED})
+    used["spec"]["externalSecretSpec"]["secretStoreRef"]["name"] = "their-store"
+    cluster = Cluster([named("a")], there=[shared(), theirs], users=Users([used], [], [], []))
+    (found,) = [one for one in find(cluster) if one.check == "stores"]
+    assert found.object == "ClusterSecretStore their-store" and found.answers == ("overwrite",)
+    assert "it reads namespace 'central', too, for ClusterExternalSecret their-entry" in found.message
+    # The store of an earlier name, through which nobody else reads, is no other catalog.
+    mine = distributed("one", metadata={"labels": OWNED})
+    mine["spec"]["externalSecretSpec"]["secretStoreRef"]["name"] = "their-store"
+    cluster = Cluster([named("a")], there=[shared(), theirs], users=Users([mine], [], [], []))
+    assert [one for one in find(cluster) if one.check == "stores"] == []
+
+
+def test_a_label_of_others_with_another_value_is_a_loss_the_first_time():
+    gold = {**ONE, "label": "tier=gold", "namespaces": ["a", "b", "c"]}
+    live = [named("a", tier="silver"), named("b", tier="gold"), named("c")]
+    (found,) = [one for one in find(Cluster(live), [gold]) if one.check == "losses"]
+    assert found.object == "Namespace a" and "carries tier=silver" in found.message and found.answers == ("accept",)
+    # Later, whoever may label a namespace would hold up everybody's bootstrap.
+    (entry,) = entries(gold)
+    ours = cluster_external_secret(entry, "store", "v1")
+    ours["metadata"]["labels"] = OWNED
+    assert find(Cluster(live, there=[shared()], users=Users([ours], [], [], [])), [gold]) == []
+
+
+def test_an_external_secret_of_an_entrys_name_is_found_the_first_time():
+    (entry,) = entries(ONE)
+    there = external(entry.external_secret, "a")
+    cluster = Cluster([named("a", **{entry.label[0]: "true"})], users=Users([], [there], [], []))
+    assert "targets" in {one.check for one in find(cluster) if one.object.startswith("ExternalSecret a/")}
+    there["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": "external-secrets.io/v1",
+            "kind": "ClusterExternalSecret",
+            "name": entry.name,
+            "controller": True,
+        }
+    ]
+    assert [one for one in find(cluster) if one.object.startswith("ExternalSecret a/")] == []

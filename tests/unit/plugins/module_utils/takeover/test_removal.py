@@ -163,3 +163,64 @@ def test_a_store_that_others_need_works_on():
     }
     # Its reader keeps the permissions by which ESO makes its token.
     assert held["ClusterRoleBinding", stores.READER] != wanted["ClusterRoleBinding", stores.READER]
+
+
+def test_a_label_by_which_an_entrys_selector_selects_is_no_surplus():
+    wanted = [
+        ONE,
+        {
+            "name": "by-selector",
+            "source": "s",
+            "target": "t",
+            "data": {"K": "k"},
+            "namespace_selectors": [{"matchLabels": {ONE["label"]: "true", "web": "yes"}}],
+        },
+    ]
+    live = {"metadata": {"name": "a", "labels": {ONE["label"]: "true", "web": "yes"}}}
+    gone, left = removal.surplus_labels(live, entries(*wanted), (), {})
+    assert gone == set() and "entry 'by-selector' selects by it" in left[0].reason
+    gone, left = removal.surplus_labels(
+        {"metadata": {"name": "a", "labels": {ONE["label"]: "true"}}}, entries(*wanted), (), {}
+    )
+    assert gone == {ONE["label"]} and left == []
+
+
+def test_a_master_that_is_pushed_or_opens_a_store_stays():
+    push = {"metadata": {"name": "out", "namespace": "central"}, "spec": {"selector": {"secret": {"name": "s"}}}}
+    every = {**push, "spec": {"selector": {"secret": {"selector": {"matchLabels": {"a": "b"}}}}}}
+    elsewhere = {**push, "metadata": {"name": "out", "namespace": "a"}}
+    vault = {"metadata": {"name": "vault"}, "spec": {"provider": {"vault": {"auth": {"tokenSecretRef": {}}}}}}
+    vault["spec"]["provider"]["vault"]["auth"]["tokenSecretRef"] = {"name": "s", "key": "t", "namespace": "central"}
+    own = {
+        "metadata": {"name": "own", "namespace": "central"},
+        "spec": {"provider": {"fake": {"token": {"name": "s", "key": "t"}}}},
+    }
+
+    def stay(pushes, *every_store):
+        taken = removal.taking("central", pushes, every_store)
+        going = removal.masters_going([master(), master("other")], (), (), {}, {}, taken)
+        return {one.object for one in going.left}, [one.reason for one in going.left]
+
+    assert stay([push]) == ({"Secret central/s"}, ["PushSecret central/out need it"])
+    assert stay([every])[0] == {"Secret central/s", "Secret central/other"}
+    assert stay([elsewhere])[0] == set()
+    assert stay([], ("ClusterSecretStore", vault)) == ({"Secret central/s"}, ["ClusterSecretStore vault need it"])
+    assert stay([], ("SecretStore", own))[0] == {"Secret central/s"}
+    assert stay([], ("ClusterSecretStore", STORE))[0] == set()
+
+
+def test_the_reader_of_another_catalogs_store_stays():
+    def of(kind, name, **more):
+        return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "labels": dict(OWNED)}, **more}
+
+    reads = {"kubernetes": {"remoteNamespace": "central", "auth": {"serviceAccount": {"name": stores.READER}}}}
+    store = of("ClusterSecretStore", "store", spec={"provider": reads})
+    live = {
+        ("ServiceAccount", stores.READER): of("ServiceAccount", stores.READER),
+        ("ClusterSecretStore", "store"): store,
+    }
+    assert len(removal.stores_going(live, LAYOUT, {}).actions) == 2
+    live[("ClusterSecretStore", "theirs")] = of("ClusterSecretStore", "theirs", spec={"provider": reads})
+    going = removal.stores_going(live, LAYOUT, {})
+    assert [action.name for action in going.actions] == ["store"]
+    assert going.left[0].reason == "ClusterSecretStore theirs need it"
