@@ -14,7 +14,7 @@ import threading
 import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.distribution import OWNED
-from support import CANARY, ApiError, entry, leaked
+from support import CANARY, RBAC, ApiError, entry, leaked
 
 
 def test_pytest_ansible_runs_a_module(bootstrapped, catalog, ansible_adhoc, monkeypatch):
@@ -355,6 +355,83 @@ def test_two_catalogs_that_are_bootstrapped_at_the_same_moment_both_stay_bound(b
         bootstrapped.patch(path, {"subjects": before})
         for namespace in ("first-central", "second-central"):
             bootstrapped.delete(f"/api/v1/namespaces/{namespace}")
+
+
+def test_a_second_catalog_over_the_same_namespace_is_refused(bootstrapped):
+    """Its store would have other permissions, by the names of the first one's."""
+    theirs = {
+        "cluster_secrets_store": "another-store",
+        "cluster_secrets_catalog": [
+            {**entry("theirs-one", ["theirs"]), "source": "github-pat", "data": {"K": "token"}}
+        ],
+    }
+    role = f"{RBAC}/namespaces/central-secret-store/roles/central-secret-store-reader"
+    before = bootstrapped.get(role)["rules"]
+    for more in (["--check"], []):
+        done = bootstrapped.play("bootstrap", *more, variables=theirs, check=False)
+        assert done.rc == 2, done.output
+        assert "it reads namespace 'central-secret-store', too, for ClusterExternalSecret" in done.stdout, done.stdout
+    assert bootstrapped.get(role)["rules"] == before and not bootstrapped.get("/api/v1/namespaces/theirs")
+
+
+def test_a_label_that_others_select_by_is_not_changed_by_an_entrys_first_bootstrap(bootstrapped, catalog):
+    path = "/api/v1/namespaces/tiered"
+    bootstrapped.request("POST", "/api/v1/namespaces", {"metadata": {"name": "tiered", "labels": {"tier": "silver"}}})
+    gold = {**entry("gold", ["tiered"]), "label": "tier=gold", "source": "github-pat", "data": {"K": "token"}}
+    try:
+        done = bootstrapped.play("bootstrap", variables={"cluster_secrets_catalog_extra": [gold]}, check=False)
+        assert done.rc == 2 and "it carries tier=silver, by which others may select it" in done.stdout, done.output
+        given = {"tiered": ["gold"]}
+        refused = bootstrapped.module("namespace_labels", catalog=[*catalog, gold], assignments=given, check=False)
+        assert "carries tier=silver" in refused.result["msg"], refused.result
+        assert bootstrapped.get(path)["metadata"]["labels"]["tier"] == "silver"
+    finally:
+        bootstrapped.delete(path)
+
+
+def test_a_master_that_is_being_deleted_is_named(bootstrapped):
+    path = "/api/v1/namespaces/central-secret-store/secrets/cloudflare-api-token"
+    bootstrapped.patch(path, {"metadata": {"finalizers": ["example.com/held"]}})
+    bootstrapped.delete(path)
+    try:
+        done = bootstrapped.play("bootstrap", check=False)
+    finally:
+        bootstrapped.patch(path, {"metadata": {"finalizers": None}})
+    assert done.rc == 2, done.output
+    assert "cloudflare-api-token is being deleted, and held by example.com/held" in done.stdout, done.stdout
+    bootstrapped.play("bootstrap")
+
+
+def test_what_was_written_before_a_failure_is_in_the_result(bootstrapped, catalog):
+    """One of two writes is refused: what the other did is said."""
+    refused = [entry("refused", []), entry("taken", [])]
+    given = {"refused-source": {"key": CANARY}, "taken-source": {"key": CANARY}}
+    secrets = "/api/v1/namespaces/central-secret-store/secrets"
+    one_more = str(len(bootstrapped.get(secrets)["items"]) + 1)
+    quota = {"metadata": {"name": "few"}, "spec": {"hard": {"count/secrets": one_more}}}
+    quotas = "/api/v1/namespaces/central-secret-store/resourcequotas"
+    bootstrapped.request("POST", quotas, quota)
+    try:
+        bootstrapped.eventually(
+            lambda: (bootstrapped.get(f"{quotas}/few").get("status") or {}).get("used"), 30, "its use"
+        )
+        done = bootstrapped.module("central_secrets", catalog=refused, values=given, check=False)
+    finally:
+        bootstrapped.delete(f"{quotas}/few")
+        for name in given:
+            bootstrapped.delete(f"{secrets}/{name}")
+    assert (
+        "exceeded quota" in done.result["msg"]
+        and "1 of 2 writes were done, a rerun does the rest" in done.result["msg"]
+    )
+    assert done.result["changed"] is True and len(done.result["changes"]) == 1 and not leaked(done.output)
+
+
+def test_an_empty_request_regenerates_nothing(bootstrapped):
+    made = [{**entry("made", []), "generate": {"key": {"length": 40}}}]
+    for request in ("", None):
+        done = bootstrapped.module("central_secrets", catalog=made, regenerate={"made-source": request}, check=False)
+        assert "regenerate: the request for source 'made-source' is empty" in done.result["msg"], done.result
 
 
 def test_what_was_changed_after_its_backup_is_not_replaced(bootstrapped, catalog):
