@@ -11,8 +11,10 @@ module: cluster_external_secrets
 short_description: Manage the catalog's ClusterExternalSecrets
 version_added: 1.0.0
 description:
-  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with its own field manager,
-    so that fields set by others are kept.
+  - Applies one ClusterExternalSecret for each enabled entry of the catalog, server-side and with its own field manager.
+    Labels and annotations of others are kept, and one that others made is taken over as it stands in the catalog. What
+    it distributed until then is looked at by the part C(secrets) of M(platform.cluster_secrets.apply), with which a
+    bootstrap begins.
   - Uses the newest API version of ESO that the cluster serves, C(v1) or C(v1beta1).
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:

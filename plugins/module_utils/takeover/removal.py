@@ -20,11 +20,12 @@ from typing import (
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
 from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned, may_hold
-from ..plan.actions import Action, plan_delete
+from ..plan.actions import Action, plan_apply, plan_delete
 from ..plan.namespaces import plan_unlabel
 from ..resources import (
     Object,
     key_of,
+    kind_and_name,
     label_of,
     reading_account,
 )
@@ -340,6 +341,11 @@ def stores_going(
         part = _sorted_out(key[0], [item], [*((key[1], user) for user in users), *needed])
         going.actions.extend(part.actions)
         going.left.extend(part.left)
+    if others and not going.left:
+        # Of the one binding that all catalogs have, this one's readers go: with them, it would seem to be set up.
+        (binding,) = filter(stores.is_of_all_readers, stores.desired(layout, []))
+        action = plan_apply({**binding, "subjects": others}, live[kind_and_name(binding)])
+        going.actions.extend([action] if action else [])
     return going
 
 

@@ -224,3 +224,13 @@ def test_the_reader_of_another_catalogs_store_stays():
     going = removal.stores_going(live, LAYOUT, {})
     assert [action.name for action in going.actions] == ["store"]
     assert going.left[0].reason == "ClusterSecretStore theirs need it"
+
+
+def test_of_the_binding_that_all_catalogs_have_only_this_ones_readers_go():
+    (binding,) = filter(stores.is_of_all_readers, stores.desired(LAYOUT, []))
+    theirs = {"kind": "ServiceAccount", "name": stores.READER, "namespace": "their-central"}
+    binding = {**binding, "subjects": [*binding["subjects"], theirs]}
+    (action,) = removal.stores_going({("ClusterRoleBinding", stores.READER): binding}, LAYOUT, {}).actions
+    assert action.verb == "apply" and action.body["subjects"] == [theirs]
+    binding["subjects"] = [theirs]
+    assert removal.stores_going({("ClusterRoleBinding", stores.READER): binding}, LAYOUT, {}).actions == []
