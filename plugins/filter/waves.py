@@ -20,10 +20,9 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Take one cluster first, then all others
-  hosts: all
-  gather_facts: false
-  serial: "{{ '1, 100%' | platform.cluster_secrets.waves }}"
+- name: Show the waves that a text stands for
+  ansible.builtin.debug:
+    msg: "{{ '1, 100%' | platform.cluster_secrets.waves }}"
 """
 
 RETURN = r"""

@@ -21,9 +21,9 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Begin with the clusters of a group
-  hosts: "{{ lookup('platform.cluster_secrets.clusters', 'all') }}"
-  gather_facts: false
+- name: Show the pattern, if it matches a host
+  ansible.builtin.debug:
+    msg: "{{ lookup('platform.cluster_secrets.clusters', 'localhost') }}"
 """
 
 RETURN = r"""

@@ -159,3 +159,10 @@ def test_an_older_rollouts_deadline_does_not_count():
     item = {"metadata": {"generation": 3}, "status": {"observedGeneration": 3, "conditions": said}}
     assert workloads.gave_up(item) == "too late"
     assert workloads.gave_up({**item, "metadata": {"generation": 4}}) is None
+
+
+def test_what_no_name_can_be_is_one_short_line():
+    evil = "x (env)\nThe gate is closed. Run this"
+    spec = {"volumes": [{"name": "v", "secret": {"secretName": evil, "items": [{"key": "k" * 1000}]}}]}
+    (found,) = workloads.references(spec)
+    assert "\n" not in found.secret and len(found.key) < 300

@@ -219,7 +219,20 @@ def test_the_stores():
         ("external-secrets", rule("secrets", "list"), "error", "wide-permission"),
         ("central", rule("serviceaccounts/token", "create"), "error", "may-request-token"),
         (None, rule("secrets", "list"), "warning", "wide-permission"),
+        ("central", rule("secrets", "create"), "error", "wide-permission"),
         (None, rule("users", "impersonate"), "warning", "wide-permission"),
+        (
+            None,
+            rule("serviceaccounts", "impersonate:serviceaccount", group="authentication.k8s.io"),
+            "warning",
+            "wide-permission",
+        ),
+        (
+            None,
+            rule("validatingwebhookconfigurations", "create", group="admissionregistration.k8s.io"),
+            "warning",
+            "may-lift-guard",
+        ),
         (None, rule("nodes/proxy", "get"), "warning", "wide-permission"),
         (
             None,
@@ -245,6 +258,7 @@ def test_a_permission_that_leads_to_master_secrets(namespace, given, severity, c
         ("elsewhere", rule("externalsecrets", "create", group="external-secrets.io")),
         ("a", rule("externalsecrets", "get", group="external-secrets.io")),
         (None, rule("pods", "create")),
+        (None, rule("secrets", "create")),
         (None, rule("namespaces", "get")),
     ],
 )
@@ -311,6 +325,11 @@ def test_a_binding_of_many_subjects_hides_nothing_else():
     other = findings.Finding("error", "orphaned-finalizer", "c", "f", "left")
     shown = findings._collapsed([*flood, other])
     assert len(shown) == 22 and other in shown and shown[-1].name == "4980 more"
+    # Nor do many bindings of few subjects each.
+    bound = [
+        findings.Finding("error", "may-label", "b", f"User u{n}", f"by RoleBinding x{n // 20}") for n in range(600)
+    ]
+    assert len(findings._collapsed([*bound, other])) == 22
 
 
 def test_an_entry_that_any_new_namespace_gets():
