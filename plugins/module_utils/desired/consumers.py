@@ -304,10 +304,11 @@ def pushes_to(consumer: Consumer, store: str) -> bool:
     """Whether a consumer writes through a store that it names, or has written; a selector of stores may mean others."""
     spec = _spec(consumer.item)
     references = (spec.get("pushSecretSpec") or spec).get("secretStoreRefs") or []
-    return any(_is(reference, store) for reference in references) or _has_pushed(consumer.item, store)
+    return any(_is(reference, store) for reference in references) or has_pushed(consumer.item, store)
 
 
-def _has_pushed(push: Object, store: str) -> bool:
+def has_pushed(push: Object, store: str) -> bool:
+    """Whether a live PushSecret has written through a ClusterSecretStore, by ESO's word."""
     synced = (push.get("status") or {}).get("syncedPushSecrets") or {}
     return bool(synced.get("ClusterSecretStore/" + store))
 

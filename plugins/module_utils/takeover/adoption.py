@@ -50,6 +50,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
     filled = _filled(cluster, targets)
     own = stores.own_entries(cluster.stores.values(), layout)
     known = {layout.store, *map(layout.own_store, own)}
+    pushed = _pushed(cluster, known)
     catalog: list[dict[str, Any]] = []
     foreign: dict[str, str] = {}
     for live in sorted(cluster.users.distributed, key=lambda one: one["metadata"]["name"]):
@@ -59,7 +60,7 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
         try:
             entry = expressed(live, known, cluster.namespaces, layout.namespace)
             written = {
-                source: " and ".join(preflight.writers(cluster.central[source]))
+                source: " and ".join(preflight.writers(cluster.central[source])) or pushed.get(source, "")
                 for source in parse_catalog([entry])[0].sources
                 if source in cluster.central
             }
@@ -77,6 +78,17 @@ def read(layout: stores.Layout, cluster: Cluster, targets: dict[tuple[str, str],
     sources = {source for entry in parsed for source in entry.sources} - set(written_by_others(parsed))
     values = {name: _values(item) for name, item in sorted(cluster.central.items()) if name in sources}
     return Adoption(catalog, values, foreign, stores.ENTRY if own else stores.SHARED, layout.namespace)
+
+
+def _pushed(cluster: Cluster, known: set[str]) -> dict[str, str]:
+    """The master Secrets that PushSecrets have written through the ``known`` stores, each with the label of one."""
+    return {
+        source: one.label()
+        for store in sorted(known)
+        for one in cluster.users.consumers(store, ())
+        if consumers.has_pushed(one.item, store)
+        for source in one.writes or ()
+    }
 
 
 def nothing_found(layout: stores.Layout, cluster: Cluster) -> str:

@@ -121,6 +121,20 @@ def test_who_renews_a_source_is_said_and_its_value_not_taken():
     assert found.catalog[0]["written_by"] == "cert-manager" and found.values == {}
 
 
+def test_what_a_push_secret_writes_is_its_to_renew():
+    spec = {
+        "secretStoreRefs": [{"kind": "ClusterSecretStore", "name": "store"}],
+        "data": [{"match": {"secretKey": "k", "remoteRef": {"remoteKey": "src", "property": "key"}}}],
+    }
+    push = {"metadata": {"name": "in", "namespace": "team"}, "spec": spec}
+    cluster = Cluster([distributed()], [secret("src", "central", key=b"s3cret")])
+    cluster.users.pushes.append(push)
+    assert "src" in read(cluster).values
+    push["status"] = {"syncedPushSecrets": {"ClusterSecretStore/store": {"src/key": {}}}}
+    found = read(cluster)
+    assert found.catalog[0]["written_by"] == "PushSecret team/in" and found.values == {}
+
+
 def test_stores_of_their_own_are_the_isolation_by_entry():
     annotated = store("store-one")
     annotated["metadata"]["annotations"] = {stores.ENTRY_ANNOTATION: "one"}
