@@ -16,7 +16,7 @@ description:
 author: platform.cluster_secrets contributors (@platform-cluster-secrets)
 options:
   _terms:
-    description: The patterns. Each must match. C(localhost) always does.
+    description: The patterns. Each part of them must match, also what is left out. C(localhost) always does.
     required: true
 """
 
@@ -36,6 +36,7 @@ _raw:
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
+from ansible.inventory.manager import split_host_pattern
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 
@@ -47,7 +48,11 @@ class LookupModule(LookupBase):
         """The patterns."""
         hosts = lookup_loader.get("ansible.builtin.inventory_hostnames", loader=self._loader, templar=self._templar)
         patterns = [str(one) for term in terms for one in (term if isinstance(term, (list, tuple)) else [term])]
-        for pattern in patterns:
-            if pattern != "localhost" and not hosts.run([pattern], variables=variables or {}):
-                raise AnsibleLookupError("cluster_secrets_hosts: no host of the inventory matches '%s'." % pattern)
+        known = variables or {}
+        for part in split_host_pattern(patterns):
+            name = part.lstrip("!&")
+            # To leave out, or to choose among, a group that happens to be empty is no slip.
+            empty = name != part and name in known.get("groups", {})
+            if name != "localhost" and not empty and not hosts.run([name], variables=known):
+                raise AnsibleLookupError("cluster_secrets_hosts: no host of the inventory matches '%s'." % name)
         return patterns

@@ -511,6 +511,10 @@ def imported(playbook, **variables):
 def test_a_pattern_that_matches_no_cluster_is_no_success(looked, playbook):
     code, said = looked(imported(playbook, cluster_secrets_hosts="prodution"), hosts=["a"], **NOWHERE)
     assert code and "cluster_secrets_hosts: no host of the inventory matches 'prodution'." in said, said
+    # Nor is a misspelled name among others, or of what is to be left out.
+    for pattern in ("a,prodution", "all:!prodution"):
+        code, said = looked(imported(playbook, cluster_secrets_hosts=pattern), hosts=["a"], **NOWHERE)
+        assert code and "matches 'prodution'" in said, said
 
 
 def test_how_many_clusters_go_at_a_time_is_heeded_or_refused(looked):
