@@ -86,16 +86,21 @@ def save(context: Context, live: List[Object], cluster: Tuple[str, str], dry: bo
     return None if dry else path
 
 
+def is_passing(folder: str) -> bool:
+    """Whether AWX removes a folder when the job ends. ansible-runner's own is its user's to keep."""
+    of_job = os.environ.get("AWX_ISOLATED_DATA_DIR")
+    if not of_job or "AWX_HOST" not in os.environ:
+        return False
+    path, of_job = os.path.realpath(folder), os.path.realpath(of_job)
+    return os.path.commonpath([path, of_job]) == of_job
+
+
 def refuse_passing(folder: str, named: str = "'backup_dir' (the variable cluster_secrets_backup_dir)") -> None:
     """Raise FileError for a folder that AWX removes with the job: the backup may be the only copy.
 
     :arg named: what names the folder.
     """
-    of_job = os.environ.get("AWX_ISOLATED_DATA_DIR")
-    if not of_job or "AWX_HOST" not in os.environ:
-        return
-    path, of_job = os.path.realpath(folder), os.path.realpath(of_job)
-    if os.path.commonpath([path, of_job]) == of_job:
+    if is_passing(folder):
         raise FileError(
             "the backup would be lost: '%s' is in the job's own folder, which AWX removes when the job ends. Set %s to "
             "a place that is mounted into the execution environment." % (folder, named)

@@ -87,7 +87,7 @@ import json
 import os
 from typing import Any, Iterator
 
-from ansible_collections.platform.cluster_secrets.plugins.module_utils import files
+from ansible_collections.platform.cluster_secrets.plugins.module_utils import backups, files
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.desired.consumers import maker
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.errors import FileError
 from ansible_collections.platform.cluster_secrets.plugins.module_utils.live import snapshot, state
@@ -132,6 +132,13 @@ def run(context: Context) -> dict[str, Any]:
         raise FileError(
             "the snapshot '%s' is of an upgrade that was interrupted and is to be compared with its beginning. Run "
             "that again, or remove the file if it is of no use." % path
+        )
+    taking = context.params["state"] == "taken"
+    if mark is not None and taking and backups.is_passing(os.path.dirname(path) or "."):
+        context.warn(
+            "AWX removes the folder of the snapshot '%s' when this job ends, so that a rerun can't compare with the "
+            "beginning. Set 'cluster_secrets_snapshot_dir' to a folder that is mounted into the execution environment."
+            % path
         )
     if mark is not None:
         saved = _before(path, context.params["state"])
