@@ -253,7 +253,9 @@ def _stuck(context: Context, external: Object) -> str | None:
         return "its refreshPolicy is CreatedOnce"
     if holds_true(external, "Ready"):
         return None
-    return snapshot.said_of(context.client, params["store_namespace"], external) or "ESO has not looked at it"
+    with context.client.remembering():
+        said = snapshot.said_of(context.client, params["store_namespace"], external)
+    return said or "ESO has not looked at it"
 
 
 def _served(distributed: Object, namespaces: list[Object]) -> list[Object]:
@@ -300,19 +302,19 @@ def _unrefreshed(
         live = {key_of(item): item for item in client.list(resource)[0]} if pending else {}
         for key in list(pending):
             if key in live:
-                pending_now[key] = live[key]
+                latest[key] = live[key]
             if key not in live or _is_refreshed(pending[key], live[key]):
                 del pending[key]
         return NotReady("") if pending else None
 
-    pending_now: dict[tuple[str, str], Object] = {}
+    latest: dict[tuple[str, str], Object] = {}
     try:
         wait_while(client, unfinished, context.params["wait_timeout"], interval=0.5)
     except NotReady:
         pass  # they are named
     namespace = context.params["store_namespace"]
     with client.remembering():
-        said = {key: snapshot.said_of(client, namespace, item) for key, item in pending_now.items() if key in pending}
+        said = {key: snapshot.said_of(client, namespace, item) for key, item in latest.items() if key in pending}
     return [(key, pending[key], said.get(key) or "it says nothing") for key in sorted(pending)]
 
 
