@@ -87,7 +87,8 @@ problems:
         on the way derives from it; V(ca-provider) a SecretStore's certificate comes from another namespace;
         V(token-secret) a template creates a ServiceAccount token; V(tokens) a store would no longer get the
         token of its ServiceAccount; V(conflicts) somebody else changed a field of the release's objects, which
-        helm 4 does not take over. type: str
+        helm 4 does not take over.
+      type: str
     severity:
       description: Always V(error).
       type: str
