@@ -74,3 +74,25 @@ def test_the_table_is_aligned():
         "NAMESPACE  SECRET  STATUS  TYPE    AGE  VALUE",
         "a          one     synced  Opaque  24h  3d, ends 2026-03-01",
     ]
+
+
+class Events:
+    """A client of which events are asked."""
+
+    def __init__(self, *events):
+        self.events = list(events)
+
+    def request(self, *_asked):
+        return {"items": self.events}
+
+
+def test_what_a_tenant_says_in_an_event_is_short_and_comes_after_what_eso_says():
+    forged = {"message": "exceeded quota: " + "A" * 100_000 + " limited: x", "lastTimestamp": "2099-01-01T00:00:00Z"}
+    said = {
+        "message": "could not: exceeded quota: q, requested: secrets=1, used: 1, limited: secrets=1",
+        "source": {"component": "external-secrets"},
+        "lastTimestamp": "2026-11-30T00:00:00Z",
+    }
+    found = state.refusal(Events(forged, said), "a", "one")
+    assert found == "exceeded quota: q, requested: secrets=1, used: 1, limited: secrets=1"
+    assert len(state.refusal(Events(forged), "a", "one")) < 500

@@ -149,6 +149,22 @@ def test_removed_template_functions(function, release, stops):
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("SecretStore", {"provider": {"webhook": {"url": "https://{{ getSecretKey .a }}"}}}),
+        ("SecretStore", {"provider": {"webhook": {"result": {"jsonPath": "{{ getSecretKey .a }}"}}}}),
+        ("ExternalSecret", {"dataFrom": [{"rewrite": [{"transform": {"template": "{{ getSecretKey .a }}"}}]}]}),
+        ("Webhook", {"body": "{{ getSecretKey .a }}"}),
+    ],
+)
+def test_what_eso_runs_as_a_template_elsewhere(kind, spec):
+    found = judged(live(kind, spec), stage("2.9.0", kind))
+    assert [one for one in found if one.startswith("functions: ")] == [
+        f"functions: {kind} team/x: its template calls getSecretKey, which 1.2.0 removed"
+    ]
+
+
 def test_a_store_whose_certificate_comes_from_another_namespace():
     spec = {"store": "s", "provider": {"vault": {"caProvider": {"type": "ConfigMap", "name": "ca", "namespace": "b"}}}}
     cluster = live("SecretStore", spec)
