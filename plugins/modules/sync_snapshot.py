@@ -126,14 +126,14 @@ def run(context: Context) -> dict[str, Any]:
     """Take or compare."""
     path = context.params["path"]
     version = context.eso_version()
+    taking = context.params["state"] == "taken"
     mark, progress = context.params["mark"], context.params["progress"]
     cluster, _server = snapshot.identity(context.client)
-    if mark is None and context.params["state"] == "taken" and _before(path, "taken").get("mark") is not None:
+    if mark is None and taking and _before(path, "taken").get("mark") is not None:
         raise FileError(
             "the snapshot '%s' is of an upgrade that was interrupted and is to be compared with its beginning. Run "
             "that again, or remove the file if it is of no use." % path
         )
-    taking = context.params["state"] == "taken"
     if mark is not None and taking and backups.is_passing(os.path.dirname(path) or "."):
         context.warn(
             "AWX removes the folder of the snapshot '%s' when this job ends, so that a rerun can't compare with the "
@@ -145,12 +145,12 @@ def run(context: Context) -> dict[str, Any]:
         same = saved.get("mark") == mark
         if saved.get("mark") is not None:
             _refuse_anothers(saved, cluster, path)
-        if context.params["state"] == "taken" and same and saved["progress"] != progress:
+        if taking and same and saved["progress"] != progress:
             return {"changed": False, "secrets": len(saved["secrets"])}
-        if context.params["state"] == "compared" and not same:
+        if not taking and not same:
             return {"changed": False, "secrets": 0, "differences": [], "rotated": []}
     taken = snapshot.read(context.client, context.entries, version, context.params["store_namespace"])
-    if context.params["state"] == "taken":
+    if taking:
         salt = os.urandom(32)
         digests = _digests(context, taken, salt)
         if not context.check_mode:
@@ -174,19 +174,17 @@ def run(context: Context) -> dict[str, Any]:
     rotated = _rotated(context, taken, saved)
     left_out = tuple("%s/" % name for name in context.params["except_namespaces"])
     of_tenants: list[str] = []
-    differences = [one for one in _compare(saved["secrets"], now, rotated) if not one.startswith(left_out)]
+    differences: list[str] = []
     # Any tenant can have a namespace made, or take it away, while this lasts.
     listed = {name for entry in context.entries for name in (*entry.namespaces, *entry.namespaces_by_name)}
     listed.add(context.params["store_namespace"])
-    for one in [one for one in differences if one.endswith((_NEW, _GONE))]:
-        namespace = one.partition("/")[0]
-        lives = (
-            "deletionTimestamp"
-            not in taken.namespaces.get(namespace, {"metadata": {"deletionTimestamp": ""}})["metadata"]
-        )
-        if one.endswith(_NEW) or not (lives or namespace in listed):
-            differences.remove(one)
-            of_tenants.append(one)
+    lasting = listed.union(
+        name for name, item in taken.namespaces.items() if "deletionTimestamp" not in item["metadata"]
+    )
+    for place, what in _compare(saved["secrets"], now, rotated):
+        no_loss = what == _NEW or (what == _GONE and place.partition("/")[0] not in lasting)
+        if not place.startswith(left_out):
+            (of_tenants if no_loss else differences).append("%s: %s" % (place, what))
     said = _conditions(context, taken, version)
     ours = _of_catalog(context, taken)
     for label in saved["ready"]:
@@ -301,22 +299,21 @@ def _rotated(context: Context, now: snapshot.Snapshot, saved: dict[str, Any]) ->
     return places | {"%s/%s" % (context.params["store_namespace"], name) for name in sources}
 
 
-_GONE = ": is gone"
-_NEW = ": is new"
+_GONE = "is gone"
+_NEW = "is new"
 
 
-def _compare(old: dict[str, Any], new: dict[str, Any], rotated: set[str]) -> list[str]:
-    differences: list[str] = []
+def _compare(old: dict[str, Any], new: dict[str, Any], rotated: set[str]) -> Iterator[tuple[str, str]]:
+    """Each difference, as (namespace/name, what it is)."""
     for place in sorted(set(old) | set(new)):
         if place not in new:
-            differences.append(place + _GONE)
+            yield place, _GONE
         elif place in rotated:
             continue
         elif place not in old:
-            differences.append(place + _NEW)
+            yield place, _NEW
         else:
-            differences.extend("%s: %s" % (place, text) for text in _changes(old[place], new[place]))
-    return differences
+            yield from ((place, text) for text in _changes(old[place], new[place]))
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:

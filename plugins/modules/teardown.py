@@ -305,6 +305,8 @@ def _plan(cluster: _Found, layout: stores.Layout, entries: list[Entry], gone: li
     of_stores = removal.stores_going(cluster.stores, layout, used)
     staying = [item for item in distributed if item["metadata"]["name"] not in removed]
     without = {action.name for action in of_stores.actions if action.kind == "ClusterSecretStore"}
+    # One that goes selects and takes nothing any more.
+    staying_stores = [item for item in cluster_stores if item["metadata"]["name"] not in without]
     of_namespaces = removal.namespaces_going(
         namespaces,
         entries,
@@ -312,19 +314,13 @@ def _plan(cluster: _Found, layout: stores.Layout, entries: list[Entry], gone: li
         {item["metadata"]["name"] for item in staying},
         consumers.selecting(
             staying,
-            [item for item in cluster_stores if item["metadata"]["name"] not in without],
+            staying_stores,
             users.cluster_pushes,
         ),
     )
     of_policies = removal.policies_going(cluster.policies)
     reading = {**used, **consumers.through_own_stores(namespace, cluster.secret_stores, users.externals)}
-    # A store of ours that goes takes nothing any more.
-    staying_stores = [item for item in cluster_stores if item["metadata"]["name"] not in without]
-    every = [
-        *(("ClusterSecretStore", item) for item in staying_stores),
-        *(("SecretStore", item) for item in cluster.secret_stores),
-    ]
-    taken = removal.taking(namespace, users.pushes, every)
+    taken = removal.taking(namespace, users.pushes, staying_stores, cluster.secret_stores)
     masters = removal.masters_going(
         cluster.central, (), required_sources(entries), reading, written_by_others(entries), taken
     )

@@ -15,22 +15,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import (
-    Any,
-    Collection,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from ..catalog.entries import Entry
-from ..resources import (
-    ESO_GROUP,
-    RBAC,
-    Object,
-    key_of,
-    reading_account,
-)
+from ..resources import ESO_GROUP, RBAC, Object, key_of, reading_account
 from . import consumers
 from .consumers import Consumer
 from .distribution import is_owned, metadata, selected
@@ -277,8 +265,8 @@ def own_entries(live: Iterable[Object], layout: Layout) -> set[str]:
     return {name for name in (entry_of(item, layout) for item in live) if name is not None}
 
 
-def others_over(layout: Layout, live: Mapping[tuple[str, str], Object]) -> dict[str, Object]:
-    """The live ClusterSecretStores of ours by other names that read the central namespace by a reader of it.
+def others_over(layout: Layout, live: Mapping[tuple[str, str], Object]) -> dict[str, str]:
+    """The live ClusterSecretStores of ours by other names over the central namespace, each with the reader it reads by.
 
     :arg live: as live.snapshot.read_stores() returns it.
     """
@@ -289,7 +277,7 @@ def others_over(layout: Layout, live: Mapping[tuple[str, str], Object]) -> dict[
         if account and not own and is_reader_name(account[1]) and account[0] in ("", layout.namespace):
             provider = item["spec"]["provider"]["kubernetes"]
             if provider.get("remoteNamespace") == layout.namespace:
-                others[name] = item
+                others[name] = account[1]
     return others
 
 

@@ -15,28 +15,11 @@ from ..desired import consumers, stores
 from ..desired.distribution import CHANGED, REGENERATED, central_secret, metadata
 from ..errors import CatalogError, FileError, NotReady
 from ..live import eso, snapshot, state
-from ..module import (
-    CATALOG_OPTION,
-    CHAIN_OPTIONS,
-    PLATFORM_OPTIONS,
-    Context,
-    layout_of,
-)
+from ..module import CATALOG_OPTION, CHAIN_OPTIONS, PLATFORM_OPTIONS, Context, layout_of
 from ..plan.actions import Action, plan_apply, plan_delete
 from ..plan.secrets import content, plan_restore, redact_secret
 from ..report.text import takeover_refused
-from ..resources import (
-    ADMISSION,
-    ESO_GROUP,
-    NAMESPACES,
-    RBAC,
-    SECRETS,
-    Object,
-    decode,
-    key_of,
-    label_of,
-    resource_of,
-)
+from ..resources import ADMISSION, ESO_GROUP, NAMESPACES, RBAC, SECRETS, Object, decode, key_of, label_of, resource_of
 from ..takeover import access, backup, preflight, removal
 from .steps import Plan, Result, Step, alone
 
@@ -246,11 +229,7 @@ def _going(context: Context, central: list[Object]) -> removal.Going:
         used = removal.readers(namespace, cluster_stores, users, names, client.list(NAMESPACES, partial=True)[0])
         secret_stores = snapshot.read_secret_stores(client, version)
         used.update(consumers.through_own_stores(namespace, secret_stores, users.externals))
-        every = [
-            *(("ClusterSecretStore", item) for item in cluster_stores),
-            *(("SecretStore", item) for item in secret_stores),
-        ]
-        taken = removal.taking(namespace, users.pushes, every)
+        taken = removal.taking(namespace, users.pushes, cluster_stores, secret_stores)
     return removal.masters_going(central, kept, named_sources, used, written, taken)
 
 

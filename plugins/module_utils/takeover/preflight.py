@@ -367,7 +367,7 @@ def _beside(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
     Readers are named by the namespace: what one catalog gives them, the other takes away.
     """
     names = {entry.name for entry in entries}
-    for name, store in stores.others_over(layout, cluster.stores).items():
+    for name in stores.others_over(layout, cluster.stores):
         users = cluster.users.consumers(name, names, ours_too=True)
         if users:
             message = (
@@ -375,7 +375,7 @@ def _beside(entries: list[Entry], layout: stores.Layout, cluster: Cluster) -> It
                 "one of the two catalogs a central namespace of its own: cluster_secrets_store_namespace"
                 % (layout.namespace, shortened([one.label() for one in users]))
             )
-            yield existing("stores", label_of("ClusterSecretStore", store), message, (OVERWRITE,))
+            yield existing("stores", "ClusterSecretStore %s" % name, message, (OVERWRITE,))
 
 
 def _central_of(store: Object) -> str:

@@ -8,27 +8,14 @@ Everything else of the same name, label or kind stays and is named, with the com
 
 from __future__ import annotations
 
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Collection,
-    Iterable,
-    Iterator,
-    NamedTuple,
-)
+from typing import TYPE_CHECKING, Any, Collection, Iterable, Iterator, NamedTuple
 
 from ..catalog.entries import LABEL_PREFIX, NAME_LABEL
 from ..desired import consumers, stores
 from ..desired.distribution import FINALIZER_PREFIX, MANAGER, fields_of, finalizer, held_for, is_owned, may_hold
 from ..plan.actions import Action, plan_apply, plan_delete
 from ..plan.namespaces import plan_unlabel
-from ..resources import (
-    Object,
-    key_of,
-    kind_and_name,
-    label_of,
-    reading_account,
-)
+from ..resources import Object, key_of, kind_and_name, label_of
 from .preflight import controllers, copiers, makers, tools, writers
 
 if TYPE_CHECKING:
@@ -322,12 +309,7 @@ def stores_going(
     going = Going([], [])
     others = stores.readers_of_others(live.get(("ClusterRoleBinding", stores.READER)), layout)
     # Readers are named by the namespace, which stores of another catalog may read, too.
-    reading = [
-        (account[1], "ClusterSecretStore %s" % name)
-        for name, item in stores.others_over(layout, live).items()
-        for account in [reading_account(item)]
-        if account
-    ]
+    reading = [(reader, "ClusterSecretStore %s" % name) for name, reader in stores.others_over(layout, live).items()]
     for key, item in live.items():
         if others and key[0].startswith("Cluster") and not stores.is_store(item):
             continue
@@ -382,12 +364,10 @@ def masters_going(
 
 
 def taking(
-    namespace: str, pushes: Iterable[Object], every_store: Iterable[tuple[str, Object]]
+    namespace: str, pushes: Iterable[Object], cluster_stores: Iterable[Object], secret_stores: Iterable[Object]
 ) -> list[tuple[str | None, str]]:
     """What takes Secrets of the central ``namespace`` otherwise than by reading through a store: pairs of the name of
     a Secret (None: any) and the label of the live PushSecret that pushes it, or of the store that authenticates by it.
-
-    :arg every_store: live SecretStores and ClusterSecretStores, each with its kind.
     """
     taken: list[tuple[str | None, str]] = []
     for push in pushes:
@@ -395,10 +375,11 @@ def taking(
             secret = ((push.get("spec") or {}).get("selector") or {}).get("secret") or {}
             if secret:
                 taken.append((secret.get("name"), label_of("PushSecret", push)))
-    for kind, store in every_store:
-        place = store["metadata"].get("namespace")
-        provider = (store.get("spec") or {}).get("provider") or {}
-        taken += [(name, label_of(kind, store)) for name in _credentials(provider, place, namespace)]
+    for kind, items in (("ClusterSecretStore", cluster_stores), ("SecretStore", secret_stores)):
+        for store in items:
+            place = store["metadata"].get("namespace")
+            provider = (store.get("spec") or {}).get("provider") or {}
+            taken += [(name, label_of(kind, store)) for name in _credentials(provider, place, namespace)]
     return taken
 
 

@@ -196,17 +196,17 @@ def test_a_master_that_is_pushed_or_opens_a_store_stays():
         "spec": {"provider": {"fake": {"token": {"name": "s", "key": "t"}}}},
     }
 
-    def stay(pushes, *every_store):
-        taken = removal.taking("central", pushes, every_store)
+    def stay(pushes, cluster_stores=(), secret_stores=()):
+        taken = removal.taking("central", pushes, cluster_stores, secret_stores)
         going = removal.masters_going([master(), master("other")], (), (), {}, {}, taken)
         return {one.object for one in going.left}, [one.reason for one in going.left]
 
     assert stay([push]) == ({"Secret central/s"}, ["PushSecret central/out need it"])
     assert stay([every])[0] == {"Secret central/s", "Secret central/other"}
     assert stay([elsewhere])[0] == set()
-    assert stay([], ("ClusterSecretStore", vault)) == ({"Secret central/s"}, ["ClusterSecretStore vault need it"])
-    assert stay([], ("SecretStore", own))[0] == {"Secret central/s"}
-    assert stay([], ("ClusterSecretStore", STORE))[0] == set()
+    assert stay([], [vault]) == ({"Secret central/s"}, ["ClusterSecretStore vault need it"])
+    assert stay([], (), [own])[0] == {"Secret central/s"}
+    assert stay([], [STORE])[0] == set()
 
 
 def test_the_reader_of_another_catalogs_store_stays():
